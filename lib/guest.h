@@ -1,0 +1,200 @@
+/*
+ * A guest as the whole suite sees it: what libvirt and the guest said, what the administrator hinted, what was remembered,
+ * what was derived from these, and what was decided. Plain data; sizes in KiB, words as virsh uses them.
+ */
+#ifndef MEMSCHED_GUEST_H
+#define MEMSCHED_GUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define UUID_TEXT 37 /* 36 characters and the end */
+
+/* Why a guest is treated as it is: the stable words of the JSON output (reason_word in text.h). */
+enum reason {
+	REASON_NONE, /* not decided */
+	REASON_BELOW_TARGET,
+	REASON_ABOVE_TARGET,
+	REASON_AT_TARGET,
+	REASON_AT_MIN,
+	REASON_AT_MAX,
+	REASON_GROWING,
+	REASON_DISTRESS,
+	REASON_BOOTING,
+	REASON_STALE_STATS,
+	REASON_NO_STATS,
+	REASON_NO_BALLOON,
+	REASON_NO_DRIVER,
+	REASON_STUCK,
+	REASON_NO_GAIN,
+	REASON_UNRESPONSIVE,
+	REASON_PAUSED,
+	REASON_MIGRATING,
+	REASON_PINNED,
+	REASON_HUGEPAGES,
+	REASON_PASSTHROUGH,
+	REASON_OPTED_OUT,
+	REASON_EXCLUDED,
+	REASON_HOST_RESERVE,
+	REASON_SHARED_SHORTAGE,
+	REASON_NO_GIVE,
+	REASON_VANISHED,
+	REASON_FAILED,
+	REASON_COUNT
+};
+
+enum run_state { /* virDomainState, as `virsh domstate` says it (run_state_word in text.h) */
+	RUN_NOSTATE,
+	RUN_RUNNING,
+	RUN_BLOCKED,
+	RUN_PAUSED,
+	RUN_SHUTDOWN,
+	RUN_SHUTOFF,
+	RUN_CRASHED,
+	RUN_PMSUSPENDED,
+	RUN_COUNT
+};
+
+enum sample_field { /* bits of sample.have: a value that was not reported is absent, never zero */
+	SAMPLE_ACTUAL = 1 << 0,
+	SAMPLE_RSS = 1 << 1,
+	SAMPLE_AVAILABLE = 1 << 2,
+	SAMPLE_UNUSED = 1 << 3,
+	SAMPLE_USABLE = 1 << 4,
+	SAMPLE_SWAP_IN = 1 << 5,
+	SAMPLE_MAJOR_FAULTS = 1 << 6,
+	SAMPLE_LAST_UPDATE = 1 << 7,
+};
+
+/* What one reading brought. Everything but maximum and rss comes from the guest and may be a lie. */
+struct sample {
+	unsigned have;          /* enum sample_field */
+	uint64_t actual_kib;    /* size of the balloon's remainder; lags by up to 1 s */
+	uint64_t rss_kib;       /* what the host really holds for the QEMU process */
+	uint64_t available_kib; /* the guest's MemTotal */
+	uint64_t unused_kib;    /* its MemFree */
+	uint64_t usable_kib;    /* its MemAvailable */
+	uint64_t swap_in_kib;   /* cumulative since the guest booted */
+	uint64_t major_faults;  /* cumulative since the guest booted */
+	uint64_t last_update_s; /* host wall clock when the guest reported; 0: its driver never spoke */
+};
+
+/* Facts of the domain XML. */
+struct device {
+	uint64_t maximum_kib; /* <memory> */
+	uint64_t current_kib; /* <currentMemory>, for a guest that cannot be asked */
+	uint64_t hard_limit_kib; /* <memtune><hard_limit>; 0: none */
+	uint32_t period_s;       /* <memballoon><stats period>; 0: none, statistics do not come by themselves */
+	bool balloon;            /* has a balloon device (model not 'none') */
+	bool autodeflate;        /* <memballoon autodeflate='on'>: available does not follow the balloon */
+	bool locked;             /* <memoryBacking><locked/>: the host frees nothing */
+	bool hugepages;          /* <memoryBacking><hugepages>: the host frees little */
+	bool passthrough;        /* a host device (VFIO, vDPA) or launch security: the host frees nothing */
+	bool virtio_mem;         /* resized by other means */
+	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
+};
+
+#define HINT_FAULTS 4     /* min, max, weight, managed */
+#define HINT_FAULT_TEXT 240
+
+/* The administrator's wishes, from <memsched:memory> in the domain's metadata. */
+struct hints {
+	bool present; /* the element is there */
+	bool opted_out;
+	bool has_min, has_max;
+	uint64_t min_kib, max_kib;
+	uint32_t weight; /* 1-10000 */
+	unsigned n_faults;
+	char fault[HINT_FAULTS][HINT_FAULT_TEXT]; /* a sentence for each hint that was voided; safe to print */
+};
+
+#define WEIGHT_DEFAULT 100
+
+/*
+ * What a pass remembers of a guest for the next one. Times are CLOCK_BOOTTIME ms, so they outlive the process but not the host's boot,
+ * like /run. Another domain id means another boot of the guest: everything is forgotten.
+ */
+struct past {
+	bool known;
+	int64_t domain_id;
+	uint64_t seen_ms;       /* the last pass that saw it */
+	uint64_t actual_kib;    /* as seen then */
+	uint64_t still_ms;      /* since when actual has not changed; 0: since first sight */
+	uint64_t asked_kib;     /* the last balloon target of ours; 0: none */
+	uint64_t asked_ms;
+	uint64_t asked_from_kib; /* actual when it was asked */
+	bool learned;           /* overhead is known */
+	uint64_t overhead_kib;  /* actual - available, at rest: what the guest's kernel keeps for itself */
+	bool has_used;
+	uint64_t used_kib;      /* at the last new sample */
+	uint64_t last_update_s; /* of the last new sample */
+	uint64_t sample_ms;     /* when it was first seen */
+	uint64_t growth_kibps;  /* smoothed rise of used */
+	uint64_t rise_kibps;    /* its last rise, unsmoothed */
+	uint64_t swap_in_kib, major_faults;
+	uint32_t distress_samples; /* in a row */
+	uint32_t distress_gives;   /* gives for distress that brought no relief, in a row */
+	uint32_t refused;          /* passes in a row that asked and saw nothing move */
+	uint64_t retry_ms;         /* a stuck guest is asked again after this */
+	uint64_t pause_ms;         /* and then not for this long; doubles */
+	bool has_rss;
+	uint64_t rss_kib;
+	bool has_qemu;
+	uint64_t qemu_kib; /* rss beyond actual that is QEMU's own, learned at rest */
+	uint32_t no_gain;  /* passes in a row at rest whose rss stayed over what the balloon should have freed */
+	bool hung;         /* did not answer the last pass: probed first by the next */
+};
+
+/* What the estimate makes of sample and past. */
+struct estimate {
+	bool has_used;         /* the fields below up to foreseen hold */
+	uint64_t used_kib;
+	uint64_t free_kib;     /* usable or unused, by the signal */
+	uint64_t cache_kib;    /* the part of free_kib that is page cache */
+	uint64_t foreseen_kib; /* growth until the next pass can act */
+	bool has_age;
+	uint64_t age_ms;       /* of the sample */
+	bool settled;          /* the sample was taken with the balloon at rest */
+	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
+};
+
+struct guest {
+	char *name; /* as libvirt gave it: hostile; owned, freed by guest_clear */
+	char uuid[UUID_TEXT];
+	int64_t domain_id;
+	enum run_state run;
+
+	/* what was read */
+	bool answered;  /* sample is of this pass */
+	bool hung;      /* did not answer within its deadline */
+	bool vanished;  /* gone since it was listed */
+	bool migrating; /* a job that forbids setting memory: migration, save, dump */
+	bool excluded;  /* by configuration */
+	struct sample sample;
+	struct device device;
+	struct hints hints;
+	bool registered;    /* the hook (or an earlier pass) wrote a record */
+	uint64_t started_s; /* wall clock of a start the hook saw; 0: none */
+
+	struct past past;
+	struct estimate est;
+
+	/* decided by policy_plan */
+	uint64_t target_kib; /* wished headroom of this guest */
+	uint64_t need_kib, floor_kib, ceil_kib, bottom_kib;
+	uint64_t want_kib; /* the size planned; actual where nothing is to be done */
+	enum reason reason;
+	bool fixed; /* left alone: neither given to nor taken from */
+
+	/* done by the pass */
+	uint64_t ask_kib; /* what virt_set is to send; 0: nothing */
+	bool sent;        /* it was sent */
+	int error;        /* -errno of the last command to it */
+	char *words;      /* libvirt's own words for it; owned, NULL without error */
+};
+
+/* Frees what the guest owns and zeroes it. */
+void guest_clear(struct guest *g);
+
+#endif

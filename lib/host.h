@@ -1,0 +1,27 @@
+/*
+ * The host's memory, read from /proc and /sys below a root directory. The only file that knows their formats.
+ */
+#ifndef MEMSCHED_HOST_H
+#define MEMSCHED_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct host {
+	uint64_t total_kib;     /* MemTotal */
+	uint64_t available_kib; /* MemAvailable, plus what the ZFS ARC can give up (half of size - c_min: it shrinks with delay) */
+	uint64_t free_kib;      /* MemFree */
+	uint64_t buffers_kib;   /* Buffers */
+	uint64_t cached_kib;    /* Cached; includes shared memory, so it is for display only */
+	uint64_t ksm_kib;       /* pages merged by KSM that come apart when written (pages_sharing); 0 without KSM */
+	bool has_pressure;
+	uint32_t pressure_some_avg10_centi; /* /proc/pressure/memory, some avg10, in hundredths of a percent */
+};
+
+/*
+ * Reads root/proc/meminfo (required: MemTotal, MemFree, and MemAvailable or an estimate of it from MemFree + Buffers + Cached - Shmem),
+ * and what else is there. root "" is the machine itself. Returns 0, -errno of meminfo, or -EBADMSG where it makes no sense.
+ */
+int host_read(const char *root, struct host *ret_host);
+
+#endif
