@@ -1,0 +1,38 @@
+/*
+ * From a sample and what was remembered to what a guest uses, how fast that grows, and whether its figures can be trusted.
+ * Pure: no I/O, no clock, no allocation; time is an argument.
+ */
+#ifndef MEMSCHED_ESTIMATE_H
+#define MEMSCHED_ESTIMATE_H
+
+#include "guest.h"
+
+enum signal_source { SIGNAL_USABLE, SIGNAL_UNUSED };
+
+struct estimate_conf {
+	enum signal_source signal;
+	uint64_t step_kib;
+	uint64_t tolerance_kib;
+	uint32_t interval_ms;    /* of the loop; 0: single passes, whose gap is measured */
+	uint32_t boot_grace_ms;
+	uint32_t period_s;       /* of the statistics where the guest's device has none */
+};
+
+struct instant {
+	uint64_t now_ms; /* CLOCK_BOOTTIME */
+	uint64_t wall_s; /* CLOCK_REALTIME, comparable with last_update_s and started_s */
+};
+
+/*
+ * Fills g->est from g->sample, g->device, g->target_kib and g->past, and brings g->past up to date.
+ * Run once for each reading; the same sample again changes no figure.
+ */
+void estimate_update(const struct estimate_conf *conf, struct guest *g, struct instant at);
+
+/* Remembers that want was asked of g now (after a successful command). */
+void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at);
+
+/* Time from this pass until the next one can act on newer statistics: the next gap and a statistics period, in ms; 0 on a first pass. */
+uint64_t estimate_horizon_ms(const struct estimate_conf *conf, const struct guest *g, struct instant at);
+
+#endif

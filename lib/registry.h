@@ -1,0 +1,64 @@
+/*
+ * /run/memsched: registered guests, pending starts, what passes remember, the lock, complaints already made. The only file that writes state.
+ * Every access is relative to a directory descriptor that was checked (owned by root or by us, not writable for others, no symlink);
+ * files are opened O_NOFOLLOW | O_NONBLOCK, must be regular, are size-capped, and are written to a temporary and renamed.
+ * A record that does not parse counts as absent (-EBADMSG). Returns 0 or -errno.
+ */
+#ifndef MEMSCHED_REGISTRY_H
+#define MEMSCHED_REGISTRY_H
+
+#include "guest.h"
+
+struct registry;
+
+/* Opens root/run/memsched; create makes it (0755) with its folders where missing. -ENOENT: it is not there and create is false. */
+int registry_open(const char *root, bool create, struct registry **ret_registry);
+/* Releases the lock too. NULL is fine. */
+void registry_close(struct registry *r);
+
+/* The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds it. Never waits. */
+int registry_lock(struct registry *r);
+void registry_unlock(struct registry *r);
+
+/* Whether the guard forbids gives (it holds a flock on no-give). */
+bool registry_no_give(const struct registry *r);
+
+/* state/<uuid>. -ENOENT none, -EBADMSG unreadable. */
+int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past);
+int registry_save_past(struct registry *r, const char *uuid, const struct past *past);
+
+/* domains/<uuid>: what the hook wrote when the guest started, or a pass when it found the guest. */
+struct record {
+	char *name; /* owned; record_clear */
+	uint64_t maximum_kib;
+	uint64_t started_s; /* wall clock of a start that the hook saw; 0: found running */
+	struct hints hints; /* without the sentences */
+};
+int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record);
+int registry_save_record(struct registry *r, const char *uuid, const struct record *record);
+void record_clear(struct record *record);
+
+/* pending/<uuid>: a guest that is being started and will need this much; void after PENDING_MAX_S. */
+#define PENDING_MAX_S 60
+int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_kib, uint64_t now_s);
+/* The sum of what is pending at now_s, less guests that are listed in g and have started. */
+uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s);
+
+/* Forgets one guest: its record, its pending start, its state. Absent is fine. */
+void registry_forget(struct registry *r, const char *uuid);
+/* Forgets each guest that is not among the n in g (sorted or not), and pending starts that expired. */
+void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s);
+
+/*
+ * Whether a complaint is to be said now: when it first appears, then hourly. key identifies it, text is what is said.
+ * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text) for each complaint
+ * that was said earlier and has not come up again, and forgets it. Without a usable directory everything is said.
+ */
+int registry_say_begin(struct registry *r, uint64_t now_s);
+bool registry_say(struct registry *r, const char *key, const char *text);
+void registry_say_end(struct registry *r, void (*over)(void *arg, const char *text), void *arg);
+
+/* Writes name (last-pass.json) whole or not at all. */
+int registry_write(struct registry *r, const char *name, const char *text, size_t length);
+
+#endif
