@@ -1,6 +1,6 @@
 /*
- * /etc/memsched.conf and its drop-ins: one table of key, type, default and help drives parsing, the defaults, --show-config and the tests
- * that hold man/memsched.conf to it.
+ * /etc/memsched.conf and its drop-ins: one table of key, type, default and help drives parsing, the defaults,
+ * --show-config and the tests that hold man/memsched.conf to it.
  */
 #ifndef MEMSCHED_CONF_H
 #define MEMSCHED_CONF_H
@@ -14,8 +14,9 @@ struct amount {
 };
 
 struct conf {
-	struct amount target;  /* pct: of the guest's maximum */
-	struct amount reserve; /* pct: of the host's memory; kib 0 and pct 0: max(2 * 150000 KiB or 2 * target, MemTotal / 128) */
+	struct amount target; /* pct: of the guest's maximum */
+	struct amount
+	    reserve; /* pct: of the host's memory; kib 0 and pct 0: max(2 * 150000 KiB or 2 * target, MemTotal / 128) */
 	uint64_t step_kib;
 	uint64_t tolerance_kib;
 	enum signal_source signal;
@@ -55,8 +56,9 @@ int conf_set(struct conf *conf, const char *key, const char *value);
 const char *conf_form(const char *key);
 
 /*
- * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names; what is absent is skipped unless named.
- * An unknown key is said and skipped; a bad value is said and makes it fail with -EINVAL after everything was read. On failure conf is untouched.
+ * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names;
+ * what is absent is skipped unless named. An unknown key is said and skipped; a bad value is said and makes it fail
+ * with -EINVAL after everything was read. On failure conf is untouched.
  */
 int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg);
 

@@ -1,6 +1,6 @@
 /*
- * From a sample and what was remembered to what a guest uses, how fast that grows, and whether its figures can be trusted.
- * Pure: no I/O, no clock, no allocation; time is an argument.
+ * From a sample and what was remembered to what a guest uses, how fast that grows, and whether its figures can be
+ * trusted. Pure: no I/O, no clock, no allocation; time is an argument.
  */
 #ifndef MEMSCHED_ESTIMATE_H
 #define MEMSCHED_ESTIMATE_H
@@ -13,9 +13,9 @@ struct estimate_conf {
 	enum signal_source signal;
 	uint64_t step_kib;
 	uint64_t tolerance_kib;
-	uint32_t interval_ms;    /* of the loop; 0: single passes, whose gap is measured */
+	uint32_t interval_ms; /* of the loop; 0: single passes, whose gap is measured */
 	uint32_t boot_grace_ms;
-	uint32_t period_s;       /* of the statistics where the guest's device has none */
+	uint32_t period_s; /* of the statistics where the guest's device has none */
 };
 
 struct instant {
@@ -32,7 +32,8 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 /* Remembers that want was asked of g now (after a successful command). */
 void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at);
 
-/* Time from this pass until the next one can act on newer statistics: the next gap and a statistics period, in ms; 0 on a first pass. */
+/* Time from this pass until the next one can act on newer statistics: the next gap and a statistics period, in ms; 0 on
+ * a first pass. */
 uint64_t estimate_horizon_ms(const struct estimate_conf *conf, const struct guest *g, struct instant at);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A guest as the whole suite sees it: what libvirt and the guest said, what the administrator hinted, what was remembered,
- * what was derived from these, and what was decided. Plain data; sizes in KiB, words as virsh uses them.
+ * A guest as the whole suite sees it: what libvirt and the guest said, what the administrator hinted, what was
+ * remembered, what was derived from these, and what was decided. Plain data; sizes in KiB, words as virsh uses them.
  */
 #ifndef MEMSCHED_GUEST_H
 #define MEMSCHED_GUEST_H
@@ -45,26 +45,26 @@ enum reason {
 };
 
 enum run_state { /* virDomainState, as `virsh domstate` says it (run_state_word in text.h) */
-	RUN_NOSTATE,
-	RUN_RUNNING,
-	RUN_BLOCKED,
-	RUN_PAUSED,
-	RUN_SHUTDOWN,
-	RUN_SHUTOFF,
-	RUN_CRASHED,
-	RUN_PMSUSPENDED,
-	RUN_COUNT
+		 RUN_NOSTATE,
+		 RUN_RUNNING,
+		 RUN_BLOCKED,
+		 RUN_PAUSED,
+		 RUN_SHUTDOWN,
+		 RUN_SHUTOFF,
+		 RUN_CRASHED,
+		 RUN_PMSUSPENDED,
+		 RUN_COUNT
 };
 
 enum sample_field { /* bits of sample.have: a value that was not reported is absent, never zero */
-	SAMPLE_ACTUAL = 1 << 0,
-	SAMPLE_RSS = 1 << 1,
-	SAMPLE_AVAILABLE = 1 << 2,
-	SAMPLE_UNUSED = 1 << 3,
-	SAMPLE_USABLE = 1 << 4,
-	SAMPLE_SWAP_IN = 1 << 5,
-	SAMPLE_MAJOR_FAULTS = 1 << 6,
-	SAMPLE_LAST_UPDATE = 1 << 7,
+		    SAMPLE_ACTUAL = 1 << 0,
+		    SAMPLE_RSS = 1 << 1,
+		    SAMPLE_AVAILABLE = 1 << 2,
+		    SAMPLE_UNUSED = 1 << 3,
+		    SAMPLE_USABLE = 1 << 4,
+		    SAMPLE_SWAP_IN = 1 << 5,
+		    SAMPLE_MAJOR_FAULTS = 1 << 6,
+		    SAMPLE_LAST_UPDATE = 1 << 7,
 };
 
 /* What one reading brought. Everything but maximum and rss comes from the guest and may be a lie. */
@@ -82,8 +82,8 @@ struct sample {
 
 /* Facts of the domain XML. */
 struct device {
-	uint64_t maximum_kib; /* <memory> */
-	uint64_t current_kib; /* <currentMemory>, for a guest that cannot be asked */
+	uint64_t maximum_kib;    /* <memory> */
+	uint64_t current_kib;    /* <currentMemory>, for a guest that cannot be asked */
 	uint64_t hard_limit_kib; /* <memtune><hard_limit>; 0: none */
 	uint32_t period_s;       /* <memballoon><stats period>; 0: none, statistics do not come by themselves */
 	bool balloon;            /* has a balloon device (model not 'none') */
@@ -95,7 +95,7 @@ struct device {
 	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
 };
 
-#define HINT_FAULTS 4     /* min, max, weight, managed */
+#define HINT_FAULTS 4 /* min, max, weight, managed */
 #define HINT_FAULT_TEXT 240
 
 /* The administrator's wishes, from <memsched:memory> in the domain's metadata. */
@@ -112,20 +112,20 @@ struct hints {
 #define WEIGHT_DEFAULT 100
 
 /*
- * What a pass remembers of a guest for the next one. Times are CLOCK_BOOTTIME ms, so they outlive the process but not the host's boot,
- * like /run. Another domain id means another boot of the guest: everything is forgotten.
+ * What a pass remembers of a guest for the next one. Times are CLOCK_BOOTTIME ms, so they outlive the process but not
+ * the host's boot, like /run. Another domain id means another boot of the guest: everything is forgotten.
  */
 struct past {
 	bool known;
 	int64_t domain_id;
-	uint64_t seen_ms;       /* the last pass that saw it */
-	uint64_t actual_kib;    /* as seen then */
-	uint64_t still_ms;      /* since when actual has not changed; 0: since first sight */
-	uint64_t asked_kib;     /* the last balloon target of ours; 0: none */
+	uint64_t seen_ms;    /* the last pass that saw it */
+	uint64_t actual_kib; /* as seen then */
+	uint64_t still_ms;   /* since when actual has not changed; 0: since first sight */
+	uint64_t asked_kib;  /* the last balloon target of ours; 0: none */
 	uint64_t asked_ms;
 	uint64_t asked_from_kib; /* actual when it was asked */
-	bool learned;           /* overhead is known */
-	uint64_t overhead_kib;  /* actual - available, at rest: what the guest's kernel keeps for itself */
+	bool learned;            /* overhead is known */
+	uint64_t overhead_kib;   /* actual - available, at rest: what the guest's kernel keeps for itself */
 	bool has_used;
 	uint64_t used_kib;      /* at the last new sample */
 	uint64_t last_update_s; /* of the last new sample */
@@ -148,14 +148,14 @@ struct past {
 
 /* What the estimate makes of sample and past. */
 struct estimate {
-	bool has_used;         /* the fields below up to foreseen hold */
+	bool has_used; /* the fields below up to foreseen hold */
 	uint64_t used_kib;
 	uint64_t free_kib;     /* usable or unused, by the signal */
 	uint64_t cache_kib;    /* the part of free_kib that is page cache */
 	uint64_t foreseen_kib; /* growth until the next pass can act */
 	bool has_age;
-	uint64_t age_ms;       /* of the sample */
-	bool settled;          /* the sample was taken with the balloon at rest */
+	uint64_t age_ms; /* of the sample */
+	bool settled;    /* the sample was taken with the balloon at rest */
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 

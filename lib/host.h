@@ -9,7 +9,8 @@
 
 struct host {
 	uint64_t total_kib;     /* MemTotal */
-	uint64_t available_kib; /* MemAvailable, plus what the ZFS ARC can give up (half of size - c_min: it shrinks with delay) */
+	uint64_t available_kib; /* MemAvailable, plus what the ZFS ARC can give up (half of size - c_min: it shrinks
+				   with delay) */
 	uint64_t free_kib;      /* MemFree */
 	uint64_t buffers_kib;   /* Buffers */
 	uint64_t cached_kib;    /* Cached; includes shared memory, so it is for display only */
@@ -19,8 +20,9 @@ struct host {
 };
 
 /*
- * Reads root/proc/meminfo (required: MemTotal, MemFree, and MemAvailable or an estimate of it from MemFree + Buffers + Cached - Shmem),
- * and what else is there. root "" is the machine itself. Returns 0, -errno of meminfo, or -EBADMSG where it makes no sense.
+ * Reads root/proc/meminfo (required: MemTotal, MemFree, and MemAvailable or an estimate of it from MemFree + Buffers +
+ * Cached - Shmem), and what else is there. root "" is the machine itself. Returns 0, -errno of meminfo, or -EBADMSG
+ * where it makes no sense.
  */
 int host_read(const char *root, struct host *ret_host);
 

@@ -1,6 +1,7 @@
 /*
- * A streaming JSON writer: commas and nesting are kept by the writer, strings are repaired to valid UTF-8 and everything that could
- * move a terminal (C0, DEL, C1, bidi controls, U+2028/9, BOM) is written \uXXXX, so that even cat of it is safe.
+ * A streaming JSON writer: commas and nesting are kept by the writer, strings are repaired to valid UTF-8 and
+ * everything that could move a terminal (C0, DEL, C1, bidi controls, U+2028/9, BOM) is written \uXXXX, so that even cat
+ * of it is safe.
  */
 #ifndef MEMSCHED_JSON_H
 #define MEMSCHED_JSON_H

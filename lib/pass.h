@@ -14,20 +14,20 @@
 struct pass_conf {
 	const struct conf *conf;
 	const char *root;
-	uint32_t interval_ms; /* of the loop; 0: a single pass */
-	bool dry_run;         /* stop after the decision: no command, no state, no period */
+	uint32_t interval_ms;              /* of the loop; 0: a single pass */
+	bool dry_run;                      /* stop after the decision: no command, no state, no period */
 	const volatile sig_atomic_t *stop; /* ends waits early where not NULL and set */
 };
 
 struct pass_report {
 	struct guest *guest; /* sorted by name; owned, pass_clear */
 	size_t n;
-	struct host host;    /* as the decision saw it */
+	struct host host; /* as the decision saw it */
 	uint64_t reserve_kib;
 	struct balance balance;
 	bool dry_run;
-	unsigned commands;   /* balloon commands sent */
-	unsigned failed;     /* guests that were unresponsive or whose command failed */
+	unsigned commands; /* balloon commands sent */
+	unsigned failed;   /* guests that were unresponsive or whose command failed */
 };
 
 /*

@@ -1,8 +1,9 @@
 /*
- * /run/memsched: registered guests, pending starts, what passes remember, the lock, complaints already made. The only file that writes state.
- * Every access is relative to a directory descriptor that was checked (owned by root or by us, not writable for others, no symlink);
- * files are opened O_NOFOLLOW | O_NONBLOCK, must be regular, are size-capped, and are written to a temporary and renamed.
- * A record that does not parse counts as absent (-EBADMSG). Returns 0 or -errno.
+ * /run/memsched: registered guests, pending starts, what passes remember, the lock, complaints already made. The only
+ * file that writes state. Every access is relative to a directory descriptor that was checked (owned by root or by us,
+ * not writable for others, no symlink); files are opened O_NOFOLLOW | O_NONBLOCK, must be regular, are size-capped, and
+ * are written to a temporary and renamed. A record that does not parse counts as absent (-EBADMSG). Returns 0 or
+ * -errno.
  */
 #ifndef MEMSCHED_REGISTRY_H
 #define MEMSCHED_REGISTRY_H
@@ -11,12 +12,14 @@
 
 struct registry;
 
-/* Opens root/run/memsched; create makes it (0755) with its folders where missing. -ENOENT: it is not there and create is false. */
+/* Opens root/run/memsched; create makes it (0755) with its folders where missing. -ENOENT: it is not there and create
+ * is false. */
 int registry_open(const char *root, bool create, struct registry **ret_registry);
 /* Releases the lock too. NULL is fine. */
 void registry_close(struct registry *r);
 
-/* The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds it. Never waits. */
+/* The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds
+ * it. Never waits. */
 int registry_lock(struct registry *r);
 void registry_unlock(struct registry *r);
 
@@ -51,8 +54,9 @@ void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_
 
 /*
  * Whether a complaint is to be said now: when it first appears, then hourly. key identifies it, text is what is said.
- * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text) for each complaint
- * that was said earlier and has not come up again, and forgets it. Without a usable directory everything is said.
+ * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text)
+ * for each complaint that was said earlier and has not come up again, and forgets it. Without a usable directory
+ * everything is said.
  */
 int registry_say_begin(struct registry *r, uint64_t now_s);
 bool registry_say(struct registry *r, const char *key, const char *text);

@@ -1,5 +1,6 @@
 /*
- * Tables from one array of columns: the array drives heading, text table, JSON keys and lists of columns, so they cannot differ.
+ * Tables from one array of columns: the array drives heading, text table, JSON keys and lists of columns, so they
+ * cannot differ.
  */
 #ifndef MEMSCHED_TABLE_H
 #define MEMSCHED_TABLE_H
@@ -29,12 +30,14 @@ struct column {
 };
 
 struct table_style {
-	bool human;       /* 1.5G in place of KiB */
+	bool human; /* 1.5G in place of KiB */
 	bool no_headings;
 };
 
-/* Writes rows (n of them, size bytes apart) under the columns that are shown, aligned: text left, numbers right, two spaces between. */
-void table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size, const struct table_style *style);
+/* Writes rows (n of them, size bytes apart) under the columns that are shown, aligned: text left, numbers right, two
+ * spaces between. */
+void table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size,
+		 const struct table_style *style);
 
 /* Writes one row as the members of an object that the caller has opened. */
 void table_write_json(struct json *j, const struct column *columns, const void *row);

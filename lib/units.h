@@ -49,9 +49,9 @@ static inline uint64_t scale_kib(uint64_t a, uint64_t num, uint64_t den)
 }
 
 /*
- * A size as libvirt's virScaleInteger and virDomainParseMemory take it: digits, then an optional unit (spaces between are allowed):
- * b, byte, bytes; k m g t p e alone or with iB (1024); KB MB GB … (1000); case is ignored; without a unit KiB.
- * Integers only; bytes are rounded up to whole KiB. "12" "12k" "12 KiB" "1GB".
+ * A size as libvirt's virScaleInteger and virDomainParseMemory take it: digits, then an optional unit (spaces between
+ * are allowed): b, byte, bytes; k m g t p e alone or with iB (1024); KB MB GB … (1000); case is ignored; without a unit
+ * KiB. Integers only; bytes are rounded up to whole KiB. "12" "12k" "12 KiB" "1GB".
  */
 int size_parse(const char *text, uint64_t *ret_kib);
 

@@ -1,10 +1,10 @@
 /*
  * The narrow door to libvirt: connect, list, read, set. None of libvirt's types leaves it.
- * A call to libvirt has no time limit of its own, so every call is made by one of a few workers, each with its own connection, and waited for
- * until a deadline (CLOCK_BOOTTIME ms). A worker that is stuck in a call is abandoned with its connection and replaced; it cleans up after itself
- * should it ever return. No function here blocks past its deadline.
- * Errors: -ENOTCONN libvirt cannot be reached or went away, -ETIMEDOUT no answer by the deadline, -EACCES not permitted,
- * -EINVAL a URI libvirt does not know, -EIO else; virt_words has libvirt's own words for it.
+ * A call to libvirt has no time limit of its own, so every call is made by one of a few workers, each with its own
+ * connection, and waited for until a deadline (CLOCK_BOOTTIME ms). A worker that is stuck in a call is abandoned with
+ * its connection and replaced; it cleans up after itself should it ever return. No function here blocks past its
+ * deadline. Errors: -ENOTCONN libvirt cannot be reached or went away, -ETIMEDOUT no answer by the deadline, -EACCES not
+ * permitted, -EINVAL a URI libvirt does not know, -EIO else; virt_words has libvirt's own words for it.
  */
 #ifndef MEMSCHED_VIRT_H
 #define MEMSCHED_VIRT_H
@@ -20,7 +20,8 @@ int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadli
 /* Never waits for a stuck worker. NULL is fine. */
 void virt_close(struct virt *v);
 
-/* libvirt's words (or ours, for a deadline) for what failed last; never NULL; valid until the next call. v may be NULL after a failed virt_open. */
+/* libvirt's words (or ours, for a deadline) for what failed last; never NULL; valid until the next call. v may be NULL
+ * after a failed virt_open. */
 const char *virt_words(const struct virt *v);
 
 /* Whether host memory has to be asked of libvirt because the URI names another host. */
@@ -34,8 +35,9 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 void guests_free(struct guest *g, size_t n);
 
 /*
- * Reads device facts, hints, state and a sample of each guest, side by side. A guest whose past.hung is set is probed first and not touched
- * while QEMU holds its monitor. Sets answered, hung, vanished, migrating. Returns 0 also when some did not answer; an error only where libvirt itself is gone.
+ * Reads device facts, hints, state and a sample of each guest, side by side. A guest whose past.hung is set is probed
+ * first and not touched while QEMU holds its monitor. Sets answered, hung, vanished, migrating. Returns 0 also when
+ * some did not answer; an error only where libvirt itself is gone.
  */
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
@@ -45,7 +47,8 @@ int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const st
 /* Sends ask_kib to each guest that has one: sets sent, error and words; ask_kib is 0 afterwards. */
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
-/* Sets the statistics period of the running guests that have a balloon and no period. Returns how many were set, or an error. */
+/* Sets the statistics period of the running guests that have a balloon and no period. Returns how many were set, or an
+ * error. */
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);
 
 /* The node statistics of a remote host: available is estimated as free + buffers + cached. */
