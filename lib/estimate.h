@@ -20,7 +20,7 @@ struct estimate_conf {
 
 struct instant {
 	uint64_t now_ms; /* CLOCK_BOOTTIME */
-	uint64_t wall_s; /* CLOCK_REALTIME, comparable with last_update_s and started_s */
+	uint64_t wall_ms; /* CLOCK_REALTIME, comparable with last_update_s and started_s */
 };
 
 /*
@@ -31,9 +31,5 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 
 /* Remembers that want was asked of g now (after a successful command). */
 void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at);
-
-/* Time from this pass until the next one can act on newer statistics: the next gap and a statistics period, in ms; 0 on
- * a first pass. */
-uint64_t estimate_horizon_ms(const struct estimate_conf *conf, const struct guest *g, struct instant at);
 
 #endif

@@ -143,6 +143,7 @@ struct past {
 	bool has_qemu;
 	uint64_t qemu_kib; /* rss beyond actual that is QEMU's own, learned at rest */
 	uint32_t no_gain;  /* passes in a row at rest whose rss stayed over what the balloon should have freed */
+	uint64_t booted_ms; /* when a reboot was noticed; 0: never */
 	bool hung;         /* did not answer the last pass: probed first by the next */
 };
 
@@ -152,6 +153,7 @@ struct estimate {
 	uint64_t used_kib;
 	uint64_t free_kib;     /* usable or unused, by the signal */
 	uint64_t cache_kib;    /* the part of free_kib that is page cache */
+	uint64_t horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
 	uint64_t foreseen_kib; /* growth until the next pass can act */
 	bool has_age;
 	uint64_t age_ms; /* of the sample */
@@ -186,9 +188,11 @@ struct guest {
 	uint64_t want_kib; /* the size planned; actual where nothing is to be done */
 	enum reason reason;
 	bool fixed; /* left alone: neither given to nor taken from */
+	bool no_take; /* may be given to, is never taken from */
 
 	/* done by the pass */
 	uint64_t ask_kib; /* what virt_set is to send; 0: nothing */
+	uint64_t given_kib; /* what it was already told to grow to in this pass; 0: nothing */
 	bool sent;        /* it was sent */
 	int error;        /* -errno of the last command to it */
 	char *words;      /* libvirt's own words for it; owned, NULL without error */

@@ -1,0 +1,80 @@
+#include "level.h"
+
+#include <stdlib.h>
+
+#include "units.h"
+
+typedef unsigned __int128 wide;
+
+static int compare_edges(const void *a, const void *b)
+{
+	const struct level_edge *x = a, *y = b;
+	wide l = (wide)x->num * y->den, r = (wide)y->num * x->den;
+
+	return (l > r) - (l < r);
+}
+
+static size_t edges_sorted(const struct level_item *item, size_t n, struct level_edge *edge)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct level_item *it = &item[i];
+
+		if (it->hi_kib <= it->lo_kib)
+			continue;
+		edge[count++] = (struct level_edge){
+		        .num = it->lo_kib - it->base_kib,
+		        .den = it->weight,
+		        .base_kib = it->base_kib,
+		        .end_kib = it->lo_kib,
+		        .weight = it->weight,
+		        .starts = true,
+		};
+		edge[count] = edge[count - 1];
+		edge[count].num = it->hi_kib - it->base_kib;
+		edge[count].end_kib = it->hi_kib;
+		edge[count++].starts = false;
+	}
+	qsort(edge, count, sizeof(*edge), compare_edges);
+	return count;
+}
+
+bool level_find(const struct level_item *item, size_t n, uint64_t capacity_kib, struct level_edge *edge,
+                struct level *ret_level)
+{
+	wide still = 0, base = 0, weight = 0; /* of the items outside their growing range, and within it */
+	size_t count = edges_sorted(item, n, edge);
+
+	*ret_level = (struct level){.num = 0, .den = 1, .bounded = true};
+	for (size_t i = 0; i < n; i++)
+		still += item[i].lo_kib;
+	if (still > capacity_kib)
+		return false;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct level_edge *e = &edge[i];
+		wide left = capacity_kib - still - base;
+
+		if (weight * e->num > left * e->den) {
+			ret_level->num = (uint64_t)left;
+			ret_level->den = (uint64_t)weight;
+			return true;
+		}
+		still = e->starts ? still - e->end_kib : still + e->end_kib;
+		base = e->starts ? base + e->base_kib : base - e->base_kib;
+		weight = e->starts ? weight + e->weight : weight - e->weight;
+	}
+	ret_level->bounded = false;
+	return true;
+}
+
+uint64_t level_share_kib(const struct level *level, const struct level_item *item)
+{
+	wide share;
+
+	if (!level->bounded)
+		return item->hi_kib;
+	share = item->base_kib + (wide)level->num * item->weight / level->den;
+	return clamp_kib(share > UINT64_MAX ? UINT64_MAX : (uint64_t)share, item->lo_kib, item->hi_kib);
+}
