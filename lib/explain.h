@@ -1,0 +1,25 @@
+/*
+ * Sentences for people that explain a decision with the numbers that decided. Pure; works on the structs alone and
+ * never shows a number that is not known.
+ */
+#ifndef MEMSCHED_EXPLAIN_H
+#define MEMSCHED_EXPLAIN_H
+
+#include "guest.h"
+#include "host.h"
+#include "policy.h"
+
+#define TEXT_EXPLAIN 512 /* suffices for every sentence; a smaller buffer gets it cut at a whole character */
+
+/*
+ * One sentence, without the name and without a full stop, that tells with the numbers that decided what is done with g
+ * and why: "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free". A guest whose
+ * command was sent is spoken of as it was before. Returns buffer.
+ */
+char *text_explain(char *buffer, size_t size, const struct guest *g);
+
+/* The same for the host: demand, capacity, promised, reserve, shortage. */
+char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
+			const struct balance *balance);
+
+#endif

@@ -1,0 +1,259 @@
+#include <assert.h>
+#include <inttypes.h>
+#include <langinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+#include "text.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+size_t text_decode(const char *text, uint32_t *ret_code)
+{
+	static const struct {
+		uint8_t mask, lead;
+		uint32_t least; /* anything below has a shorter form */
+	} form[] = {
+	    {0x80, 0x00, 0x0},
+	    {0xe0, 0xc0, 0x80},
+	    {0xf0, 0xe0, 0x800},
+	    {0xf8, 0xf0, 0x10000},
+	};
+	const uint8_t *byte = (const uint8_t *)text;
+	size_t more = 0;
+	uint32_t code;
+
+	while (more < COUNT(form) && (byte[0] & form[more].mask) != form[more].lead)
+		more++;
+	if (more == COUNT(form))
+		return 0;
+	code = byte[0] & (uint8_t)~form[more].mask;
+	for (size_t i = 1; i <= more; i++) {
+		if ((byte[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (byte[i] & 0x3f);
+	}
+	if (code < form[more].least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret_code = code;
+	return more + 1;
+}
+
+bool text_is_plain(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} hidden[] = {
+	    {0x0000, 0x001f},   /* C0 */
+	    {0x007f, 0x009f},   /* DEL, C1 */
+	    {0x00ad, 0x00ad},   /* soft hyphen */
+	    {0x061c, 0x061c},   /* bidi */
+	    {0x180e, 0x180e},   /* zero width */
+	    {0x200b, 0x200f},   /* zero width, bidi */
+	    {0x2028, 0x202e},   /* separators, bidi */
+	    {0x2060, 0x206f},   /* zero width, bidi, deprecated controls */
+	    {0xfdd0, 0xfdef},   /* noncharacters */
+	    {0xfeff, 0xfeff},   /* BOM */
+	    {0xfff9, 0xfffb},   /* annotations */
+	    {0xe0000, 0xe007f}, /* tags */
+	};
+
+	for (size_t i = 0; i < COUNT(hidden); i++)
+		if (code >= hidden[i].first && code <= hidden[i].last)
+			return false;
+	return (code & 0xfffe) != 0xfffe; /* the last two of each plane are noncharacters */
+}
+
+/* A text that is written piece by piece into a buffer that may be too small. */
+struct cut {
+	char *buffer;
+	size_t size, used;
+	size_t dots; /* where "..." still fits */
+};
+
+static struct cut cut_init(char *buffer, size_t size)
+{
+	if (size > 0)
+		buffer[0] = '\0';
+	return (struct cut){.buffer = buffer, .size = size};
+}
+
+/* false: it did not fit, and the text has got its end. */
+static bool cut_put(struct cut *c, const char *piece, size_t length)
+{
+	static const char dots[] = "...";
+
+	if (length >= c->size - c->used) {
+		snprintf(c->buffer + c->dots, c->size - c->dots, "%s", dots);
+		return false;
+	}
+	memcpy(c->buffer + c->used, piece, length);
+	c->used += length;
+	c->buffer[c->used] = '\0';
+	if (c->size - c->used >= sizeof(dots))
+		c->dots = c->used;
+	return true;
+}
+
+#define PIECE_MAX (4 * 4 + 1) /* four bytes as \xNN */
+
+/* Escapes what stands at the start of text. Returns how many bytes of it that took. */
+static size_t escape_one(const char *text, bool utf8, char piece[PIECE_MAX])
+{
+	uint32_t code = 0;
+	size_t n = text_decode(text, &code);
+
+	if (n == 0 || !text_is_plain(code) || (n > 1 && !utf8)) {
+		n += n == 0;
+		for (size_t i = 0; i < n; i++)
+			snprintf(piece + 4 * i, PIECE_MAX - 4 * i, "\\x%02X", (unsigned)(uint8_t)text[i]);
+	} else {
+		snprintf(piece, PIECE_MAX, "%s%.*s", code == '\\' ? "\\" : "", (int)n, text);
+	}
+	return n;
+}
+
+char *text_escape(char *buffer, size_t size, const char *outside, bool utf8)
+{
+	struct cut c = cut_init(buffer, size);
+	char piece[PIECE_MAX];
+
+	while (*outside) {
+		outside += escape_one(outside, utf8, piece);
+		if (!cut_put(&c, piece, strlen(piece)))
+			break;
+	}
+	return buffer;
+}
+
+char *text_escaped(const char *outside)
+{
+	size_t length = strlen(outside);
+	char *buffer = calloc(length + 1, 4); /* \xNN for each byte */
+
+	return buffer ? text_escape(buffer, 4 * length + 1, outside, text_is_utf8()) : NULL;
+}
+
+char *text_copy(char *buffer, size_t size, const char *safe)
+{
+	struct cut c = cut_init(buffer, size);
+	uint32_t code;
+	size_t n;
+
+	for (; *safe; safe += n) {
+		n = text_decode(safe, &code);
+		n += n == 0;
+		if (!cut_put(&c, safe, n))
+			break;
+	}
+	return buffer;
+}
+
+size_t text_width(const char *escaped)
+{
+	size_t width = 0, n;
+
+	for (; *escaped; escaped += n) {
+		uint32_t code = 0;
+
+		n = text_decode(escaped, &code);
+		n += n == 0;
+		int columns = wcwidth((wchar_t)code); /* the C locale knows ASCII only: -1 for the rest */
+
+		width += columns < 0 || code == 0 ? 1 : (size_t)columns;
+	}
+	return width;
+}
+
+bool text_is_utf8(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+static const char *const reason_words[] = {
+    [REASON_NONE] = "none",
+    [REASON_BELOW_TARGET] = "below-target",
+    [REASON_ABOVE_TARGET] = "above-target",
+    [REASON_AT_TARGET] = "at-target",
+    [REASON_AT_MIN] = "at-min",
+    [REASON_AT_MAX] = "at-max",
+    [REASON_GROWING] = "growing",
+    [REASON_DISTRESS] = "distress",
+    [REASON_BOOTING] = "booting",
+    [REASON_STALE_STATS] = "stale-stats",
+    [REASON_NO_STATS] = "no-stats",
+    [REASON_NO_BALLOON] = "no-balloon",
+    [REASON_NO_DRIVER] = "no-driver",
+    [REASON_STUCK] = "stuck",
+    [REASON_NO_GAIN] = "no-gain",
+    [REASON_UNRESPONSIVE] = "unresponsive",
+    [REASON_PAUSED] = "paused",
+    [REASON_MIGRATING] = "migrating",
+    [REASON_PINNED] = "pinned",
+    [REASON_HUGEPAGES] = "hugepages",
+    [REASON_PASSTHROUGH] = "passthrough",
+    [REASON_OPTED_OUT] = "opted-out",
+    [REASON_EXCLUDED] = "excluded",
+    [REASON_HOST_RESERVE] = "host-reserve",
+    [REASON_SHARED_SHORTAGE] = "shared-shortage",
+    [REASON_NO_GIVE] = "no-give",
+    [REASON_VANISHED] = "vanished",
+    [REASON_FAILED] = "failed",
+};
+static_assert(COUNT(reason_words) == REASON_COUNT, "a word for each reason");
+
+const char *reason_word(enum reason reason)
+{
+	return (unsigned)reason < REASON_COUNT ? reason_words[reason] : reason_words[REASON_NONE];
+}
+
+static const char *const run_state_words[] = {
+    [RUN_NOSTATE] = "no state", [RUN_RUNNING] = "running",         [RUN_BLOCKED] = "idle",
+    [RUN_PAUSED] = "paused",    [RUN_SHUTDOWN] = "in shutdown",    [RUN_SHUTOFF] = "shut off",
+    [RUN_CRASHED] = "crashed",  [RUN_PMSUSPENDED] = "pmsuspended",
+};
+static_assert(COUNT(run_state_words) == RUN_COUNT, "a word for each state");
+
+const char *run_state_word(enum run_state state)
+{
+	return (unsigned)state < RUN_COUNT ? run_state_words[state] : run_state_words[RUN_NOSTATE];
+}
+
+/* kib times factor in units of 2^shift KiB, to the nearest. */
+static uint64_t size_in(uint64_t kib, unsigned factor, unsigned shift)
+{
+	unsigned __int128 half = shift ? (unsigned __int128)1 << (shift - 1) : 0;
+
+	return (uint64_t)(((unsigned __int128)kib * factor + half) >> shift);
+}
+
+static char *size_write(char *buffer, size_t size, uint64_t kib, const char *blank, const char *suffix)
+{
+	static const char letters[] = "KMGTPEZ"; /* 2^64 KiB are 16 ZiB */
+	unsigned shift = 0;
+
+	/* the unit is chosen after rounding: 1023.6 MiB are 1 GiB */
+	while (shift < 60 && size_in(kib, 1, shift) >= 1024)
+		shift += 10;
+
+	uint64_t tenths = size_in(kib, 10, shift);
+	char unit = letters[shift / 10];
+
+	if (tenths < 1000 && tenths % 10)
+		snprintf(buffer, size, "%" PRIu64 ".%" PRIu64 "%s%c%s", tenths / 10, tenths % 10, blank, unit, suffix);
+	else
+		snprintf(buffer, size, "%" PRIu64 "%s%c%s", size_in(kib, 1, shift), blank, unit, suffix);
+	return buffer;
+}
+
+char *text_size(char *buffer, size_t size, uint64_t kib)
+{
+	return size_write(buffer, size, kib, " ", "iB");
+}
+
+char *text_size_short(char *buffer, size_t size, uint64_t kib)
+{
+	return size_write(buffer, size, kib, "", "");
+}
