@@ -1,7 +1,8 @@
 /*
  * KiB arithmetic that saturates instead of wrapping, and sizes, durations and percentages as text.
- * Pure: no I/O, no clock, no allocation. Parsers return 0, -EINVAL (not of the form) or -ERANGE (too large);
- * on failure the result is untouched.
+ * Pure: no I/O, no clock, no allocation. Parsers return 0, -EINVAL (not of the form) or -ERANGE (too large, or
+ * not among the numbers named); on failure the result is untouched. Digits are 0-9 without a sign; spaces may stand
+ * between digits and unit, and nowhere else.
  */
 #ifndef MEMSCHED_UNITS_H
 #define MEMSCHED_UNITS_H
@@ -49,16 +50,16 @@ static inline uint64_t scale_kib(uint64_t a, uint64_t num, uint64_t den)
 }
 
 /*
- * A size as libvirt's virScaleInteger and virDomainParseMemory take it: digits, then an optional unit (spaces between
- * are allowed): b, byte, bytes; k m g t p e alone or with iB (1024); KB MB GB … (1000); case is ignored; without a unit
- * KiB. Integers only; bytes are rounded up to whole KiB. "12" "12k" "12 KiB" "1GB".
+ * A size as libvirt's virScaleInteger and virDomainParseMemory take it: digits, then an optional unit: b, byte, bytes;
+ * k m g t p e alone or with iB (1024); KB MB GB … (1000); case is ignored; without a unit KiB. Integers only; bytes are
+ * rounded up to whole KiB; less than 2^53 KiB. "12" "12k" "12 KiB" "1GB".
  */
 int size_parse(const char *text, uint64_t *ret_kib);
 
-/* The same with the unit apart, as <min unit="MiB">512</min> has it; unit NULL or "" is KiB. */
+/* The same with the unit apart, as <min unit="MiB">512</min> has it, and no space at all; unit NULL or "" is KiB. */
 int size_parse_unit(const char *digits, const char *unit, uint64_t *ret_kib);
 
-/* A duration: digits and an optional unit ms, s, m or h; without one, seconds. At most INT32_MAX ms. */
+/* A duration: digits and an optional unit ms, s, m or h, in lower case; without one, seconds. At most INT32_MAX ms. */
 int duration_parse(const char *text, uint32_t *ret_ms);
 
 /* "N%" with N 1-100. */
