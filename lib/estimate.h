@@ -19,7 +19,7 @@ struct estimate_conf {
 };
 
 struct instant {
-	uint64_t now_ms; /* CLOCK_BOOTTIME */
+	uint64_t now_ms;  /* CLOCK_BOOTTIME */
 	uint64_t wall_ms; /* CLOCK_REALTIME, comparable with last_update_s and started_s */
 };
 

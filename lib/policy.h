@@ -7,6 +7,8 @@
 
 #include "guest.h"
 #include "host.h"
+#include "level.h"
+#include "units.h"
 
 struct policy_conf {
 	uint64_t step_kib;      /* least that is taken at once; 50000 in the original */
@@ -14,7 +16,6 @@ struct policy_conf {
 	uint64_t tolerance_kib; /* deficits below this are no reason to give; 5000 in the original */
 	uint64_t
 	    horizon_ms; /* until the next pass can act (estimate_horizon_ms); who comes seldom takes with more care */
-	bool no_give;   /* the guard forbids gives out of the host's room */
 };
 
 /* What the host has for guests, and what came of it. */
@@ -30,15 +31,27 @@ struct balance {
 	uint64_t level_kib;
 };
 
-/* Scratch for one guest; policy_plan needs 2 n of them. */
+/* Scratch for n guests. */
 struct policy_scratch {
-	uint64_t at_num, at_den; /* a breakpoint: the level at which a guest's share starts or stops growing */
-	uint64_t weight, base_kib, edge_kib;
-	bool starts;
+	struct level_item *item; /* n */
+	struct level_edge *edge; /* 2 n */
 };
 
-/* The floor below which a guest of this maximum is never taken without a hint: Hyper-V's compute_balloon_floor. */
-uint64_t policy_floor_kib(uint64_t maximum_kib);
+/*
+ * The floor below which a guest of this maximum is never taken without a hint: what Hyper-V's guest driver keeps
+ * (compute_balloon_floor in drivers/hv/hv_balloon.c). Inline, so that the hook's helper needs no more of the policy.
+ */
+static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
+{
+	const struct {
+		uint64_t below_mib, base_mib, part;
+	} rows[] = {{128, 8, 2}, {512, 40, 4}, {2048, 104, 8}, {8192, 232, 16}, {UINT64_MAX / KIB_PER_MIB, 488, 32}};
+	size_t i = 0;
+
+	while (maximum_kib >= rows[i].below_mib * KIB_PER_MIB && i < 4)
+		i++;
+	return rows[i].base_mib * KIB_PER_MIB + maximum_kib / rows[i].part;
+}
 
 /*
  * Fills want, reason, fixed and the bounds of each of the n guests from their sample, device, hints, est and target.
@@ -48,10 +61,11 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
 		 size_t n, struct policy_scratch *scratch, struct balance *ret_balance);
 
 /*
- * Cuts the gives (want over actual) that are not sent yet to what budget_kib allows, shared by the same rule of
- * fairness; who gets less than it needs says host-reserve or shared-shortage. Returns the sum of what is left to give.
+ * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises given_kib, the size a guest
+ * is told to grow to, from what it was told before (or actual) towards want. Crumbs within the tolerance are kept back.
+ * why is said of those that do not get all they want; REASON_NONE: nothing is said yet. Returns what was handed out.
  */
-uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, struct guest *g, size_t n,
+uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
 		      struct policy_scratch *scratch);
 
 static inline bool guest_grows(const struct guest *g)

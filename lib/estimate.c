@@ -1,0 +1,332 @@
+#include "estimate.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "units.h"
+
+#define GROWTH_TAU_S 3.0    /* smoothing of growth; design §4 */
+#define STALE_PERIODS 3     /* statistics older than so many periods are stale */
+#define LAG_MS 1000         /* actual lags by so much: QEMU sends one BALLOON_CHANGE a second */
+#define GAP_MIN_MS 1000     /* what a gap between single passes is taken for: cron's minute at most */
+#define GAP_MAX_MS 60000    /* … and never less than what the statistics can show */
+#define REFUSED_PASSES 3    /* asked and not moved for so many passes: stuck */
+#define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, */
+#define PAUSE_MAX_MS 300000 /* then after twice as long each time, at most this */
+#define MOVED_KIB 1024      /* the driver works in rounds of 1 MiB: less is no movement */
+#define SWAP_KIBPS 80       /* 20 pages of 4 KiB a second, as vcmmd had it */
+#define FAULTS_PS 20        /* major faults, likewise */
+#define DISTRESS_SAMPLES 2
+#define DISTRESS_GIVES 3
+#define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)
+#define NO_GAIN_SLACK_KIB (64 * KIB_PER_MIB)
+#define NO_GAIN_PASSES 3
+#define QEMU_DRIFT_KIBPS                                                                                               \
+	256 /* QEMU's own memory is believed to grow by no more; a balloon that frees nothing grows faster */
+
+static bool sample_has(const struct sample *s, unsigned fields)
+{
+	return (s->have & fields) == fields;
+}
+
+static uint64_t period_s(const struct estimate_conf *conf, const struct guest *g)
+{
+	return g->device.period_s ? g->device.period_s : conf->period_s;
+}
+
+static uint64_t distance_kib(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+static uint64_t horizon_ms(const struct estimate_conf *conf, const struct guest *g, struct instant at)
+{
+	uint64_t gap_ms = conf->interval_ms;
+
+	if (!gap_ms && !g->past.known)
+		return 0;
+	if (!gap_ms)
+		gap_ms = clamp_kib(sub_kib(at.now_ms, g->past.seen_ms), GAP_MIN_MS, GAP_MAX_MS);
+	return gap_ms + 1000 * period_s(conf, g);
+}
+
+/* What the guest says of itself can be anything; what cannot be is not used. */
+static bool is_absurd(const struct guest *g)
+{
+	const struct sample *s = &g->sample;
+	uint64_t limit_kib = max_kib(g->device.maximum_kib, s->actual_kib);
+
+	if (sample_has(s, SAMPLE_AVAILABLE))
+		limit_kib = min_kib(limit_kib, s->available_kib);
+	return (sample_has(s, SAMPLE_AVAILABLE) && s->available_kib > max_kib(g->device.maximum_kib, s->actual_kib)) ||
+	       (sample_has(s, SAMPLE_USABLE) && s->usable_kib > limit_kib) ||
+	       (sample_has(s, SAMPLE_UNUSED) && s->unused_kib > limit_kib);
+}
+
+/* The guest's free memory by the configured signal; false where it does not tell. */
+static bool find_free(const struct estimate_conf *conf, const struct sample *s, struct estimate *e)
+{
+	if (conf->signal == SIGNAL_USABLE && sample_has(s, SAMPLE_USABLE)) {
+		e->free_kib = s->usable_kib;
+		e->cache_kib = sample_has(s, SAMPLE_UNUSED) ? sub_kib(s->usable_kib, s->unused_kib) : 0;
+		return true;
+	}
+	e->free_kib = s->unused_kib;
+	return sample_has(s, SAMPLE_UNUSED);
+}
+
+static void watch_balloon(struct past *p, const struct sample *s, struct instant at)
+{
+	if (!sample_has(s, SAMPLE_ACTUAL))
+		return;
+	if (p->known && s->actual_kib != p->actual_kib)
+		p->still_ms = at.now_ms;
+}
+
+static bool has_arrived(const struct past *p, const struct sample *s, uint64_t tolerance_kib)
+{
+	return !p->asked_kib || distance_kib(s->actual_kib, p->asked_kib) <= tolerance_kib;
+}
+
+/* Whether the sample was taken with the balloon at rest, so that actual belongs to it. First sight counts as rest. */
+static bool is_settled(const struct estimate_conf *conf, const struct guest *g, uint64_t age_ms, struct instant at)
+{
+	const struct past *p = &g->past;
+	uint64_t rest_ms = p->still_ms;
+
+	if (!has_arrived(p, &g->sample, conf->tolerance_kib))
+		rest_ms = max_kib(rest_ms, p->asked_ms);
+	return !rest_ms || sub_kib(at.now_ms, age_ms) > rest_ms + LAG_MS;
+}
+
+static void obeyed(struct past *p)
+{
+	p->refused = 0;
+	p->pause_ms = 0;
+	p->retry_ms = 0;
+}
+
+/* Whether the guest is stuck: asked, and not moved for some passes. Now and then one pass may ask it again. */
+static bool watch_obedience(const struct estimate_conf *conf, struct past *p, const struct sample *s, struct instant at)
+{
+	bool first, toward = p->asked_kib < p->asked_from_kib ? s->actual_kib + MOVED_KIB <= p->actual_kib
+							      : s->actual_kib >= p->actual_kib + MOVED_KIB;
+
+	if (!p->known || !p->asked_kib || !sample_has(s, SAMPLE_ACTUAL))
+		return false;
+	if (has_arrived(p, s, conf->tolerance_kib))
+		p->asked_kib = 0;
+	if (!p->asked_kib || toward) {
+		obeyed(p);
+		return false;
+	}
+	if (++p->refused < REFUSED_PASSES)
+		return false;
+	if (at.now_ms < p->retry_ms)
+		return true;
+	first = !p->retry_ms;
+	p->pause_ms = clamp_kib(2 * p->pause_ms, PAUSE_MIN_MS, PAUSE_MAX_MS);
+	p->retry_ms = at.now_ms + p->pause_ms;
+	return first;
+}
+
+/* A reboot leaves actual and statistics as they were while the guest touches all its memory anew. */
+static bool has_rebooted(const struct guest *g, bool fresh, const struct estimate *e)
+{
+	const struct past *p = &g->past;
+	const struct sample *s = &g->sample;
+
+	if (fresh && p->has_used &&
+	    ((sample_has(s, SAMPLE_SWAP_IN) && s->swap_in_kib < p->swap_in_kib) ||
+	     (sample_has(s, SAMPLE_MAJOR_FAULTS) && s->major_faults < p->major_faults)))
+		return true;
+	return e->stale && p->has_qemu && sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) &&
+	       s->rss_kib > s->actual_kib + p->qemu_kib + REBOOT_SLACK_KIB;
+}
+
+static void forget_load(struct past *p, struct instant at)
+{
+	p->has_used = false;
+	p->growth_kibps = p->rise_kibps = 0;
+	p->distress_samples = p->distress_gives = 0;
+	p->asked_kib = 0;
+	p->refused = 0;
+	p->booted_ms = at.now_ms;
+}
+
+/* rss beyond actual is QEMU's own: as low as it was ever seen at rest, allowed to drift up slowly. */
+static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e, struct instant at)
+{
+	uint64_t beyond_kib, drift_kib;
+
+	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
+		return;
+	beyond_kib = sub_kib(s->rss_kib, s->actual_kib);
+	drift_kib = p->has_qemu ? sub_kib(at.now_ms, p->seen_ms) * QEMU_DRIFT_KIBPS / 1000 : beyond_kib;
+	p->no_gain = p->has_qemu && beyond_kib > p->qemu_kib + NO_GAIN_SLACK_KIB ? p->no_gain + 1 : 0;
+	p->qemu_kib = min_kib(beyond_kib, p->has_qemu ? p->qemu_kib + drift_kib : beyond_kib);
+	p->has_qemu = true;
+}
+
+/*
+ * available - free + overhead is all of one sample, so it does not jump when the balloon moves; actual belongs to it
+ * only at rest, which is when overhead is learned. Where available does not follow the balloon (autodeflate, Windows),
+ * only samples taken at rest say anything.
+ */
+static bool find_used(struct past *p, const struct guest *g, struct estimate *e)
+{
+	const struct sample *s = &g->sample;
+	bool follows = sample_has(s, SAMPLE_AVAILABLE) && !g->device.autodeflate &&
+		       !(e->settled && s->available_kib > s->actual_kib);
+
+	if (!follows) {
+		if (e->settled)
+			e->used_kib = sub_kib(s->actual_kib, e->free_kib);
+		else
+			e->used_kib = p->used_kib;
+		return e->settled || p->has_used;
+	}
+	if (e->settled && !e->stale) {
+		p->overhead_kib = s->actual_kib - s->available_kib;
+		p->learned = true;
+	}
+	if (!p->learned)
+		return false;
+	e->used_kib = sub_kib(s->available_kib, e->free_kib) + p->overhead_kib;
+	return true;
+}
+
+static double per_second(uint64_t now, uint64_t before, double dt_s)
+{
+	return dt_s > 0 ? ((double)now - (double)before) / dt_s : 0;
+}
+
+static void learn_growth(struct past *p, const struct estimate *e, double dt_s)
+{
+	double rate, growth;
+
+	if (!p->has_used || dt_s <= 0) {
+		p->growth_kibps = p->rise_kibps = 0;
+		return;
+	}
+	rate = per_second(e->used_kib, p->used_kib, dt_s);
+	growth = (double)p->growth_kibps;
+	growth += (1 - exp(-dt_s / GROWTH_TAU_S)) * (rate - growth);
+	p->growth_kibps = growth > 0 ? (uint64_t)growth : 0;
+	p->rise_kibps = rate > 0 ? (uint64_t)rate : 0;
+}
+
+static void learn_distress(struct past *p, const struct guest *g, const struct estimate *e, double dt_s)
+{
+	const struct sample *s = &g->sample;
+	bool swaps = sample_has(s, SAMPLE_SWAP_IN) && per_second(s->swap_in_kib, p->swap_in_kib, dt_s) > SWAP_KIBPS;
+	bool faults = sample_has(s, SAMPLE_MAJOR_FAULTS) && e->free_kib < 2 * g->target_kib &&
+		      per_second(s->major_faults, p->major_faults, dt_s) > FAULTS_PS;
+
+	p->distress_samples = p->has_used && (swaps || faults) ? p->distress_samples + 1 : 0;
+	if (!p->distress_samples)
+		p->distress_gives = 0;
+}
+
+/* A sample that was not seen before: what it says of growth and distress. */
+static void learn(struct past *p, const struct guest *g, const struct estimate *e, struct instant at)
+{
+	const struct sample *s = &g->sample;
+	double dt_s = s->last_update_s > p->last_update_s ? (double)(s->last_update_s - p->last_update_s) : 0;
+
+	learn_growth(p, e, dt_s);
+	learn_distress(p, g, e, dt_s);
+	p->used_kib = e->used_kib;
+	p->has_used = true;
+	p->swap_in_kib = s->swap_in_kib;
+	p->major_faults = s->major_faults;
+	p->last_update_s = s->last_update_s;
+	p->sample_ms = at.now_ms;
+}
+
+static void find_age(const struct estimate_conf *conf, const struct guest *g, bool fresh, struct instant at,
+		     struct estimate *e)
+{
+	const struct sample *s = &g->sample;
+
+	e->has_age = sample_has(s, SAMPLE_LAST_UPDATE) && s->last_update_s;
+	if (!e->has_age)
+		return;
+	e->age_ms = sub_kib(at.wall_ms, 1000 * s->last_update_s);
+	if (!fresh) /* the wall clock may have been set back */
+		e->age_ms = max_kib(e->age_ms, sub_kib(at.now_ms, g->past.sample_ms));
+	e->stale = e->age_ms > 1000 * (STALE_PERIODS * period_s(conf, g) + 1); /* last_update is cut to the second */
+}
+
+static bool is_booting(const struct estimate_conf *conf, const struct guest *g, struct instant at)
+{
+	const struct past *p = &g->past;
+
+	return (g->started_s && at.wall_ms < 1000 * g->started_s + conf->boot_grace_ms &&
+		at.wall_ms + conf->boot_grace_ms >= 1000 * g->started_s) ||
+	       (p->booted_ms && sub_kib(at.now_ms, p->booted_ms) < conf->boot_grace_ms);
+}
+
+static void find_load(const struct estimate_conf *conf, struct guest *g, bool fresh, struct instant at,
+		      struct estimate *e)
+{
+	struct past *p = &g->past;
+
+	e->absurd = is_absurd(g);
+	if (!e->has_age || e->absurd || !find_free(conf, &g->sample, e))
+		return;
+	if (has_rebooted(g, fresh, e)) {
+		forget_load(p, at);
+		e->rebooted = true;
+	}
+	e->settled = is_settled(conf, g, e->age_ms, at);
+	e->has_used = find_used(p, g, e);
+	if (e->has_used && fresh)
+		learn(p, g, e, at);
+	if (!e->stale)
+		e->foreseen_kib = scale_kib(min_kib(p->growth_kibps, p->rise_kibps), e->horizon_ms, 1000);
+	e->distress = !e->stale && p->distress_samples >= DISTRESS_SAMPLES && p->distress_gives < DISTRESS_GIVES;
+	watch_rss(p, &g->sample, e, at);
+	e->no_gain = p->no_gain >= NO_GAIN_PASSES;
+}
+
+void estimate_update(const struct estimate_conf *conf, struct guest *g, struct instant at)
+{
+	struct past *p = &g->past;
+	struct estimate e = {.has_used = false};
+	bool fresh;
+
+	if (p->known && p->domain_id != g->domain_id)
+		*p = (struct past){.known = false};
+	p->hung = g->hung;
+	p->domain_id = g->domain_id;
+	e.horizon_ms = horizon_ms(conf, g, at);
+	if (g->answered) {
+		fresh = !p->known || g->sample.last_update_s != p->last_update_s;
+		watch_balloon(p, &g->sample, at);
+		e.stuck = watch_obedience(conf, p, &g->sample, at);
+		find_age(conf, g, fresh, at, &e);
+		find_load(conf, g, fresh, at, &e);
+		if (sample_has(&g->sample, SAMPLE_ACTUAL))
+			p->actual_kib = g->sample.actual_kib;
+		if (sample_has(&g->sample, SAMPLE_RSS)) {
+			p->rss_kib = g->sample.rss_kib;
+			p->has_rss = true;
+		}
+	}
+	e.booting = is_booting(conf, g, at);
+	p->seen_ms = at.now_ms;
+	p->known = true;
+	g->est = e;
+}
+
+void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
+{
+	struct past *p = &g->past;
+
+	p->asked_kib = want_kib;
+	p->asked_ms = at.now_ms;
+	p->asked_from_kib = g->sample.actual_kib;
+	if (g->reason == REASON_DISTRESS && want_kib > g->sample.actual_kib)
+		p->distress_gives++;
+}

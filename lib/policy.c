@@ -1,0 +1,370 @@
+#include "policy.h"
+
+#include "units.h"
+
+#define LEAST_HEADROOM 4 /* target / 4: with less, guests die */
+#define CACHE_FRACTION 8 /* page cache goes by 1/8 a pass: the guest had a use for it */
+#define CAREFUL_MS 60000 /* a next pass of unknown time is taken for cron's */
+#define QUICK_MS 2000    /* who comes again so soon can correct a take that was too much */
+
+/* ---- what each guest is and needs ---- */
+
+static uint32_t weight(const struct guest *g)
+{
+	return g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT;
+}
+
+static uint64_t least_kib(const struct guest *g)
+{
+	return g->target_kib / LEAST_HEADROOM;
+}
+
+static void find_bounds(struct guest *g)
+{
+	const struct device *d = &g->device;
+	uint64_t ceil_kib = d->maximum_kib;
+
+	if (g->hints.has_max)
+		ceil_kib = min_kib(ceil_kib, g->hints.max_kib);
+	if (d->hard_limit_kib) /* QEMU itself needs some of it */
+		ceil_kib = min_kib(ceil_kib, scale_kib(d->hard_limit_kib, 7, 8));
+	g->ceil_kib = ceil_kib;
+	g->floor_kib = min_kib(g->hints.has_min ? g->hints.min_kib : policy_floor_kib(d->maximum_kib), ceil_kib);
+	g->bottom_kib = max_kib(g->floor_kib, g->est.used_kib + least_kib(g));
+}
+
+/* Headroom and foreseen growth included; a guest in distress needs a step more than it has, whatever it says it uses.
+ */
+static uint64_t find_need_kib(const struct policy_conf *conf, const struct guest *g)
+{
+	uint64_t need_kib = g->est.used_kib + g->target_kib + g->est.foreseen_kib;
+
+	if (g->est.distress)
+		need_kib = max_kib(need_kib, g->sample.actual_kib + conf->step_kib);
+	if (g->hints.has_min)
+		need_kib = max_kib(need_kib, g->floor_kib);
+	return min_kib(need_kib, g->ceil_kib);
+}
+
+static bool has_balloon_driver(const struct guest *g)
+{
+	return g->device.balloon && (!(g->sample.have & SAMPLE_LAST_UPDATE) || g->sample.last_update_s);
+}
+
+/* Why a guest is left alone; REASON_NONE where it is not. The first that holds is said. */
+static enum reason why_fixed(const struct guest *g)
+{
+	const struct {
+		bool holds;
+		enum reason reason;
+	} rows[] = {
+	    {g->vanished, REASON_VANISHED},
+	    {g->excluded, REASON_EXCLUDED},
+	    {g->hints.opted_out, REASON_OPTED_OUT},
+	    {g->hung || !g->answered, REASON_UNRESPONSIVE},
+	    {g->run != RUN_RUNNING && g->run != RUN_BLOCKED, REASON_PAUSED},
+	    {g->migrating, REASON_MIGRATING},
+	    {!g->device.balloon, REASON_NO_BALLOON},
+	    {g->device.passthrough, REASON_PASSTHROUGH},
+	    {g->device.locked, REASON_PINNED},
+	    {g->device.hugepages, REASON_HUGEPAGES},
+	    {g->device.virtio_mem, REASON_PINNED},
+	    {g->est.rebooted || (g->est.booting && (g->est.stale || !g->est.has_used)), REASON_BOOTING},
+	    {!has_balloon_driver(g), REASON_NO_DRIVER},
+	    {g->est.stale && !g->est.has_used, REASON_STALE_STATS},
+	    {!g->est.has_used, REASON_NO_STATS},
+	    {g->est.stuck && g->past.asked_kib >= g->past.asked_from_kib, REASON_STUCK},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].holds)
+			return rows[i].reason;
+	return REASON_NONE;
+}
+
+/* Why a guest may be given to but is never taken from. */
+static enum reason why_no_take(const struct guest *g)
+{
+	if (g->est.booting)
+		return REASON_BOOTING;
+	if (g->est.stale)
+		return REASON_STALE_STATS;
+	if (g->est.distress)
+		return REASON_DISTRESS;
+	if (g->est.stuck)
+		return REASON_STUCK;
+	return g->est.no_gain ? REASON_NO_GAIN : REASON_NONE;
+}
+
+static void classify(const struct policy_conf *conf, struct guest *g)
+{
+	find_bounds(g);
+	if (!(g->sample.have & SAMPLE_ACTUAL))
+		g->sample.actual_kib = g->device.current_kib;
+	g->want_kib = g->sample.actual_kib;
+	g->need_kib = 0;
+	g->given_kib = 0;
+	g->reason = why_fixed(g);
+	g->fixed = g->reason != REASON_NONE;
+	g->no_take = true;
+	if (g->fixed)
+		return;
+	g->need_kib = find_need_kib(conf, g);
+	g->reason = why_no_take(g);
+	g->no_take = g->reason != REASON_NONE;
+}
+
+/* ---- what the host has ---- */
+
+/*
+ * What a guest that is left alone may touch beyond what it holds: without a balloon that works, all of its maximum.
+ * Of a guest that did not answer the last known rss holds; one never read is taken to hold all it has.
+ */
+static uint64_t fixed_untouched_kib(const struct guest *g)
+{
+	bool whole = g->reason == REASON_NO_BALLOON || g->reason == REASON_NO_DRIVER || g->reason == REASON_BOOTING;
+	uint64_t size_kib = whole ? g->device.maximum_kib : g->sample.actual_kib;
+
+	if (g->device.hugepages || g->vanished)
+		return 0;
+	if (g->sample.have & SAMPLE_RSS)
+		return sub_kib(size_kib, g->sample.rss_kib);
+	return g->past.has_rss ? sub_kib(size_kib, g->past.rss_kib) : 0;
+}
+
+static uint64_t touched_kib(const struct guest *g)
+{
+	return min_kib(g->sample.actual_kib, max_kib(g->sample.rss_kib, g->est.used_kib));
+}
+
+/* A guest that is not taken from keeps what it has, whatever it needs. */
+static uint64_t claim_kib(const struct guest *g)
+{
+	return g->no_take ? max_kib(g->need_kib, g->sample.actual_kib) : g->need_kib;
+}
+
+static int64_t minus_kib(uint64_t a, uint64_t b)
+{
+	return a >= b ? (int64_t)min_kib(a - b, INT64_MAX) : -(int64_t)min_kib(b - a, INT64_MAX);
+}
+
+static void find_balance(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib,
+			 const struct guest *g, size_t n, struct balance *b)
+{
+	uint64_t taken_kib = add_kib(conf->reserve_kib, pending_kib), touched = 0;
+
+	*b = (struct balance){.promised_kib = host->ksm_kib};
+	for (size_t i = 0; i < n; i++) {
+		if (g[i].fixed) {
+			taken_kib = add_kib(taken_kib, fixed_untouched_kib(&g[i]));
+			continue;
+		}
+		touched = add_kib(touched, touched_kib(&g[i]));
+		b->promised_kib = add_kib(b->promised_kib, sub_kib(g[i].sample.actual_kib, g[i].sample.rss_kib));
+		b->demand_kib = add_kib(b->demand_kib, claim_kib(&g[i]));
+	}
+	b->room_kib = minus_kib(host->available_kib, taken_kib);
+	b->capacity_kib =
+	    b->room_kib < 0 ? sub_kib(touched, (uint64_t)-b->room_kib) : add_kib(touched, (uint64_t)b->room_kib);
+	b->spare_kib = b->room_kib < 0 ? 0 : sub_kib((uint64_t)b->room_kib, b->promised_kib);
+	b->shortage_kib = sub_kib(b->demand_kib, b->capacity_kib);
+}
+
+/* ---- enough for all ---- */
+
+/* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
+static uint64_t keep_kib(const struct guest *g)
+{
+	return max_kib(max_kib(g->need_kib, g->floor_kib), g->est.used_kib + g->target_kib);
+}
+
+static uint64_t excess_kib(const struct guest *g)
+{
+	return g->no_take ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
+}
+
+/* Who comes again soon may take much of what is plainly unused; page cache always goes slowly. */
+static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest *g)
+{
+	uint64_t excess = excess_kib(g), over_kib, plain_kib, horizon_ms, take_kib;
+
+	over_kib = min_kib(sub_kib(g->sample.actual_kib, g->ceil_kib), excess);
+	if (excess <= conf->step_kib / 2)
+		return over_kib;
+	plain_kib = min_kib(excess, sub_kib(g->est.free_kib - g->est.cache_kib, g->target_kib));
+	horizon_ms = g->est.horizon_ms ? g->est.horizon_ms : CAREFUL_MS;
+	take_kib = max_kib(plain_kib / 8, scale_kib(plain_kib, 4 * min_kib(QUICK_MS, horizon_ms), 5 * horizon_ms));
+	take_kib += (excess - plain_kib) / CACHE_FRACTION;
+	return clamp_kib(max_kib(take_kib, over_kib), min_kib(conf->step_kib, excess), excess);
+}
+
+static uint64_t deficit_kib(const struct policy_conf *conf, const struct guest *g)
+{
+	uint64_t deficit = g->fixed ? 0 : sub_kib(g->need_kib, g->sample.actual_kib);
+
+	return deficit > conf->tolerance_kib ? deficit : 0;
+}
+
+/* The rest of what donors can spare, in proportion to excess / weight, when calm takes do not cover the deficits. */
+static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struct guest *g, size_t n,
+		      struct policy_scratch *scratch)
+{
+	struct level level;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t excess = g[i].fixed ? 0 : excess_kib(&g[i]), now_kib;
+
+		now_kib = g[i].fixed ? 0 : sub_kib(g[i].sample.actual_kib, g[i].want_kib);
+		scratch->item[i] = (struct level_item){
+		    .lo_kib = now_kib,
+		    .hi_kib = excess > conf->tolerance_kib ? max_kib(excess, now_kib) : now_kib,
+		    .weight = max_kib(1, scale_kib(excess, 10000, weight(&g[i]))),
+		};
+	}
+	if (!level_find(scratch->item, n, add_kib(wanted_kib, n), scratch->edge, &level))
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (!g[i].fixed && scratch->item[i].hi_kib > scratch->item[i].lo_kib)
+			g[i].want_kib = g[i].sample.actual_kib - level_share_kib(&level, &scratch->item[i]);
+}
+
+static void plan_enough(const struct policy_conf *conf, const struct balance *b, struct guest *g, size_t n,
+			struct policy_scratch *scratch)
+{
+	uint64_t deficits = 0, takes = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t deficit = deficit_kib(conf, &g[i]), take;
+
+		if (g[i].fixed)
+			continue;
+		take = deficit ? 0 : calm_take_kib(conf, &g[i]);
+		g[i].want_kib = g[i].sample.actual_kib + deficit - take;
+		deficits = add_kib(deficits, deficit);
+		takes = add_kib(takes, take);
+	}
+	if (deficits > add_kib(b->spare_kib, takes))
+		take_more(conf, deficits - b->spare_kib, g, n, scratch);
+}
+
+/* ---- shortage ---- */
+
+static struct level_item shortage_item(const struct guest *g)
+{
+	struct level_item item = {.weight = weight(g)};
+
+	if (g->fixed)
+		return (struct level_item){.weight = 1};
+	item.lo_kib = g->no_take ? g->sample.actual_kib : min_kib(g->bottom_kib, g->sample.actual_kib);
+	item.hi_kib = max_kib(g->need_kib, item.lo_kib);
+	item.base_kib = min_kib(g->est.used_kib, item.lo_kib);
+	return item;
+}
+
+static void plan_shortage(const struct policy_conf *conf, struct balance *b, struct guest *g, size_t n,
+			  struct policy_scratch *scratch)
+{
+	struct level level;
+
+	for (size_t i = 0; i < n; i++)
+		scratch->item[i] = shortage_item(&g[i]);
+	b->least = !level_find(scratch->item, n, b->capacity_kib, scratch->edge, &level);
+	b->has_level = level.bounded;
+	b->level_kib = scale_kib(WEIGHT_DEFAULT, level.num, level.den);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t share = level_share_kib(&level, &scratch->item[i]), actual = g[i].sample.actual_kib;
+
+		if (!g[i].fixed && (share > actual ? share - actual : actual - share) > conf->tolerance_kib)
+			g[i].want_kib = share;
+	}
+}
+
+/* ---- why ---- */
+
+static enum reason why_kept(const struct policy_conf *conf, const struct guest *g)
+{
+	uint64_t wish_kib = g->est.used_kib + g->target_kib;
+
+	if (wish_kib > add_kib(g->ceil_kib, conf->tolerance_kib))
+		return REASON_AT_MAX;
+	if (g->floor_kib > wish_kib && g->sample.actual_kib <= add_kib(g->floor_kib, conf->step_kib / 2))
+		return REASON_AT_MIN;
+	return REASON_AT_TARGET;
+}
+
+static enum reason why_given(const struct policy_conf *conf, const struct guest *g)
+{
+	if (g->est.distress)
+		return REASON_DISTRESS;
+	if (g->est.used_kib + g->target_kib <= add_kib(g->sample.actual_kib, conf->tolerance_kib) &&
+	    g->est.foreseen_kib)
+		return REASON_GROWING;
+	return REASON_BELOW_TARGET;
+}
+
+static enum reason find_reason(const struct policy_conf *conf, const struct balance *b, const struct guest *g)
+{
+	if (b->shortage_kib && !g->no_take && g->want_kib < g->need_kib)
+		return deficit_kib(conf, g) || guest_shrinks(g) ? REASON_SHARED_SHORTAGE : why_kept(conf, g);
+	if (guest_grows(g))
+		return why_given(conf, g);
+	if (g->no_take)
+		return g->reason;
+	return guest_shrinks(g) ? REASON_ABOVE_TARGET : why_kept(conf, g);
+}
+
+void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
+		 size_t n, struct policy_scratch *scratch, struct balance *ret_balance)
+{
+	for (size_t i = 0; i < n; i++)
+		classify(conf, &g[i]);
+	find_balance(conf, host, pending_kib, g, n, ret_balance);
+	if (ret_balance->shortage_kib)
+		plan_shortage(conf, ret_balance, g, n, scratch);
+	else
+		plan_enough(conf, ret_balance, g, n, scratch);
+	for (size_t i = 0; i < n; i++)
+		if (!g[i].fixed)
+			g[i].reason = find_reason(conf, ret_balance, &g[i]);
+}
+
+/* ---- what of the gives the host can cover now ---- */
+
+static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t share_kib, struct guest *g)
+{
+	uint64_t held_kib = max_kib(g->sample.actual_kib, g->given_kib), more_kib = sub_kib(share_kib, held_kib);
+
+	if (share_kib < g->want_kib) {
+		g->reason = why ? why : g->reason;
+		if (more_kib <= conf->tolerance_kib)
+			return 0;
+	}
+	if (more_kib)
+		g->given_kib = share_kib;
+	return more_kib;
+}
+
+uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
+		      struct policy_scratch *scratch)
+{
+	uint64_t held_kib = 0, handed_kib = 0;
+	struct level level;
+
+	for (size_t i = 0; i < n; i++) {
+		struct level_item *item = &scratch->item[i];
+
+		*item = (struct level_item){.weight = 1};
+		if (!guest_grows(&g[i]))
+			continue;
+		item->lo_kib = max_kib(g[i].sample.actual_kib, g[i].given_kib);
+		item->hi_kib = max_kib(g[i].want_kib, item->lo_kib);
+		item->base_kib = min_kib(g[i].est.used_kib, item->lo_kib);
+		item->weight = weight(&g[i]);
+		held_kib = add_kib(held_kib, item->lo_kib);
+	}
+	level_find(scratch->item, n, add_kib(held_kib, budget_kib), scratch->edge, &level);
+	for (size_t i = 0; i < n; i++)
+		handed_kib +=
+		    guest_grows(&g[i]) ? grant(conf, why, level_share_kib(&level, &scratch->item[i]), &g[i]) : 0;
+	return handed_kib;
+}
