@@ -16,10 +16,11 @@ enum cell_kind { CELL_NONE, CELL_TEXT, CELL_KIB, CELL_NUMBER, CELL_MS, CELL_BOOL
 
 struct cell {
 	enum cell_kind kind;
-	const char *text; /* CELL_TEXT: from outside or not, it is escaped by the table */
+	const char *text; /* CELL_TEXT: from outside or not, it is escaped by the table; NULL is as CELL_NONE */
 	uint64_t number;  /* KiB, count, ms, or 0/1 */
 };
 
+/* An array of columns is ended by a NULL name. */
 struct column {
 	const char *name;    /* for -o: lower case */
 	const char *heading; /* "Actual" */
@@ -34,10 +35,13 @@ struct table_style {
 	bool no_headings;
 };
 
-/* Writes rows (n of them, size bytes apart) under the columns that are shown, aligned: text left, numbers right, two
- * spaces between. */
-void table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size,
-		 const struct table_style *style);
+/*
+ * Writes rows (n of them, size bytes apart) under the columns that are shown, aligned: text left, numbers right, two
+ * spaces between, none at the end of a line; nothing is cut. MS is written as seconds with one decimal, BOOL as yes or
+ * no. Returns 0, or -ENOMEM with nothing written; errors of writing stay in the stream.
+ */
+int table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size,
+		const struct table_style *style);
 
 /* Writes one row as the members of an object that the caller has opened. */
 void table_write_json(struct json *j, const struct column *columns, const void *row);
