@@ -50,8 +50,9 @@ static const char *text_line(const struct text *text, const char *label)
 
 	while (strncmp(line, label, n) != 0) {
 		line = strchr(line, '\n');
-		if (!line++)
+		if (!line)
 			return NULL;
+		line++;
 	}
 	return line + n;
 }
