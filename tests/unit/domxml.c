@@ -1,0 +1,557 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "domxml.h"
+#include "policy.h"
+#include "units.h"
+
+#define MIB KIB_PER_MIB
+#define UUID "6f1c8a2e-0000-4000-8000-0123456789ab"
+#define NS "xmlns:memsched='" DOMXML_NAMESPACE "'"
+#define PLAIN "<domain><name>vm</name><memory>4194304</memory>"
+
+/* ---- device facts ---- */
+
+static const char typical[] =
+    "<domain type='kvm' id='7'>\n"
+    "  <name>web</name>\n"
+    "  <uuid>" UUID "</uuid>\n"
+    "  <title>memory</title>\n"
+    "  <metadata>\n"
+    "    <memsched:memory " NS " managed=\"yes\">\n"
+    "      <memsched:min unit=\"MiB\">512</memsched:min>\n"
+    "      <memsched:max unit=\"GiB\">2</memsched:max>\n"
+    "      <memsched:weight>250</memsched:weight>\n"
+    "    </memsched:memory>\n"
+    "    <libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'/>\n"
+    "  </metadata>\n"
+    "  <memory unit='KiB'>4194304</memory>\n"
+    "  <currentMemory unit='MiB'>1024</currentMemory>\n"
+    "  <memtune><hard_limit unit='GiB'>8</hard_limit></memtune>\n"
+    "  <memoryBacking><locked/><hugepages/><allocation mode='immediate'/></memoryBacking>\n"
+    "  <devices>\n"
+    "    <hostdev mode='subsystem' type='pci' managed='yes'/>\n"
+    "    <memory model='virtio-mem'/>\n"
+    "    <memballoon model='virtio' autodeflate='on'><stats period='5'/></memballoon>\n"
+    "  </devices>\n"
+    "</domain>\n";
+
+static void test_all_facts(void **state)
+{
+	struct domxml d;
+
+	(void)state;
+	assert_int_equal(domxml_read(typical, strlen(typical), &d), 0);
+	assert_string_equal(d.name, "web");
+	assert_string_equal(d.uuid, UUID);
+	assert_int_equal(d.domain_id, 7);
+	assert_int_equal(d.device.maximum_kib, 4096 * MIB);
+	assert_int_equal(d.device.current_kib, 1024 * MIB);
+	assert_int_equal(d.device.hard_limit_kib, 8192 * MIB);
+	assert_int_equal(d.device.period_s, 5);
+	assert_true(d.device.balloon && d.device.autodeflate && d.device.locked && d.device.hugepages);
+	assert_true(d.device.passthrough && d.device.virtio_mem && d.device.preallocated);
+	assert_true(d.hints.present && !d.hints.opted_out && d.hints.has_min && d.hints.has_max);
+	assert_int_equal(d.hints.min_kib, 512 * MIB);
+	assert_int_equal(d.hints.max_kib, 2048 * MIB);
+	assert_int_equal(d.hints.weight, 250);
+	assert_int_equal(d.hints.n_faults, 0);
+	domxml_clear(&d);
+	assert_null(d.name);
+}
+
+/* The facts as a word of letters, so that a row can name those that hold and deny the others. */
+static const char *facts_of(const struct device *device, char letters[8])
+{
+	const struct {
+		bool holds;
+		char letter;
+	} fact[] = {
+	    {device->balloon, 'b'},      {device->autodeflate, 'a'}, {device->locked, 'l'},
+	    {device->hugepages, 'h'},    {device->passthrough, 'p'}, {device->virtio_mem, 'v'},
+	    {device->preallocated, 'i'},
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(fact) / sizeof(fact[0]); i++)
+		if (fact[i].holds)
+			letters[n++] = fact[i].letter;
+	letters[n] = '\0';
+	return letters;
+}
+
+static const struct {
+	const char *body, *facts;
+} fact_rows[] = {
+    {"", ""},
+    {"<devices/>", ""},
+    {"<devices><memballoon/></devices>", "b"},
+    {"<devices><memballoon model='none'/></devices>", ""},
+    {"<devices><memballoon model='virtio-transitional'/></devices>", "b"},
+    {"<devices><memballoon model='virtio' autodeflate='off'/></devices>", "b"},
+    {"<devices><memballoon model='virtio' autodeflate='on'/></devices>", "ba"},
+    {"<memballoon model='virtio'/>", ""},
+    {"<memoryBacking><locked/></memoryBacking>", "l"},
+    {"<locked/>", ""},
+    {"<memoryBacking><hugepages><page size='2' unit='M'/></hugepages></memoryBacking>", "h"},
+    {"<memoryBacking><allocation mode='immediate'/></memoryBacking>", "i"},
+    {"<memoryBacking><allocation mode='ondemand'/></memoryBacking>", ""},
+    {"<memoryBacking><allocation threads='8'/></memoryBacking>", ""},
+    {"<launchSecurity type='sev'/>", "p"},
+    {"<devices><hostdev mode='subsystem' type='pci'/></devices>", "p"},
+    {"<devices><hostdev mode='subsystem' type='mdev'/></devices>", "p"},
+    {"<devices><hostdev mode='subsystem' type='usb'/></devices>", ""},
+    {"<devices><hostdev mode='subsystem' type='scsi'/></devices>", ""},
+    {"<devices><interface type='hostdev'/></devices>", "p"},
+    {"<devices><interface type='vdpa'/></devices>", "p"},
+    {"<devices><interface type='network'/></devices>", ""},
+    {"<devices><disk type='nvme'/></devices>", "p"},
+    {"<devices><disk type='vhostvdpa'/></devices>", "p"},
+    {"<devices><disk type='file'/></devices>", ""},
+    {"<devices><memory model='virtio-mem'/></devices>", "v"},
+    {"<devices><memory model='dimm'/></devices>", ""},
+    {"<x:devices xmlns:x='urn:x'><hostdev type='pci'/></x:devices>", ""},
+    {"<devices><x:hostdev xmlns:x='urn:x' type='pci'/></devices>", ""},
+    {"<devices><hostdev xmlns:x='urn:x' x:type='pci'/></devices>", ""},
+    {"<description><hostdev type='pci'/></description>", ""},
+    {"<domain><launchSecurity/></domain>", ""},
+};
+
+static void test_facts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++) {
+		struct domxml d;
+		char xml[512], letters[8];
+
+		snprintf(xml, sizeof(xml), PLAIN "%s</domain>", fact_rows[i].body);
+		assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
+		if (strcmp(facts_of(&d.device, letters), fact_rows[i].facts) != 0)
+			fail_msg("%s: '%s'", xml, letters);
+		domxml_clear(&d);
+	}
+}
+
+static const struct {
+	const char *xml;
+	int64_t id;
+	const char *name, *uuid;
+	uint64_t maximum_kib, current_kib, hard_limit_kib;
+	uint32_t period_s;
+} value_rows[] = {
+    {"<domain/>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain id='0'/>", 0, NULL, "", 0, 0, 0, 0},
+    {"<domain id=''/>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain id='-3'/>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain id='3x'/>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain id='2147483647'/>", INT32_MAX, NULL, "", 0, 0, 0, 0},
+    {"<domain id='2147483648'/>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><name/></domain>", -1, "", "", 0, 0, 0, 0},
+    {"<domain><name>--help\n../&lt;x></name></domain>", -1, "--help\n../<x>", "", 0, 0, 0, 0},
+    {"<domain><name>a</name><name>b</name></domain>", -1, "a", "", 0, 0, 0, 0},
+    {"<domain><name>a<b/></name></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><uuid>6F1C8A2E-0000-4000-8000-0123456789AB</uuid></domain>", -1, NULL, UUID, 0, 0, 0, 0},
+    {"<domain><uuid>6f1c8a2e-0000-4000-8000-0123456789a</uuid></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><uuid>" UUID "0</uuid></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><uuid>../c8a2e-0000-4000-8000-0123456789ab</uuid></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><uuid>6f1c8a2e00004000-8000-0123456789abcdef</uuid></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><devices><uuid>" UUID "</uuid></devices></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><memory>5</memory></domain>", -1, NULL, "", 5, 0, 0, 0},
+    {"<domain><memory unit='MiB'>5</memory></domain>", -1, NULL, "", 5 * MIB, 0, 0, 0},
+    {"<domain><memory unit='b'>1025</memory></domain>", -1, NULL, "", 2, 0, 0, 0},
+    {"<domain><memory unit='fathom'>5</memory></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><memory>-5</memory></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><memory unit='EiB'>99999999999</memory></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><memory>5<!-- x --></memory><currentMemory><![CDATA[4]]></currentMemory></domain>", -1, NULL, "", 5, 4, 0,
+     0},
+    {"<domain><memtune><hard_limit>7</hard_limit></memtune></domain>", -1, NULL, "", 0, 0, 7, 0},
+    {"<domain><memtune><hard_limit>9007199254740990</hard_limit></memtune></domain>", -1, NULL, "", 0, 0,
+     (UINT64_C(1) << 53) - 2, 0},
+    {"<domain><memtune><hard_limit>9007199254740991</hard_limit></memtune></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><memtune><hard_limit>9007199254740992</hard_limit></memtune></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><memtune><soft_limit>7</soft_limit></memtune></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><hard_limit>7</hard_limit></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><devices><memballoon><stats period='10'/></memballoon></devices></domain>", -1, NULL, "", 0, 0, 0, 10},
+    {"<domain><devices><memballoon><stats/></memballoon></devices></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><devices><memballoon><stats period='-1'/></memballoon></devices></domain>", -1, NULL, "", 0, 0, 0, 0},
+    {"<domain><devices><memballoon><stats period='9999999999'/></memballoon></devices></domain>", -1, NULL, "", 0, 0, 0,
+     0},
+};
+
+static void test_values(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(value_rows) / sizeof(value_rows[0]); i++) {
+		struct domxml d;
+
+		assert_int_equal(domxml_read(value_rows[i].xml, strlen(value_rows[i].xml), &d), 0);
+		if (d.domain_id != value_rows[i].id || !d.name != !value_rows[i].name ||
+		    (d.name && strcmp(d.name, value_rows[i].name) != 0) || strcmp(d.uuid, value_rows[i].uuid) != 0 ||
+		    d.device.maximum_kib != value_rows[i].maximum_kib ||
+		    d.device.current_kib != value_rows[i].current_kib ||
+		    d.device.hard_limit_kib != value_rows[i].hard_limit_kib ||
+		    d.device.period_s != value_rows[i].period_s)
+			fail_msg("%s", value_rows[i].xml);
+		assert_false(d.hints.present);
+		assert_int_equal(d.hints.weight, WEIGHT_DEFAULT);
+		domxml_clear(&d);
+	}
+}
+
+static void test_long_name_is_cut(void **state)
+{
+	struct domxml d;
+	char xml[4096];
+	int length = snprintf(xml, sizeof(xml), "<domain><name>%02000d</name></domain>", 0);
+
+	(void)state;
+	assert_int_equal(domxml_read(xml, (size_t)length, &d), 0);
+	assert_int_equal(strlen(d.name), DOMXML_NAME_BYTES);
+	domxml_clear(&d);
+}
+
+/* ---- hints ---- */
+
+#define NONE UINT64_MAX /* the hint is not there */
+
+static const struct hint_row {
+	const char *attributes, *body;
+	uint64_t min_kib, max_kib;
+	uint32_t weight;
+	bool opted_out;
+	const char *faults; /* what the sentences say after "hint ", with their beginnings joined by | */
+} hint_rows[] = {
+    {"", "", NONE, NONE, 100, false, ""},
+    {"managed='yes'", "", NONE, NONE, 100, false, ""},
+    {"managed='no'", "<min>9</min>", 9, NONE, 100, true, ""},
+    {"managed='No'", "", NONE, NONE, 100, false, "managed 'No' is ignored: neither yes nor no"},
+    {"managed=''", "", NONE, NONE, 100, false, "managed '' is ignored: neither yes nor no"},
+    {"managed='no '", "", NONE, NONE, 100, false, "managed 'no ' is ignored"},
+    {"x:managed='no' xmlns:x='" DOMXML_NAMESPACE "'", "", NONE, NONE, 100, false, ""},
+    {"", "<min>2048</min>", 2048, NONE, 100, false, ""},
+    {"", "<min unit=''>2048</min>", 2048, NONE, 100, false, ""},
+    {"", "<min unit='mib'>512</min>", 512 * MIB, NONE, 100, false, ""},
+    {"", "<min unit='KB'>1000</min>", 977, NONE, 100, false, ""},
+    {"", "<min>0</min>", 0, NONE, 100, false, ""},
+    {"", "<min><![CDATA[2048]]></min>", 2048, NONE, 100, false, ""},
+    {"", "<min>20<!-- . -->48</min>", 2048, NONE, 100, false, ""},
+    {"", "<max unit='GiB'>2</max>", NONE, 2048 * MIB, 100, false, ""},
+    {"", "<max unit='GiB'>4</max>", NONE, 4096 * MIB, 100, false, ""},
+    {"", "<max unit='GiB'>40</max>", NONE, 4096 * MIB, 100, false, ""},
+    {"", "<min unit='GiB'>40</min>", 4096 * MIB, NONE, 100, false, ""},
+    {"", "<min unit='GiB'>5</min><max unit='GiB'>6</max>", 4096 * MIB, 4096 * MIB, 100, false, ""},
+    {"", "<min unit='GiB'>2</min><max unit='GiB'>2</max>", 2048 * MIB, 2048 * MIB, 100, false, ""},
+    {"", "<weight>1</weight>", NONE, NONE, 1, false, ""},
+    {"", "<weight>10000</weight>", NONE, NONE, 10000, false, ""},
+    {"", "<ceiling>5</ceiling><MIN>5</MIN>text<!-- comment -->", NONE, NONE, 100, false, ""},
+    {"", "<x:min xmlns:x='urn:x'>5</x:min>", NONE, NONE, 100, false, ""},
+    {"", "<group><min>5</min></group>", NONE, NONE, 100, false, ""},
+    /* refused, each alone */
+    {"", "<min/>", NONE, NONE, 100, false, "min '' is ignored: not a size"},
+    {"", "<min>1.5</min>", NONE, NONE, 100, false, "min '1.5' is ignored: not a size"},
+    {"", "<min>-5</min>", NONE, NONE, 100, false, "min '-5' is ignored: not a size"},
+    {"", "<min>0x10</min>", NONE, NONE, 100, false, "min '0x10' is ignored: not a size"},
+    {"", "<min>1e6</min>", NONE, NONE, 100, false, "min '1e6' is ignored: not a size"},
+    {"", "<min>NaN</min>", NONE, NONE, 100, false, "min 'NaN' is ignored: not a size"},
+    {"", "<min>512MiB</min>", NONE, NONE, 100, false, "min '512MiB' is ignored: not a size"},
+    {"", "<min unit='fathom'>5</min>", NONE, NONE, 100, false, "min '5 fathom' is ignored: not a size"},
+    {"", "<min unit='Mi'>5</min>", NONE, NONE, 100, false, "min '5 Mi' is ignored: not a size"},
+    {"", "<min unit='EiB'>16</min>", NONE, NONE, 100, false, "min '16 EiB' is ignored: too large"},
+    {"", "<min>99999999999999999999</min>", NONE, NONE, 100, false, "min '99999999999999999999' is ignored: too large"},
+    {"", "<min>5<b/></min>", NONE, NONE, 100, false, "min '5' is ignored: not a size"},
+    {"", "<min><b>5</b></min>", NONE, NONE, 100, false, "min '' is ignored: not a size"},
+    {"", "<min>0000000000000000000000000000000000000000000000000000000000000000000000000001</min>", NONE, NONE, 100,
+     false, "min '000000000000000000000000000000000000000000000000000000000000000"},
+    {"", "<min>5</min><min>6</min>", NONE, NONE, 100, false, "min '5' is ignored: it is there twice"},
+    {"", "<min>5</min><max unit='GiB'>1</max><memsched:min>5</memsched:min>", NONE, 1024 * MIB, 100, false,
+     "min '5' is ignored: it is there twice"},
+    {"", "<max>x</max><weight>7</weight>", NONE, NONE, 7, false, "max 'x' is ignored: not a size"},
+    {"", "<max unit='MiB'>487</max>", NONE, NONE, 100, false,
+     "max '487 MiB' is ignored: below the least a guest of this size keeps (488 MiB)"},
+    {"", "<max unit='MiB'>488</max>", NONE, 488 * MIB, 100, false, ""},
+    {"", "<max>0</max>", NONE, NONE, 100, false, "max '0 KiB' is ignored: below the least"},
+    {"", "<min unit='GiB'>3</min><max unit='GiB'>2</max>", 3072 * MIB, NONE, 100, false,
+     "max '2 GiB' is ignored: below min (3 GiB)"},
+    {"", "<max unit='GiB'>2</max><min unit='GiB'>5</min>", 4096 * MIB, NONE, 100, false,
+     "max '2 GiB' is ignored: below min (5 GiB)"},
+    {"", "<weight>0</weight>", NONE, NONE, 100, false, "weight '0' is ignored: not from 1 to 10000"},
+    {"", "<weight>10001</weight>", NONE, NONE, 100, false, "weight '10001' is ignored: not from 1 to 10000"},
+    {"", "<weight>-1</weight>", NONE, NONE, 100, false, "weight '-1' is ignored: not a whole number"},
+    {"", "<weight>1.5</weight>", NONE, NONE, 100, false, "weight '1.5' is ignored: not a whole number"},
+    {"", "<weight/>", NONE, NONE, 100, false, "weight '' is ignored: not a whole number"},
+    {"", "<weight unit='k'>1</weight>", NONE, NONE, 100, false, "weight '1 k' is ignored: not a whole number"},
+    {"", "<weight>1</weight><weight>1</weight>", NONE, NONE, 100, false, "weight '1' is ignored: it is there twice"},
+    {"managed='maybe'", "<min>a</min><max>b</max><weight>c</weight>", NONE, NONE, 100, false,
+     "managed 'maybe' is ignored|min 'a' is ignored|max 'b' is ignored|weight 'c' is ignored"},
+    {"", "<min>\xc2\x9b\x31m</min>", NONE, NONE, 100, false, "min '\\xC2\\x9B1m' is ignored"},
+};
+
+static void check_faults(const struct hint_row *row, const char *domain, const struct hints *h)
+{
+	char faults[256], *rest = faults, *part;
+	unsigned n = 0;
+
+	snprintf(faults, sizeof(faults), "%s", row->faults);
+	while ((part = strsep(&rest, "|")) && *part) {
+		char begin[300];
+
+		snprintf(begin, sizeof(begin), "domain '%s': hint %s", domain, part);
+		if (n >= h->n_faults || strncasecmp(h->fault[n], begin, strlen(begin)) != 0)
+			fail_msg("'%s' in place of '%s'", n < h->n_faults ? h->fault[n] : "", begin);
+		n++;
+	}
+	if (h->n_faults != n)
+		fail_msg("%s: %s", row->body, h->fault[n]);
+}
+
+static void check_hints(const struct hint_row *row, const char *domain, const struct hints *h)
+{
+	assert_true(h->present);
+	check_faults(row, domain, h);
+	if (h->has_min != (row->min_kib != NONE) || h->has_max != (row->max_kib != NONE) ||
+	    h->min_kib != (h->has_min ? row->min_kib : 0) || h->max_kib != (h->has_max ? row->max_kib : 0) ||
+	    h->weight != row->weight || h->opted_out != row->opted_out)
+		fail_msg("%s %s: %llu %llu %u", row->attributes, row->body, (unsigned long long)h->min_kib,
+			 (unsigned long long)h->max_kib, h->weight);
+}
+
+/* Each row in the three dresses in which the element comes: of dumpxml, of virDomainGetMetadata, and mixed. */
+static void test_hints(void **state)
+{
+	static const struct {
+		const char *before, *between, *after;
+	} dress[] = {
+	    {"<domain><metadata><o:o xmlns:o='urn:o'/><memsched:memory " NS " ", ">",
+	     "</memsched:memory></metadata><name>vm\n1</name><memory unit='GiB'>4</memory></domain>"},
+	    {"<memory xmlns:memsched='" DOMXML_NAMESPACE "' ", ">", "</memory>"},
+	    {"<memory xmlns='" DOMXML_NAMESPACE "' " NS " ", ">", "</memory>"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(hint_rows) / sizeof(hint_rows[0]); i++) {
+		const struct hint_row *row = &hint_rows[i];
+
+		for (size_t j = 0; j < sizeof(dress) / sizeof(dress[0]); j++) {
+			struct domxml d = {0};
+			char xml[1024];
+
+			snprintf(xml, sizeof(xml), "%s%s%s%s%s", dress[j].before, row->attributes, dress[j].between,
+				 row->body, dress[j].after);
+			if (j == 0)
+				assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
+			else
+				assert_int_equal(domxml_read_hints(xml, strlen(xml), "vm\n1", 4096 * MIB, &d.hints), 0);
+			check_hints(row, "vm\\x0A1", &d.hints);
+			domxml_clear(&d);
+		}
+	}
+}
+
+/* The element as a whole: which one counts. */
+static const struct {
+	const char *metadata;
+	bool present;
+	uint64_t min_kib;
+	const char *fault;
+} element_rows[] = {
+    {"", false, 0, NULL},
+    {"<metadata/>", false, 0, NULL},
+    {"<metadata><memory><min>5</min></memory></metadata>", false, 0, NULL},
+    {"<metadata><memsched:memory xmlns:memsched='urn:memsched:domain:2.0'><min>5</min></memsched:memory></metadata>",
+     false, 0, NULL},
+    {"<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>5</m:min></m:memory></metadata>", true, 5, NULL},
+    {"<metadata><memory xmlns='" DOMXML_NAMESPACE "'><min>5</min></memory></metadata>", true, 5, NULL},
+    {"<metadata><memsched:memory " NS "><min>5</min></memsched:memory><memsched:memory " NS
+     "><min>6</min></memsched:memory></metadata>",
+     true, 5, NULL},
+    {"<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>5</m:min></m:memory></metadata>"
+     "<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>6</m:min></m:memory></metadata>",
+     true, 5, NULL},
+    {"<metadata><a><memsched:memory " NS "><min>5</min></memsched:memory></a></metadata>", false, 0, NULL},
+    {"<devices><memsched:memory " NS "><min>5</min></memsched:memory></devices>", false, 0, NULL},
+    {"<metadata><memsched:limits " NS "><min>5</min></memsched:limits></metadata>", true, 0,
+     "domain 'vm': hint element 'limits' is ignored: its name is not 'memory'"},
+};
+
+static void test_element(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(element_rows) / sizeof(element_rows[0]); i++) {
+		struct domxml d;
+		char xml[1024];
+
+		snprintf(xml, sizeof(xml), PLAIN "%s</domain>", element_rows[i].metadata);
+		assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
+		if (d.hints.present != element_rows[i].present || d.hints.min_kib != element_rows[i].min_kib)
+			fail_msg("%s", xml);
+		assert_int_equal(d.hints.n_faults, element_rows[i].fault ? 1 : 0);
+		if (element_rows[i].fault)
+			assert_string_equal(d.hints.fault[0], element_rows[i].fault);
+		domxml_clear(&d);
+	}
+}
+
+static void test_bare_element(void **state)
+{
+	struct hints h = {.weight = 42};
+
+	(void)state;
+	assert_int_equal(domxml_read_hints("<memory><max>9</max></memory>", 29, NULL, 0, &h), 0);
+	assert_string_equal(
+	    h.fault[0], "domain '': hint max '9 KiB' is ignored: below the least a guest of this size keeps (8 MiB)");
+	assert_int_equal(domxml_read_hints("<memory><max unit='TiB'>9</max></memory>", 40, "vm", 0, &h), 0);
+	assert_int_equal(h.max_kib, UINT64_C(9) << 30);
+	h.weight = 42;
+	assert_int_equal(domxml_read_hints("<memory xmlns='urn:x'/>", 23, "vm", 0, &h), -EBADMSG);
+	assert_int_equal(h.weight, 42);
+}
+
+/* A hostile name leaves the sentence whole and on one line. */
+static void test_hostile_name(void **state)
+{
+	char name[3001] = "\n\xe2\x80\xae";
+	struct hints h;
+
+	(void)state;
+	memset(name + 4, '\x1b', sizeof(name) - 5);
+	assert_int_equal(domxml_read_hints("<memory><min>x</min></memory>", 29, name, 0, &h), 0);
+	assert_non_null(strstr(h.fault[0], ": hint min 'x' is ignored: not a size such as 512 with unit='MiB'"));
+	for (const char *c = h.fault[0]; *c; c++)
+		assert_in_range(*c, ' ', '~');
+}
+
+/* ---- documents that are refused ---- */
+
+#define LAUGHS                                                                                                         \
+	"<!DOCTYPE d [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"                                \
+	"<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\"><!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;\">]>"
+
+static const struct {
+	const char *xml;
+	int length; /* -1: all of it */
+} refused_rows[] = {
+    {"", -1},
+    {" ", -1},
+    {"<domain>", -1},
+    {"<domain></domain", -1},
+    {"<domain></domain><domain/>", -1},
+    {"<domain/>garbage", -1},
+    {"<network/>", -1},
+    {"<d:domain xmlns:d='urn:d'/>", -1},
+    {"<domain><name>&nbsp;</name></domain>", -1},
+    {"<domain><name>a</nome></domain>", -1},
+    {"<domain id='1' id='2'/>", -1},
+    {"<domain><name>\xff\xfe</name></domain>", -1},
+    {"<domain><name>\x1b</name></domain>", -1},
+    {"<domain\0/>", 10},
+    {"\x7f\x45LF\2\1\1\0\0\0\0\0", 12},
+    {"\xff\xfe<\0d\0o\0m\0a\0i\0n\0/\0>\0", 20},
+    {"<!DOCTYPE domain><domain/>", -1},
+    {"<!DOCTYPE domain []><domain/>", -1},
+    {"<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain/>", -1},
+    {"<!DOCTYPE domain [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><domain><name>&a;</name></domain>", -1},
+    {"<!DOCTYPE domain [<!ENTITY % a SYSTEM 'file:///etc/passwd'> %a;]><domain/>", -1},
+    {"<!DOCTYPE domain [<!ATTLIST domain id CDATA '5'>]><domain/>", -1},
+    {LAUGHS "<domain><name>&d;</name></domain>", -1},
+    {LAUGHS "<domain id='&d;'/>", -1},
+};
+
+static void test_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(refused_rows) / sizeof(refused_rows[0]); i++) {
+		const char *xml = refused_rows[i].xml;
+		size_t length = refused_rows[i].length < 0 ? strlen(xml) : (size_t)refused_rows[i].length;
+		struct domxml d = {.domain_id = 4242};
+
+		if (domxml_read(xml, length, &d) != -EBADMSG || d.domain_id != 4242)
+			fail_msg("row %zu: %s", i, xml);
+	}
+}
+
+/* n times a text, between two others; to be freed. */
+static char *repeated(const char *before, const char *text, size_t n, const char *after)
+{
+	size_t length = strlen(text);
+	char *all = malloc(strlen(before) + n * length + strlen(after) + 1), *end;
+
+	assert_non_null(all);
+	end = stpcpy(all, before);
+	for (size_t i = 0; i < n; i++)
+		end = stpcpy(end, text);
+	strcpy(end, after);
+	return all;
+}
+
+static const struct {
+	const char *before, *text;
+	size_t n;
+	const char *after;
+	int result;
+} large_rows[] = {
+    {"<domain><name>", "x", 7u << 20, "</name></domain>", 0},
+    {"<domain><!--", "x", 8u << 20, "--></domain>", -EMSGSIZE},
+    {"<domain><devices>", "<disk/>", 100000, "</devices></domain>", 0},
+    {"<domain>", "<a>", 200, "</domain>", -EBADMSG},
+    {"<domain>", "<a>", 300, "</domain>", -EBADMSG},
+    {"<domain><metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'>", "<m:min>1</m:min>", 100000,
+     "</m:memory></metadata></domain>", 0},
+    {"<domain><metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>", "<b/>1", 100000,
+     "</m:min></m:memory></metadata></domain>", 0},
+};
+
+static void test_large(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(large_rows) / sizeof(large_rows[0]); i++) {
+		struct domxml d = {0};
+		char *xml = repeated(large_rows[i].before, large_rows[i].text, large_rows[i].n, large_rows[i].after);
+		int r = domxml_read(xml, strlen(xml), &d);
+
+		if (r != large_rows[i].result || d.hints.has_min)
+			fail_msg("row %zu: %d", i, r);
+		domxml_clear(&d);
+		free(xml);
+	}
+}
+
+/* libxml2 ends at a depth of 256 by itself, as long as nobody says XML_PARSE_HUGE. */
+static void test_depth(void **state)
+{
+	static const struct {
+		size_t depth;
+		int result;
+	} rows[] = {{200, 0}, {300, -EBADMSG}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct domxml d = {0};
+		char *close = repeated("", "</a>", rows[i].depth, "</domain>");
+		char *xml = repeated("<domain>", "<a>", rows[i].depth, close);
+
+		assert_int_equal(domxml_read(xml, strlen(xml), &d), rows[i].result);
+		domxml_clear(&d);
+		free(close);
+		free(xml);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_all_facts),    cmocka_unit_test(test_facts),
+	    cmocka_unit_test(test_values),       cmocka_unit_test(test_long_name_is_cut),
+	    cmocka_unit_test(test_hints),        cmocka_unit_test(test_element),
+	    cmocka_unit_test(test_bare_element), cmocka_unit_test(test_hostile_name),
+	    cmocka_unit_test(test_refused),      cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_depth),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
