@@ -1,0 +1,447 @@
+#include <errno.h>
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "text.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- decoding ---- */
+
+static const struct {
+	const char *text;
+	size_t length;
+	uint32_t code;
+} decodings[] = {
+    {"a", 1, 'a'},
+    {"\x7f", 1, 0x7f},
+    {"\xc2\x80", 2, 0x80},
+    {"\xdf\xbf", 2, 0x7ff},
+    {"\xe0\xa0\x80", 3, 0x800},
+    {"\xed\x9f\xbf", 3, 0xd7ff},
+    {"\xee\x80\x80", 3, 0xe000},
+    {"\xef\xbf\xbf", 3, 0xffff},
+    {"\xf0\x90\x80\x80", 4, 0x10000},
+    {"\xf4\x8f\xbf\xbf", 4, 0x10ffff},
+    {"\xc3\xa9tail", 2, 0xe9},
+    /* continuation without a start */
+    {"\x80", 0, 0},
+    {"\xbf", 0, 0},
+    /* overlong */
+    {"\xc0\x80", 0, 0},
+    {"\xc1\xbf", 0, 0},
+    {"\xe0\x80\xaf", 0, 0},
+    {"\xe0\x9f\xbf", 0, 0},
+    {"\xf0\x80\x80\xaf", 0, 0},
+    {"\xf0\x8f\xbf\xbf", 0, 0},
+    /* surrogates */
+    {"\xed\xa0\x80", 0, 0},
+    {"\xed\xbf\xbf", 0, 0},
+    /* beyond U+10FFFF, and forms of five and six */
+    {"\xf4\x90\x80\x80", 0, 0},
+    {"\xf7\xbf\xbf\xbf", 0, 0},
+    {"\xf8\x88\x80\x80\x80", 0, 0},
+    {"\xfc\x84\x80\x80\x80\x80", 0, 0},
+    {"\xfe", 0, 0},
+    {"\xff", 0, 0},
+    /* cut short, by the end and by another character */
+    {"\xc3", 0, 0},
+    {"\xe2\x82", 0, 0},
+    {"\xf0\x9f\x98", 0, 0},
+    {"\xc3(", 0, 0},
+    {"\xe2(\xa1", 0, 0},
+    {"\xe2\x82(", 0, 0},
+    {"\xf0\x9f\x98(", 0, 0},
+    {"\xc3\xc3\xa9", 0, 0},
+};
+
+static void test_decode(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(decodings); i++) {
+		uint32_t code = 0;
+		size_t length = text_decode(decodings[i].text, &code);
+
+		if (length != decodings[i].length || code != decodings[i].code)
+			fail_msg("row %zu: length %zu, U+%04X", i, length, code);
+	}
+}
+
+/* Every number as it would be written with n bytes, right or wrong. */
+static void encode(uint32_t code, size_t n, char text[5])
+{
+	static const uint8_t lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+
+	text[n] = '\0';
+	for (size_t i = n; i-- > 1; code >>= 6)
+		text[i] = (char)(0x80 | (code & 0x3f));
+	text[0] = (char)(lead[n] | code);
+}
+
+static void test_decode_all(void **state)
+{
+	static const uint32_t end[] = {0, 0x80, 0x800, 0x10000, 0x200000};
+
+	(void)state;
+	for (size_t n = 1; n <= 4; n++) {
+		for (uint32_t code = 0; code < end[n]; code++) {
+			bool good = code >= end[n - 1] && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+			char text[5];
+			uint32_t got = code;
+
+			encode(code, n, text);
+			if (text_decode(text, &got) != (good ? n : 0) || got != code)
+				fail_msg("U+%04X in %zu bytes: U+%04X", code, n, got);
+		}
+	}
+}
+
+static const struct {
+	uint32_t first, last;
+	bool plain;
+} plains[] = {
+    {0x00, 0x1f, false},      {0x20, 0x7e, true},        {0x7f, 0x9f, false},        {0xa0, 0xac, true},
+    {0xad, 0xad, false},      {0xae, 0x61b, true},       {0x61c, 0x61c, false},      {0x61d, 0x180d, true},
+    {0x180e, 0x180e, false},  {0x180f, 0x200a, true},    {0x200b, 0x200f, false},    {0x2010, 0x2027, true},
+    {0x2028, 0x202e, false},  {0x202f, 0x205f, true},    {0x2060, 0x206f, false},    {0x2070, 0xd7ff, true},
+    {0xe000, 0xfdcf, true},   {0xfdd0, 0xfdef, false},   {0xfdf0, 0xfefe, true},     {0xfeff, 0xfeff, false},
+    {0xff00, 0xfff8, true},   {0xfff9, 0xfffb, false},   {0xfffc, 0xfffd, true},     {0xfffe, 0xffff, false},
+    {0x10000, 0x1fffd, true}, {0x1fffe, 0x1ffff, false}, {0xdfffe, 0xdffff, false},  {0xe0000, 0xe007f, false},
+    {0xe0080, 0xefffd, true}, {0xefffe, 0xeffff, false}, {0x100000, 0x10fffd, true}, {0x10fffe, 0x10ffff, false},
+};
+
+static void test_plain(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(plains); i++)
+		for (uint32_t code = plains[i].first; code <= plains[i].last; code++)
+			if (text_is_plain(code) != plains[i].plain)
+				fail_msg("U+%04X", code);
+}
+
+/* ---- escaping ---- */
+
+#define WHOLE 100
+#define ANY 2 /* utf8 or not, it makes no difference */
+
+static const struct {
+	const char *outside;
+	int utf8;
+	size_t size;
+	const char *escaped;
+} escapes[] = {
+    {"", ANY, WHOLE, ""},
+    {"firsttest", ANY, WHOLE, "firsttest"},
+    {"two words", ANY, WHOLE, "two words"},
+    {"-rf", ANY, WHOLE, "-rf"},
+    {"..", ANY, WHOLE, ".."},
+    {"%s%n", ANY, WHOLE, "%s%n"},
+    {"a\\b", ANY, WHOLE, "a\\\\b"},
+    {"\\x1b", ANY, WHOLE, "\\\\x1b"},
+    {"a\nb\r\t", ANY, WHOLE, "a\\x0Ab\\x0D\\x09"},
+    {"\x1b[31mred", ANY, WHOLE, "\\x1B[31mred"},
+    {"\x1b]0;title\x07", ANY, WHOLE, "\\x1B]0;title\\x07"},
+    {"\x7f", ANY, WHOLE, "\\x7F"},
+    {"\xc2\x9b"
+     "31m",
+     ANY, WHOLE, "\\xC2\\x9B31m"}, /* the CSI of eight bits */
+    {"\xc2\x85", ANY, WHOLE, "\\xC2\\x85"},
+    {"\xe2\x80\xae"
+     "evil",
+     ANY, WHOLE, "\\xE2\\x80\\xAEevil"},
+    {"\xe2\x81\xa7", ANY, WHOLE, "\\xE2\\x81\\xA7"},
+    {"\xd8\x9c", ANY, WHOLE, "\\xD8\\x9C"},
+    {"a\xe2\x80\xa8"
+     "b",
+     ANY, WHOLE, "a\\xE2\\x80\\xA8b"},
+    {"vm\xe2\x80\x8b", ANY, WHOLE, "vm\\xE2\\x80\\x8B"},
+    {"\xef\xbb\xbf"
+     "bom",
+     ANY, WHOLE,
+     "\\xEF\\xBB\\xBF"
+     "bom"},
+    {"\xf3\xa0\x81\xa1", ANY, WHOLE, "\\xF3\\xA0\\x81\\xA1"}, /* a tag */
+    {"\xef\xbf\xbf", ANY, WHOLE, "\\xEF\\xBF\\xBF"},
+    {"\xff\xfe", ANY, WHOLE, "\\xFF\\xFE"},
+    {"\xc3", ANY, WHOLE, "\\xC3"},
+    {"\xc3(", ANY, WHOLE, "\\xC3("},
+    {"\xe2\x82(", ANY, WHOLE, "\\xE2\\x82("},
+    {"\xc0\x8a", ANY, WHOLE, "\\xC0\\x8A"}, /* a newline in disguise */
+    {"\xed\xa0\x80", ANY, WHOLE, "\\xED\\xA0\\x80"},
+    {"caf\xc3\xa9", true, WHOLE, "caf\xc3\xa9"},
+    {"caf\xc3\xa9", false, WHOLE, "caf\\xC3\\xA9"},
+    {"\xe4\xb8\xad", true, WHOLE, "\xe4\xb8\xad"},
+    {"\xf0\x9f\x98\x80", true, WHOLE, "\xf0\x9f\x98\x80"},
+    {"\xf0\x9f\x98\x80", false, WHOLE, "\\xF0\\x9F\\x98\\x80"},
+    /* cut */
+    {"abcdef", ANY, 7, "abcdef"},
+    {"abcdef", ANY, 6, "ab..."},
+    {"abcdef", ANY, 5, "a..."},
+    {"abcdef", ANY, 4, "..."},
+    {"abcdef", ANY, 3, ".."},
+    {"abcdef", ANY, 2, "."},
+    {"abcdef", ANY, 1, ""},
+    {"", ANY, 1, ""},
+    {"a", ANY, 2, "a"},
+    {"a\\b", ANY, 5, "a\\\\b"},
+    {"a\\bc", ANY, 5, "a..."},
+    {"\n\n", ANY, 9, "\\x0A\\x0A"},
+    {"\n\n", ANY, 8, "\\x0A..."},
+    {"\n\n", ANY, 7, "..."},
+    {"\xc2\x9b"
+     "abcd",
+     ANY, 11, "..."},
+    {"\xc2\x9b"
+     "abcd",
+     ANY, 12, "\\xC2\\x9B..."},
+    {"\xc3\xa9\xc3\xa9\xc3\xa9", true, 7, "\xc3\xa9\xc3\xa9\xc3\xa9"},
+    {"\xc3\xa9\xc3\xa9\xc3\xa9", true, 6, "\xc3\xa9..."},
+    {"\xc3\xa9\xc3\xa9\xc3\xa9", true, 5, "..."},
+    {"abc\xf0\x9f\x98\x80", true, 7, "abc..."},
+};
+
+/* In memory of exactly that size, so that the sanitizers see a byte too much. */
+static void check_escape(size_t i, bool utf8)
+{
+	char *buffer = malloc(escapes[i].size);
+
+	if (text_escape(buffer, escapes[i].size, escapes[i].outside, utf8) != buffer ||
+	    strcmp(buffer, escapes[i].escaped) != 0)
+		fail_msg("row %zu, utf8 %d: '%s'", i, utf8, buffer);
+	free(buffer);
+}
+
+static void test_escape(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(escapes); i++)
+		for (int utf8 = 0; utf8 < 2; utf8++)
+			if (escapes[i].utf8 == ANY || escapes[i].utf8 == utf8)
+				check_escape(i, utf8);
+}
+
+static void test_escape_no_room(void **state)
+{
+	char untouched[] = "untouched";
+
+	(void)state;
+	assert_ptr_equal(text_escape(untouched, 0, "abc", true), untouched);
+	assert_string_equal(untouched, "untouched");
+}
+
+/* Whatever a byte is, what comes out is plain, and tells it from every other byte. */
+static void test_escape_bytes(void **state)
+{
+	char seen[256][8];
+
+	(void)state;
+	for (unsigned byte = 1; byte < 256; byte++) {
+		char outside[] = {(char)byte, '\0'};
+
+		text_escape(seen[byte], sizeof(seen[byte]), outside, true);
+		for (const char *c = seen[byte]; *c; c++)
+			assert_in_range(*c, 0x20, 0x7e);
+		for (unsigned other = 1; other < byte; other++)
+			assert_string_not_equal(seen[byte], seen[other]);
+	}
+}
+
+static void test_escape_long(void **state)
+{
+	char name[301], buffer[64], whole[301 * 4];
+
+	(void)state;
+	memset(name, 'x', 300);
+	name[300] = '\0';
+	text_escape(buffer, sizeof(buffer), name, true);
+	assert_int_equal(strlen(buffer), sizeof(buffer) - 1);
+	assert_string_equal(buffer + sizeof(buffer) - 4, "...");
+	memset(name, '\n', 300);
+	text_escape(whole, sizeof(whole), name, true);
+	assert_int_equal(strlen(whole), 1200);
+}
+
+static void check_escaped(const char *outside, const char *expected)
+{
+	char *escaped = text_escaped(outside);
+
+	assert_string_equal(escaped, expected);
+	free(escaped);
+}
+
+static void test_escaped_locale(void **state)
+{
+	(void)state;
+	assert_non_null(setlocale(LC_ALL, "C"));
+	assert_false(text_is_utf8());
+	check_escaped("caf\xc3\xa9\\\n", "caf\\xC3\\xA9\\\\\\x0A");
+	check_escaped("", "");
+	check_escaped("\xff\xff\xff", "\\xFF\\xFF\\xFF");
+	if (!setlocale(LC_ALL, "C.UTF-8"))
+		skip();
+	assert_true(text_is_utf8());
+	check_escaped("caf\xc3\xa9\\\n", "caf\xc3\xa9\\\\\\x0A");
+	check_escaped("\xff\xff\xff", "\\xFF\\xFF\\xFF");
+}
+
+static const struct {
+	const char *safe;
+	size_t size;
+	const char *copy;
+} copies[] = {
+    {"", 1, ""},
+    {"a\\\\b", WHOLE, "a\\\\b"}, /* not escaped again */
+    {"abc", 4, "abc"},
+    {"abcd", 4, "..."},
+    {"caf\xc3\xa9s", 7, "caf\xc3\xa9s"},
+    {"caf\xc3\xa9s and", 9, "caf\xc3\xa9..."},
+    {"caf\xc3\xa9s and", 8, "caf..."},
+    {"\xff", WHOLE, "\xff"},
+};
+
+static void test_copy(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(copies); i++) {
+		char *buffer = malloc(copies[i].size);
+
+		assert_ptr_equal(text_copy(buffer, copies[i].size, copies[i].safe), buffer);
+		assert_string_equal(buffer, copies[i].copy);
+		free(buffer);
+	}
+}
+
+/* ---- width ---- */
+
+static const struct {
+	const char *text;
+	size_t utf8, plain; /* columns in a UTF-8 locale, and in C */
+} widths[] = {
+    {"", 0, 0},
+    {"abc", 3, 3},
+    {"\\xC2\\x9B", 8, 8},
+    {"caf\xc3\xa9", 4, 4},
+    {"cafe\xcc\x81", 4, 5},             /* a combining accent */
+    {"\xe4\xb8\xad\xe6\x96\x87", 4, 2}, /* CJK */
+    {"\xf0\x9f\x98\x80", 2, 1},
+    {"\xff\xc3", 2, 2},
+};
+
+static void check_widths(bool utf8)
+{
+	for (size_t i = 0; i < COUNT(widths); i++)
+		if (text_width(widths[i].text) != (utf8 ? widths[i].utf8 : widths[i].plain))
+			fail_msg("row %zu, utf8 %d: %zu", i, utf8, text_width(widths[i].text));
+}
+
+static void test_width(void **state)
+{
+	(void)state;
+	assert_non_null(setlocale(LC_ALL, "C"));
+	check_widths(false);
+	if (!setlocale(LC_ALL, "C.UTF-8"))
+		skip();
+	check_widths(true);
+}
+
+/* ---- words ---- */
+
+static const char *const reasons[REASON_COUNT] = {
+    "none",      "below-target", "above-target", "at-target",       "at-min",     "at-max",    "growing",
+    "distress",  "booting",      "stale-stats",  "no-stats",        "no-balloon", "no-driver", "stuck",
+    "no-gain",   "unresponsive", "paused",       "migrating",       "pinned",     "hugepages", "passthrough",
+    "opted-out", "excluded",     "host-reserve", "shared-shortage", "no-give",    "vanished",  "failed",
+};
+
+static void test_reason_words(void **state)
+{
+	(void)state;
+	for (unsigned r = 0; r < REASON_COUNT; r++)
+		assert_string_equal(reason_word((enum reason)r), reasons[r]);
+	assert_string_equal(reason_word(REASON_COUNT), "none");
+	assert_string_equal(reason_word((enum reason) - 1), "none");
+}
+
+static void test_run_state_words(void **state)
+{
+	static const char *const words[RUN_COUNT] = {
+	    "no state", "running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended",
+	};
+
+	(void)state;
+	for (unsigned s = 0; s < RUN_COUNT; s++)
+		assert_string_equal(run_state_word((enum run_state)s), words[s]);
+	assert_string_equal(run_state_word(RUN_COUNT), "no state");
+	assert_string_equal(run_state_word((enum run_state) - 1), "no state");
+}
+
+/* ---- sizes ---- */
+
+#define MIB UINT64_C(1024)
+#define GIB (1024 * MIB)
+
+static const struct {
+	uint64_t kib;
+	const char *text, *brief;
+} sizes[] = {
+    {0, "0 KiB", "0K"},
+    {1, "1 KiB", "1K"},
+    {12, "12 KiB", "12K"},
+    {1023, "1023 KiB", "1023K"},
+    {MIB, "1 MiB", "1M"},
+    {MIB + 51, "1 MiB", "1M"},
+    {MIB + 52, "1.1 MiB", "1.1M"},
+    {5000, "4.9 MiB", "4.9M"},
+    {50000, "48.8 MiB", "48.8M"},
+    {99 * MIB + 972, "99.9 MiB", "99.9M"},
+    {99 * MIB + 973, "100 MiB", "100M"},
+    {100 * MIB + 461, "100 MiB", "100M"}, /* 100.45: rounded once, not by way of 100.5 */
+    {100 * MIB + 511, "100 MiB", "100M"},
+    {100 * MIB + 512, "101 MiB", "101M"},
+    {150000, "146 MiB", "146M"},
+    {512 * MIB, "512 MiB", "512M"},
+    {1023 * MIB + 511, "1023 MiB", "1023M"},
+    {1023 * MIB + 512, "1 GiB", "1G"},
+    {GIB, "1 GiB", "1G"},
+    {GIB + GIB / 2, "1.5 GiB", "1.5G"},
+    {12 * GIB + 300 * MIB, "12.3 GiB", "12.3G"},
+    {1023 * GIB, "1023 GiB", "1023G"},
+    {1024 * GIB, "1 TiB", "1T"},
+    {1024 * 1024 * GIB, "1 PiB", "1P"},
+    {1024 * 1024 * 1024 * GIB, "1 EiB", "1E"},
+    {UINT64_C(1) << 60, "1 ZiB", "1Z"},
+    {UINT64_MAX, "16 ZiB", "16Z"},
+};
+
+static void test_sizes(void **state)
+{
+	char text[TEXT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		assert_string_equal(text_size(text, sizeof(text), sizes[i].kib), sizes[i].text);
+		assert_string_equal(text_size_short(text, sizeof(text), sizes[i].kib), sizes[i].brief);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_decode),         cmocka_unit_test(test_decode_all),
+	    cmocka_unit_test(test_plain),          cmocka_unit_test(test_escape),
+	    cmocka_unit_test(test_escape_no_room), cmocka_unit_test(test_escape_bytes),
+	    cmocka_unit_test(test_escape_long),    cmocka_unit_test(test_escaped_locale),
+	    cmocka_unit_test(test_copy),           cmocka_unit_test(test_width),
+	    cmocka_unit_test(test_reason_words),   cmocka_unit_test(test_run_state_words),
+	    cmocka_unit_test(test_sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
