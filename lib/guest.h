@@ -194,6 +194,7 @@ struct guest {
 	uint64_t ask_kib; /* what virt_set is to send; 0: nothing */
 	uint64_t given_kib; /* what it was already told to grow to in this pass; 0: nothing */
 	bool sent;        /* it was sent */
+	bool reread; /* sample was read again after the command: actual is how far it came */
 	int error;        /* -errno of the last command to it */
 	char *words;      /* libvirt's own words for it; owned, NULL without error */
 };

@@ -13,10 +13,9 @@
 
 struct pass_conf {
 	const struct conf *conf;
-	const char *root;
-	uint32_t interval_ms;              /* of the loop; 0: a single pass */
-	bool dry_run;                      /* stop after the decision: no command, no state, no period */
-	const volatile sig_atomic_t *stop; /* ends waits early where not NULL and set */
+	const char *root;                  /* of /proc and /sys */
+	uint32_t interval_ms;              /* of the loop; 0: single passes */
+	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 };
 
 struct pass_report {
@@ -31,16 +30,17 @@ struct pass_report {
 };
 
 /*
- * One pass over connection v. registry may be NULL (nothing is remembered). The caller holds the lock.
- * Returns 0 (also when some guests failed: report.failed), or what virt_list, virt_read or host_read returned.
- */
-int pass_run(const struct pass_conf *pc, struct virt *v, struct registry *r, struct pass_report *ret_report);
-
-/*
- * The first half: reads and decides, changes and writes nothing; what memstat shows. only: see pass_select; NULL: all.
+ * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
+ * Returns 0, or what virt_list, virt_read or the reading of the host returned; then there is no report.
  */
 int pass_look(const struct pass_conf *pc, struct virt *v, struct registry *r, struct pass_report *ret_report);
 
+/* The whole pass. The caller holds the lock. As pass_look; guests that failed are counted, not returned. */
+int pass_run(const struct pass_conf *pc, struct virt *v, struct registry *r, struct pass_report *ret_report);
+
 void pass_clear(struct pass_report *report);
+
+/* Whether the guest was sent a balloon command in this pass. */
+bool pass_moved(const struct guest *g);
 
 #endif

@@ -1,0 +1,212 @@
+/* membalance: takes memory from idle guests and gives it to needy ones; one pass, or a loop. */
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "loop.h"
+#include "options.h"
+#include "pass.h"
+#include "report.h"
+#include "text.h"
+#include "units.h"
+
+#define WORKERS 4
+
+static bool once, loop, dry_run, explain, as_json, quiet, verbose, unused_flag;
+static const char *root = "", *file;
+
+enum { ROW_INTERVAL };
+
+static struct option_row rows[] = {
+    [ROW_INTERVAL] = {'i', "interval", "TIME", "loop, a pass each TIME", .flag = &loop, .key = "interval"},
+    {0, "once", NULL, "one pass (the default)", .flag = &once},
+    {0, "loop", NULL, "loop with the configured interval", .flag = &loop},
+    {'n', "dry-run", NULL, "decide, but change and write nothing", .flag = &dry_run},
+    {0, "explain", NULL, "one sentence a guest, with the numbers that decided", .flag = &explain},
+    {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
+    {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
+    {0, "step", "SIZE", "least that is taken at once", .key = "step"},
+    {0, "reserve", "SIZE", "what stays available on the host", .key = "reserve"},
+    {0, "tolerance", "SIZE", "deficits within it are no reason to give", .key = "tolerance"},
+    {0, "signal", "WORD", "what counts as free: usable or unused", .key = "signal"},
+    {0, "deadline", "TIME", "ends a pass, whoever did not answer", .key = "deadline"},
+    {0, "settle", "TIME", "how long takes may need to arrive before gives", .key = "settle"},
+    {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
+    {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
+    {'J', "json", NULL, "one JSON object a pass, sizes in bytes", .flag = &as_json},
+    {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
+    {'v', "verbose", NULL, "the table after each pass", .flag = &verbose},
+    {'h', "help", NULL, "show this help", .flag = &unused_flag},
+    {'V', "version", NULL, "show the version", .flag = &unused_flag},
+    {.name = NULL},
+};
+
+static const struct program membalance = {
+    .name = "membalance",
+    .synopsis = "[--once | --interval TIME | --loop] [options]",
+    .purpose = "Moves host memory from idle guests to those that need it.",
+    .rows = rows,
+};
+
+struct balancer {
+	const struct conf *conf;
+	struct registry *registry; /* NULL: nothing is remembered */
+	struct virt *virt;         /* NULL: not connected */
+	struct backoff backoff;
+};
+
+/* ---- complaints: when they appear, hourly while they last, and when they end ---- */
+
+static void say_over(void *arg, const char *text)
+{
+	(void)arg;
+	if (!quiet)
+		say_warning(&membalance, "over: %s", text);
+}
+
+static void complain(void *arg, const char *key, const char *sentence)
+{
+	const struct balancer *b = arg;
+
+	if (dry_run || !b->registry || registry_say(b->registry, key, sentence))
+		if (!quiet)
+			say_warning(&membalance, "%s", sentence);
+}
+
+static void begin_complaints(const struct balancer *b)
+{
+	if (b->registry && !dry_run)
+		registry_say_begin(b->registry, clock_now().wall_ms / 1000);
+}
+
+static void end_complaints(const struct balancer *b)
+{
+	if (b->registry && !dry_run)
+		registry_say_end(b->registry, say_over, NULL);
+}
+
+static void complain_of_libvirt(struct balancer *b, int r)
+{
+	char *said = text_escaped(virt_words(b->virt)), sentence[1024];
+
+	snprintf(sentence, sizeof(sentence), "cannot ask libvirt at '%s': %s", b->conf->uri,
+		 said ? said : strerror(-r));
+	free(said);
+	begin_complaints(b);
+	if (dry_run || !b->registry || registry_say(b->registry, "libvirt", sentence))
+		say_error(&membalance, "%s", sentence);
+	end_complaints(b);
+}
+
+/* ---- a pass ---- */
+
+static void show(struct balancer *b, const struct pass_report *rep)
+{
+	if (as_json)
+		report_pass_json(stdout, rep);
+	if (explain)
+		report_explain(stdout, rep);
+	if (verbose)
+		report_table(stdout, rep, false);
+	fflush(stdout);
+	begin_complaints(b);
+	report_complain(rep, complain, b);
+	end_complaints(b);
+}
+
+static int pass(struct balancer *b)
+{
+	const struct pass_conf pc = {
+	    .conf = b->conf, .root = root, .interval_ms = loop ? b->conf->interval_ms : 0, .stop = loop_stop()};
+	uint64_t until_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms;
+	struct pass_report rep;
+	int r = 0;
+
+	if (!b->virt)
+		r = virt_open(b->conf->uri, dry_run, WORKERS, until_ms, &b->virt);
+	if (!r)
+		r = (dry_run ? pass_look : pass_run)(&pc, b->virt, b->registry, &rep);
+	if (r) {
+		if (!*loop_stop())
+			complain_of_libvirt(b, r);
+		return exit_code_of(r);
+	}
+	show(b, &rep);
+	r = rep.failed ? EXIT_PARTLY : EXIT_DONE;
+	pass_clear(&rep);
+	return r;
+}
+
+static int run_loop(struct balancer *b)
+{
+	uint64_t next_ms = clock_ms(CLOCK_BOOTTIME);
+	int code;
+
+	do {
+		code = pass(b);
+		if (code == EXIT_USAGE || code == EXIT_DENIED)
+			return code;
+		next_ms = max_kib(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));
+		if (code == EXIT_AGAIN || code == EXIT_FAILED) {
+			virt_close(b->virt);
+			b->virt = NULL;
+			next_ms = clock_ms(CLOCK_BOOTTIME) + backoff_next_ms(&b->backoff);
+		} else {
+			b->backoff = (struct backoff){0};
+		}
+	} while (loop_sleep_until(next_ms));
+	return EXIT_DONE;
+}
+
+/* ---- before the first pass ---- */
+
+static int open_registry(struct balancer *b)
+{
+	int r = registry_open(root, !dry_run, &b->registry);
+
+	if (dry_run)
+		return EXIT_DONE;
+	if (!r)
+		r = registry_lock(b->registry);
+	if (r == -EWOULDBLOCK) {
+		if (verbose)
+			say_warning(&membalance, "another pass holds '%s/run/memsched/lock'", root);
+		return EXIT_AGAIN;
+	}
+	if (r)
+		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, strerror(-r));
+	return r ? (int)exit_code_of(r) : EXIT_DONE;
+}
+
+static int balance(const struct conf *conf)
+{
+	struct balancer b = {.conf = conf};
+	int code = open_registry(&b);
+
+	if (code)
+		return code;
+	return loop ? run_loop(&b) : pass(&b);
+}
+
+int main(int argc, char **argv)
+{
+	struct conf conf;
+	int operand, code;
+
+	setlocale(LC_ALL, "");
+	code = options_parse(&membalance, argc, argv, &operand);
+	if (!code && once && loop) {
+		say_error(&membalance, "'--once' and a loop exclude each other; try 'membalance --help'");
+		code = EXIT_USAGE;
+	}
+	if (!code)
+		code = options_conf(&membalance, root, file, &conf);
+	if (!code) {
+		loop_catch_signals();
+		code = balance(&conf);
+	}
+	program_end(&membalance, code);
+}

@@ -1,0 +1,24 @@
+/*
+ * Signals and sleeping: what a command that runs on needs beside its passes.
+ */
+#ifndef MEMSCHED_LOOP_H
+#define MEMSCHED_LOOP_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* SIGTERM and SIGINT set *loop_stop() from now on; SIGPIPE and the rest stay as they are. */
+void loop_catch_signals(void);
+const volatile sig_atomic_t *loop_stop(void);
+
+/* Sleeps until CLOCK_BOOTTIME reaches until_ms. Returns false, at once, when told to stop. */
+bool loop_sleep_until(uint64_t until_ms);
+
+/* Pauses between attempts to reconnect: 1 s, doubled each time, at most 30 s. */
+struct backoff {
+	uint32_t pause_ms;
+};
+uint32_t backoff_next_ms(struct backoff *b);
+
+#endif

@@ -1,0 +1,198 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text.h"
+
+#define MAX_OPTIONS 40
+
+static void say(const struct program *program, const char *kind, const char *format, va_list args)
+{
+	flockfile(stderr);
+	fprintf(stderr, "%s: %s: ", program->name, kind);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+}
+
+void say_error(const struct program *program, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(program, "error", format, args);
+	va_end(args);
+}
+
+void say_warning(const struct program *program, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(program, "warning", format, args);
+	va_end(args);
+}
+
+static void print_help(const struct program *program)
+{
+	printf("Usage: %s %s\n%s\n\n", program->name, program->synopsis, program->purpose);
+	for (const struct option_row *row = program->rows; row->name; row++) {
+		char words[64];
+
+		snprintf(words, sizeof(words), "%c%c%s --%s%s%s", row->letter ? '-' : ' ',
+			 row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, row->arg ? " " : "",
+			 row->arg ? row->arg : "");
+		printf("  %-28s %s\n", words, row->help);
+	}
+	printf("\nSee %s(8), memsched.conf(5).\n", program->name);
+}
+
+static void build(const struct option_row *rows, struct option *option, char *letters)
+{
+	*letters++ = ':';
+	for (size_t i = 0; rows[i].name; i++) {
+		option[i] = (struct option){.name = rows[i].name,
+					    .has_arg = rows[i].arg ? required_argument : no_argument,
+					    .val = 256 + (int)i};
+		if (!rows[i].letter)
+			continue;
+		*letters++ = rows[i].letter;
+		if (rows[i].arg)
+			*letters++ = ':';
+	}
+	*letters = '\0';
+}
+
+static struct option_row *find_row(struct option_row *rows, int found)
+{
+	for (size_t i = 0; rows[i].name; i++)
+		if (found == 256 + (int)i || (found < 256 && found == rows[i].letter))
+			return &rows[i];
+	return NULL;
+}
+
+static int take(const struct program *program, struct option_row *row, const char *arg)
+{
+	if (!strcmp(row->name, "help")) {
+		print_help(program);
+		program_end(program, EXIT_DONE);
+	}
+	if (!strcmp(row->name, "version")) {
+		printf("%s (memsched) %s\n", program->name, MEMSCHED_VERSION);
+		program_end(program, EXIT_DONE);
+	}
+	if (row->flag)
+		*row->flag = true;
+	if (row->text)
+		*row->text = arg;
+	row->value = arg;
+	return 0;
+}
+
+static int refuse(const struct program *program, const char *what, const char *word)
+{
+	char escaped[256];
+
+	say_error(program, "%s '%s'; try '%s --help'", what,
+		  text_escape(escaped, sizeof(escaped), word, text_is_utf8()), program->name);
+	return EXIT_USAGE;
+}
+
+int options_parse(const struct program *program, int argc, char **argv, int *ret_operand)
+{
+	struct option option[MAX_OPTIONS] = {{0}};
+	char letters[2 * MAX_OPTIONS + 2];
+	int found;
+
+	build(program->rows, option, letters);
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, letters, option, NULL)) != -1) {
+		struct option_row *row = find_row(program->rows, found == '?' || found == ':' ? 0 : found);
+		char word[3] = {'-', (char)optopt, '\0'};
+
+		if (found == ':')
+			return refuse(program, "no argument for", optopt && optopt < 256 ? word : argv[optind - 1]);
+		if (!row)
+			return refuse(program, "bad option", optopt && optopt < 256 ? word : argv[optind - 1]);
+		take(program, row, optarg);
+	}
+	if (optind < argc && !program->takes_operands)
+		return refuse(program, "unexpected argument", argv[optind]);
+	*ret_operand = optind;
+	return 0;
+}
+
+static void say_conf(void *arg, bool error, const char *sentence)
+{
+	(error ? say_error : say_warning)(arg, "%s", sentence);
+}
+
+static int override(const struct program *program, struct conf *conf)
+{
+	char escaped[256];
+
+	for (const struct option_row *row = program->rows; row->name; row++) {
+		if (!row->key || !row->value || !conf_set(conf, row->key, row->value))
+			continue;
+		say_error(program, "bad value '%s' for '--%s': must be %s",
+			  text_escape(escaped, sizeof(escaped), row->value, text_is_utf8()), row->name,
+			  conf_form(row->key));
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
+{
+	struct conf conf;
+	char escaped[256];
+	int r = conf_init(&conf);
+
+	if (!r)
+		r = conf_load(&conf, root, file, say_conf, (void *)(uintptr_t)program);
+	if (r && r != -EINVAL) /* bad values were said */
+		say_error(program, "cannot read '%s': %s",
+			  text_escape(escaped, sizeof(escaped), file ? file : "/etc/memsched.conf", text_is_utf8()),
+			  strerror(-r));
+	r = r ? EXIT_USAGE : override(program, &conf);
+	if (r)
+		conf_clear(&conf);
+	else
+		*ret_conf = conf;
+	return r;
+}
+
+enum exit_code exit_code_of(int error)
+{
+	switch (error) {
+	case 0:
+		return EXIT_DONE;
+	case -EACCES:
+	case -EPERM:
+		return EXIT_DENIED;
+	case -EINVAL:
+		return EXIT_USAGE;
+	case -ENOTCONN:
+	case -ETIMEDOUT:
+	case -EWOULDBLOCK:
+		return EXIT_AGAIN;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+void program_end(const struct program *program, int code)
+{
+	if ((fflush(stdout) || ferror(stdout)) && errno != EPIPE) {
+		say_error(program, "cannot write: %s", strerror(errno));
+		code = code ? code : EXIT_FAILED;
+	}
+	fflush(stderr);
+	_exit(code);
+}

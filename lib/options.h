@@ -1,0 +1,63 @@
+/*
+ * What the commands have in common: one table of options drives parsing, --help and the override of configuration keys;
+ * messages and exit codes. The only file besides bin/ that speaks to the user.
+ */
+#ifndef MEMSCHED_OPTIONS_H
+#define MEMSCHED_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "conf.h"
+
+enum exit_code { /* design §3 */
+		 EXIT_DONE = 0,
+		 EXIT_FAILED = 1,
+		 EXIT_USAGE = 2,
+		 EXIT_PARTLY = 3,
+		 EXIT_DENIED = 4,
+		 EXIT_AGAIN = 75,
+};
+
+/* An option; the table is ended by a NULL name. Exactly one of flag, text and key says where it goes. */
+struct option_row {
+	char letter; /* 0: none */
+	const char *name;
+	const char *arg;   /* what its argument is called, NULL: it takes none */
+	const char *help;  /* one line */
+	bool *flag;        /* set to true */
+	const char **text; /* set to the argument */
+	const char *key;   /* configuration key that it overrides; value, or the argument, is kept for options_conf */
+	const char *value; /* the argument as given; starts NULL */
+};
+
+struct program {
+	const char *name;     /* "membalance" */
+	const char *synopsis; /* "[options] [DOMAIN…]" */
+	const char *purpose;  /* one sentence */
+	struct option_row *rows;
+	bool takes_operands;
+};
+
+/*
+ * Parses argv by the table; --help and --version print to stdout and exit. Returns 0 and the index of the first operand
+ * in *ret_operand, or EXIT_USAGE after one line that names what is wrong.
+ */
+int options_parse(const struct program *program, int argc, char **argv, int *ret_operand);
+
+/*
+ * The configuration: defaults, then file (or the files below root), then the options that are keys. Returns 0 or an
+ * exit code after saying what is wrong. conf is to be cleared by the caller on success.
+ */
+int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf);
+
+/* "membalance: error: …" and "membalance: warning: …" on stderr. Outside strings have to be escaped before. */
+void say_error(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void say_warning(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The exit code for a -errno of the library. */
+enum exit_code exit_code_of(int error);
+
+/* Flushes stdout and ends the process at once, not waiting for workers; EXIT_FAILED where what was printed was lost. */
+_Noreturn void program_end(const struct program *program, int code);
+
+#endif

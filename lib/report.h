@@ -1,0 +1,26 @@
+/*
+ * What a pass found and did, as tables, as JSON (design §3) and as sentences. One table of columns a layout.
+ */
+#ifndef MEMSCHED_REPORT_H
+#define MEMSCHED_REPORT_H
+
+#include <stdio.h>
+
+#include "json.h"
+#include "pass.h"
+
+/* The table of guests and, below it, that of the host. human: 1.5G in place of KiB. */
+void report_table(FILE *out, const struct pass_report *rep, bool human);
+
+/* "NAME: sentence." for each guest and then for the host. */
+void report_explain(FILE *out, const struct pass_report *rep);
+
+/* One object, ended by a newline: memsched.stat/1 and memsched.pass/1. */
+void report_stat_json(FILE *out, const struct pass_report *rep);
+void report_pass_json(FILE *out, const struct pass_report *rep);
+
+/* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
+void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
+		     void *arg);
+
+#endif
