@@ -14,9 +14,8 @@ struct amount {
 };
 
 struct conf {
-	struct amount target; /* pct: of the guest's maximum */
-	struct amount
-	    reserve; /* pct: of the host's memory; kib 0 and pct 0: max(2 * 150000 KiB or 2 * target, MemTotal / 128) */
+	struct amount target;  /* pct: of the guest's maximum */
+	struct amount reserve; /* pct: of the host's memory; both 0: by conf_reserve_kib's rule */
 	uint64_t step_kib;
 	uint64_t tolerance_kib;
 	enum signal_source signal;
@@ -32,38 +31,52 @@ struct conf {
 /* One key. */
 struct conf_key {
 	const char *name;
-	const char *value; /* the default, as one would write it */
+	const char *value; /* the default, as one would write it; "" where it depends */
 	const char *help;  /* one line */
+	const char *form;  /* what a good value looks like: conf_form */
+
+	/* for conf.c: how a value is checked and where it goes */
+	int (*set)(const struct conf_key *key, const char *value, void *slot);
+	const char *least, *most; /* as one would write them; NULL: no bound */
+	size_t slot;              /* offset in struct conf */
 };
 
 /* The table, ended by a NULL name. */
 const struct conf_key *conf_keys(void);
 
-/* How complaints reach the caller: whole sentences with file:line, already escaped. */
-typedef void conf_say(void *arg, const char *sentence);
+/* How complaints reach the caller: whole sentences with file:line, already escaped; not error: only a warning. */
+typedef void conf_say(void *arg, bool error, const char *sentence);
 
-/* The defaults. */
+/* The defaults. 0 or -ENOMEM. */
 int conf_init(struct conf *ret_conf);
 void conf_clear(struct conf *conf);
 
 /*
- * Sets one key; -ENOENT unknown key, -EINVAL bad value, -ERANGE value out of range; conf is untouched on failure.
- * Options of the commands are set through this too, so that file and option take the same words.
+ * Sets one key; -ENOENT unknown key, -EINVAL bad value, -ERANGE value out of range, -ENOMEM; conf is untouched on
+ * failure. An empty value is good where the default is empty. Options of the commands are set through this too, so that
+ * file and option take the same words.
  */
 int conf_set(struct conf *conf, const char *key, const char *value);
 
-/* What a good value of key looks like, for messages: "a size such as 150000KiB or a percentage such as 10%". */
+/* What a good value of key looks like, for messages: "usable or unused"; NULL: unknown key. */
 const char *conf_form(const char *key);
 
 /*
- * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names;
- * what is absent is skipped unless named. An unknown key is said and skipped; a bad value is said and makes it fail
- * with -EINVAL after everything was read. On failure conf is untouched.
+ * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names
+ * (strcmp; dot files are not read); what is absent is skipped unless named. Regular files of at most 1 MiB with lines
+ * of at most 4096 bytes. An unknown key is said and skipped, a key given twice in one file is said and the later holds.
+ * Anything worse is said and makes it fail, after everything was read, with the first error: -EINVAL for a bad value or
+ * line, else -errno of the file. Whenever it fails something was said, and conf is untouched.
  */
 int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg);
 
-/* What the amounts mean for this guest and this host. */
+/* What the target means for a guest of this maximum: at least 1 MiB. */
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);
+
+/*
+ * What the reserve means for this host. Where it is not configured: twice the target (150000 KiB where that is a
+ * percentage), or 1/128 of the host's memory where that is more.
+ */
 uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_total_kib);
 
 /* Whether name matches one of the exclude patterns. */
