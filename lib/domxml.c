@@ -113,8 +113,8 @@ static void void_hint(struct hints *h, const struct context *in, const char *hin
 	if (h->n_faults == HINT_FAULTS)
 		return;
 	snprintf(h->fault[h->n_faults++], HINT_FAULT_TEXT, "domain '%s': hint %s '%s' is ignored: %s",
-		 text_escape(domain, sizeof(domain), in->domain ? in->domain : "", text_is_utf8()), hint,
-		 text_escape(given, sizeof(given), value, text_is_utf8()), why);
+	         text_escape(domain, sizeof(domain), in->domain ? in->domain : "", text_is_utf8()), hint,
+	         text_escape(given, sizeof(given), value, text_is_utf8()), why);
 }
 
 static int read_min(const char *text, const char *unit, struct hints *h)

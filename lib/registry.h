@@ -1,9 +1,13 @@
 /*
  * /run/memsched: registered guests, pending starts, what passes remember, the lock, complaints already made. The only
- * file that writes state. Every access is relative to a directory descriptor that was checked (owned by root or by us,
- * not writable for others, no symlink); files are opened O_NOFOLLOW | O_NONBLOCK, must be regular, are size-capped, and
- * are written to a temporary and renamed. A record that does not parse counts as absent (-EBADMSG). Returns 0 or
- * -errno.
+ * file that writes state. Every access is relative to a descriptor of a directory that was checked (owned by root or by
+ * us, not writable for others, no symlink); files are opened O_NOFOLLOW | O_NONBLOCK, must be regular and owned by root
+ * or by us, are size-capped, are read at once, and are written to a temporary and renamed. Files are named by UUID and
+ * by nothing else. Returns 0 or -errno; results are untouched on failure.
+ *
+ * Records are lines of key=value after a line version=1; each key once, none missing, unknown ones ignored. What does
+ * not parse, is cut short, huge, no plain file, or another user's counts as absent and returns -EBADMSG, so that it can
+ * be said; what another version wrote is simply not there (-ENOENT). It is all a cache and never the truth.
  */
 #ifndef MEMSCHED_REGISTRY_H
 #define MEMSCHED_REGISTRY_H
@@ -12,18 +16,23 @@
 
 struct registry;
 
-/* Opens root/run/memsched; create makes it (0755) with its folders where missing. -ENOENT: it is not there and create
- * is false. */
+/*
+ * Opens root/run/memsched; create makes it (0755) with its folders where missing, but never root/run. -ENOENT: it is
+ * not there and create is false. -EPERM: another user owns it or others may write to it; -ENOTDIR: a symlink, a file.
+ * Everybody may read it, and only who owns it write.
+ */
 int registry_open(const char *root, bool create, struct registry **ret_registry);
 /* Releases the lock too. NULL is fine. */
 void registry_close(struct registry *r);
 
-/* The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds
- * it. Never waits. */
+/*
+ * The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds
+ * it. Never waits. Its file is never removed, and is for its owner alone: who may open a file may lock it.
+ */
 int registry_lock(struct registry *r);
 void registry_unlock(struct registry *r);
 
-/* Whether the guard forbids gives (it holds a flock on no-give). */
+/* Whether the guard forbids gives (it holds a flock on no-give). False for who may not open that file. */
 bool registry_no_give(const struct registry *r);
 
 /* state/<uuid>. -ENOENT none, -EBADMSG unreadable. */
@@ -32,7 +41,7 @@ int registry_save_past(struct registry *r, const char *uuid, const struct past *
 
 /* domains/<uuid>: what the hook wrote when the guest started, or a pass when it found the guest. */
 struct record {
-	char *name; /* owned; record_clear */
+	char *name; /* hostile; the first 1024 bytes are kept; owned, record_clear */
 	uint64_t maximum_kib;
 	uint64_t started_s; /* wall clock of a start that the hook saw; 0: found running */
 	struct hints hints; /* without the sentences */
@@ -44,19 +53,24 @@ void record_clear(struct record *record);
 /* pending/<uuid>: a guest that is being started and will need this much; void after PENDING_MAX_S. */
 #define PENDING_MAX_S 60
 int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_kib, uint64_t now_s);
-/* The sum of what is pending at now_s, less guests that are listed in g and have started. */
+/* Forgets it: the guest has started. Absent is fine. */
+void registry_forget_pending(struct registry *r, const char *uuid);
+/* The sum of what is pending at now_s. */
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s);
 
 /* Forgets one guest: its record, its pending start, its state. Absent is fine. */
 void registry_forget(struct registry *r, const char *uuid);
-/* Forgets each guest that is not among the n in g (sorted or not), and pending starts that expired. */
+/*
+ * Forgets each guest that is not among the n in g (in any order), pending starts that expired, and temporaries of
+ * writers that died. A record written in the last PENDING_MAX_S is kept: its guest may have started since g was listed.
+ */
 void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s);
 
 /*
  * Whether a complaint is to be said now: when it first appears, then hourly. key identifies it, text is what is said.
  * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text)
  * for each complaint that was said earlier and has not come up again, and forgets it. Without a usable directory
- * everything is said.
+ * (r may be NULL) everything is said, and so is what is too much to remember (more than 256).
  */
 int registry_say_begin(struct registry *r, uint64_t now_s);
 bool registry_say(struct registry *r, const char *key, const char *text);

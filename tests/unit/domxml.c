@@ -319,7 +319,7 @@ static void check_hints(const struct hint_row *row, const char *domain, const st
 	    h->min_kib != (h->has_min ? row->min_kib : 0) || h->max_kib != (h->has_max ? row->max_kib : 0) ||
 	    h->weight != row->weight || h->opted_out != row->opted_out)
 		fail_msg("%s %s: %llu %llu %u", row->attributes, row->body, (unsigned long long)h->min_kib,
-			 (unsigned long long)h->max_kib, h->weight);
+		         (unsigned long long)h->max_kib, h->weight);
 }
 
 /* Each row in the three dresses in which the element comes: of dumpxml, of virDomainGetMetadata, and mixed. */
@@ -342,7 +342,7 @@ static void test_hints(void **state)
 			char xml[1024];
 
 			snprintf(xml, sizeof(xml), "%s%s%s%s%s", dress[j].before, row->attributes, dress[j].between,
-				 row->body, dress[j].after);
+			         row->body, dress[j].after);
 			if (j == 0)
 				assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
 			else

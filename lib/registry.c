@@ -1,0 +1,762 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "registry.h"
+#include "units.h"
+#include "uuid.h"
+
+#define RECORD_BYTES 4096
+#define NAME_BYTES 1024   /* three times that, escaped, fits a record */
+#define MAX_ENTRIES 16384 /* of a folder that are looked at */
+#define VERSION "version=1"
+
+#define SAID_MAX 256
+#define SAID_TEXT 320
+#define SAID_BYTES (SAID_MAX * (SAID_TEXT + 48))
+#define SAID_AGAIN_S 3600
+
+enum folder { DOMAINS, PENDING, STATE, FOLDERS };
+static const char *const folder_names[FOLDERS] = {"domains", "pending", "state"};
+
+struct complaint {
+	uint64_t key; /* hash */
+	uint64_t said_s;
+	bool seen; /* in this pass */
+	char text[SAID_TEXT];
+};
+
+struct said {
+	uint64_t now_s;
+	bool changed;
+	size_t n;
+	struct complaint list[SAID_MAX];
+};
+
+struct registry {
+	int dir;
+	int folder[FOLDERS]; /* -1: not there */
+	int lock;            /* -1: not held */
+	struct said *said;   /* between say_begin and say_end */
+};
+
+/* ---- directories ---- */
+
+static bool is_ours(const struct stat *st)
+{
+	return st->st_uid == 0 || st->st_uid == geteuid();
+}
+
+/* Opens a directory below at, made first where create says so. The umask of whoever comes first shall not matter. */
+static int open_dir(int at, const char *name, bool create)
+{
+	bool made = create && mkdirat(at, name, 0755) == 0;
+	int r = create && !made && errno != EEXIST ? -errno : 0;
+	int fd = r < 0 ? r : openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return -errno;
+	if ((made && fchmod(fd, 0755) < 0) || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!is_ours(&st) || (st.st_mode & 022))
+		r = -EPERM;
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+static int open_folders(struct registry *r, bool create)
+{
+	for (size_t i = 0; i < FOLDERS; i++) {
+		int fd = open_dir(r->dir, folder_names[i], create);
+
+		if (fd < 0 && fd != -ENOENT)
+			return fd;
+		r->folder[i] = fd < 0 ? -1 : fd;
+	}
+	return 0;
+}
+
+int registry_open(const char *root, bool create, struct registry **ret_registry)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+	char *path = NULL;
+	int error;
+
+	if (!r || asprintf(&path, "%s/run/memsched", root) < 0) {
+		free(r);
+		return -ENOMEM;
+	}
+	*r = (struct registry){.folder = {-1, -1, -1}, .lock = -1};
+	r->dir = open_dir(AT_FDCWD, path, create);
+	free(path);
+	error = r->dir < 0 ? r->dir : open_folders(r, create);
+	if (error < 0) {
+		registry_close(r);
+		return error;
+	}
+	*ret_registry = r;
+	return 0;
+}
+
+void registry_close(struct registry *r)
+{
+	if (!r)
+		return;
+	registry_unlock(r);
+	for (size_t i = 0; i < FOLDERS; i++)
+		if (r->folder[i] >= 0)
+			close(r->folder[i]);
+	if (r->dir >= 0)
+		close(r->dir);
+	free(r->said);
+	free(r);
+}
+
+/* ---- files ---- */
+
+/* Opens a plain file of root's or ours. -EBADMSG where something else bears the name. */
+static int open_file(int at, const char *name, int flags, struct stat *st)
+{
+	int fd = openat(at, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : -errno;
+	if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode) || !is_ours(st)) {
+		close(fd);
+		return -EBADMSG;
+	}
+	return fd;
+}
+
+/* Reads a text of less than size bytes at once and ends it. */
+static int read_file(int at, const char *name, char *text, size_t size)
+{
+	struct stat st;
+	ssize_t n;
+	int fd = at < 0 ? -ENOENT : open_file(at, name, O_RDONLY, &st);
+
+	if (fd < 0)
+		return fd;
+	n = st.st_size < (off_t)size ? read(fd, text, size - 1) : -1;
+	close(fd);
+	if (n < 0 || n != st.st_size || memchr(text, '\0', (size_t)n))
+		return -EBADMSG;
+	text[n] = '\0';
+	return 0;
+}
+
+static int write_all(int fd, const char *text, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, text, length);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			length -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* A temporary of this name can only be what an earlier process of our number left when it died. */
+static int open_temporary(int at, const char *name)
+{
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(at, name, flags, 0600);
+
+	if (fd < 0 && errno == EEXIST && unlinkat(at, name, 0) == 0)
+		fd = openat(at, name, flags, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+static int write_file(int at, const char *name, const char *text, size_t length)
+{
+	char temporary[64];
+	int fd, r;
+
+	if (at < 0)
+		return -ENOENT;
+	if (snprintf(temporary, sizeof(temporary), ".%s.tmp.%d", name, (int)getpid()) >= (int)sizeof(temporary))
+		return -ENAMETOOLONG;
+	fd = open_temporary(at, temporary);
+	if (fd < 0)
+		return fd;
+	r = write_all(fd, text, length);
+	if (r == 0 && fchmod(fd, 0644) < 0)
+		r = -errno;
+	if (close(fd) < 0 && r == 0)
+		r = -errno;
+	if (r == 0 && renameat(at, temporary, at, name) < 0)
+		r = -errno;
+	if (r < 0)
+		unlinkat(at, temporary, 0);
+	return r;
+}
+
+int registry_write(struct registry *r, const char *name, const char *text, size_t length)
+{
+	return strchr(name, '/') ? -EINVAL : write_file(r->dir, name, text, length);
+}
+
+/* ---- locks ---- */
+
+int registry_lock(struct registry *r)
+{
+	struct stat st;
+	int fd;
+
+	if (r->lock >= 0)
+		return 0;
+	fd = open_file(r->dir, "lock", O_RDWR | O_CREAT, &st);
+	if (fd < 0)
+		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	r->lock = fd;
+	return 0;
+}
+
+void registry_unlock(struct registry *r)
+{
+	if (r->lock >= 0)
+		close(r->lock);
+	r->lock = -1;
+}
+
+bool registry_no_give(const struct registry *r)
+{
+	struct stat st;
+	int fd = open_file(r->dir, "no-give", O_RDONLY, &st);
+	bool held;
+
+	if (fd < 0)
+		return false;
+	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	close(fd);
+	return held;
+}
+
+/* ---- records ---- */
+
+enum kind { KIND_BOOL, KIND_U32, KIND_U64, KIND_I64, KIND_TEXT };
+
+struct field {
+	const char *key;
+	enum kind kind;
+	size_t offset;
+};
+
+#define FIELD(type, member)                                                                                            \
+	{                                                                                                              \
+#member,                                                                                               \
+		    _Generic(((type *)0)->member, bool : KIND_BOOL, uint32_t : KIND_U32, uint64_t : KIND_U64,          \
+			     int64_t : KIND_I64, char * : KIND_TEXT),                                                  \
+		    offsetof(type, member)               \
+	}
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+/* A key more or less is another version. */
+static const struct field past_fields[] = {
+    FIELD(struct past, known),
+    FIELD(struct past, domain_id),
+    FIELD(struct past, seen_ms),
+    FIELD(struct past, actual_kib),
+    FIELD(struct past, still_ms),
+    FIELD(struct past, asked_kib),
+    FIELD(struct past, asked_ms),
+    FIELD(struct past, asked_from_kib),
+    FIELD(struct past, learned),
+    FIELD(struct past, overhead_kib),
+    FIELD(struct past, has_used),
+    FIELD(struct past, used_kib),
+    FIELD(struct past, last_update_s),
+    FIELD(struct past, sample_ms),
+    FIELD(struct past, growth_kibps),
+    FIELD(struct past, rise_kibps),
+    FIELD(struct past, swap_in_kib),
+    FIELD(struct past, major_faults),
+    FIELD(struct past, distress_samples),
+    FIELD(struct past, distress_gives),
+    FIELD(struct past, refused),
+    FIELD(struct past, retry_ms),
+    FIELD(struct past, pause_ms),
+    FIELD(struct past, has_rss),
+    FIELD(struct past, rss_kib),
+    FIELD(struct past, has_qemu),
+    FIELD(struct past, qemu_kib),
+    FIELD(struct past, no_gain),
+    FIELD(struct past, booted_ms),
+    FIELD(struct past, hung),
+};
+
+static const struct field record_fields[] = {
+    FIELD(struct record, name),          FIELD(struct record, maximum_kib),     FIELD(struct record, started_s),
+    FIELD(struct record, hints.present), FIELD(struct record, hints.opted_out), FIELD(struct record, hints.has_min),
+    FIELD(struct record, hints.has_max), FIELD(struct record, hints.min_kib),   FIELD(struct record, hints.max_kib),
+    FIELD(struct record, hints.weight),
+};
+
+struct pending {
+	uint64_t need_kib, since_s;
+};
+
+static const struct field pending_fields[] = {
+    FIELD(struct pending, need_kib),
+    FIELD(struct pending, since_s),
+};
+
+/* Letters, digits and the like stay as they are, every other byte becomes %XX; to be freed. */
+static char *encode(const char *text)
+{
+	size_t length = strnlen(text, NAME_BYTES);
+	char *code = malloc(3 * length + 1), *end = code;
+
+	if (!code)
+		return NULL;
+	for (size_t i = 0; i < length; i++)
+		if (text[i] > ' ' && text[i] <= '~' && text[i] != '%')
+			*end++ = text[i];
+		else
+			end += sprintf(end, "%%%02X", (unsigned char)text[i]);
+	*end = '\0';
+	return code;
+}
+
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* To be freed; NULL where it is not what encode writes, or without memory. */
+static char *decode(const char *code)
+{
+	char *text = malloc(strlen(code) + 1), *end = text;
+
+	for (; text && *code; code++) {
+		int high = *code == '%' ? hex_digit(code[1]) : -1;
+		int low = high < 0 ? -1 : hex_digit(code[2]);
+
+		if (*code == '%' && (low < 0 || high + low == 0)) {
+			free(text);
+			return NULL;
+		}
+		*end++ = *code == '%' ? (char)(high << 4 | low) : *code;
+		code += *code == '%' ? 2 : 0;
+	}
+	if (text)
+		*end = '\0';
+	return text;
+}
+
+static int print_field(const struct field *f, const void *base, char *text, size_t size)
+{
+	const void *value = (const char *)base + f->offset;
+	char *code;
+	int n = -1;
+
+	switch (f->kind) {
+	case KIND_BOOL:
+		return snprintf(text, size, "%s=%d\n", f->key, *(const bool *)value);
+	case KIND_U32:
+		return snprintf(text, size, "%s=%" PRIu32 "\n", f->key, *(const uint32_t *)value);
+	case KIND_U64:
+		return snprintf(text, size, "%s=%" PRIu64 "\n", f->key, *(const uint64_t *)value);
+	case KIND_I64:
+		return snprintf(text, size, "%s=%" PRId64 "\n", f->key, *(const int64_t *)value);
+	case KIND_TEXT:
+		code = encode(*(char *const *)value ? *(char *const *)value : "");
+		if (code)
+			n = snprintf(text, size, "%s=%s\n", f->key, code);
+		free(code);
+	}
+	return n;
+}
+
+static int save(int at, const char *uuid, const struct field *fields, size_t n, const void *base)
+{
+	char text[RECORD_BYTES] = VERSION "\n", name[UUID_TEXT];
+	size_t used = strlen(text);
+
+	if (!uuid_parse(uuid, name))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		int length = print_field(&fields[i], base, text + used, sizeof(text) - used);
+
+		if (length < 0)
+			return -ENOMEM;
+		used += (size_t)length;
+		if (used >= sizeof(text))
+			return -EMSGSIZE;
+	}
+	return write_file(at, name, text, used);
+}
+
+static bool read_field(const struct field *f, const char *text, void *base)
+{
+	void *value = (char *)base + f->offset;
+	bool negative = f->kind == KIND_I64 && text[0] == '-';
+	const uint64_t limit[] = {
+	    [KIND_BOOL] = 1, [KIND_U32] = UINT32_MAX, [KIND_U64] = UINT64_MAX, [KIND_I64] = INT64_MAX};
+	uint64_t number = 0;
+
+	if (f->kind != KIND_TEXT && number_parse(text + negative, limit[f->kind], &number) < 0)
+		return false;
+	switch (f->kind) {
+	case KIND_BOOL:
+		*(bool *)value = number;
+		return true;
+	case KIND_U32:
+		*(uint32_t *)value = (uint32_t)number;
+		return true;
+	case KIND_U64:
+		*(uint64_t *)value = number;
+		return true;
+	case KIND_I64:
+		*(int64_t *)value = negative ? -(int64_t)number : (int64_t)number;
+		return true;
+	case KIND_TEXT:
+		*(char **)value = decode(text);
+		return *(char **)value;
+	}
+	return false;
+}
+
+/* Reads one key=value; each field's bit in *found says that it was there. */
+static bool read_line(char *line, const struct field *fields, size_t n, void *base, uint64_t *found)
+{
+	const char *key = strsep(&line, "=");
+
+	for (size_t i = 0; line && i < n; i++) {
+		if (strcmp(fields[i].key, key) != 0)
+			continue;
+		if ((*found & UINT64_C(1) << i) || !read_field(&fields[i], line, base))
+			return false;
+		*found |= UINT64_C(1) << i;
+	}
+	return line;
+}
+
+/* base is to be cleared by the caller on failure too. */
+static int load(int at, const char *uuid, const struct field *fields, size_t n, void *base)
+{
+	char text[RECORD_BYTES], name[UUID_TEXT], *rest = text, *line;
+	uint64_t found = 0;
+	int r = uuid_parse(uuid, name) ? read_file(at, name, text, sizeof(text)) : -EINVAL;
+
+	if (r < 0)
+		return r;
+	line = strsep(&rest, "\n");
+	if (!rest || strncmp(line, VERSION, strlen("version=")) != 0)
+		return -EBADMSG;
+	if (strcmp(line, VERSION) != 0)
+		return -ENOENT;
+	while ((line = strsep(&rest, "\n")) && rest)
+		if (!read_line(line, fields, n, base, &found))
+			return -EBADMSG;
+	return *line == '\0' && found == (UINT64_C(1) << n) - 1 ? 0 : -EBADMSG;
+}
+
+int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past)
+{
+	struct past past = {0};
+	int error = load(r->folder[STATE], uuid, past_fields, COUNT(past_fields), &past);
+
+	if (error == 0)
+		*ret_past = past;
+	return error;
+}
+
+int registry_save_past(struct registry *r, const char *uuid, const struct past *past)
+{
+	return save(r->folder[STATE], uuid, past_fields, COUNT(past_fields), past);
+}
+
+int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record)
+{
+	struct record record = {0};
+	int error = load(r->folder[DOMAINS], uuid, record_fields, COUNT(record_fields), &record);
+
+	if (error == 0 && (record.hints.weight < 1 || record.hints.weight > 10000))
+		error = -EBADMSG;
+	if (error == 0)
+		*ret_record = record;
+	else
+		record_clear(&record);
+	return error;
+}
+
+int registry_save_record(struct registry *r, const char *uuid, const struct record *record)
+{
+	return save(r->folder[DOMAINS], uuid, record_fields, COUNT(record_fields), record);
+}
+
+void record_clear(struct record *record)
+{
+	free(record->name);
+	*record = (struct record){0};
+}
+
+int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_kib, uint64_t now_s)
+{
+	const struct pending pending = {need_kib, now_s};
+
+	return save(r->folder[PENDING], uuid, pending_fields, COUNT(pending_fields), &pending);
+}
+
+static void remove_guest(struct registry *r, enum folder folder, const char *uuid)
+{
+	char name[UUID_TEXT];
+
+	if (r->folder[folder] >= 0 && uuid_parse(uuid, name))
+		unlinkat(r->folder[folder], name, 0);
+}
+
+void registry_forget_pending(struct registry *r, const char *uuid)
+{
+	remove_guest(r, PENDING, uuid);
+}
+
+void registry_forget(struct registry *r, const char *uuid)
+{
+	for (enum folder i = 0; i < FOLDERS; i++)
+		remove_guest(r, i, uuid);
+}
+
+/* ---- folders ---- */
+
+/* Calls see for each name in a folder but . and .., for no more than MAX_ENTRIES. */
+static void walk(int folder, void (*see)(int folder, const char *name, void *arg), void *arg)
+{
+	int fd = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (size_t i = 0; i < MAX_ENTRIES && (entry = readdir(dir)); i++)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			see(folder, entry->d_name, arg);
+	closedir(dir);
+}
+
+struct sum {
+	uint64_t now_s, kib;
+};
+
+/* A start that lies ahead is as void as an old one: the clock was set. */
+static bool is_due(uint64_t since_s, uint64_t now_s)
+{
+	return since_s > now_s ? since_s - now_s <= PENDING_MAX_S : now_s - since_s <= PENDING_MAX_S;
+}
+
+static void add_pending(int folder, const char *name, void *arg)
+{
+	struct pending pending;
+	struct sum *sum = arg;
+
+	if (load(folder, name, pending_fields, COUNT(pending_fields), &pending) == 0 &&
+	    is_due(pending.since_s, sum->now_s))
+		sum->kib = add_kib(sum->kib, pending.need_kib);
+}
+
+uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s)
+{
+	struct sum sum = {.now_s = now_s};
+
+	walk(r->folder[PENDING], add_pending, &sum);
+	return sum.kib;
+}
+
+struct pruning {
+	const struct guest *guest;
+	size_t n;
+	uint64_t now_s;
+	bool keep_listed, keep_young;
+};
+
+static bool is_listed(const struct pruning *p, const char *uuid)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(p->guest[i].uuid, uuid) == 0)
+			return true;
+	return false;
+}
+
+/* Names that are neither a UUID nor a temporary are not ours to remove. */
+static void prune_one(int folder, const char *name, void *arg)
+{
+	const struct pruning *p = arg;
+	bool temporary = name[0] == '.', young;
+	char uuid[UUID_TEXT];
+	struct stat st;
+
+	if ((!temporary && !uuid_parse(name, uuid)) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	young = is_due((uint64_t)st.st_mtime, p->now_s);
+	if (!(young && (p->keep_young || temporary)) && !(p->keep_listed && is_listed(p, name)))
+		unlinkat(folder, name, 0);
+}
+
+/* State is only written by who holds the lock, so what is not listed is gone; a hook may write at any time. */
+void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s)
+{
+	walk(r->folder[DOMAINS], prune_one, &(struct pruning){g, n, now_s, .keep_listed = true, .keep_young = true});
+	walk(r->folder[PENDING], prune_one, &(struct pruning){g, n, now_s, .keep_young = true});
+	walk(r->folder[STATE], prune_one, &(struct pruning){g, n, now_s, .keep_listed = true});
+	walk(r->dir, prune_one, &(struct pruning){g, n, now_s, .keep_young = true});
+}
+
+/* ---- complaints ---- */
+
+static uint64_t hash(const char *key)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	for (; *key; key++)
+		h = (h ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static struct complaint *find_complaint(struct said *said, uint64_t key)
+{
+	for (size_t i = 0; i < said->n; i++)
+		if (said->list[i].key == key)
+			return &said->list[i];
+	return NULL;
+}
+
+static struct complaint *add_complaint(struct said *said, uint64_t key, uint64_t said_s, const char *text)
+{
+	struct complaint *c = said->n < SAID_MAX ? &said->list[said->n++] : NULL;
+
+	if (!c)
+		return NULL;
+	*c = (struct complaint){.key = key, .said_s = said_s};
+	snprintf(c->text, sizeof(c->text), "%s", text);
+	for (char *newline = c->text; (newline = strchr(newline, '\n'));)
+		*newline = ' ';
+	return c;
+}
+
+/* A line that does not parse is forgotten: its complaint is said again. */
+static void read_said(struct said *said, char *text)
+{
+	char *line;
+
+	while ((line = strsep(&text, "\n")) && text) {
+		const char *key_text = strsep(&line, " ");
+		const char *said_text = line ? strsep(&line, " ") : NULL;
+		uint64_t key, said_s;
+
+		if (line && number_parse(key_text, UINT64_MAX, &key) == 0 &&
+		    number_parse(said_text, UINT64_MAX, &said_s) == 0 && !find_complaint(said, key))
+			add_complaint(said, key, said_s, line);
+	}
+}
+
+int registry_say_begin(struct registry *r, uint64_t now_s)
+{
+	struct said *said;
+	char *text;
+	int error;
+
+	if (!r)
+		return 0;
+	said = calloc(1, sizeof(*said));
+	text = malloc(SAID_BYTES);
+	free(r->said);
+	r->said = NULL;
+	if (!said || !text) {
+		free(said);
+		free(text);
+		return -ENOMEM;
+	}
+	said->now_s = now_s;
+	error = read_file(r->dir, "said", text, SAID_BYTES);
+	if (error == 0)
+		read_said(said, text);
+	free(text);
+	r->said = said;
+	return error == -ENOENT ? 0 : error;
+}
+
+bool registry_say(struct registry *r, const char *key, const char *text)
+{
+	uint64_t h = hash(key);
+	struct complaint *c = r && r->said ? find_complaint(r->said, h) : NULL;
+	bool again = c && r->said->now_s - c->said_s >= SAID_AGAIN_S; /* also where the clock was set back */
+
+	if (!r || !r->said)
+		return true;
+	if (c && !again) {
+		c->seen = true;
+		return false;
+	}
+	r->said->changed = true;
+	if (!c)
+		c = add_complaint(r->said, h, r->said->now_s, text);
+	if (c) {
+		c->said_s = r->said->now_s;
+		c->seen = true;
+	}
+	return true;
+}
+
+static void write_said(struct registry *r)
+{
+	char *text = malloc(SAID_BYTES);
+	size_t used = 0;
+
+	for (size_t i = 0; text && i < r->said->n; i++) {
+		const struct complaint *c = &r->said->list[i];
+
+		used += (size_t)snprintf(text + used, SAID_BYTES - used, "%" PRIu64 " %" PRIu64 " %s\n", c->key,
+		                         c->said_s, c->text);
+	}
+	if (text)
+		registry_write(r, "said", text, used);
+	free(text);
+}
+
+void registry_say_end(struct registry *r, void (*over)(void *arg, const char *text), void *arg)
+{
+	struct said *said = r ? r->said : NULL;
+	size_t kept = 0;
+
+	if (!said)
+		return;
+	for (size_t i = 0; i < said->n; i++)
+		if (said->list[i].seen)
+			said->list[kept++] = said->list[i];
+		else
+			over(arg, said->list[i].text);
+	said->changed |= kept < said->n;
+	said->n = kept;
+	if (said->changed)
+		write_said(r);
+	free(said);
+	r->said = NULL;
+}
