@@ -31,17 +31,20 @@ XML_LIBS    = $(shell $(PKG_CONFIG) --libs libxml-2.0)
 VIRT_CFLAGS = $(shell $(PKG_CONFIG) --cflags libvirt)
 VIRT_LIBS   = $(shell $(PKG_CONFIG) --libs libvirt)
 
+ifndef V
+show = @echo '  $(1) $@';
+endif
 COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='"$(VERSION)"' -Ilib $(WARNINGS) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP
 LINK    = $(CC) $(HARDEN_LD) $(CFLAGS) -pthread $(LDFLAGS)
 
 # Who links what: the pure modules stand alone, the hook's helper never sees libvirt.
-PURE     := lib/units.o lib/estimate.o lib/policy.o
+PURE     := lib/units.o lib/level.o lib/estimate.o lib/policy.o
 LIB      := $(patsubst %.c,%.o,$(wildcard lib/*.c))
 HOOK     := lib/units.o lib/domxml.o lib/registry.o lib/conf.o lib/text.o
 COMMANDS := $(patsubst %.c,%,$(wildcard bin/*.c))
 HELPERS  := $(patsubst %.c,%,$(wildcard hooks/*.c))
 UNIT     := $(patsubst %.c,%.test,$(wildcard tests/unit/*.c))
-PUREUNIT := $(filter tests/unit/units.test tests/unit/estimate.test tests/unit/policy.test,$(UNIT))
+PUREUNIT := $(filter $(patsubst lib/%.o,tests/unit/%.test,$(PURE)),$(UNIT))
 BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
 
 all: $(COMMANDS) $(HELPERS)
@@ -49,27 +52,105 @@ all: $(COMMANDS) $(HELPERS)
 lib/virt%.o: COMPILE += $(VIRT_CFLAGS)
 lib/domxml.o: COMPILE += $(XML_CFLAGS)
 %.o: %.c
-	$(COMPILE) -c -o $@ $<
+	$(call show,CC)$(COMPILE) -c -o $@ $<
 
 lib/libmemsched.a: $(LIB)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call show,AR)rm -f $@ && $(AR) rcs $@ $^
 
 $(COMMANDS): %: %.o lib/libmemsched.a
-	$(LINK) -o $@ $^ $(VIRT_LIBS) $(XML_LIBS) -lm
+	$(call show,LD)$(LINK) -o $@ $^ $(VIRT_LIBS) $(XML_LIBS) -lm
 $(HELPERS): %: %.o $(HOOK)
-	$(LINK) -o $@ $^ $(XML_LIBS)
+	$(call show,LD)$(LINK) -o $@ $^ $(XML_LIBS)
 
 tests/unit/%.test: LIBS = -lcmocka
 $(PUREUNIT): %.test: %.o $(PURE)
-	$(LINK) -o $@ $^ $(LIBS) -lm
+	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) -lm
 $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a
-	$(LINK) -o $@ $^ $(LIBS) $(VIRT_LIBS) $(XML_LIBS) -lm
+	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) $(VIRT_LIBS) $(XML_LIBS) -lm
 $(BENCH): %: %.c
-	$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
+	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
+
+# ---- tests; what each tier needs is in tests/deps ----
+
+unit: $(UNIT)
+	@tests/run unit $(UNIT)
+cli: all
+	@tests/run cli $(wildcard tests/cli/*.bats)
+guests: all $(BENCH)
+	@tests/guests/bed tests/run guests $(wildcard tests/guests/*.bats)
+
+quick: all
+	@$(MAKE) --no-print-directory unit cli
+
+deps:
+	@tests/deps build test guests lint
+check:
+	@tests/deps build test guests
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory quick guests
+demo:
+	@tests/deps build guests
+	@$(MAKE) --no-print-directory -s all
+	@tests/guests/demo
+
+# The quick tier in copies of the tree: under the sanitizers, and the unit tests under valgrind.
+COPY = rm -rf build/$(1) && mkdir -p build/$(1) && git ls-files -z | xargs -0 cp --parents -t build/$(1) 2>/dev/null
+sanitize:
+	@$(call COPY,asan)
+	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory -C build/asan -s quick HARDEN= \
+		CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+valgrind: $(UNIT)
+	@VALGRIND='valgrind -q --error-exitcode=9 --leak-check=full --track-fds=yes' tests/run valgrind $(UNIT)
+
+lint:
+	@tests/deps build test lint
+	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call COPY,$$cc) && \
+		$(MAKE) --no-print-directory -C build/$$cc -s all $(UNIT) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
+	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability,performance --inline-suppr \
+		--suppressions-list=tests/cppcheck.suppressions -D_GNU_SOURCE -Ilib lib bin hooks
+	clang-tidy --quiet $(wildcard lib/*.c bin/*.c hooks/*.c) -- -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='""' -Ilib \
+		$(VIRT_CFLAGS) $(XML_CFLAGS) 2>&1 | { ! grep -E 'warning:|error:' -A 3; }
+	shellcheck $(SCRIPTS)
+	mandoc -T lint -W warning $(PAGES)
+	clang-format --dry-run -Werror $(wildcard lib/*.[ch] bin/*.c hooks/*.c tests/unit/*.c tests/bench/*.c)
+SCRIPTS = tests/deps tests/run .ci/run $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario)
+
+check-long:
+	@tests/deps build test guests lint
+	@$(MAKE) --no-print-directory sanitize valgrind
+	@$(MAKE) --no-print-directory all $(BENCH)
+	@STARVE=$(STARVE) LIMIT=1800 tests/guests/bed tests/run long $(wildcard tests/guests/long/*.bats)
+bench: all $(BENCH)
+	@tests/guests/bed tests/bench/bench
+
+# ---- installation: lays files down, and nothing else ----
+
+PAGES := $(wildcard man/*.[578])
+INSTALL ?= install
+HOOK_PATH ?= $(SYSCONFDIR)/libvirt/hooks/qemu.d/memsched
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d
+	$(INSTALL) -m 755 $(COMMANDS) $(DESTDIR)$(SBINDIR)
+	for page in $(PAGES); do \
+		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
+	@if [ ! -e $(DESTDIR)$(SYSCONFDIR)/memsched.conf ]; then \
+		$(INSTALL) -m 644 man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; \
+	elif ! cmp -s man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; then \
+		echo "install: $(DESTDIR)$(SYSCONFDIR)/memsched.conf was changed and is kept"; fi
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,$(notdir $(COMMANDS) $(HELPERS)))
+	for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	@if cmp -s man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; then \
+		rm -f $(DESTDIR)$(SYSCONFDIR)/memsched.conf; fi
+	-rmdir $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d 2>/dev/null
 
 clean:
-	git clean -qfdX -e '!.vscode' . 2>/dev/null || rm -rf build $(COMMANDS) $(HELPERS) $(UNIT) $(BENCH) lib/*.[oad] bin/*.[od] hooks/*.[od]
+	rm -rf build $(COMMANDS) $(HELPERS) $(UNIT) $(BENCH) lib/libmemsched.a
+	rm -f lib/*.[od] bin/*.[od] hooks/*.[od] tests/*/*.[od]
 
 -include $(wildcard lib/*.d bin/*.d hooks/*.d tests/*/*.d)
-.PHONY: all clean
+.PHONY: all unit cli guests quick deps check demo sanitize valgrind lint check-long bench install uninstall clean
 .DELETE_ON_ERROR:
+.SECONDARY:
