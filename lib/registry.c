@@ -263,54 +263,56 @@ struct field {
 	size_t offset;
 };
 
-#define FIELD(type, member)                                                                                            \
-	{                                                                                                              \
-#member,                                                                                               \
-		    _Generic(((type *)0)->member, bool : KIND_BOOL, uint32_t : KIND_U32, uint64_t : KIND_U64,          \
-			     int64_t : KIND_I64, char * : KIND_TEXT),                                                  \
-		    offsetof(type, member)               \
-	}
+#define KIND_OF(x)                                                                                                     \
+	_Generic((x), bool : KIND_BOOL, uint32_t : KIND_U32, uint64_t : KIND_U64, int64_t : KIND_I64, char * : KIND_TEXT)
+#define FIELD(type, member) #member, KIND_OF(((type *)0)->member), offsetof(type, member)
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 /* A key more or less is another version. */
 static const struct field past_fields[] = {
-    FIELD(struct past, known),
-    FIELD(struct past, domain_id),
-    FIELD(struct past, seen_ms),
-    FIELD(struct past, actual_kib),
-    FIELD(struct past, still_ms),
-    FIELD(struct past, asked_kib),
-    FIELD(struct past, asked_ms),
-    FIELD(struct past, asked_from_kib),
-    FIELD(struct past, learned),
-    FIELD(struct past, overhead_kib),
-    FIELD(struct past, has_used),
-    FIELD(struct past, used_kib),
-    FIELD(struct past, last_update_s),
-    FIELD(struct past, sample_ms),
-    FIELD(struct past, growth_kibps),
-    FIELD(struct past, rise_kibps),
-    FIELD(struct past, swap_in_kib),
-    FIELD(struct past, major_faults),
-    FIELD(struct past, distress_samples),
-    FIELD(struct past, distress_gives),
-    FIELD(struct past, refused),
-    FIELD(struct past, retry_ms),
-    FIELD(struct past, pause_ms),
-    FIELD(struct past, has_rss),
-    FIELD(struct past, rss_kib),
-    FIELD(struct past, has_qemu),
-    FIELD(struct past, qemu_kib),
-    FIELD(struct past, no_gain),
-    FIELD(struct past, booted_ms),
-    FIELD(struct past, hung),
+    {FIELD(struct past, known)},
+    {FIELD(struct past, domain_id)},
+    {FIELD(struct past, seen_ms)},
+    {FIELD(struct past, actual_kib)},
+    {FIELD(struct past, still_ms)},
+    {FIELD(struct past, asked_kib)},
+    {FIELD(struct past, asked_ms)},
+    {FIELD(struct past, asked_from_kib)},
+    {FIELD(struct past, learned)},
+    {FIELD(struct past, overhead_kib)},
+    {FIELD(struct past, has_used)},
+    {FIELD(struct past, used_kib)},
+    {FIELD(struct past, last_update_s)},
+    {FIELD(struct past, sample_ms)},
+    {FIELD(struct past, growth_kibps)},
+    {FIELD(struct past, rise_kibps)},
+    {FIELD(struct past, swap_in_kib)},
+    {FIELD(struct past, major_faults)},
+    {FIELD(struct past, distress_samples)},
+    {FIELD(struct past, distress_gives)},
+    {FIELD(struct past, refused)},
+    {FIELD(struct past, retry_ms)},
+    {FIELD(struct past, pause_ms)},
+    {FIELD(struct past, has_rss)},
+    {FIELD(struct past, rss_kib)},
+    {FIELD(struct past, has_qemu)},
+    {FIELD(struct past, qemu_kib)},
+    {FIELD(struct past, no_gain)},
+    {FIELD(struct past, booted_ms)},
+    {FIELD(struct past, hung)},
 };
 
 static const struct field record_fields[] = {
-    FIELD(struct record, name),          FIELD(struct record, maximum_kib),     FIELD(struct record, started_s),
-    FIELD(struct record, hints.present), FIELD(struct record, hints.opted_out), FIELD(struct record, hints.has_min),
-    FIELD(struct record, hints.has_max), FIELD(struct record, hints.min_kib),   FIELD(struct record, hints.max_kib),
-    FIELD(struct record, hints.weight),
+    {FIELD(struct record, name)},
+    {FIELD(struct record, maximum_kib)},
+    {FIELD(struct record, started_s)},
+    {FIELD(struct record, hints.present)},
+    {FIELD(struct record, hints.opted_out)},
+    {FIELD(struct record, hints.has_min)},
+    {FIELD(struct record, hints.has_max)},
+    {FIELD(struct record, hints.min_kib)},
+    {FIELD(struct record, hints.max_kib)},
+    {FIELD(struct record, hints.weight)},
 };
 
 struct pending {
@@ -318,8 +320,8 @@ struct pending {
 };
 
 static const struct field pending_fields[] = {
-    FIELD(struct pending, need_kib),
-    FIELD(struct pending, since_s),
+    {FIELD(struct pending, need_kib)},
+    {FIELD(struct pending, since_s)},
 };
 
 /* Letters, digits and the like stay as they are, every other byte becomes %XX; to be freed. */
