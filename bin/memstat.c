@@ -14,7 +14,7 @@
 
 #define WORKERS 4
 
-static bool human, as_json, explain, quiet, verbose, unused_flag;
+static bool human, as_json, explain, quiet, unused_flag;
 static const char *root = "", *file;
 
 static struct option_row rows[] = {
@@ -28,7 +28,6 @@ static struct option_row rows[] = {
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'q', "quiet", NULL, "say nothing of guests that did not answer", .flag = &quiet},
-    {'v', "verbose", NULL, "say what libvirt says", .flag = &verbose},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
     {'V', "version", NULL, "show the version", .flag = &unused_flag},
     {.name = NULL},
