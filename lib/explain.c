@@ -33,18 +33,25 @@ __attribute__((format(printf, 2, 3))) static void say(struct sentence *s, const 
 
 /* ---- what is done ---- */
 
-/* The size before; a command that was sent may have arrived since. */
+/* The size before: what the pass saw first, where it looked again. */
 static uint64_t from_kib(const struct guest *g)
 {
-	return g->sent && !g->error && g->past.asked_kib ? g->past.asked_from_kib : g->sample.actual_kib;
+	return g->reread ? g->past.actual_kib : g->sample.actual_kib;
 }
 
-/* The size it is brought to now: what it was told, where the host did not cover all of what it wants. */
+static bool is_short(enum reason reason)
+{
+	return reason == REASON_HOST_RESERVE || reason == REASON_SHARED_SHORTAGE || reason == REASON_NO_GIVE;
+}
+
+/* The size it is brought to now: what it was told to grow to, where that is not all it wants. */
 static uint64_t goal_kib(const struct guest *g)
 {
+	if (g->want_kib <= from_kib(g))
+		return g->want_kib;
 	if (g->given_kib)
 		return g->given_kib;
-	return g->reason == REASON_HOST_RESERVE || g->reason == REASON_NO_GIVE ? from_kib(g) : g->want_kib;
+	return is_short(g->reason) ? from_kib(g) : g->want_kib;
 }
 
 static void say_move(struct sentence *s, const struct guest *g)
@@ -81,7 +88,7 @@ static bool say_headroom(struct sentence *s, const struct guest *g)
 	if (strcmp(has, wished) == 0)
 		say(s, ", %s free, as wished", has);
 	else if (free_kib < g->target_kib)
-		say(s, ", %s of the wished %s are free", has, wished);
+		say(s, ", %s of the wished %s are free", free_kib ? has : "none", wished);
 	else
 		say(s, " and %s free, %s are wished", has, wished);
 	return strcmp(has, wished) == 0;
@@ -234,7 +241,7 @@ static void tell_uncovered(struct sentence *s, const struct guest *g)
 	say_growth(s, g);
 	say(s, "), but %s",
 	    g->reason == REASON_NO_GIVE ? "memguard lets nothing be given while the host is short"
-					: "the host cannot spare them without touching its reserve");
+	                                : "the host cannot spare them without touching its reserve");
 }
 
 static void tell_shared(struct sentence *s, const struct guest *g)
@@ -262,9 +269,10 @@ static void tell_failed(struct sentence *s, const struct guest *g)
 /* Each reason: a phrase where no number decides, else what tells it. */
 static const struct tale {
 	const char *phrase;
+	bool bare; /* what is done is not said */
 	void (*tell)(struct sentence *s, const struct guest *g);
 } tales[] = {
-    [REASON_NONE] = {.phrase = "nothing was decided"},
+    [REASON_NONE] = {.phrase = "nothing was decided", .bare = true},
     [REASON_BELOW_TARGET] = {.tell = tell_move},
     [REASON_ABOVE_TARGET] = {.tell = tell_move},
     [REASON_AT_TARGET] = {.tell = tell_at_target},
@@ -290,7 +298,7 @@ static const struct tale {
     [REASON_HOST_RESERVE] = {.tell = tell_uncovered},
     [REASON_SHARED_SHORTAGE] = {.tell = tell_shared},
     [REASON_NO_GIVE] = {.tell = tell_uncovered},
-    [REASON_VANISHED] = {.phrase = "it has gone since it was listed"},
+    [REASON_VANISHED] = {.phrase = "it has gone since it was listed", .bare = true},
     [REASON_FAILED] = {.tell = tell_failed},
 };
 static_assert(COUNT(tales) == REASON_COUNT, "a tale for each reason");
@@ -300,7 +308,7 @@ char *text_explain(char *buffer, size_t size, const struct guest *g)
 	const struct tale *tale = &tales[(unsigned)g->reason < REASON_COUNT ? g->reason : REASON_NONE];
 	struct sentence s = {.used = 0};
 
-	if (g->reason != REASON_NONE)
+	if (!tale->bare)
 		say_move(&s, g);
 	if (tale->tell)
 		tale->tell(&s, g);
@@ -323,7 +331,7 @@ static void say_room(struct sentence *s, const struct host *host, uint64_t reser
 }
 
 char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
-			const struct balance *balance)
+                        const struct balance *balance)
 {
 	struct sentence s = {.used = 0};
 
