@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "loop.h"
@@ -67,13 +68,18 @@ static void say_over(void *arg, const char *text)
 		say_warning(&membalance, "over: %s", text);
 }
 
+/* A person at a terminal is told each time. */
+static bool is_due(const struct balancer *b, const char *key, const char *sentence)
+{
+	return dry_run || !b->registry || registry_say(b->registry, key, sentence) || isatty(STDERR_FILENO);
+}
+
 static void complain(void *arg, const char *key, const char *sentence)
 {
 	const struct balancer *b = arg;
 
-	if (dry_run || !b->registry || registry_say(b->registry, key, sentence))
-		if (!quiet)
-			say_warning(&membalance, "%s", sentence);
+	if (is_due(b, key, sentence) && !quiet)
+		say_warning(&membalance, "%s", sentence);
 }
 
 static void begin_complaints(const struct balancer *b)
@@ -96,7 +102,7 @@ static void complain_of_libvirt(struct balancer *b, int r)
 		 said ? said : strerror(-r));
 	free(said);
 	begin_complaints(b);
-	if (dry_run || !b->registry || registry_say(b->registry, "libvirt", sentence))
+	if (is_due(b, "libvirt", sentence))
 		say_error(&membalance, "%s", sentence);
 	end_complaints(b);
 }

@@ -72,7 +72,7 @@ static void build(const struct option_row *rows, struct option *option, char *le
 static struct option_row *find_row(struct option_row *rows, int found)
 {
 	for (size_t i = 0; rows[i].name; i++)
-		if (found == 256 + (int)i || (found < 256 && found == rows[i].letter))
+		if (found && (found == 256 + (int)i || found == rows[i].letter))
 			return &rows[i];
 	return NULL;
 }
