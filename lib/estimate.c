@@ -190,9 +190,7 @@ static bool find_used(struct past *p, const struct guest *g, struct estimate *e)
 		p->overhead_kib = s->actual_kib - s->available_kib;
 		p->learned = true;
 	}
-	if (!p->learned)
-		return false;
-	e->used_kib = sub_kib(s->available_kib, e->free_kib) + p->overhead_kib;
+	e->used_kib = sub_kib(s->available_kib, e->free_kib) + p->overhead_kib; /* overhead 0: not learned yet */
 	return true;
 }
 
