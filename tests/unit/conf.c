@@ -1,0 +1,699 @@
+/* Run from the root of the tree, or with SRCDIR set to it: reads man/memsched.conf and its page. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "conf.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define DEFAULTS                                                                                                       \
+	"target=150000+0% step=50000 reserve=0+0% tolerance=5000 signal=0 interval=1000 deadline=5000 settle=2000 "    \
+	"grace=15000 period=0 exclude=(none) uri=qemu:///system"
+
+static char root[] = "/tmp/memsched-conf.XXXXXX";
+
+/* All of a conf in one line, so that a row can name what it expects and everything else is compared with it. */
+static const char *show(const struct conf *c)
+{
+	static char line[16384];
+
+	snprintf(line, sizeof(line),
+	         "target=%llu+%u%% step=%llu reserve=%llu+%u%% tolerance=%llu signal=%d interval=%u deadline=%u "
+	         "settle=%u grace=%u period=%u exclude=%s uri=%s",
+	         (unsigned long long)c->target.kib, c->target.pct, (unsigned long long)c->step_kib,
+	         (unsigned long long)c->reserve.kib, c->reserve.pct, (unsigned long long)c->tolerance_kib, c->signal,
+	         c->interval_ms, c->deadline_ms, c->settle_ms, c->boot_grace_ms, c->stats_period_s,
+	         c->exclude ? c->exclude : "(none)", c->uri);
+	return line;
+}
+
+/* What was said, a line for each sentence, with the root taken out. */
+static char said[65536];
+
+static void hear(void *arg, bool error, const char *sentence)
+{
+	size_t n = strlen(said);
+	const char *at;
+
+	assert_ptr_equal(arg, said);
+	n += (size_t)snprintf(said + n, sizeof(said) - n, "%s ", error ? "error" : "warning");
+	for (; (at = strstr(sentence, root)); sentence = at + strlen(root))
+		n += (size_t)snprintf(said + n, sizeof(said) - n, "%.*s", (int)(at - sentence), sentence);
+	snprintf(said + n, sizeof(said) - n, "%s\n", sentence);
+}
+
+static int load(struct conf *c, const char *file)
+{
+	said[0] = '\0';
+	return conf_load(c, root, file, hear, said);
+}
+
+static char *in_root(const char *path)
+{
+	static char full[PATH_MAX];
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	return full;
+}
+
+static void put_bytes(const char *path, const char *bytes, size_t length)
+{
+	FILE *f = fopen(in_root(path), "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, length, f), length);
+	fclose(f);
+}
+
+static void put(const char *path, const char *text)
+{
+	put_bytes(path, text, strlen(text));
+}
+
+static int make_root(void **state)
+{
+	(void)state;
+	if (!mkdtemp(root) || mkdir(in_root("etc"), 0700) < 0)
+		return -1;
+	return 0;
+}
+
+static int empty_root(void **state)
+{
+	char command[sizeof(root) + 32];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s/etc/*", root);
+	return system(command);
+}
+
+static int remove_root(void **state)
+{
+	char command[sizeof(root) + 16];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s", root);
+	return system(command);
+}
+
+static void test_defaults(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	assert_int_equal(conf_init(&c), 0);
+	assert_string_equal(show(&c), DEFAULTS);
+	conf_clear(&c);
+	assert_null(c.uri);
+	conf_clear(&c);
+}
+
+static void test_set(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		int result;
+		const char *shown; /* stands in what show says, where result is 0 */
+	} rows[] = {
+	    {"target", "300MiB", 0, "target=307200+0% "},
+	    {"target", "10%", 0, "target=0+10% "},
+	    {"target", "1%", 0, "target=0+1% "},
+	    {"target", "90%", 0, "target=0+90% "},
+	    {"target", "1MiB", 0, "target=1024+0% "},
+	    {"target", "9007199254740991", 0, "target=9007199254740991+0% "},
+	    {"target", "1023", -ERANGE, NULL},
+	    {"target", "0", -ERANGE, NULL},
+	    {"target", "0%", -ERANGE, NULL},
+	    {"target", "91%", -ERANGE, NULL},
+	    {"target", "100%", -ERANGE, NULL},
+	    {"target", "101%", -ERANGE, NULL},
+	    {"target", "99999999999999999999", -ERANGE, NULL},
+	    {"target", "", -EINVAL, NULL},
+	    {"target", " ", -EINVAL, NULL},
+	    {"target", "abc", -EINVAL, NULL},
+	    {"target", "-1", -EINVAL, NULL},
+	    {"target", "+5", -EINVAL, NULL},
+	    {"target", "-10%", -EINVAL, NULL},
+	    {"target", "10%%", -EINVAL, NULL},
+	    {"target", "10MiB%", -EINVAL, NULL},
+	    {"target", "1.5G", -EINVAL, NULL},
+	    {"target", "150000KiB x", -EINVAL, NULL},
+	    {"reserve", "2GiB", 0, "reserve=2097152+0% "},
+	    {"reserve", "5%", 0, "reserve=0+5% "},
+	    {"reserve", "1MiB", 0, "reserve=1024+0% "},
+	    {"reserve", "", 0, "reserve=0+0% "},
+	    {"reserve", "0", -ERANGE, NULL},
+	    {"reserve", "1023", -ERANGE, NULL},
+	    {"reserve", "91%", -ERANGE, NULL},
+	    {"reserve", "auto", -EINVAL, NULL},
+	    {"step", "1MiB", 0, "step=1024 "},
+	    {"step", "100000", 0, "step=100000 "},
+	    {"step", "1023KiB", -ERANGE, NULL},
+	    {"step", "0", -ERANGE, NULL},
+	    {"step", "10%", -EINVAL, NULL},
+	    {"step", "", -EINVAL, NULL},
+	    {"tolerance", "0", 0, "tolerance=0 "},
+	    {"tolerance", "1MiB", 0, "tolerance=1024 "},
+	    {"tolerance", "8EiB", -ERANGE, NULL},
+	    {"tolerance", "", -EINVAL, NULL},
+	    {"tolerance", "x", -EINVAL, NULL},
+	    {"signal", "unused", 0, "signal=1 "},
+	    {"signal", "usable", 0, "signal=0 "},
+	    {"signal", "Usable", -EINVAL, NULL},
+	    {"signal", "free", -EINVAL, NULL},
+	    {"signal", "", -EINVAL, NULL},
+	    {"signal", "usable ", -EINVAL, NULL},
+	    {"interval", "100ms", 0, "interval=100 "},
+	    {"interval", "60", 0, "interval=60000 "},
+	    {"interval", "1h", 0, "interval=3600000 "},
+	    {"interval", "99ms", -ERANGE, NULL},
+	    {"interval", "0", -ERANGE, NULL},
+	    {"interval", "3601", -ERANGE, NULL},
+	    {"interval", "9999h", -ERANGE, NULL},
+	    {"interval", "-1", -EINVAL, NULL},
+	    {"interval", "1d", -EINVAL, NULL},
+	    {"interval", "", -EINVAL, NULL},
+	    {"deadline", "200ms", 0, "deadline=200 "},
+	    {"deadline", "1h", 0, "deadline=3600000 "},
+	    {"deadline", "199ms", -ERANGE, NULL},
+	    {"deadline", "0", -ERANGE, NULL},
+	    {"deadline", "2h", -ERANGE, NULL},
+	    {"settle", "0", 0, "settle=0 "},
+	    {"settle", "1h", 0, "settle=3600000 "},
+	    {"settle", "2h", -ERANGE, NULL},
+	    {"settle", "", -EINVAL, NULL},
+	    {"boot_grace", "0", 0, "grace=0 "},
+	    {"boot_grace", "2m", 0, "grace=120000 "},
+	    {"boot_grace", "2h", -ERANGE, NULL},
+	    {"stats_period", "5", 0, "period=5 "},
+	    {"stats_period", "2000ms", 0, "period=2 "},
+	    {"stats_period", "1h", 0, "period=3600 "},
+	    {"stats_period", "0", 0, "period=0 "},
+	    {"stats_period", "", 0, "period=0 "},
+	    {"stats_period", "1500ms", -EINVAL, NULL},
+	    {"stats_period", "1ms", -EINVAL, NULL},
+	    {"stats_period", "2h", -ERANGE, NULL},
+	    {"stats_period", "x", -EINVAL, NULL},
+	    {"exclude", "db* win-?", 0, "exclude=db* win-? "},
+	    {"exclude", "", 0, "exclude=(none) "},
+	    {"uri", "test:///default", 0, "uri=test:///default"},
+	    {"uri", "", -EINVAL, NULL},
+	    {"tagret", "1MiB", -ENOENT, NULL},
+	    {"Target", "1MiB", -ENOENT, NULL},
+	    {"target ", "1MiB", -ENOENT, NULL},
+	    {"", "1MiB", -ENOENT, NULL},
+	    {"on_critical", "", -ENOENT, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct conf c;
+		int r;
+
+		assert_int_equal(conf_init(&c), 0);
+		r = conf_set(&c, rows[i].key, rows[i].value);
+		if (r != rows[i].result)
+			fail_msg("%s = '%s': %d", rows[i].key, rows[i].value, r);
+		if (r == 0 ? !strstr(show(&c), rows[i].shown) : strcmp(show(&c), DEFAULTS) != 0)
+			fail_msg("%s = '%s': %s", rows[i].key, rows[i].value, show(&c));
+		conf_clear(&c);
+	}
+}
+
+static void test_long_values(void **state)
+{
+	static char value[8192];
+	struct conf c;
+
+	(void)state;
+	memset(value, 'a', 4096);
+	assert_int_equal(conf_init(&c), 0);
+	assert_int_equal(conf_set(&c, "exclude", value), -ERANGE);
+	assert_int_equal(conf_set(&c, "uri", value), -ERANGE);
+	assert_int_equal(conf_set(&c, "target", value), -EINVAL);
+	assert_string_equal(show(&c), DEFAULTS);
+	value[4095] = '\0';
+	assert_int_equal(conf_set(&c, "exclude", value), 0);
+	assert_true(conf_excludes(&c, value));
+	assert_int_equal(conf_set(&c, "exclude", "other"), 0);
+	assert_string_equal(c.exclude, "other");
+	conf_clear(&c);
+}
+
+static void test_forms(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	assert_string_equal(conf_form("target"),
+	                    "a size such as 150000KiB, or a percentage such as 10% (at least 1MiB, at most 90%)");
+	assert_string_equal(conf_form("interval"), "a duration such as 500ms, 2s or 1m (100ms to 1h)");
+	assert_string_equal(conf_form("signal"), "usable or unused");
+	assert_null(conf_form("tagret"));
+	assert_int_equal(conf_init(&c), 0);
+	for (const struct conf_key *key = conf_keys(); key->name; key++) {
+		assert_non_null(conf_form(key->name));
+		assert_true(*key->help && !strchr(key->help, '\n'));
+		/* a bound is a value like any other, and is good itself */
+		assert_int_equal(key->least ? conf_set(&c, key->name, key->least) : 0, 0);
+		assert_int_equal(key->most ? conf_set(&c, key->name, key->most) : 0, 0);
+	}
+	conf_clear(&c);
+}
+
+#define BAD_TARGET "must be a size such as 150000KiB, or a percentage such as 10% (at least 1MiB, at most 90%)\n"
+#define IN "/etc/memsched.conf"
+
+static void test_files(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		const char *said, *shown;
+	} rows[] = {
+	    {"", 0, "", "uri=qemu:///system"},
+	    {"\n\n# comment\n   # comment\n#target = 5\n \t\n", 0, "", "target=150000+0% "},
+	    {"target = 1GiB\n", 0, "", "target=1048576+0% "},
+	    {"target=1GiB", 0, "", "target=1048576+0% "},
+	    {" \t target\t=   1 GiB \t\n", 0, "", "target=1048576+0% "},
+	    {"target = 1GiB # as agreed\n", 0, "", "target=1048576+0% "},
+	    {"target = 1GiB\t#as agreed\n", 0, "", "target=1048576+0% "},
+	    {"target = 1GiB\r\nstep = 2MiB\r\n", 0, "", "target=1048576+0% step=2048 "},
+	    {"\xef\xbb\xbftarget = 1GiB\n", 0, "", "target=1048576+0% "},
+	    {"uri = qemu+ssh://host/system#x\n", 0, "", "uri=qemu+ssh://host/system#x"},
+	    {"uri = qemu:///system?a=b\n", 0, "", "uri=qemu:///system?a=b"},
+	    {"reserve =\n", 0, "", "reserve=0+0% "},
+	    {"reserve = # the default\n", 0, "", "reserve=0+0% "},
+	    {"exclude = a,b  c # d\n", 0, "", "exclude=a,b  c uri"},
+	    /* unknown and twice: warnings */
+	    {"\n\ntagret = 1\nstep = 2MiB\n", 0, "warning " IN ":3: unknown key 'tagret'\n", "step=2048 "},
+	    {"on_critical =\ntextfile = x\nlog = y\n", 0,
+	     "warning " IN ":1: unknown key 'on_critical'\nwarning " IN ":2: unknown key 'textfile'\nwarning " IN
+	     ":3: unknown key 'log'\n",
+	     "uri=qemu:///system"},
+	    {"step = 2MiB\nsettle = 1\nstep = 3MiB\n", 0,
+	     "warning " IN ":3: 'step' again: this value holds, not that of line 1\n", "step=3072 "},
+	    {"a b = 1\n", 0, "warning " IN ":1: unknown key 'a b'\n", "uri"},
+	    {"\x1b[2J = 1\n", 0, "warning " IN ":1: unknown key '\\x1B[2J'\n", "uri"},
+	    {"\xe2\x80\xae = 1\n", 0, "warning " IN ":1: unknown key '\\xE2\\x80\\xAE'\n", "uri"},
+	    {"x\xef\xbb\xbf = 1\n", 0, "warning " IN ":1: unknown key 'x\\xEF\\xBB\\xBF'\n", "uri"},
+	    /* errors: nothing of the file holds */
+	    {"step = 2MiB\ntarget = abc\n", -EINVAL, "error " IN ":2: bad value 'abc' for 'target': " BAD_TARGET, NULL},
+	    {"target = 91%\n", -EINVAL, "error " IN ":1: bad value '91%' for 'target': " BAD_TARGET, NULL},
+	    {"target = 99999999999999999999", -EINVAL,
+	     "error " IN ":1: bad value '99999999999999999999' for 'target': " BAD_TARGET, NULL},
+	    {"target =\n", -EINVAL, "error " IN ":1: bad value '' for 'target': " BAD_TARGET, NULL},
+	    {"target = # 1GiB\n", -EINVAL, "error " IN ":1: bad value '' for 'target': " BAD_TARGET, NULL},
+	    {"target = \"1GiB\"\n", -EINVAL, "error " IN ":1: bad value '\"1GiB\"' for 'target': " BAD_TARGET, NULL},
+	    {"target = 1GiB#x\n", -EINVAL, "error " IN ":1: bad value '1GiB#x' for 'target': " BAD_TARGET, NULL},
+	    {"target == 1GiB\n", -EINVAL, "error " IN ":1: bad value '= 1GiB' for 'target': " BAD_TARGET, NULL},
+	    {"target = \x1b[31m\xc2\x9b\n", -EINVAL,
+	     "error " IN ":1: bad value '\\x1B[31m\\xC2\\x9B' for 'target': " BAD_TARGET, NULL},
+	    {"target = 1MiB\rstep = 2MiB\n", -EINVAL,
+	     "error " IN ":1: bad value '1MiB\\x0Dstep = 2MiB' for 'target': " BAD_TARGET, NULL},
+	    {"target = 1GiB\ntarget = x\ntarget = 2GiB\n", -EINVAL,
+	     "warning " IN ":2: 'target' again: this value holds, not that of line 1\nerror " IN
+	     ":2: bad value 'x' for 'target': " BAD_TARGET "warning " IN
+	     ":3: 'target' again: this value holds, not that of line 2\n",
+	     NULL},
+	    {"signal = free\nuri =\n[x]\ntagret = 1\n", -EINVAL,
+	     "error " IN ":1: bad value 'free' for 'signal': must be usable or unused\nerror " IN
+	     ":2: bad value '' for 'uri': must be a libvirt URI such as qemu:///system\nerror " IN
+	     ":3: not 'key = value': '[x]'\nwarning " IN ":4: unknown key 'tagret'\n",
+	     NULL},
+	    {"target\n", -EINVAL, "error " IN ":1: not 'key = value': 'target'\n", NULL},
+	    {"= 1GiB\n", -EINVAL, "error " IN ":1: not 'key = value': '= 1GiB'\n", NULL},
+	    {"target: 1GiB\n", -EINVAL, "error " IN ":1: not 'key = value': 'target: 1GiB'\n", NULL},
+	    {"target # = 1GiB\n", -EINVAL, "error " IN ":1: not 'key = value': 'target'\n", NULL},
+	    {"\x7f"
+	     "ELF\x01\n",
+	     -EINVAL, "error " IN ":1: not 'key = value': '\\x7FELF\\x01'\n", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct conf c;
+		int r;
+
+		put("etc/memsched.conf", rows[i].text);
+		assert_int_equal(conf_init(&c), 0);
+		r = load(&c, NULL);
+		if (r != rows[i].result || strcmp(said, rows[i].said) != 0)
+			fail_msg("'%s': %d: %s", rows[i].text, r, said);
+		if (r == 0 ? !strstr(show(&c), rows[i].shown) : strcmp(show(&c), DEFAULTS) != 0)
+			fail_msg("'%s': %s", rows[i].text, show(&c));
+		conf_clear(&c);
+	}
+}
+
+static void check_load(const char *file, int result, const char *sentences, const char *shown)
+{
+	struct conf c;
+
+	assert_int_equal(conf_init(&c), 0);
+	assert_int_equal(load(&c, file), result);
+	assert_string_equal(said, sentences);
+	if (!strstr(show(&c), shown))
+		fail_msg("%s", show(&c));
+	conf_clear(&c);
+}
+
+/* "key = value" of length bytes behind two lines, closed by a third. */
+static void put_line(const char *start, char filler, size_t length)
+{
+	static char bytes[16384];
+	char *line = stpcpy(bytes, "\nstep = 2MiB\n");
+
+	memset(line, filler, length);
+	memcpy(line, start, strlen(start));
+	strcpy(line + length, "\nsettle = 5\n");
+	put("etc/memsched.conf", bytes);
+}
+
+static void test_sizes(void **state)
+{
+	static const char nul[] = "step = 2MiB\ntarget = 1GiB\0x\nbad\n";
+	static char bytes[(1 << 20) + 1];
+	struct conf c;
+
+	(void)state;
+	put_line("uri = ", 'u', 4096);
+	check_load(NULL, 0, "",
+	           "step=2048 reserve=0+0% tolerance=5000 signal=0 interval=1000 deadline=5000 settle=5000 ");
+	put_line("#", '#', 4096);
+	check_load(NULL, 0, "", "settle=5000 ");
+	put_line("#", '#', 4097);
+	check_load(NULL, -EINVAL, "error " IN ":3: line longer than 4096 bytes\n", DEFAULTS);
+	put_line("target = ", 'x', 3000); /* said, but not all of it */
+	assert_int_equal(conf_init(&c), 0);
+	assert_int_equal(load(&c, NULL), -EINVAL);
+	assert_non_null(strstr(said, "xxx...' for 'target': must be"));
+	assert_in_range(strlen(said), 300, 500);
+	conf_clear(&c);
+	put_bytes("etc/memsched.conf", nul, sizeof(nul) - 1);
+	check_load(NULL, -EINVAL, "error " IN ":2: NUL byte\n", DEFAULTS);
+
+	memset(bytes, '\n', sizeof(bytes));
+	memcpy(bytes + sizeof(bytes) - 13, "\nstep = 2MiB", 12);
+	put_bytes("etc/memsched.conf", bytes, sizeof(bytes) - 1);
+	check_load(NULL, 0, "", "step=2048 ");
+	put_bytes("etc/memsched.conf", bytes, sizeof(bytes));
+	check_load(NULL, -EFBIG, "error cannot read '" IN "': File too large\n", DEFAULTS);
+}
+
+static void test_drop_ins(void **state)
+{
+	(void)state;
+	check_load(NULL, 0, "", DEFAULTS); /* nothing there at all */
+	put("etc/memsched.conf", "step = 2MiB\ntolerance = 1MiB\n");
+	assert_int_equal(mkdir(in_root("etc/memsched.conf.d"), 0700), 0);
+	check_load(NULL, 0, "", "step=2048 ");
+	put("etc/memsched.conf.d/20.conf", "step = 20MiB\nsettle = 20\n");
+	put("etc/memsched.conf.d/100.conf", "step = 100MiB\nsettle = 100\n");
+	put("etc/memsched.conf.d/B.conf", "settle = 7\n");
+	put("etc/memsched.conf.d/a.conf", "boot_grace = 1\n");
+	put("etc/memsched.conf.d/C.conf", "boot_grace = 3\n");
+	put("etc/memsched.conf.d/.z.conf", "bad\n");
+	put("etc/memsched.conf.d/.conf", "bad\n");
+	put("etc/memsched.conf.d/z", "bad\n");
+	put("etc/memsched.conf.d/z.conf~", "bad\n");
+	put("etc/memsched.conf.d/z.conf.dpkg-new", "bad\n");
+	put("etc/memsched.conf.d/zconf", "bad\n");
+	assert_int_equal(symlink("nowhere", in_root("etc/memsched.conf.d/gone.conf")), 0);
+	/* 100, 20, B, C, a */
+	check_load(NULL, 0, "", "step=20480 reserve=0+0% tolerance=1024 ");
+	check_load(NULL, 0, "", "settle=7000 grace=1000 ");
+	assert_int_equal(unlink(in_root("etc/memsched.conf")), 0);
+	check_load(NULL, 0, "", "step=20480 reserve=0+0% tolerance=5000 ");
+
+	put("etc/one.conf", "signal = unused\n");
+	assert_int_equal(symlink("../one.conf", in_root("etc/memsched.conf.d/0.conf")), 0);
+	check_load(NULL, 0, "", "signal=1 ");
+	put("etc/memsched.conf.d/20.conf", "\ntagret = 1\nstep = x\n");
+	put("etc/memsched.conf.d/B.conf", "settle = x\nfoo\n");
+	check_load(
+	    NULL, -EINVAL,
+	    "warning /etc/memsched.conf.d/20.conf:2: unknown key 'tagret'\n"
+	    "error /etc/memsched.conf.d/20.conf:3: bad value 'x' for 'step': must be a size such as 50000KiB (at "
+	    "least 1MiB)\n"
+	    "error /etc/memsched.conf.d/B.conf:1: bad value 'x' for 'settle': must be a duration such as 500ms, "
+	    "2s or 1m (0s to 1h)\n"
+	    "error /etc/memsched.conf.d/B.conf:2: not 'key = value': 'foo'\n",
+	    DEFAULTS);
+}
+
+static void test_odd_files(void **state)
+{
+	static char deep[PATH_MAX + 1];
+	char file[PATH_MAX];
+	struct conf c;
+
+	(void)state;
+	assert_int_equal(mkfifo(in_root("etc/memsched.conf"), 0600), 0);
+	check_load(NULL, -EMEDIUMTYPE, "error cannot read '" IN "': not a regular file\n", DEFAULTS);
+	unlink(in_root("etc/memsched.conf"));
+	assert_int_equal(mkdir(in_root("etc/memsched.conf"), 0700), 0);
+	check_load(NULL, -EMEDIUMTYPE, "error cannot read '" IN "': not a regular file\n", DEFAULTS);
+	rmdir(in_root("etc/memsched.conf"));
+	check_load("/dev/zero", -EMEDIUMTYPE, "error cannot read '/dev/zero': not a regular file\n", DEFAULTS);
+
+	put("etc/memsched.conf.d", "x");
+	check_load(NULL, -ENOTDIR, "error cannot read '/etc/memsched.conf.d': Not a directory\n", DEFAULTS);
+	unlink(in_root("etc/memsched.conf.d"));
+	assert_int_equal(mkdir(in_root("etc/memsched.conf.d"), 0700), 0);
+	assert_int_equal(mkdir(in_root("etc/memsched.conf.d/a.conf"), 0700), 0);
+	put("etc/memsched.conf.d/b\x1b\n.conf", "x\n"); /* the first error is the one returned */
+	check_load(NULL, -EMEDIUMTYPE,
+	           "error cannot read '/etc/memsched.conf.d/a.conf': not a regular file\n"
+	           "error /etc/memsched.conf.d/b\\x1B\\x0A.conf:1: not 'key = value': 'x'\n",
+	           DEFAULTS);
+
+	/* a file that is named has to be there, and stands for all others */
+	put("etc/other", "step = 3MiB\n");
+	put("etc/memsched.conf", "bad\n");
+	strcpy(file, in_root("etc/other"));
+	check_load(file, 0, "", "step=3072 ");
+	check_load("/nonexistent/x", -ENOENT, "error cannot read '/nonexistent/x': No such file or directory\n",
+	           DEFAULTS);
+	check_load("", -ENOENT, "error cannot read '': No such file or directory\n", DEFAULTS);
+
+	memset(deep, 'x', PATH_MAX);
+	assert_int_equal(conf_init(&c), 0);
+	said[0] = '\0';
+	assert_int_equal(conf_load(&c, deep, NULL, hear, said), -ENAMETOOLONG);
+	assert_non_null(strstr(said, "...': File name too long\n"));
+	conf_clear(&c);
+}
+
+/* Over what was set before, and again and again. */
+static void test_reload(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	assert_int_equal(conf_init(&c), 0);
+	assert_int_equal(conf_set(&c, "exclude", "x"), 0);
+	put("etc/memsched.conf", "uri = test:///default\nexclude = a b\n");
+	assert_int_equal(load(&c, NULL), 0);
+	assert_int_equal(load(&c, NULL), 0);
+	assert_string_equal(c.uri, "test:///default");
+	assert_string_equal(c.exclude, "a b");
+	put("etc/memsched.conf", "uri = other\nexclude =\nstep = 0\n");
+	assert_int_equal(load(&c, NULL), -EINVAL);
+	assert_string_equal(c.uri, "test:///default");
+	assert_string_equal(c.exclude, "a b");
+	put("etc/memsched.conf", "exclude =\n");
+	assert_int_equal(load(&c, NULL), 0);
+	assert_string_equal(c.uri, "test:///default");
+	assert_null(c.exclude);
+	conf_clear(&c);
+}
+
+static void test_amounts(void **state)
+{
+	static const struct {
+		const char *target, *reserve;
+		uint64_t maximum_kib, total_kib;
+		uint64_t target_kib, reserve_kib;
+	} rows[] = {
+	    {"150000KiB", "", 1048576, 16777216, 150000, 300000},
+	    {"150000KiB", "", 1048576, 38400000, 150000, 300000},
+	    {"150000KiB", "", 1048576, 38400128, 150000, 300001},
+	    {"150000KiB", "", 1048576, 134217728, 150000, 1048576},
+	    {"1GiB", "", 1048576, 16777216, 1048576, 2097152},
+	    {"10%", "", 1048576, 16777216, 104857, 300000},
+	    {"10%", "", UINT64_MAX, UINT64_MAX, UINT64_MAX / 10, UINT64_MAX / 128},
+	    {"1%", "", 10240, 0, 1024, 300000},
+	    {"10%", "", 0, 0, 1024, 300000},
+	    {"150000KiB", "1GiB", 0, 16777216, 150000, 1048576},
+	    {"150000KiB", "5%", 0, 16777216, 150000, 838860},
+	    {"1GiB", "90%", 0, UINT64_MAX, 1048576, 16602069666338596453u},
+	    {"9007199254740991", "", 0, 0, 9007199254740991, 18014398509481982},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct conf c;
+
+		assert_int_equal(conf_init(&c), 0);
+		assert_int_equal(conf_set(&c, "target", rows[i].target), 0);
+		assert_int_equal(conf_set(&c, "reserve", rows[i].reserve), 0);
+		assert_int_equal(conf_target_kib(&c, rows[i].maximum_kib), rows[i].target_kib);
+		assert_int_equal(conf_reserve_kib(&c, rows[i].total_kib), rows[i].reserve_kib);
+		conf_clear(&c);
+	}
+}
+
+static void test_excludes(void **state)
+{
+	static const struct {
+		const char *patterns, *name;
+		bool excluded;
+	} rows[] = {
+	    {"", "vm1", false},           {"", "", false},
+	    {" , ,", "", false},          {"vm1", "vm1", true},
+	    {"vm1", "vm11", false},       {"vm1", "VM1", false},
+	    {"vm1", "", false},           {"vm*", "vm11", true},
+	    {"vm*", "svm", false},        {"vm?", "vm1", true},
+	    {"vm?", "vm11", false},       {"vm[12]", "vm2", true},
+	    {"vm[12]", "vm3", false},     {"vm\\[12\\]", "vm[12]", true},
+	    {"vm[12", "vm[12", true},     {"a b,c ,\td", "a", true},
+	    {"a b,c ,\td", "b", true},    {"a b,c ,\td", "c", true},
+	    {"a b,c ,\td", "d", true},    {"a b,c ,\td", "e", false},
+	    {"a b,c ,\td", "a b", false}, {"a?b", "a b", true},
+	    {"*", "anything", true},      {"*", ".hidden", true},
+	    {"*", "a/b", true},           {"*", "", true},
+	    {"*x", "new\nline x", true},  {"*x", "\xff\xfe\x9bx", true},
+	    {"-rf", "-rf", true},         {"..", "..", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct conf c;
+
+		assert_int_equal(conf_init(&c), 0);
+		assert_int_equal(conf_set(&c, "exclude", rows[i].patterns), 0);
+		if (conf_excludes(&c, rows[i].name) != rows[i].excluded)
+			fail_msg("'%s' '%s'", rows[i].patterns, rows[i].name);
+		conf_clear(&c);
+	}
+}
+
+/* ---- the table, the default file and the manual say the same ---- */
+
+static char *read_source(const char *path, char *text, size_t size)
+{
+	const char *directory = getenv("SRCDIR");
+	char full[PATH_MAX];
+	size_t n;
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s/%s", directory ? directory : ".", path);
+	f = fopen(full, "r");
+	if (!f)
+		fail_msg("cannot read %s", full);
+	n = fread(text, 1, size - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	return text;
+}
+
+/* "#key = default" at the start of a line; nothing behind the = where the default is empty. */
+static void setting(char *line, size_t size, const struct conf_key *key)
+{
+	snprintf(line, size, "\n#%s =%s%s\n", key->name, *key->value ? " " : "", key->value);
+}
+
+static void test_default_file(void **state)
+{
+	static char text[65536];
+	size_t keys = 0, settings = 0;
+
+	(void)state;
+	read_source("man/memsched.conf", text, sizeof(text));
+	for (const struct conf_key *key = conf_keys(); key->name; key++, keys++) {
+		char line[128];
+
+		setting(line, sizeof(line), key);
+		if (!strstr(text, line))
+			fail_msg("man/memsched.conf has no line '%s'", line + 1);
+	}
+	for (char *line = text; *line; line += strcspn(line, "\n") + 1) {
+		if (*line != '#' && *line != '\n')
+			fail_msg("man/memsched.conf sets something: %.40s", line);
+		if (*line == '#' && line[1] != ' ' && line[1] != '\n') {
+			*line = ' ';
+			settings++;
+		}
+	}
+	assert_int_equal(settings, keys);
+	put("etc/memsched.conf", text);
+	check_load(NULL, 0, "", DEFAULTS);
+}
+
+static void check_entry(const struct conf_key *key, const char *entry)
+{
+	const char *end = strstr(entry + 1, "\n.It ");
+	const char *const words[] = {key->value, key->least, key->most};
+	char text[4096];
+
+	snprintf(text, sizeof(text), "%.*s", end ? (int)(end - entry) : 4000, entry);
+	for (size_t i = 0; i < COUNT(words); i++)
+		if (words[i] && !strstr(text, words[i]))
+			fail_msg("memsched.conf.5: %s: no word of '%s'", key->name, words[i]);
+}
+
+static void test_manual(void **state)
+{
+	static char text[65536];
+
+	(void)state;
+	read_source("man/memsched.conf.5", text, sizeof(text));
+	for (const struct conf_key *key = conf_keys(); key->name; key++) {
+		char item[64];
+		const char *entry;
+
+		snprintf(item, sizeof(item), "\n.It Cm %s No = ", key->name);
+		entry = strstr(text, item);
+		if (!entry)
+			fail_msg("memsched.conf.5 has no entry of '%s'", key->name);
+		else
+			check_entry(key, entry);
+	}
+	for (const char *at = text; (at = strstr(at, "\n.It Cm ")); at++) {
+		char name[64] = "";
+
+		sscanf(at, "\n.It Cm %63s No =", name);
+		if (!conf_form(name))
+			fail_msg("memsched.conf.5: there is no key '%s'", name);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_set),
+	    cmocka_unit_test(test_long_values),
+	    cmocka_unit_test(test_forms),
+	    cmocka_unit_test_teardown(test_files, empty_root),
+	    cmocka_unit_test_teardown(test_sizes, empty_root),
+	    cmocka_unit_test_teardown(test_drop_ins, empty_root),
+	    cmocka_unit_test_teardown(test_odd_files, empty_root),
+	    cmocka_unit_test_teardown(test_reload, empty_root),
+	    cmocka_unit_test(test_amounts),
+	    cmocka_unit_test(test_excludes),
+	    cmocka_unit_test_teardown(test_default_file, empty_root),
+	    cmocka_unit_test(test_manual),
+	};
+
+	return cmocka_run_group_tests_name("conf", tests, make_root, remove_root);
+}
