@@ -9,6 +9,8 @@
 #ifndef MEMSCHED_VIRT_H
 #define MEMSCHED_VIRT_H
 
+#include <signal.h>
+
 #include "guest.h"
 #include "host.h"
 
@@ -24,8 +26,14 @@ void virt_close(struct virt *v);
  * after a failed virt_open. */
 const char *virt_words(const struct virt *v);
 
+/*
+ * While *stop is set, calls end early with -EINTR (within 50 ms). For the whole process, as signals are; NULL: never.
+ */
+void virt_stop_on(const volatile sig_atomic_t *stop);
+
 /* Whether host memory has to be asked of libvirt because the URI names another host. */
 bool virt_is_remote(const struct virt *v);
+bool virt_uri_is_remote(const char *uri);
 
 /*
  * The running and paused domains, with name, uuid, id and nothing else, in the order of their names.

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "workers.h"
 
 #define STACK_BYTES (256u << 10)
@@ -46,14 +46,6 @@ struct workers {
 };
 
 static atomic_uint threads;
-
-uint64_t workers_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 unsigned workers_threads(void)
 {
@@ -113,7 +105,7 @@ static bool take_job(struct worker *w)
 		w->job = job;
 		w->index = c->next++;
 		w->doing = BUSY;
-		w->since_ms = workers_now_ms();
+		w->since_ms = clock_ms(CLOCK_BOOTTIME);
 		c->running++;
 		return true;
 	}
@@ -231,7 +223,7 @@ static int add_worker(struct workers *c)
 	if (w) {
 		w->crew = c;
 		w->doing = OPENING;
-		w->since_ms = workers_now_ms();
+		w->since_ms = clock_ms(CLOCK_BOOTTIME);
 		rc = thread_start(w);
 	}
 	if (rc < 0) {
@@ -291,7 +283,7 @@ static int wait_for_all(struct workers *c, uint64_t began_ms, uint64_t deadline_
 	if (slice_ms < SLICE_LEAST_MS)
 		slice_ms = SLICE_LEAST_MS;
 	while (!is_over(c)) {
-		uint64_t now_ms = workers_now_ms();
+		uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
 		if (stop && *stop)
 			return -EINTR;
@@ -308,7 +300,7 @@ static int wait_for_all(struct workers *c, uint64_t began_ms, uint64_t deadline_
 /* A worker that is still opening its context is kept for the next run, unless it takes all too long. */
 static void abandon(struct workers *c)
 {
-	uint64_t now_ms = workers_now_ms();
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
 	for (struct worker *w = c->worker; w; w = w->next) {
 		if (w->parked)
@@ -323,11 +315,11 @@ static void abandon(struct workers *c)
 
 int workers_run(struct workers *c, struct job **job, size_t n, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
 {
-	uint64_t began_ms = workers_now_ms();
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int rc;
 
 	for (size_t i = 0; i < n; i++)
-		job[i]->result = -ETIMEDOUT;
+		job[i]->result = -EAGAIN;
 	if (!n || began_ms >= deadline_ms)
 		return 0;
 	pthread_mutex_lock(&c->lock);
@@ -395,7 +387,7 @@ void workers_free(struct workers *c, uint64_t deadline_ms)
 	pthread_mutex_lock(&c->lock);
 	c->closing = true;
 	pthread_cond_broadcast(&c->work);
-	while (any_unparked(c) && (now_ms = workers_now_ms()) < deadline_ms)
+	while (any_unparked(c) && (now_ms = clock_ms(CLOCK_BOOTTIME)) < deadline_ms)
 		wait_for_news(c, deadline_ms - now_ms);
 	crew_unref(c);
 }

@@ -28,10 +28,8 @@ struct job {
 	void (*free)(struct job *job);
 	const char
 	    *key;   /* inside the job; while a job with this key is stuck, another is refused; NULL: never refused */
-	int result; /* what run returned; -ETIMEDOUT: not started by the deadline, -EBUSY: refused */
+	int result; /* what run returned; -EAGAIN: not begun in time, -EBUSY: refused */
 };
-
-uint64_t workers_now_ms(void);
 
 /* A crew of n workers, started when there is work. Takes arg over, on failure too. */
 int workers_new(const struct workers_kind *kind, void *arg, unsigned n, struct workers **ret_workers);

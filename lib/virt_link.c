@@ -1,0 +1,477 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "domxml.h"
+#include "units.h"
+#include "virt.h"
+#include "virt_link.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
+
+#define OCCUPIED_MOST_MS 200 /* QEMU answers a command in 1 ms */
+#define BUSY_RETRIES 2
+#define BUSY_PAUSE_NS 5000000
+
+struct link {
+	virConnectPtr conn;
+	char *words;
+};
+
+/* ---- errors ---- */
+
+#define ANY_DOMAIN (-1)
+#define ANY_NUMBER 0
+
+/* The first row that fits. */
+static const struct {
+	int code;
+	int domain;
+	int number; /* errno of a system error */
+	int error;
+} errors[] = {
+    {VIR_ERR_NO_DOMAIN, ANY_DOMAIN, ANY_NUMBER, -ESRCH},
+    {VIR_ERR_OPERATION_TIMEOUT, ANY_DOMAIN, ANY_NUMBER, -ETIMEDOUT},
+    {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, EACCES, -EACCES},
+    {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, EPERM, -EACCES},
+    {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, ANY_NUMBER, -ENOTCONN},
+    {VIR_ERR_RPC, ANY_DOMAIN, ANY_NUMBER, -ENOTCONN},
+    {VIR_ERR_NO_CONNECT, ANY_DOMAIN, ANY_NUMBER, -EINVAL},
+    {VIR_ERR_INTERNAL_ERROR, VIR_FROM_URI, ANY_NUMBER, -EINVAL},
+    {VIR_ERR_INVALID_ARG, ANY_DOMAIN, ANY_NUMBER, -EINVAL},
+    {VIR_ERR_OPERATION_DENIED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_AUTH_FAILED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_AUTH_CANCELLED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_AUTH_UNAVAILABLE, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_ACCESS_DENIED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_NO_SUPPORT, ANY_DOMAIN, ANY_NUMBER, -ENOTSUP},
+    {VIR_ERR_ARGUMENT_UNSUPPORTED, ANY_DOMAIN, ANY_NUMBER, -ENOTSUP},
+    {VIR_ERR_OPERATION_UNSUPPORTED, ANY_DOMAIN, ANY_NUMBER, -ENOTSUP},
+    {VIR_ERR_NO_MEMORY, ANY_DOMAIN, ANY_NUMBER, -ENOMEM},
+};
+
+static int error_number(const virError *e)
+{
+	for (size_t i = 0; e && i < LENGTH(errors); i++)
+		if (errors[i].code == e->code && (errors[i].domain == ANY_DOMAIN || errors[i].domain == e->domain) &&
+		    (errors[i].number == ANY_NUMBER || errors[i].number == e->int1))
+			return errors[i].error;
+	return -EIO;
+}
+
+/* Takes note of what libvirt just complained of. That a connection is dead has no code of its own. */
+static int link_fail(struct link *l)
+{
+	const virError *e = virGetLastError();
+	int rc = error_number(e);
+
+	free(l->words);
+	l->words = e && e->message ? strdup(e->message) : NULL;
+	return virConnectIsAlive(l->conn) == 0 ? -ENOTCONN : rc;
+}
+
+/* A guest may go at any time, and each call has its own words for that. */
+static int guest_fail(struct link *l, virDomainPtr dom)
+{
+	int rc = link_fail(l);
+
+	if (rc == -ENOTCONN || rc == -ESRCH)
+		return rc;
+	if (virDomainIsActive(dom) == 1)
+		return rc;
+	return virConnectIsAlive(l->conn) == 0 ? -ENOTCONN : -ESRCH;
+}
+
+static int link_refuse(struct link *l, int error, const char *words)
+{
+	free(l->words);
+	l->words = strdup(words);
+	return error;
+}
+
+const char *link_words(const struct link *l)
+{
+	return l->words ? l->words : "unknown error";
+}
+
+/* ---- connection ---- */
+
+static void be_silent(void *arg, virErrorPtr error)
+{
+	(void)arg, (void)error;
+}
+
+/* No event loop is ever registered: libvirtd would then expect it to run, and hang up on us after 30 s. */
+static void initialize(void)
+{
+	virSetErrorFunc(NULL, be_silent);
+	virInitialize();
+}
+
+int link_open(const char *uri, bool read_only, struct link **ret_link, char **ret_words)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct link *l = calloc(1, sizeof(*l));
+	const virError *e;
+
+	if (!l)
+		return -ENOMEM;
+	pthread_once(&once, initialize);
+	l->conn = read_only ? virConnectOpenReadOnly(uri) : virConnectOpen(uri);
+	if (l->conn) {
+		*ret_link = l;
+		return 0;
+	}
+	free(l);
+	e = virGetLastError();
+	*ret_words = e && e->message ? strdup(e->message) : NULL;
+	return error_number(e);
+}
+
+void link_close(struct link *l)
+{
+	virConnectClose(l->conn);
+	free(l->words);
+	free(l);
+}
+
+char *link_uri(struct link *l)
+{
+	return virConnectGetURI(l->conn);
+}
+
+/* ---- list ---- */
+
+static int guest_init(virDomainPtr dom, struct guest *ret_guest)
+{
+	struct guest g = {.domain_id = (int)virDomainGetID(dom)};
+
+	g.name = strdup(virDomainGetName(dom));
+	if (!g.name)
+		return -ENOMEM;
+	virDomainGetUUIDString(dom, g.uuid);
+	*ret_guest = g;
+	return 0;
+}
+
+int link_list(struct link *l, struct guest **ret_guests, size_t *ret_n)
+{
+	virDomainPtr *dom;
+	struct guest *g;
+	size_t n = 0;
+	int found = virConnectListAllDomains(l->conn, &dom, VIR_CONNECT_LIST_DOMAINS_ACTIVE), rc = 0;
+
+	if (found < 0)
+		return link_fail(l);
+	g = calloc((size_t)found + 1, sizeof(*g));
+	if (!g)
+		rc = -ENOMEM;
+	for (int i = 0; i < found; i++) {
+		if (!rc && virDomainGetID(dom[i]) != (unsigned)-1)
+			rc = guest_init(dom[i], &g[n]);
+		n += g && g[n].name;
+		virDomainFree(dom[i]);
+	}
+	free(dom);
+	if (rc < 0) {
+		guests_free(g, n);
+		return rc;
+	}
+	*ret_guests = g;
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- one guest ---- */
+
+/* -ESRCH too where it is no longer the guest that was listed: it was restarted meanwhile. */
+static int guest_find(struct link *l, const struct guest *g, virDomainPtr *ret_dom)
+{
+	virDomainPtr dom = virDomainLookupByUUIDString(l->conn, g->uuid);
+
+	if (!dom)
+		return link_fail(l);
+	if ((int)virDomainGetID(dom) != g->domain_id) {
+		virDomainFree(dom);
+		return link_refuse(l, -ESRCH, "domain is not running");
+	}
+	*ret_dom = dom;
+	return 0;
+}
+
+/* The one question that is answered while QEMU is stopped. */
+static int guest_probe(struct link *l, virDomainPtr dom)
+{
+	virDomainControlInfo info;
+
+	if (virDomainGetControlInfo(dom, &info, 0) < 0) {
+		int rc = guest_fail(l, dom);
+
+		return rc == -ENOTSUP ? 0 : rc;
+	}
+	if (info.state == VIR_DOMAIN_CONTROL_ERROR)
+		return link_refuse(l, -ETIMEDOUT, "its monitor is unusable");
+	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime > OCCUPIED_MOST_MS)
+		return link_refuse(l, -ETIMEDOUT, "its monitor does not answer");
+	return 0;
+}
+
+static int guest_read_xml(struct link *l, virDomainPtr dom, struct guest *g)
+{
+	struct domxml d;
+	char *xml = virDomainGetXMLDesc(dom, 0);
+	int rc;
+
+	if (!xml)
+		return guest_fail(l, dom);
+	rc = domxml_read(xml, strlen(xml), &d);
+	free(xml);
+	if (rc < 0)
+		return link_refuse(l, rc, "its XML cannot be read");
+	g->device = d.device;
+	g->hints = d.hints;
+	domxml_clear(&d);
+	return 0;
+}
+
+/* ---- sample ---- */
+
+struct reading {
+	struct sample sample;
+	uint64_t maximum_kib;
+	int state;     /* virDomainState; -1: not said */
+	bool balloon;  /* the driver knows of balloons at all */
+	bool complete; /* the monitor was asked */
+};
+
+#define SAMPLE(member) offsetof(struct sample, member)
+
+/* One value, as both the bulk statistics and the statistics of one domain name it. */
+static const struct {
+	const char *field;
+	int tag;
+	unsigned bit;
+	size_t at;
+} values[] = {
+    {"balloon.current", VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, SAMPLE_ACTUAL, SAMPLE(actual_kib)},
+    {"balloon.rss", VIR_DOMAIN_MEMORY_STAT_RSS, SAMPLE_RSS, SAMPLE(rss_kib)},
+    {"balloon.available", VIR_DOMAIN_MEMORY_STAT_AVAILABLE, SAMPLE_AVAILABLE, SAMPLE(available_kib)},
+    {"balloon.unused", VIR_DOMAIN_MEMORY_STAT_UNUSED, SAMPLE_UNUSED, SAMPLE(unused_kib)},
+    {"balloon.usable", VIR_DOMAIN_MEMORY_STAT_USABLE, SAMPLE_USABLE, SAMPLE(usable_kib)},
+    {"balloon.swap_in", VIR_DOMAIN_MEMORY_STAT_SWAP_IN, SAMPLE_SWAP_IN, SAMPLE(swap_in_kib)},
+    {"balloon.major_fault", VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, SAMPLE_MAJOR_FAULTS, SAMPLE(major_faults)},
+    {"balloon.last-update", VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, SAMPLE_LAST_UPDATE, SAMPLE(last_update_s)},
+};
+
+static void sample_put(struct sample *s, size_t row, uint64_t value)
+{
+	memcpy((char *)s + values[row].at, &value, sizeof(value));
+	s->have |= values[row].bit;
+}
+
+static void reading_put(struct reading *r, const virTypedParameter *p)
+{
+	if (!strcmp(p->field, "state.state") && p->type == VIR_TYPED_PARAM_INT)
+		r->state = p->value.i;
+	if (p->type != VIR_TYPED_PARAM_ULLONG)
+		return;
+	if (!strcmp(p->field, "balloon.maximum")) {
+		r->maximum_kib = p->value.ul;
+		r->balloon = true;
+	}
+	for (size_t row = 0; row < LENGTH(values); row++)
+		if (!strcmp(p->field, values[row].field))
+			sample_put(&r->sample, row, p->value.ul);
+}
+
+/* NOWAIT: where somebody else is asking this guest, what needs no asking comes at once. */
+static int reading_take(struct link *l, virDomainPtr dom, struct reading *ret_reading)
+{
+	struct reading r = {.state = -1};
+	virDomainPtr doms[] = {dom, NULL};
+	virDomainStatsRecordPtr *record;
+	int n;
+
+	n = virDomainListGetStats(doms, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, &record,
+	                          VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+	if (n < 0)
+		return guest_fail(l, dom);
+	for (int i = 0; n && i < record[0]->nparams; i++)
+		reading_put(&r, &record[0]->params[i]);
+	virDomainStatsRecordListFree(record);
+	if (!n || r.state == VIR_DOMAIN_SHUTOFF)
+		return link_refuse(l, -ESRCH, "domain is not running");
+	r.complete = r.sample.have & SAMPLE_RSS;
+	*ret_reading = r;
+	return 0;
+}
+
+/* For drivers without balloon statistics in bulk: the test driver. */
+static int reading_take_single(struct link *l, virDomainPtr dom, struct reading *r)
+{
+	virDomainMemoryStatStruct stat[VIR_DOMAIN_MEMORY_STAT_NR];
+	virDomainInfo info;
+	int n = virDomainMemoryStats(dom, stat, LENGTH(stat), 0);
+
+	if (n < 0 || virDomainGetInfo(dom, &info) < 0)
+		return guest_fail(l, dom);
+	r->state = info.state;
+	r->maximum_kib = info.maxMem;
+	sample_put(&r->sample, 0, info.memory);
+	for (int i = 0; i < n; i++)
+		for (size_t row = 0; row < LENGTH(values); row++)
+			if (stat[i].tag == values[row].tag)
+				sample_put(&r->sample, row, stat[i].val);
+	r->complete = true;
+	return 0;
+}
+
+/* What is missing because somebody else was asking is there a moment later, or QEMU does not answer him either. */
+static int reading_insist(struct link *l, virDomainPtr dom, struct reading *r)
+{
+	static const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
+	int rc = 0;
+
+	for (int i = 0; !rc && !r->complete && i < BUSY_RETRIES; i++) {
+		nanosleep(&pause, NULL);
+		rc = reading_take(l, dom, r);
+	}
+	return rc || r->complete ? rc : guest_probe(l, dom);
+}
+
+static int guest_sample(struct link *l, virDomainPtr dom, struct guest *g, struct reading *r)
+{
+	int rc = reading_take(l, dom, r);
+
+	if (!rc)
+		rc = r->balloon ? reading_insist(l, dom, r) : reading_take_single(l, dom, r);
+	if (rc)
+		return rc;
+	g->sample = r->sample;
+	g->run = r->state > 0 && r->state < RUN_COUNT ? (enum run_state)r->state : RUN_NOSTATE;
+	if (r->maximum_kib)
+		g->device.maximum_kib = r->maximum_kib;
+	return 0;
+}
+
+/* Of the jobs a guest can be busy with, only a backup lets its memory be set. */
+static bool is_migrating(virDomainPtr dom)
+{
+	virTypedParameterPtr params = NULL;
+	int n = 0, type, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+
+	if (virDomainGetJobStats(dom, &type, &params, &n, 0) < 0)
+		return false;
+	virTypedParamsGetInt(params, n, VIR_DOMAIN_JOB_OPERATION, &operation);
+	virTypedParamsFree(params, n);
+	return type != VIR_DOMAIN_JOB_NONE && operation != VIR_DOMAIN_JOB_OPERATION_BACKUP;
+}
+
+static int guest_read(struct link *l, virDomainPtr dom, struct guest *g)
+{
+	struct reading r;
+	int rc = 0;
+
+	if (g->past.hung)
+		rc = guest_probe(l, dom);
+	if (!rc)
+		rc = guest_read_xml(l, dom, g);
+	if (!rc)
+		rc = guest_sample(l, dom, g, &r);
+	if (rc)
+		return rc;
+	/* asked for jobs only if the monitor was free just now: else the question waits for 30 s */
+	g->migrating = r.balloon && r.complete && g->run == RUN_RUNNING && is_migrating(dom);
+	return 0;
+}
+
+int link_read(struct link *l, struct guest *g)
+{
+	virDomainPtr dom = virDomainLookupByUUIDString(l->conn, g->uuid);
+	int rc;
+
+	if (!dom)
+		return link_fail(l);
+	g->domain_id = (int)virDomainGetID(dom);
+	rc = g->domain_id < 0 ? link_refuse(l, -ESRCH, "domain is not running") : guest_read(l, dom, g);
+	virDomainFree(dom);
+	return rc;
+}
+
+int link_sample(struct link *l, struct guest *g)
+{
+	struct reading r;
+	virDomainPtr dom;
+	int rc = guest_find(l, g, &dom);
+
+	if (rc < 0)
+		return rc;
+	rc = guest_sample(l, dom, g, &r);
+	virDomainFree(dom);
+	return rc;
+}
+
+/* ---- set ---- */
+
+int link_set(struct link *l, struct guest *g)
+{
+	virDomainPtr dom;
+	int rc = guest_find(l, g, &dom);
+
+	if (rc < 0)
+		return rc;
+	if (virDomainSetMemoryFlags(dom, g->ask_kib, VIR_DOMAIN_MEM_LIVE) < 0)
+		rc = guest_fail(l, dom);
+	virDomainFree(dom);
+	return rc;
+}
+
+int link_set_period(struct link *l, struct guest *g, uint32_t period_s)
+{
+	virDomainPtr dom;
+	int rc = guest_find(l, g, &dom);
+
+	if (rc < 0)
+		return rc;
+	if (virDomainSetMemoryStatsPeriod(dom, (int)period_s, VIR_DOMAIN_MEM_LIVE) < 0)
+		rc = guest_fail(l, dom);
+	virDomainFree(dom);
+	return rc;
+}
+
+/* ---- host ---- */
+
+int link_host(struct link *l, struct host *ret_host)
+{
+	struct host h = {.total_kib = 0};
+	const struct {
+		const char *field;
+		uint64_t *value;
+	} rows[] = {
+	    {VIR_NODE_MEMORY_STATS_TOTAL, &h.total_kib},
+	    {VIR_NODE_MEMORY_STATS_FREE, &h.free_kib},
+	    {VIR_NODE_MEMORY_STATS_BUFFERS, &h.buffers_kib},
+	    {VIR_NODE_MEMORY_STATS_CACHED, &h.cached_kib},
+	};
+	virNodeMemoryStats stat[16];
+	int n = 0;
+
+	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &n, 0) < 0)
+		return link_fail(l);
+	n = n > (int)LENGTH(stat) ? (int)LENGTH(stat) : n;
+	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, stat, &n, 0) < 0)
+		return link_fail(l);
+	for (int i = 0; i < n; i++)
+		for (size_t row = 0; row < LENGTH(rows); row++)
+			if (!strcmp(stat[i].field, rows[row].field))
+				*rows[row].value = stat[i].value;
+	if (!h.total_kib)
+		return link_refuse(l, -ENOTSUP, "the driver does not tell the host's memory");
+	h.available_kib = add_kib(h.free_kib, add_kib(h.buffers_kib, h.cached_kib));
+	*ret_host = h;
+	return 0;
+}

@@ -1,0 +1,511 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <poll.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "clock.h"
+#include "virt.h"
+#include "workers.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
+#define TIME_MS 5000
+#define MANY 200
+
+static char folder[] = "/tmp/memsched-virt-XXXXXX";
+
+static uint64_t in_time(void)
+{
+	return clock_ms(CLOCK_BOOTTIME) + TIME_MS;
+}
+
+static bool everyone(const struct guest *g)
+{
+	(void)g;
+	return true;
+}
+
+static bool nobody(const struct guest *g)
+{
+	(void)g;
+	return false;
+}
+
+static struct virt *open_uri(const char *uri, bool read_only)
+{
+	struct virt *v;
+
+	assert_int_equal(virt_open(uri, read_only, 4, in_time(), &v), 0);
+	return v;
+}
+
+/* Says goodbye and sees that no worker stays behind. */
+static void close_all(struct virt *v, struct guest *g, size_t n)
+{
+	guests_free(g, n);
+	virt_close(v);
+	for (int i = 0; i < 500 && workers_threads(); i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(workers_threads(), 0);
+	poll(NULL, 0, 10); /* the last threads are beyond our reach for a moment */
+}
+
+/* A host of the test driver with these domains; returns its URI. */
+static const char *world(const char *domains)
+{
+	static char uri[128];
+	char path[96];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/world.xml", folder);
+	snprintf(uri, sizeof(uri), "test://%s", path);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "<node><memory>8388608</memory>%s</node>", domains);
+	assert_int_equal(fclose(f), 0);
+	return uri;
+}
+
+#define DOMAIN(name, uuid, state, more)                                                                                \
+	"<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'><name>" name "</name>"            \
+	"<uuid>00000000-0000-4000-8000-0000000000" uuid "</uuid><memory unit='KiB'>1048576</memory>"                   \
+	"<currentMemory unit='KiB'>524288</currentMemory><os><type>hvm</type></os>"                                    \
+	"<test:runstate>" state "</test:runstate>" more "</domain>"
+#define BALLOON "<devices><memballoon model='virtio'/></devices>"
+
+static void test_default(void **state)
+{
+	struct virt *v = open_uri("test:///default", true);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_false(virt_is_remote(v));
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(g->name, "test");
+	assert_int_equal(g->domain_id, 1);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_true(g->answered);
+	assert_int_equal(g->run, RUN_RUNNING);
+	assert_int_equal(g->device.maximum_kib, 8388608);
+	assert_int_equal(g->sample.actual_kib, 2097152);
+	close_all(v, g, n);
+}
+
+static void test_kinds_of_guests(void **state)
+{
+	static const struct {
+		const char *name;
+		enum run_state run;
+		bool balloon;
+		unsigned have;
+	} rows[] = {
+	    {"a-paused", RUN_PAUSED, true, 0xff},          {"b-running", RUN_RUNNING, true, 0xff},
+	    {"c-bare", RUN_RUNNING, false, SAMPLE_ACTUAL}, {"d-none", RUN_RUNNING, false, SAMPLE_ACTUAL},
+	    {"e-hinted", RUN_RUNNING, true, 0xff},
+	};
+	struct virt *v = open_uri(
+	    world(DOMAIN(
+		"e-hinted", "05", "1",
+		"<metadata><m:memory xmlns:m='urn:memsched:domain:1.0'><m:min unit='MiB'>300</m:min>"
+		"<m:weight>7</m:weight></m:memory></metadata>"
+		"<devices><memballoon model='virtio' autodeflate='on'><stats period='3'/></memballoon></devices>")
+	              DOMAIN("b-running", "02", "1", BALLOON) DOMAIN("off", "09", "5", BALLOON)
+	                  DOMAIN("a-paused", "01", "3", BALLOON) DOMAIN("c-bare", "03", "1", "")
+	                      DOMAIN("d-none", "04", "1", "<devices><memballoon model='none'/></devices>")),
+	    true);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(n, LENGTH(rows));
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	for (size_t i = 0; i < n; i++) {
+		assert_string_equal(g[i].name, rows[i].name);
+		assert_int_equal(g[i].run, rows[i].run);
+		assert_int_equal(g[i].device.balloon, rows[i].balloon);
+		assert_int_equal(g[i].sample.have & rows[i].have, rows[i].have);
+		assert_int_equal(g[i].sample.actual_kib, 524288);
+		assert_int_equal(g[i].device.maximum_kib, 1048576);
+		assert_true(g[i].answered && !g[i].hung && !g[i].vanished && !g[i].migrating && !g[i].error);
+	}
+	assert_true(g[4].hints.present && g[4].hints.has_min);
+	assert_int_equal(g[4].hints.min_kib, 307200);
+	assert_int_equal(g[4].hints.weight, 7);
+	assert_int_equal(g[4].device.period_s, 3);
+	assert_true(g[4].device.autodeflate);
+	close_all(v, g, n);
+}
+
+static void test_set_and_sample(void **state)
+{
+	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON) DOMAIN("b", "02", "1", BALLOON)
+	                                    DOMAIN("c", "03", "1", BALLOON) DOMAIN("d", "04", "1", BALLOON)),
+	                          false);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	g[0].ask_kib = 300000;
+	g[1].ask_kib = 2000000; /* above its maximum */
+	g[3].ask_kib = 400000;
+	memset(g[3].uuid, '1', 8); /* there is no such guest (any more) */
+	assert_int_equal(virt_set(v, g, n, in_time()), 0);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(g[i].sent, i == 0);
+		assert_int_equal(g[i].ask_kib, 0);
+		assert_int_equal(g[i].error, i == 1 ? -EINVAL : 0);
+		assert_int_equal(g[i].words != NULL, i == 1);
+		assert_int_equal(g[i].vanished, i == 3);
+		assert_int_equal(g[i].sample.actual_kib, 524288);
+	}
+
+	/* who asks nothing keeps the outcome of before */
+	g[2].ask_kib = 350000;
+	assert_int_equal(virt_set(v, g, n, in_time()), 0);
+	assert_true(g[0].sent && g[2].sent && g[1].error == -EINVAL);
+
+	assert_int_equal(virt_sample(v, g, n, nobody, in_time()), 0);
+	assert_int_equal(g[0].sample.actual_kib, 524288);
+	assert_int_equal(virt_sample(v, g, n, everyone, in_time()), 0);
+	assert_int_equal(g[0].sample.actual_kib, 300000);
+	assert_int_equal(g[1].sample.actual_kib, 524288);
+	assert_int_equal(g[2].sample.actual_kib, 350000);
+	close_all(v, g, n);
+}
+
+static void test_another_boot_is_another_guest(void **state)
+{
+	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON)), false);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	g->domain_id += 5;
+	g->ask_kib = 300000;
+	assert_int_equal(virt_set(v, g, n, in_time()), 0);
+	assert_true(g->vanished && !g->sent);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(g->domain_id, 1);
+	assert_int_equal(g->sample.actual_kib, 524288);
+	assert_true(g->answered && !g->vanished);
+	close_all(v, g, n);
+}
+
+static void test_period(void **state)
+{
+	struct virt *v = open_uri(
+	    world(DOMAIN("a", "01", "1", BALLOON) DOMAIN("b", "02", "1", "") DOMAIN("c", "03", "3", BALLOON) DOMAIN(
+		"d", "04", "1", "<devices><memballoon model='virtio'><stats period='3'/></memballoon></devices>")),
+	    false);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(virt_set_period(v, g, n, 10, in_time()), 0); /* nothing is known of them */
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(virt_set_period(v, g, n, 10, in_time()), 1);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(g[0].device.period_s, 10);
+	assert_int_equal(g[2].device.period_s, 0);
+	assert_int_equal(g[3].device.period_s, 3);
+	assert_int_equal(virt_set_period(v, g, n, 10, in_time()), 0);
+	close_all(v, g, n);
+}
+
+static void test_read_only(void **state)
+{
+	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON)), true);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	g->ask_kib = 300000;
+	assert_int_equal(virt_set(v, g, n, in_time()), 0);
+	assert_int_equal(g->error, -EACCES);
+	assert_false(g->sent);
+	assert_non_null(g->words);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_null(g->words);
+	assert_int_equal(g->sample.actual_kib, 524288);
+	close_all(v, g, n);
+}
+
+static void test_no_guests(void **state)
+{
+	struct virt *v = open_uri(world(DOMAIN("off", "09", "5", BALLOON)), true);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(virt_set(v, g, n, in_time()), 0);
+	close_all(v, g, n);
+}
+
+static void test_many_with_hostile_names(void **state)
+{
+	static const char *const names[] = {"-rf",           "..",        ".",           "a b&#10;c",
+	                                    "&#x9b;31m",     "&#x202e;x", "%s%n",        "&lt;script&gt;",
+	                                    "&#xe9;t&#xe9;", "'&quot;",   "$(reboot);`", "\\"};
+	char *text, *at;
+	struct guest *g;
+	struct virt *v;
+	size_t n;
+
+	(void)state;
+	at = text = calloc(MANY, 1024);
+	assert_non_null(text);
+	for (int i = 0; i < MANY; i++) {
+		char name[400];
+
+		if (i == MANY - 1)
+			memset(name, 'x', 300), name[300] = 0;
+		else if (i < (int)LENGTH(names))
+			snprintf(name, sizeof(name), "%s", names[i]);
+		else
+			snprintf(name, sizeof(name), "guest %d", i);
+		at += sprintf(at, DOMAIN("%s", "%02x", "1", BALLOON), name, i);
+	}
+	v = open_uri(world(text), true);
+	free(text);
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(n, MANY);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	for (size_t i = 0; i < n; i++) {
+		assert_true(g[i].answered);
+		assert_true(!i || strcmp(g[i - 1].name, g[i].name) < 0);
+	}
+	close_all(v, g, n);
+}
+
+static void test_no_time(void **state)
+{
+	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON)), false), *w;
+	uint64_t past_ms = clock_ms(CLOCK_BOOTTIME) - 1;
+	struct guest *g, *h;
+	size_t n, m;
+
+	(void)state;
+	assert_int_equal(virt_open("test:///default", true, 4, past_ms, &w), -ETIMEDOUT);
+	assert_non_null(strstr(virt_words(NULL), "in time"));
+	assert_int_equal(virt_list(v, past_ms, &h, &m), -ETIMEDOUT);
+	assert_non_null(strstr(virt_words(v), "in time"));
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(virt_sample(v, g, n, everyone, past_ms), 0); /* what was read stays */
+	assert_true(g->answered && !g->hung);
+	g->ask_kib = 300000;
+	assert_int_equal(virt_set(v, g, n, past_ms), 0);
+	assert_true(!g->sent && g->error == -ETIMEDOUT && g->words);
+	assert_int_equal(virt_read(v, g, n, past_ms), 0);
+	assert_true(!g->answered && g->hung);
+	close_all(v, g, n);
+}
+
+static void test_host_of_the_test_driver(void **state)
+{
+	struct virt *v = open_uri("test:///default", true);
+	struct host host;
+
+	(void)state;
+	assert_int_equal(virt_host(v, in_time(), &host), -ENOTSUP);
+	assert_true(*virt_words(v));
+	close_all(v, NULL, 0);
+}
+
+static void test_what_cannot_be_opened(void **state)
+{
+	static const struct {
+		const char *uri;
+		int error;
+		const char *words;
+	} rows[] = {
+	    {"qemu+unix:///system?socket=/nonexistent", -ENOTCONN, "/nonexistent"},
+	    {"qemu+tcp://127.0.0.1:1/system", -ENOTCONN, "127.0.0.1"},
+	    {"foo:///", -EINVAL, "foo:///"},
+	    {"foo", -EINVAL, ""},
+	    {"::::", -EINVAL, ""},
+	    {"test:///nonexistent.xml", -EIO, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+		struct virt *v;
+
+		assert_int_equal(virt_open(rows[i].uri, true, 4, in_time(), &v), rows[i].error);
+		assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 0, TIME_MS - 1);
+		assert_true(*virt_words(NULL));
+		assert_non_null(strstr(virt_words(NULL), rows[i].words));
+		close_all(NULL, NULL, 0);
+	}
+}
+
+/* A daemon that takes calls and never answers; returns its socket and the URI to it. */
+static int deaf_daemon(char uri[static 160])
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/deaf", folder);
+	unlink(address.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 100), 0);
+	snprintf(uri, 160, "qemu+unix:///system?socket=%s", address.sun_path);
+	return fd;
+}
+
+static void test_a_daemon_that_does_not_answer(void **state)
+{
+	char uri[160];
+	int fd = deaf_daemon(uri);
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+	struct virt *v;
+
+	(void)state;
+	assert_int_equal(virt_open(uri, false, 4, began_ms + 300, &v), -ETIMEDOUT);
+	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 299, 1000);
+	assert_int_equal(workers_threads(), 1);
+
+	/* however often one tries */
+	for (int i = 0; i < 2 * WORKERS_MAX; i++)
+		assert_int_equal(virt_open(uri, false, 4, clock_ms(CLOCK_BOOTTIME) + 5, &v), -ETIMEDOUT);
+	assert_int_equal(workers_threads(), WORKERS_MAX);
+	assert_int_equal(virt_open("test:///default", false, 4, clock_ms(CLOCK_BOOTTIME) + 5, &v), -ETIMEDOUT);
+	close(fd);
+	close_all(NULL, NULL, 0);
+	close_all(open_uri("test:///default", false), NULL, 0);
+}
+
+static volatile sig_atomic_t stop;
+
+static void on_alarm(int number)
+{
+	(void)number;
+	stop = 1;
+}
+
+static void test_stop(void **state)
+{
+	static const struct itimerval in_100_ms = {.it_value = {.tv_usec = 100000}};
+	char uri[160];
+	int fd = deaf_daemon(uri);
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+	struct virt *v;
+
+	(void)state;
+	virt_stop_on(&stop);
+	signal(SIGALRM, on_alarm);
+	assert_int_equal(setitimer(ITIMER_REAL, &in_100_ms, NULL), 0);
+	assert_int_equal(virt_open(uri, false, 4, in_time(), &v), -EINTR);
+	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 95, 600);
+	virt_stop_on(NULL);
+	close(fd);
+	close_all(NULL, NULL, 0);
+}
+
+static void test_remote_uris(void **state)
+{
+	static const struct {
+		const char *uri;
+		bool remote;
+	} rows[] = {
+	    {"qemu:///system", false},
+	    {"qemu:///session", false},
+	    {"test:///default", false},
+	    {"test:///tmp/a+b@c:1/x.xml", false},
+	    {"xen:///", false},
+	    {"qemu+unix:///system", false},
+	    {"qemu+unix:///system?socket=/run/a@b:c", false},
+	    {"QEMU+UNIX:///system", false},
+	    {"qemu://localhost/system", false},
+	    {"qemu://LocalHost:16514/system", false},
+	    {"qemu://user@localhost/system", false},
+	    {"qemu://127.0.0.1/system", false},
+	    {"qemu://[::1]:16514/system", false},
+	    {"qemu:///system?host=there", false},
+	    {"", false},
+	    {"qemu", false},
+	    {"://", false},
+	    {"qemu://there/system", true},
+	    {"qemu://there", true},
+	    {"qemu://there?x=/", true},
+	    {"qemu://user@there:1/system", true},
+	    {"qemu://localhost@there/system", true},
+	    {"qemu://localhost.there/system", true},
+	    {"qemu://[fe80::1]/system", true},
+	    {"qemu://[fe80::1/system", true},
+	    {"qemu+ssh://there/system", true},
+	    {"qemu+ssh://root@there:22/system?keyfile=/k", true},
+	    {"qemu+ssh://localhost/system", true}, /* may be a tunnel */
+	    {"qemu+tls:///system", true},
+	    {"qemu+tcp:///system", true},
+	    {"qemu+libssh2://there/system", true},
+	    {"qemu+ext:///system?command=/bin/x", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++)
+		if (virt_uri_is_remote(rows[i].uri) != rows[i].remote)
+			fail_msg("%s is taken for %s", rows[i].uri, rows[i].remote ? "local" : "remote");
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	static const char *const files[] = {"world.xml", "deaf"};
+	char path[96];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
+		unlink(path);
+	}
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_default),
+	    cmocka_unit_test(test_kinds_of_guests),
+	    cmocka_unit_test(test_set_and_sample),
+	    cmocka_unit_test(test_another_boot_is_another_guest),
+	    cmocka_unit_test(test_period),
+	    cmocka_unit_test(test_read_only),
+	    cmocka_unit_test(test_no_guests),
+	    cmocka_unit_test(test_many_with_hostile_names),
+	    cmocka_unit_test(test_no_time),
+	    cmocka_unit_test(test_host_of_the_test_driver),
+	    cmocka_unit_test(test_what_cannot_be_opened),
+	    cmocka_unit_test(test_a_daemon_that_does_not_answer),
+	    cmocka_unit_test(test_stop),
+	    cmocka_unit_test(test_remote_uris),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
