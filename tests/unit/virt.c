@@ -341,10 +341,10 @@ static void test_what_cannot_be_opened(void **state)
 	} rows[] = {
 	    {"qemu+unix:///system?socket=/nonexistent", -ENOTCONN, "/nonexistent"},
 	    {"qemu+tcp://127.0.0.1:1/system", -ENOTCONN, "127.0.0.1"},
-	    {"foo:///", -EINVAL, "foo:///"},
-	    {"foo", -EINVAL, ""},
-	    {"::::", -EINVAL, ""},
-	    {"test:///nonexistent.xml", -EIO, ""},
+	    {"qemu+nope:///system", -EINVAL, "transport"},
+	    {"foo", -EINVAL, "foo"},
+	    {"::::", -EINVAL, "::::"},
+	    {"test:///nonexistent.xml", -EIO, "/nonexistent.xml"},
 	};
 
 	(void)state;
