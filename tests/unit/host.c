@@ -16,7 +16,7 @@
 #define PAGE_KIB ((uint64_t)sysconf(_SC_PAGESIZE) / 1024)
 
 static const char *const paths[] = {"/proc/meminfo", "/proc/spl/kstat/zfs/arcstats", "/sys/kernel/mm/ksm/pages_sharing",
-				    "/proc/pressure/memory"};
+                                    "/proc/pressure/memory"};
 enum { MEMINFO, ARC, KSM, PRESSURE, PATHS };
 
 static char root[] = "/tmp/memsched-host.XXXXXX";
@@ -81,7 +81,7 @@ static void check(const char *what, const struct host *got, const struct host *w
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
 		if (fields[i].got != fields[i].want)
 			fail_msg("%s: %s is %llu, not %llu", what, fields[i].field, (unsigned long long)fields[i].got,
-				 (unsigned long long)fields[i].want);
+			         (unsigned long long)fields[i].want);
 }
 
 static void test_roots(void **state)
@@ -135,7 +135,7 @@ static void test_this_machine(void **state)
 	(void)state;
 	assert_int_equal(host_read("", &h), 0);
 	assert_in_range(h.total_kib, (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_KIB,
-			(uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_KIB);
+	                (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_KIB);
 	assert_in_range(h.available_kib, 1, h.total_kib);
 }
 
@@ -223,7 +223,8 @@ static void test_others(void **state)
 	    {{[ARC] = "c_min 4 0\n"}, 500, 0, -1},
 	    {{[ARC] = "size 4 30720\n"}, 500, 0, -1},
 	    {{[ARC] = "c_min 4 0\nhdr_size 4 30720\n"}, 500, 0, -1},
-	    {{[ARC] = "c_min 4 0\nsize 30720\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsize 30720\nhits 40960\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsizes 4 30720\nsize 4 10240"}, 505, 0, -1},
 	    {{[ARC] = "c_min 4 0\nsize 4\n30720\n"}, 500, 0, -1},
 	    {{[ARC] = "c_min 4 0\nsize 3 -30720\n"}, 500, 0, -1},
 	    {{[ARC] = "c_min 4 0\nsize 4 30720 kB\n"}, 500, 0, -1},
@@ -256,13 +257,13 @@ static void test_others(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		const char *text[PATHS] = {TOTAL FREE AVAILABLE, rows[i].text[ARC], rows[i].text[KSM],
-					   rows[i].text[PRESSURE]};
+		                           rows[i].text[PRESSURE]};
 		const struct host want = {.total_kib = 1000,
-					  .available_kib = rows[i].available_kib,
-					  .free_kib = 300,
-					  .ksm_kib = rows[i].ksm_pages * PAGE_KIB,
-					  .has_pressure = rows[i].centi >= 0,
-					  .pressure_some_avg10_centi = rows[i].centi < 0 ? 0 : (uint32_t)rows[i].centi};
+		                          .available_kib = rows[i].available_kib,
+		                          .free_kib = 300,
+		                          .ksm_kib = rows[i].ksm_pages * PAGE_KIB,
+		                          .has_pressure = rows[i].centi >= 0,
+		                          .pressure_some_avg10_centi = rows[i].centi < 0 ? 0 : (uint32_t)rows[i].centi};
 		char what[32];
 		struct host h;
 
