@@ -151,15 +151,10 @@ static int override(const struct program *program, struct conf *conf)
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
 {
 	struct conf conf;
-	char escaped[256];
 	int r = conf_init(&conf);
 
 	if (!r)
 		r = conf_load(&conf, root, file, say_conf, (void *)(uintptr_t)program);
-	if (r && r != -EINVAL) /* bad values were said */
-		say_error(program, "cannot read '%s': %s",
-			  text_escape(escaped, sizeof(escaped), file ? file : "/etc/memsched.conf", text_is_utf8()),
-			  strerror(-r));
 	r = r ? EXIT_USAGE : override(program, &conf);
 	if (r)
 		conf_clear(&conf);

@@ -173,7 +173,6 @@ void report_stat_json(FILE *out, const struct pass_report *rep)
 	}
 	json_end_array(&j);
 	json_end_object(&j);
-	fputc('\n', out);
 }
 
 static void json_bytes_if(struct json *j, const char *key, bool known, uint64_t kib)
@@ -213,7 +212,6 @@ void report_pass_json(FILE *out, const struct pass_report *rep)
 		move_json(&j, &rep->guest[i]);
 	json_end_array(&j);
 	json_end_object(&j);
-	fputc('\n', out);
 }
 
 /* ---- complaints ---- */

@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# cli.bash: what the cli tests share. Each test has a root of its own, so nothing of the machine is read or written.
+
+cli_setup() {
+	cd "$BATS_TEST_DIRNAME/../.." || return 1
+	PATH=$PWD/bin:$PATH
+	root=$BATS_TEST_TMPDIR/root
+	node=test://$PWD/tests/cli/node.xml
+	mkdir -p "$root/proc" "$root/run" "$root/etc"
+	meminfo 16777216 12582912
+	unset LIBVIRT_DEFAULT_URI
+}
+
+# meminfo TOTAL AVAILABLE: KiB of the host below the root.
+meminfo() {
+	cat >"$root/proc/meminfo" <<-END
+		MemTotal:       $1 kB
+		MemFree:        $2 kB
+		MemAvailable:   $2 kB
+		Buffers:        1024 kB
+		Cached:         2048 kB
+	END
+}
+
+# refuses CODE WORDS COMMAND...: exits with CODE, prints nothing on stdout and one line with WORDS on stderr.
+refuses() {
+	local code=$1 words=$2
+	shift 2
+	run --separate-stderr "$@"
+	[ "$status" -eq "$code" ] || { echo "exit $status, not $code: $stderr"; return 1; }
+	[ -z "$output" ] || { echo "on stdout: $output"; return 1; }
+	[ "${#stderr_lines[@]}" -eq 1 ] || { echo "not one line: $stderr"; return 1; }
+	[[ $stderr == *"$words"* ]] || { echo "no '$words' in: $stderr"; return 1; }
+}

@@ -1,0 +1,129 @@
+bats_require_minimum_version 1.5.0
+
+setup() {
+	load cli.bash
+	cli_setup
+}
+
+balance() {
+	membalance -c "$node" --root "$root" "$@"
+}
+
+@test "a good pass prints nothing and remembers" {
+	run balance
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[ -s "$root/run/memsched/state/11111111-0000-4000-8000-000000000001" ]
+}
+
+@test "a guest in need is given to, and JSON tells" {
+	balance -J >"$BATS_TEST_TMPDIR/json"
+	jq -e '.schema == "memsched.pass/1" and .dry_run == false and .result == "done" and .shortage_bytes == 0
+		and (keys_unsorted | sort) == (["schema","dry_run","result","shortage_bytes","host","moves"] | sort)
+		and all(.moves[]; (keys_unsorted | sort) == (["name","uuid","action","from_bytes","want_bytes","reached_bytes","reason"] | sort))
+		and (.moves[] | select(.name == "needy") | .action == "grow" and .from_bytes == 204800 * 1024
+			and .want_bytes == (102400 + 150000) * 1024 and .reached_bytes == .want_bytes)
+		and (.moves[] | select(.name == "plain") | .action == "skip" and .reason == "no-balloon")
+		and (.moves[] | select(.name == "resting") | .action == "skip" and .reason == "paused")
+		and (.moves[] | select(.name == "idle") | .action == "keep" and .reason == "stale-stats")' "$BATS_TEST_TMPDIR/json"
+}
+
+@test "a dry run decides the same and changes nothing" {
+	run balance --dry-run --explain
+	[ "$status" -eq 0 ]
+	[[ $output == *'needy: give '* ]]
+	[ -z "$(ls -A "$root/run")" ]
+	balance -nJ | jq -e '.dry_run and (.moves[] | select(.name == "needy") | .action == "grow" and .reached_bytes == null)'
+}
+
+@test "the host's reserve comes first" {
+	meminfo 16777216 310000
+	balance -J | jq -e '.moves[] | select(.name == "needy") | .action == "keep" or .reason == "host-reserve" or .reason == "shared-shortage"'
+}
+
+@test "options and the file say the same; options win" {
+	echo 'target = 500MiB' >"$root/etc/memsched.conf"
+	balance -nJ | jq -e '.moves[] | select(.name == "needy") | .want_bytes == (102400 + 512000) * 1024'
+	balance -nJ --target 300MiB | jq -e '.moves[] | select(.name == "needy") | .want_bytes == (102400 + 307200) * 1024'
+	echo 'exclude = nee*' >"$root/etc/memsched.conf"
+	balance -nJ | jq -e '.moves[] | select(.name == "needy") | .action == "skip" and .reason == "excluded"'
+}
+
+@test "an unknown key is a warning, a bad value stops everything" {
+	echo 'tagret = 5' >"$root/etc/memsched.conf"
+	run --separate-stderr balance
+	[ "$status" -eq 0 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"memsched.conf:1: unknown key 'tagret'"* ]]
+	rm -r "$root/run/memsched"
+	printf 'step = 50000KiB\nstep = many\n' >"$root/etc/memsched.conf"
+	run --separate-stderr balance
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"memsched.conf:2: bad value 'many' for 'step'"* ]]
+	[ ! -e "$root/run/memsched" ]
+}
+
+@test "two passes at once: the second exits 75, says nothing and changes nothing" {
+	balance
+	exec {lock}<>"$root/run/memsched/lock"
+	flock -n "$lock"
+	before=$(find "$root/run" -type f -newermt '1970-01-01' -printf '%p %T@\n' | sort)
+	run --separate-stderr balance
+	[ "$status" -eq 75 ]
+	[ -z "$output$stderr" ]
+	[ "$before" = "$(find "$root/run" -type f -newermt '1970-01-01' -printf '%p %T@\n' | sort)" ]
+}
+
+@test "refusals name what is wrong" {
+	local value
+	for value in abc -1 99999999999999999999 '' 1.5G 0x10 '10 apples'; do
+		refuses 2 "'$value' for '--target'" balance --target "$value"
+	done
+	refuses 2 "'0' for '--interval'" balance --interval 0
+	refuses 2 "bad option '--bogus'" balance --bogus
+	refuses 2 "unexpected argument 'vm1'" balance vm1
+	refuses 2 'exclude each other' balance --once --interval 5
+	refuses 2 '/nonexistent' balance --config /nonexistent
+	refuses 75 '/nonexistent' membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
+}
+
+@test "a complaint that lasts is said once" {
+	refuses 75 '/nonexistent' membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
+	run --separate-stderr membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
+	[ "$status" -eq 75 ]
+	[ -z "$stderr" ]
+	run --separate-stderr balance
+	[ "$status" -eq 0 ]
+	[[ $stderr == *over:*'/nonexistent'* ]]
+	run --separate-stderr balance
+	[ -z "$stderr" ]
+}
+
+@test "a daemon that never answers costs the deadline" {
+	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => shift, Listen => 9) or die;
+		$| = 1; print "ready\n"; sleep 60' "$BATS_TEST_TMPDIR/mute"
+	read -r -u "${COPROC[0]}" _
+	start=$SECONDS
+	refuses 75 "'qemu+unix:" membalance --root "$root" --deadline 1 -c "qemu+unix:///system?socket=$BATS_TEST_TMPDIR/mute"
+	[ $((SECONDS - start)) -lt 30 ]
+	kill "$COPROC_PID"
+}
+
+@test "SIGTERM ends a loop" {
+	membalance -c "$node" --root "$root" --interval 100ms -J >"$BATS_TEST_TMPDIR/passes" 3>&- &
+	pid=$!
+	for _ in $(seq 100); do
+		[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -ge 3 ] && break
+		sleep 0.1
+	done
+	kill -TERM $pid
+	wait $pid
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -ge 3 ]
+	jq -es 'length >= 3' "$BATS_TEST_TMPDIR/passes"
+	[ -z "$(find "$root/run" -name '*tmp*')" ]
+}
+
+@test "the loop shows the table with -v" {
+	timeout 1 membalance -c "$node" --root "$root" --interval 100ms -v >"$BATS_TEST_TMPDIR/out" || [ $? -eq 124 ]
+	[ "$(grep -c '^Domain ' "$BATS_TEST_TMPDIR/out")" -ge 2 ]
+}
