@@ -1,0 +1,43 @@
+/*
+ * The real lib/pass.c on a stage: libvirt, the registry, the host and the clocks that it sees are those of a simulated
+ * world. ours.c defines the functions of virt.h and registry.h that a pass calls, and clock_gettime and nanosleep, for
+ * the whole program; one world is on stage at a time.
+ */
+#ifndef MEMSCHED_SIM_OURS_H
+#define MEMSCHED_SIM_OURS_H
+
+#include "controller.h"
+#include "pass.h"
+
+struct virt {
+	struct world *world;
+};
+
+struct registry {
+	struct past *past; /* by machine */
+	uint64_t pending_kib;
+	bool no_give;
+};
+
+struct ours {
+	struct virt virt;
+	struct registry registry;
+	struct conf conf;
+	struct pass_conf pass;
+};
+
+/* interval_ms 0: single passes, as cron makes them. The defaults of the suite hold. Returns 0 or -errno. */
+int ours_open(struct ours *o, struct world *w, uint32_t interval_ms);
+void ours_close(struct ours *o);
+
+/* pass_look, pass_run with this world on stage. */
+int ours_look(struct ours *o, struct pass_report *ret_report);
+int ours_pass(struct ours *o, struct pass_report *ret_report);
+
+/* Which machine of the world a guest of a report is. */
+size_t ours_index(const struct guest *g);
+
+/* The suite's default reserve and target for a host of this size. */
+void ours_defaults(uint64_t total_kib, uint64_t *ret_reserve_kib, uint64_t *ret_target_kib);
+
+#endif
