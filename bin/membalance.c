@@ -212,6 +212,7 @@ int main(int argc, char **argv)
 		code = options_conf(&membalance, root, file, &conf);
 	if (!code) {
 		loop_catch_signals();
+		virt_stop_on(loop_stop());
 		code = balance(&conf);
 	}
 	program_end(&membalance, code);

@@ -137,6 +137,7 @@ int main(int argc, char **argv)
 		code = options_conf(&memstat, root, file, &conf);
 	if (!code) {
 		loop_catch_signals();
+		virt_stop_on(loop_stop());
 		code = look(&conf, argv + operand);
 	}
 	program_end(&memstat, code);

@@ -175,6 +175,7 @@ enum exit_code exit_code_of(int error)
 		return EXIT_USAGE;
 	case -ENOTCONN:
 	case -ETIMEDOUT:
+	case -EINTR:
 	case -EWOULDBLOCK:
 		return EXIT_AGAIN;
 	default:
