@@ -72,7 +72,7 @@ static void say_move(struct sentence *s, const struct guest *g)
 
 /* ---- the numbers that decide ---- */
 
-/* Used and free against wished. Returns whether free reads like wished. */
+/* Used and free against wished. Returns whether a difference between them was shown. */
 static bool say_headroom(struct sentence *s, const struct guest *g)
 {
 	char has[TEXT_SIZE], wished[TEXT_SIZE];
@@ -91,7 +91,7 @@ static bool say_headroom(struct sentence *s, const struct guest *g)
 		say(s, ", %s of the wished %s are free", free_kib ? has : "none", wished);
 	else
 		say(s, " and %s free, %s are wished", has, wished);
-	return strcmp(has, wished) == 0;
+	return strcmp(has, wished) != 0;
 }
 
 static void say_growth(struct sentence *s, const struct guest *g)
@@ -151,7 +151,7 @@ static void tell_move(struct sentence *s, const struct guest *g)
 
 static void tell_at_target(struct sentence *s, const struct guest *g)
 {
-	if (!say_headroom(s, g) && !say_bound(s, g) && g->est.has_used)
+	if (say_headroom(s, g) && !say_bound(s, g))
 		say(s, ", which is close enough");
 }
 

@@ -53,6 +53,9 @@ static const struct {
      "MiB"},
     {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(512), .given_kib = MIB(441), MAXIMUM(1024)),
      "give 50 MiB to reach 441 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .past.growth_kibps = MIB(20), .want_kib = MIB(512),
+           MAXIMUM(1024)),
+     "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
     {GUEST(GROWING, ACTUAL(512), GROWS(366, 20), WISHED, .want_kib = MIB(552), MAXIMUM(1024)),
      "give 40 MiB to reach 552 MiB: 366 MiB are used, 146 MiB free, as wished, and use grows by 20 MiB/s"},
     {GUEST(GROWING, ACTUAL(512), .est = {.has_used = true, .used_kib = MIB(366)}, WISHED, .want_kib = MIB(552),
@@ -82,6 +85,12 @@ static const struct {
      "keep 530 MiB: 366 MiB are used and 164 MiB free, 146 MiB are wished, which is close enough"},
     {GUEST(AT_TARGET, ACTUAL(530), WISHED, .want_kib = MIB(530), MAXIMUM(1024)),
      "keep 530 MiB: what it uses is not known, 146 MiB are wished free"},
+
+    {GUEST(AT_TARGET, .sample.actual_kib = MIB(530), USED(100), WISHED, .want_kib = MIB(530), MAXIMUM(1024)),
+     "size not known: what it uses is not known, 146 MiB are wished free"},
+    {GUEST(AT_TARGET, ACTUAL(310), USED(150), WISHED, .want_kib = MIB(310), MAXIMUM(1024), .floor_kib = MIB(310),
+           .hints = {.has_min = true, .min_kib = MIB(310)}),
+     "keep 310 MiB: 150 MiB are used and 160 MiB free, 146 MiB are wished, but its min hint is 310 MiB"},
 
     /* bounds, by where they come from */
     {GUEST(AT_MIN, ACTUAL(300), USED(100), WISHED, .want_kib = MIB(300), MAXIMUM(1024), .floor_kib = MIB(300),
@@ -113,6 +122,20 @@ static const struct {
     {GUEST(AT_MAX, ACTUAL(500), USED(390), WISHED, .want_kib = MIB(500), .device.maximum_kib = MIB(1024),
            .ceil_kib = MIB(400), .hints = {.has_max = true, .max_kib = MIB(400)}),
      "keep 500 MiB: 390 MiB are used, 110 MiB of the wished 146 MiB are free, but its max hint is 400 MiB"},
+
+    {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .want_kib = MIB(448), .ceil_kib = MIB(448),
+           .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(512)},
+           .hints = {.has_max = true, .max_kib = MIB(600)}),
+     "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, "
+     "but its hard limit of 512 MiB leaves it 448 MiB at most"},
+    {GUEST(AT_MAX, ACTUAL(512), GROWS(390, 20), WISHED, .want_kib = MIB(512), MAXIMUM(512)),
+     "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
+    /* bounds that did not decide */
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), .target_kib = MIB(146), .want_kib = MIB(512), MAXIMUM(512)),
+     "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
+    {GUEST(ABOVE_TARGET, ACTUAL(600), USED(366), .target_kib = MIB(146), .want_kib = MIB(512), MAXIMUM(1024),
+           .floor_kib = MIB(512)),
+     "take 88 MiB to reach 512 MiB: 366 MiB are used and 234 MiB free, 146 MiB are wished"},
 
     /* given to, not taken from */
     {GUEST(DISTRESS, ACTUAL(512), USED(302), WISHED, .want_kib = MIB(561), MAXIMUM(1024)),

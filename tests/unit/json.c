@@ -52,6 +52,8 @@ static const struct {
     {"\xef\xbb\xbf", "\"\\ufeff\"", "[65279]"},
     {"\xf3\xa0\x81\xa1", "\"\\udb40\\udc61\"", "[917601]"},
     {"\xf4\x8f\xbf\xbf", "\"\\udbff\\udfff\"", "[1114111]"},
+    {"\xef\xbf\xbf", "\"\\uffff\"", "[65535]"},
+    {"\xf0\x9f\xbf\xbe", "\"\\ud83f\\udffe\"", "[131070]"},
     /* repaired */
     {"\xff", "\"\\ufffd\"", "[65533]"},
     {"a\xc3", "\"a\\ufffd\"", "[97,65533]"},
@@ -134,7 +136,7 @@ static void test_numbers(void **state)
 	(void)state;
 	written(write_numbers, 0);
 	assert_string_equal(text, "[0,9007199254740993,18446744073709551615,-1,-9223372036854775808,"
-				  "9223372036854775807,true,false,null,null]\n");
+	                          "9223372036854775807,true,false,null,null]\n");
 }
 
 static const struct {
@@ -252,6 +254,9 @@ static void write_lines(struct json *j, size_t row)
 	json_object(j, NULL);
 	json_end_object(j);
 	json_number(j, NULL, 3);
+	json_bool(j, NULL, true);
+	json_null(j, NULL);
+	json_signed(j, NULL, -1);
 	json_array(j, NULL);
 	json_end_array(j);
 }
@@ -260,7 +265,7 @@ static void test_lines(void **state)
 {
 	(void)state;
 	written(write_lines, 0);
-	assert_string_equal(text, "{\"a\":1}\n{}\n3\n[]\n");
+	assert_string_equal(text, "{\"a\":1}\n{}\n3\ntrue\nnull\n-1\n[]\n");
 }
 
 /* ---- a parser that is not ours ---- */
@@ -296,7 +301,7 @@ static void test_parser(void **state)
 	}
 	written(write_nested, 0);
 	jq_says("[.schema,.host.total_bytes,.host.age_seconds,(.domains|length),.domains[0].name,.last]",
-		"[\"memsched.stat/1\",4096,1.5,3,\"a\\nb\",-5]");
+	        "[\"memsched.stat/1\",4096,1.5,3,\"a\\nb\",-5]");
 	written(write_numbers, 0);
 	jq_says("length", "10");
 }

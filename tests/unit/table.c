@@ -104,7 +104,7 @@ static const struct {
     },
     {
 	.rows = {{"firsttest", KIB(1048576), NUMBER(1), MS(0), BOOL(0), TEXT("x")},
-		 {"b", KIB(UINT64_MAX), NUMBER(10000), MS(123456), BOOL(1), TEXT("at-max")}},
+                 {"b", KIB(UINT64_MAX), NUMBER(10000), MS(123456), BOOL(1), TEXT("at-max")}},
 	.n = 2,
 	.text = "Domain                   Actual  Weight    Age  Managed  Reason\n"
 		"firsttest               1048576       1    0.0  no       x\n"
@@ -112,7 +112,7 @@ static const struct {
     },
     {
 	.rows = {{"firsttest", KIB(1048576), NUMBER(1), MS(0), BOOL(0), TEXT("x")},
-		 {"b", KIB(512), NUMBER(10000), MS(9), BOOL(1), TEXT("at-max")}},
+                 {"b", KIB(512), NUMBER(10000), MS(9), BOOL(1), TEXT("at-max")}},
 	.n = 2,
 	.style = {.no_headings = true},
 	.text = "firsttest  1048576      1  0.0  no   x\n"
@@ -120,8 +120,8 @@ static const struct {
     },
     {
 	.rows = {{"a", KIB(512 * 1024), NUMBER(512 * 1024), MS(1), BOOL(1), TEXT("x")},
-		 {"b", KIB(1536 * 1024), NUMBER(0), MS(1), BOOL(1), TEXT("x")},
-		 {"c", KIB(1023), NUMBER(0), MS(1), BOOL(1), TEXT("x")}},
+                 {"b", KIB(1536 * 1024), NUMBER(0), MS(1), BOOL(1), TEXT("x")},
+                 {"c", KIB(1023), NUMBER(0), MS(1), BOOL(1), TEXT("x")}},
 	.n = 3,
 	.style = {.human = true},
 	.text = "Domain  Actual  Weight  Age  Managed  Reason\n"
@@ -132,8 +132,8 @@ static const struct {
     /* what is not known, among what is and alone */
     {
 	.rows = {{"a", NONE, NONE, NONE, NONE, NONE},
-		 {NULL, KIB(1234567), NONE, MS(50), BOOL(0), TEXT(NULL)},
-		 {"c", NONE, NONE, NONE, NONE, TEXT("z")}},
+                 {NULL, KIB(1234567), NONE, MS(50), BOOL(0), TEXT(NULL)},
+                 {"c", NONE, NONE, NONE, NONE, TEXT("z")}},
 	.n = 3,
 	.text = "Domain   Actual  Weight  Age  Managed  Reason\n"
 		"a             -       -    -  -        -\n"
@@ -143,7 +143,7 @@ static const struct {
     /* no blanks at the end of a line */
     {
 	.rows = {{"", KIB(1), NUMBER(1), MS(949), BOOL(1), TEXT("")},
-		 {"b", KIB(1), NUMBER(1), MS(950), BOOL(1), TEXT("")}},
+                 {"b", KIB(1), NUMBER(1), MS(950), BOOL(1), TEXT("")}},
 	.n = 2,
 	.text = "Domain  Actual  Weight  Age  Managed  Reason\n"
 		"             1       1  0.9  yes\n"
@@ -155,13 +155,19 @@ static const struct {
 	.style = {.no_headings = true},
 	.text = "a  1  1  18446744073709551.6  yes  x\n",
     },
+    {
+	.rows = {{"", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")}},
+	.n = 1,
+	.style = {.no_headings = true},
+	.text = "  1  1  0.0  yes  x\n",
+    },
     /* hostile names: escaped, whole, and counted as they show */
     {
 	.rows = {{"x\n0 1", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("\x1b[2J")},
-		 {"\xe2\x80\xae"
-		  "cba",
-		  KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("a\\b")},
-		 {"\xff%s%n", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("-")}},
+                 {"\xe2\x80\xae"
+                  "cba",
+                  KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("a\\b")},
+                 {"\xff%s%n", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("-")}},
 	.n = 3,
 	.style = {.no_headings = true},
 	.text = "x\\x0A0 1         1  1  0.0  yes  \\x1B[2J\n"
@@ -191,8 +197,8 @@ static void test_write(void **state)
 static void test_width(void **state)
 {
 	static const struct row rows[] = {{"caf\xc3\xa9", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")},
-					  {"\xe4\xb8\xad\xe6\x96\x87", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")},
-					  {"cafe\xcc\x81s", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")}};
+	                                  {"\xe4\xb8\xad\xe6\x96\x87", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")},
+	                                  {"cafe\xcc\x81s", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")}};
 	static const struct table_style style = {.no_headings = true};
 	char text[4096];
 	FILE *out;
@@ -205,8 +211,8 @@ static void test_width(void **state)
 	fclose(out);
 	setlocale(LC_ALL, "C");
 	assert_string_equal(text, "caf\xc3\xa9   1  1  0.0  yes  x\n"
-				  "\xe4\xb8\xad\xe6\x96\x87   1  1  0.0  yes  x\n"
-				  "cafe\xcc\x81s  1  1  0.0  yes  x\n");
+	                          "\xe4\xb8\xad\xe6\x96\x87   1  1  0.0  yes  x\n"
+	                          "cafe\xcc\x81s  1  1  0.0  yes  x\n");
 }
 
 /* Names of 300 bytes and more are not cut. */
@@ -215,7 +221,7 @@ static void test_long(void **state)
 	static const struct table_style style = {.no_headings = true};
 	char name[1001], text[8192], expected[8192];
 	struct row rows[] = {{name, KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")},
-			     {"b", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")}};
+	                     {"b", KIB(1), NUMBER(1), MS(0), BOOL(1), TEXT("x")}};
 	FILE *out = fmemopen(text, sizeof(text), "w");
 
 	(void)state;

@@ -188,6 +188,7 @@ static const struct {
     {"abcdef", ANY, 3, ".."},
     {"abcdef", ANY, 2, "."},
     {"abcdef", ANY, 1, ""},
+    {"ab\nc", ANY, 6, "ab..."}, /* what would fit after the cut is not put there */
     {"", ANY, 1, ""},
     {"a", ANY, 2, "a"},
     {"a\\b", ANY, 5, "a\\\\b"},
@@ -300,6 +301,9 @@ static const struct {
     {"a\\\\b", WHOLE, "a\\\\b"}, /* not escaped again */
     {"abc", 4, "abc"},
     {"abcd", 4, "..."},
+    {"ab\xc3\xa9"
+     "c",
+     4, "..."},
     {"caf\xc3\xa9s", 7, "caf\xc3\xa9s"},
     {"caf\xc3\xa9s and", 9, "caf\xc3\xa9..."},
     {"caf\xc3\xa9s and", 8, "caf..."},
