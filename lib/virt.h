@@ -43,9 +43,9 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 void guests_free(struct guest *g, size_t n);
 
 /*
- * Reads device facts, hints, state and a sample of each guest, side by side. A guest whose past.hung is set is probed
- * first and not touched while QEMU holds its monitor. Sets answered, hung, vanished, migrating. Returns 0 also when
- * some did not answer; an error only where libvirt itself is gone.
+ * Reads device facts, hints, state and a sample of each guest, side by side. Each is probed first and not asked while
+ * somebody holds its QEMU's monitor. Sets answered, hung, vanished, migrating. Returns 0 also when some did not answer;
+ * an error only where libvirt itself is gone.
  */
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 

@@ -203,21 +203,39 @@ static int guest_find(struct link *l, const struct guest *g, virDomainPtr *ret_d
 	return 0;
 }
 
-/* The one question that is answered while QEMU is stopped. */
-static int guest_probe(struct link *l, virDomainPtr dom)
+/*
+ * The one question that is answered while QEMU is stopped: whether its monitor is free, so that what is asked next does
+ * not wait behind somebody else's question that is never answered.
+ */
+static int guest_probe(struct link *l, virDomainPtr dom, bool *ret_free)
 {
-	virDomainControlInfo info;
+	virDomainControlInfo info = {.state = VIR_DOMAIN_CONTROL_OK};
 
 	if (virDomainGetControlInfo(dom, &info, 0) < 0) {
 		int rc = guest_fail(l, dom);
 
-		return rc == -ENOTSUP ? 0 : rc;
+		if (rc != -ENOTSUP)
+			return rc;
 	}
 	if (info.state == VIR_DOMAIN_CONTROL_ERROR)
 		return link_refuse(l, -ETIMEDOUT, "its monitor is unusable");
 	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime > OCCUPIED_MOST_MS)
 		return link_refuse(l, -ETIMEDOUT, "its monitor does not answer");
+	*ret_free = info.state == VIR_DOMAIN_CONTROL_OK;
 	return 0;
+}
+
+/* Somebody else's question is answered a moment later, or QEMU does not answer him either. */
+static int guest_await(struct link *l, virDomainPtr dom, bool *ret_free)
+{
+	static const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
+	int rc = guest_probe(l, dom, ret_free);
+
+	for (int i = 0; !rc && !*ret_free && i < BUSY_RETRIES; i++) {
+		nanosleep(&pause, NULL);
+		rc = guest_probe(l, dom, ret_free);
+	}
+	return rc;
 }
 
 static int guest_read_xml(struct link *l, virDomainPtr dom, struct guest *g)
@@ -240,31 +258,21 @@ static int guest_read_xml(struct link *l, virDomainPtr dom, struct guest *g)
 
 /* ---- sample ---- */
 
-struct reading {
-	struct sample sample;
-	uint64_t maximum_kib;
-	int state;     /* virDomainState; -1: not said */
-	bool balloon;  /* the driver knows of balloons at all */
-	bool complete; /* the monitor was asked */
-};
-
 #define SAMPLE(member) offsetof(struct sample, member)
 
-/* One value, as both the bulk statistics and the statistics of one domain name it. */
 static const struct {
-	const char *field;
 	int tag;
 	unsigned bit;
 	size_t at;
 } values[] = {
-    {"balloon.current", VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, SAMPLE_ACTUAL, SAMPLE(actual_kib)},
-    {"balloon.rss", VIR_DOMAIN_MEMORY_STAT_RSS, SAMPLE_RSS, SAMPLE(rss_kib)},
-    {"balloon.available", VIR_DOMAIN_MEMORY_STAT_AVAILABLE, SAMPLE_AVAILABLE, SAMPLE(available_kib)},
-    {"balloon.unused", VIR_DOMAIN_MEMORY_STAT_UNUSED, SAMPLE_UNUSED, SAMPLE(unused_kib)},
-    {"balloon.usable", VIR_DOMAIN_MEMORY_STAT_USABLE, SAMPLE_USABLE, SAMPLE(usable_kib)},
-    {"balloon.swap_in", VIR_DOMAIN_MEMORY_STAT_SWAP_IN, SAMPLE_SWAP_IN, SAMPLE(swap_in_kib)},
-    {"balloon.major_fault", VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, SAMPLE_MAJOR_FAULTS, SAMPLE(major_faults)},
-    {"balloon.last-update", VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, SAMPLE_LAST_UPDATE, SAMPLE(last_update_s)},
+    {VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, SAMPLE_ACTUAL, SAMPLE(actual_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_RSS, SAMPLE_RSS, SAMPLE(rss_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_AVAILABLE, SAMPLE_AVAILABLE, SAMPLE(available_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_UNUSED, SAMPLE_UNUSED, SAMPLE(unused_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_USABLE, SAMPLE_USABLE, SAMPLE(usable_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_SWAP_IN, SAMPLE_SWAP_IN, SAMPLE(swap_in_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, SAMPLE_MAJOR_FAULTS, SAMPLE(major_faults)},
+    {VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, SAMPLE_LAST_UPDATE, SAMPLE(last_update_s)},
 };
 
 static void sample_put(struct sample *s, size_t row, uint64_t value)
@@ -273,89 +281,41 @@ static void sample_put(struct sample *s, size_t row, uint64_t value)
 	s->have |= values[row].bit;
 }
 
-static void reading_put(struct reading *r, const virTypedParameter *p)
-{
-	if (!strcmp(p->field, "state.state") && p->type == VIR_TYPED_PARAM_INT)
-		r->state = p->value.i;
-	if (p->type != VIR_TYPED_PARAM_ULLONG)
-		return;
-	if (!strcmp(p->field, "balloon.maximum")) {
-		r->maximum_kib = p->value.ul;
-		r->balloon = true;
-	}
-	for (size_t row = 0; row < LENGTH(values); row++)
-		if (!strcmp(p->field, values[row].field))
-			sample_put(&r->sample, row, p->value.ul);
-}
-
-/* NOWAIT: where somebody else is asking this guest, what needs no asking comes at once. */
-static int reading_take(struct link *l, virDomainPtr dom, struct reading *ret_reading)
-{
-	struct reading r = {.state = -1};
-	virDomainPtr doms[] = {dom, NULL};
-	virDomainStatsRecordPtr *record;
-	int n;
-
-	n = virDomainListGetStats(doms, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, &record,
-	                          VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
-	if (n < 0)
-		return guest_fail(l, dom);
-	for (int i = 0; n && i < record[0]->nparams; i++)
-		reading_put(&r, &record[0]->params[i]);
-	virDomainStatsRecordListFree(record);
-	if (!n || r.state == VIR_DOMAIN_SHUTOFF)
-		return link_refuse(l, -ESRCH, "domain is not running");
-	r.complete = r.sample.have & SAMPLE_RSS;
-	*ret_reading = r;
-	return 0;
-}
-
-/* For drivers without balloon statistics in bulk: the test driver. */
-static int reading_take_single(struct link *l, virDomainPtr dom, struct reading *r)
+/*
+ * The statistics of one domain rather than those in bulk: here actual is live; there it is what QEMU last announced, up
+ * to a second ago, and one stopped QEMU keeps them all.
+ */
+static int sample_take(struct link *l, virDomainPtr dom, struct sample *ret_sample)
 {
 	virDomainMemoryStatStruct stat[VIR_DOMAIN_MEMORY_STAT_NR];
-	virDomainInfo info;
 	int n = virDomainMemoryStats(dom, stat, LENGTH(stat), 0);
+	struct sample s = {0};
 
-	if (n < 0 || virDomainGetInfo(dom, &info) < 0)
+	if (n < 0)
 		return guest_fail(l, dom);
-	r->state = info.state;
-	r->maximum_kib = info.maxMem;
-	sample_put(&r->sample, 0, info.memory);
 	for (int i = 0; i < n; i++)
 		for (size_t row = 0; row < LENGTH(values); row++)
 			if (stat[i].tag == values[row].tag)
-				sample_put(&r->sample, row, stat[i].val);
-	r->complete = true;
+				sample_put(&s, row, stat[i].val);
+	*ret_sample = s;
 	return 0;
 }
 
-/* What is missing because somebody else was asking is there a moment later, or QEMU does not answer him either. */
-static int reading_insist(struct link *l, virDomainPtr dom, struct reading *r)
+/* What needs no monitor is read in any case; *ret_free tells whether there is a sample. */
+static int guest_sample(struct link *l, virDomainPtr dom, struct guest *g, bool *ret_free)
 {
-	static const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
-	int rc = 0;
+	int state, rc;
 
-	for (int i = 0; !rc && !r->complete && i < BUSY_RETRIES; i++) {
-		nanosleep(&pause, NULL);
-		rc = reading_take(l, dom, r);
-	}
-	return rc || r->complete ? rc : guest_probe(l, dom);
-}
-
-static int guest_sample(struct link *l, virDomainPtr dom, struct guest *g, struct reading *r)
-{
-	int rc = reading_take(l, dom, r);
-
+	if (virDomainGetState(dom, &state, NULL, 0) < 0)
+		return guest_fail(l, dom);
+	if (state == VIR_DOMAIN_SHUTOFF)
+		return link_refuse(l, -ESRCH, "domain is not running");
+	rc = guest_await(l, dom, ret_free);
+	if (!rc && *ret_free)
+		rc = sample_take(l, dom, &g->sample);
 	if (!rc)
-		rc = r->balloon ? reading_insist(l, dom, r) : reading_take_single(l, dom, r);
-	if (rc)
-		return rc;
-	g->sample = r->sample;
-	g->run = r->state > 0 && r->state < RUN_COUNT ? (enum run_state)r->state : RUN_NOSTATE;
-	if (r->maximum_kib)
-		g->device.maximum_kib = r->maximum_kib;
-	return 0;
+		g->run = state > 0 && state < RUN_COUNT ? (enum run_state)state : RUN_NOSTATE;
+	return rc;
 }
 
 /* Of the jobs a guest can be busy with, only a backup lets its memory be set. */
@@ -373,19 +333,15 @@ static bool is_migrating(virDomainPtr dom)
 
 static int guest_read(struct link *l, virDomainPtr dom, struct guest *g)
 {
-	struct reading r;
-	int rc = 0;
+	bool is_free;
+	int rc = guest_read_xml(l, dom, g);
 
-	if (g->past.hung)
-		rc = guest_probe(l, dom);
 	if (!rc)
-		rc = guest_read_xml(l, dom, g);
-	if (!rc)
-		rc = guest_sample(l, dom, g, &r);
+		rc = guest_sample(l, dom, g, &is_free);
 	if (rc)
 		return rc;
 	/* asked for jobs only if the monitor was free just now: else the question waits for 30 s */
-	g->migrating = r.balloon && r.complete && g->run == RUN_RUNNING && is_migrating(dom);
+	g->migrating = is_free && g->run == RUN_RUNNING && is_migrating(dom);
 	return 0;
 }
 
@@ -404,13 +360,13 @@ int link_read(struct link *l, struct guest *g)
 
 int link_sample(struct link *l, struct guest *g)
 {
-	struct reading r;
+	bool is_free;
 	virDomainPtr dom;
 	int rc = guest_find(l, g, &dom);
 
 	if (rc < 0)
 		return rc;
-	rc = guest_sample(l, dom, g, &r);
+	rc = guest_sample(l, dom, g, &is_free);
 	virDomainFree(dom);
 	return rc;
 }

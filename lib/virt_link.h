@@ -26,7 +26,7 @@ int link_list(struct link *l, struct guest **ret_guests, size_t *ret_n);
 
 /*
  * Device facts, hints, state and sample of g, found by g->uuid; g->domain_id becomes what it is now. -ETIMEDOUT: QEMU
- * has held its monitor for too long. With g->past.hung that is looked for before anything else is asked.
+ * has held its monitor for too long.
  */
 int link_read(struct link *l, struct guest *g);
 
