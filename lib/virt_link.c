@@ -340,6 +340,10 @@ static int guest_read(struct link *l, virDomainPtr dom, struct guest *g)
 		rc = guest_sample(l, dom, g, &is_free);
 	if (rc)
 		return rc;
+	if (!(g->sample.have & SAMPLE_ACTUAL)) { /* without a balloon, or while somebody else is asking */
+		g->sample.actual_kib = g->device.current_kib;
+		g->sample.have |= SAMPLE_ACTUAL;
+	}
 	/* asked for jobs only if the monitor was free just now: else the question waits for 30 s */
 	g->migrating = is_free && g->run == RUN_RUNNING && is_migrating(dom);
 	return 0;
