@@ -79,7 +79,7 @@ static void watch_balloon(struct past *p, const struct sample *s, struct instant
 {
 	if (!sample_has(s, SAMPLE_ACTUAL))
 		return;
-	if (p->known && s->actual_kib != p->actual_kib)
+	if (p->actual_kib && s->actual_kib != p->actual_kib) /* 0: first sight, or nothing was read until now */
 		p->still_ms = at.now_ms;
 }
 
@@ -110,7 +110,7 @@ static void obeyed(struct past *p)
 static bool watch_obedience(const struct estimate_conf *conf, struct past *p, const struct sample *s, struct instant at)
 {
 	bool first, toward = p->asked_kib < p->asked_from_kib ? s->actual_kib + MOVED_KIB <= p->actual_kib
-							      : s->actual_kib >= p->actual_kib + MOVED_KIB;
+	                                                      : s->actual_kib >= p->actual_kib + MOVED_KIB;
 
 	if (!p->known || !p->asked_kib || !sample_has(s, SAMPLE_ACTUAL))
 		return false;
@@ -177,7 +177,7 @@ static bool find_used(struct past *p, const struct guest *g, struct estimate *e)
 {
 	const struct sample *s = &g->sample;
 	bool follows = sample_has(s, SAMPLE_AVAILABLE) && !g->device.autodeflate &&
-		       !(e->settled && s->available_kib > s->actual_kib);
+	               !(e->settled && s->available_kib > s->actual_kib);
 
 	if (!follows) {
 		if (e->settled)
@@ -219,7 +219,7 @@ static void learn_distress(struct past *p, const struct guest *g, const struct e
 	const struct sample *s = &g->sample;
 	bool swaps = sample_has(s, SAMPLE_SWAP_IN) && per_second(s->swap_in_kib, p->swap_in_kib, dt_s) > SWAP_KIBPS;
 	bool faults = sample_has(s, SAMPLE_MAJOR_FAULTS) && e->free_kib < 2 * g->target_kib &&
-		      per_second(s->major_faults, p->major_faults, dt_s) > FAULTS_PS;
+	              per_second(s->major_faults, p->major_faults, dt_s) > FAULTS_PS;
 
 	p->distress_samples = p->has_used && (swaps || faults) ? p->distress_samples + 1 : 0;
 	if (!p->distress_samples)
@@ -243,7 +243,7 @@ static void learn(struct past *p, const struct guest *g, const struct estimate *
 }
 
 static void find_age(const struct estimate_conf *conf, const struct guest *g, bool fresh, struct instant at,
-		     struct estimate *e)
+                     struct estimate *e)
 {
 	const struct sample *s = &g->sample;
 
@@ -261,12 +261,12 @@ static bool is_booting(const struct estimate_conf *conf, const struct guest *g, 
 	const struct past *p = &g->past;
 
 	return (g->started_s && at.wall_ms < 1000 * g->started_s + conf->boot_grace_ms &&
-		at.wall_ms + conf->boot_grace_ms >= 1000 * g->started_s) ||
+	        at.wall_ms + conf->boot_grace_ms >= 1000 * g->started_s) ||
 	       (p->booted_ms && sub_kib(at.now_ms, p->booted_ms) < conf->boot_grace_ms);
 }
 
 static void find_load(const struct estimate_conf *conf, struct guest *g, bool fresh, struct instant at,
-		      struct estimate *e)
+                      struct estimate *e)
 {
 	struct past *p = &g->past;
 
