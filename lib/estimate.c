@@ -58,7 +58,8 @@ static bool is_absurd(const struct guest *g)
 
 	if (sample_has(s, SAMPLE_AVAILABLE))
 		limit_kib = min_kib(limit_kib, s->available_kib);
-	return (sample_has(s, SAMPLE_AVAILABLE) && s->available_kib > max_kib(g->device.maximum_kib, s->actual_kib)) ||
+	return (sample_has(s, SAMPLE_AVAILABLE) &&
+	        (!s->available_kib || s->available_kib > max_kib(g->device.maximum_kib, s->actual_kib))) ||
 	       (sample_has(s, SAMPLE_USABLE) && s->usable_kib > limit_kib) ||
 	       (sample_has(s, SAMPLE_UNUSED) && s->unused_kib > limit_kib);
 }
@@ -271,7 +272,7 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
 	struct past *p = &g->past;
 
 	e->absurd = is_absurd(g);
-	if (!e->has_age || e->absurd || !find_free(conf, &g->sample, e))
+	if (!e->has_age || e->absurd || !sample_has(&g->sample, SAMPLE_ACTUAL) || !find_free(conf, &g->sample, e))
 		return;
 	if (has_rebooted(g, fresh, e)) {
 		forget_load(p, at);
