@@ -151,7 +151,7 @@ static void forget_load(struct past *p, struct instant at)
 	p->growth_kibps = p->rise_kibps = 0;
 	p->distress_samples = p->distress_gives = 0;
 	p->asked_kib = 0;
-	p->refused = 0;
+	obeyed(p);
 	p->booted_ms = at.now_ms;
 }
 
