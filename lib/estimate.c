@@ -326,6 +326,6 @@ void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 	p->asked_kib = want_kib;
 	p->asked_ms = at.now_ms;
 	p->asked_from_kib = g->sample.actual_kib;
-	if (g->reason == REASON_DISTRESS && want_kib > g->sample.actual_kib)
+	if (g->est.distress && want_kib > g->sample.actual_kib)
 		p->distress_gives++;
 }
