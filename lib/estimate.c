@@ -169,30 +169,39 @@ static void watch_rss(struct past *p, const struct sample *s, const struct estim
 	p->has_qemu = true;
 }
 
+/* Whether available follows the balloon: seen at rest, remembered while it moves. */
+static bool follows_balloon(const struct past *p, const struct guest *g, const struct estimate *e)
+{
+	const struct sample *s = &g->sample;
+
+	if (!sample_has(s, SAMPLE_AVAILABLE) || g->device.autodeflate)
+		return false;
+	return e->settled ? s->available_kib <= s->actual_kib : p->learned || !p->has_used;
+}
+
 /*
  * available - free + overhead is all of one sample, so it does not jump when the balloon moves; actual belongs to it
  * only at rest, which is when overhead is learned. Where available does not follow the balloon (autodeflate, Windows),
- * only samples taken at rest say anything.
+ * only samples taken at rest say anything. ret_new: used can be compared with the last one.
  */
-static bool find_used(struct past *p, const struct guest *g, struct estimate *e)
+static bool find_used(struct past *p, const struct guest *g, struct estimate *e, bool *ret_new)
 {
 	const struct sample *s = &g->sample;
-	bool follows = sample_has(s, SAMPLE_AVAILABLE) && !g->device.autodeflate &&
-	               !(e->settled && s->available_kib > s->actual_kib);
+	bool follows = follows_balloon(p, g, e);
 
 	if (!follows) {
-		if (e->settled)
-			e->used_kib = sub_kib(s->actual_kib, e->free_kib);
-		else
-			e->used_kib = p->used_kib;
+		p->learned &= !e->settled;
+		e->used_kib = e->settled ? sub_kib(s->actual_kib, e->free_kib) : p->used_kib;
+		*ret_new = e->settled;
 		return e->settled || p->has_used;
 	}
 	if (e->settled && !e->stale) {
 		p->overhead_kib = s->actual_kib - s->available_kib;
 		p->learned = true;
 	}
-	e->used_kib = sub_kib(s->available_kib, e->free_kib) + p->overhead_kib; /* overhead 0: not learned yet */
-	return true;
+	e->used_kib = add_kib(sub_kib(s->available_kib, e->free_kib), p->overhead_kib);
+	*ret_new = p->learned;
+	return p->learned || e->stale; /* without its overhead it may still call for a give */
 }
 
 static double per_second(uint64_t now, uint64_t before, double dt_s)
@@ -270,6 +279,7 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
                       struct estimate *e)
 {
 	struct past *p = &g->past;
+	bool is_new = false;
 
 	e->absurd = is_absurd(g);
 	if (!e->has_age || e->absurd || !sample_has(&g->sample, SAMPLE_ACTUAL) || !find_free(conf, &g->sample, e))
@@ -279,8 +289,8 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
 		e->rebooted = true;
 	}
 	e->settled = is_settled(conf, g, e->age_ms, at);
-	e->has_used = find_used(p, g, e);
-	if (e->has_used && fresh)
+	e->has_used = find_used(p, g, e, &is_new);
+	if (is_new && fresh)
 		learn(p, g, e, at);
 	if (!e->stale)
 		e->foreseen_kib = scale_kib(min_kib(p->growth_kibps, p->rise_kibps), e->horizon_ms, 1000);
