@@ -183,11 +183,15 @@ static uint64_t excess_kib(const struct guest *g)
 	return g->no_take ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
 }
 
-/* Who comes again soon may take much of what is plainly unused; page cache always goes slowly. */
+/*
+ * Who comes again soon may take much of what is plainly unused; page cache always goes slowly. A guest whose growth
+ * paused for one sample would be given it back in the next (measured: a load that stutters moved its balloon both ways).
+ */
 static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest *g)
 {
 	uint64_t excess = excess_kib(g), over_kib, plain_kib, horizon_ms, take_kib;
 
+	excess = sub_kib(excess, g->est.lingering_kib - g->est.foreseen_kib);
 	over_kib = min_kib(sub_kib(g->sample.actual_kib, g->ceil_kib), excess);
 	if (excess <= conf->step_kib / 2)
 		return over_kib;
