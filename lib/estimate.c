@@ -34,6 +34,11 @@ static uint64_t period_s(const struct estimate_conf *conf, const struct guest *g
 	return g->device.period_s ? g->device.period_s : conf->period_s;
 }
 
+static uint64_t in_ms(uint64_t seconds)
+{
+	return scale_kib(seconds, 1000, 1);
+}
+
 static uint64_t distance_kib(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : b - a;
@@ -47,7 +52,7 @@ static uint64_t horizon_ms(const struct estimate_conf *conf, const struct guest 
 		return 0;
 	if (!gap_ms)
 		gap_ms = clamp_kib(sub_kib(at.now_ms, g->past.seen_ms), GAP_MIN_MS, GAP_MAX_MS);
-	return gap_ms + 1000 * period_s(conf, g);
+	return gap_ms + in_ms(period_s(conf, g));
 }
 
 /* What the guest says of itself can be anything; what cannot be is not used. */
@@ -97,7 +102,7 @@ static bool is_settled(const struct estimate_conf *conf, const struct guest *g, 
 
 	if (!has_arrived(p, &g->sample, conf->tolerance_kib))
 		rest_ms = max_kib(rest_ms, p->asked_ms);
-	return !rest_ms || sub_kib(at.now_ms, age_ms) > rest_ms + LAG_MS;
+	return !rest_ms || sub_kib(at.now_ms, age_ms) > add_kib(rest_ms, LAG_MS);
 }
 
 static void obeyed(struct past *p)
@@ -110,13 +115,13 @@ static void obeyed(struct past *p)
 /* Whether the guest is stuck: asked, and not moved for some passes. Now and then one pass may ask it again. */
 static bool watch_obedience(const struct estimate_conf *conf, struct past *p, const struct sample *s, struct instant at)
 {
-	bool first, toward = p->asked_kib < p->asked_from_kib ? s->actual_kib + MOVED_KIB <= p->actual_kib
-	                                                      : s->actual_kib >= p->actual_kib + MOVED_KIB;
+	bool shrinks = p->asked_kib < p->asked_from_kib, first, toward;
 
 	if (!p->known || !p->asked_kib || !sample_has(s, SAMPLE_ACTUAL))
 		return false;
 	if (has_arrived(p, s, conf->tolerance_kib))
 		p->asked_kib = 0;
+	toward = (shrinks ? sub_kib(p->actual_kib, s->actual_kib) : sub_kib(s->actual_kib, p->actual_kib)) >= MOVED_KIB;
 	if (!p->asked_kib || toward) {
 		obeyed(p);
 		return false;
@@ -126,8 +131,8 @@ static bool watch_obedience(const struct estimate_conf *conf, struct past *p, co
 	if (at.now_ms < p->retry_ms)
 		return true;
 	first = !p->retry_ms;
-	p->pause_ms = clamp_kib(2 * p->pause_ms, PAUSE_MIN_MS, PAUSE_MAX_MS);
-	p->retry_ms = at.now_ms + p->pause_ms;
+	p->pause_ms = clamp_kib(scale_kib(p->pause_ms, 2, 1), PAUSE_MIN_MS, PAUSE_MAX_MS);
+	p->retry_ms = add_kib(at.now_ms, p->pause_ms);
 	return first;
 }
 
@@ -142,7 +147,7 @@ static bool has_rebooted(const struct guest *g, bool fresh, const struct estimat
 	     (sample_has(s, SAMPLE_MAJOR_FAULTS) && s->major_faults < p->major_faults)))
 		return true;
 	return e->stale && p->has_qemu && sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) &&
-	       s->rss_kib > s->actual_kib + p->qemu_kib + REBOOT_SLACK_KIB;
+	       sub_kib(s->rss_kib, s->actual_kib) > add_kib(p->qemu_kib, REBOOT_SLACK_KIB);
 }
 
 static void forget_load(struct past *p, struct instant at)
@@ -163,9 +168,9 @@ static void watch_rss(struct past *p, const struct sample *s, const struct estim
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
 		return;
 	beyond_kib = sub_kib(s->rss_kib, s->actual_kib);
-	drift_kib = p->has_qemu ? sub_kib(at.now_ms, p->seen_ms) * QEMU_DRIFT_KIBPS / 1000 : beyond_kib;
-	p->no_gain = p->has_qemu && beyond_kib > p->qemu_kib + NO_GAIN_SLACK_KIB ? p->no_gain + 1 : 0;
-	p->qemu_kib = min_kib(beyond_kib, p->has_qemu ? p->qemu_kib + drift_kib : beyond_kib);
+	drift_kib = scale_kib(sub_kib(at.now_ms, p->seen_ms), QEMU_DRIFT_KIBPS, 1000);
+	p->no_gain = p->has_qemu && beyond_kib > add_kib(p->qemu_kib, NO_GAIN_SLACK_KIB) ? p->no_gain + 1 : 0;
+	p->qemu_kib = p->has_qemu ? min_kib(beyond_kib, add_kib(p->qemu_kib, drift_kib)) : beyond_kib;
 	p->has_qemu = true;
 }
 
@@ -209,6 +214,12 @@ static double per_second(uint64_t now, uint64_t before, double dt_s)
 	return dt_s > 0 ? ((double)now - (double)before) / dt_s : 0;
 }
 
+/* Neither below zero nor beyond what an integer holds. */
+static uint64_t whole(double v)
+{
+	return v > 0 ? (uint64_t)fmin(v, (double)INT64_MAX) : 0;
+}
+
 static void learn_growth(struct past *p, const struct estimate *e, double dt_s)
 {
 	double rate, growth;
@@ -220,15 +231,15 @@ static void learn_growth(struct past *p, const struct estimate *e, double dt_s)
 	rate = per_second(e->used_kib, p->used_kib, dt_s);
 	growth = (double)p->growth_kibps;
 	growth += (1 - exp(-dt_s / GROWTH_TAU_S)) * (rate - growth);
-	p->growth_kibps = growth > 0 ? (uint64_t)growth : 0;
-	p->rise_kibps = rate > 0 ? (uint64_t)rate : 0;
+	p->growth_kibps = whole(growth);
+	p->rise_kibps = whole(rate);
 }
 
 static void learn_distress(struct past *p, const struct guest *g, const struct estimate *e, double dt_s)
 {
 	const struct sample *s = &g->sample;
 	bool swaps = sample_has(s, SAMPLE_SWAP_IN) && per_second(s->swap_in_kib, p->swap_in_kib, dt_s) > SWAP_KIBPS;
-	bool faults = sample_has(s, SAMPLE_MAJOR_FAULTS) && e->free_kib < 2 * g->target_kib &&
+	bool faults = sample_has(s, SAMPLE_MAJOR_FAULTS) && e->free_kib < scale_kib(g->target_kib, 2, 1) &&
 	              per_second(s->major_faults, p->major_faults, dt_s) > FAULTS_PS;
 
 	p->distress_samples = p->has_used && (swaps || faults) ? p->distress_samples + 1 : 0;
@@ -260,18 +271,19 @@ static void find_age(const struct estimate_conf *conf, const struct guest *g, bo
 	e->has_age = sample_has(s, SAMPLE_LAST_UPDATE) && s->last_update_s;
 	if (!e->has_age)
 		return;
-	e->age_ms = sub_kib(at.wall_ms, 1000 * s->last_update_s);
+	e->age_ms = sub_kib(at.wall_ms, in_ms(s->last_update_s));
 	if (!fresh) /* the wall clock may have been set back */
 		e->age_ms = max_kib(e->age_ms, sub_kib(at.now_ms, g->past.sample_ms));
-	e->stale = e->age_ms > 1000 * (STALE_PERIODS * period_s(conf, g) + 1); /* last_update is cut to the second */
+	e->stale = e->age_ms > in_ms(STALE_PERIODS * period_s(conf, g) + 1); /* last_update is cut to the second */
 }
 
 static bool is_booting(const struct estimate_conf *conf, const struct guest *g, struct instant at)
 {
 	const struct past *p = &g->past;
+	uint64_t started_ms = in_ms(g->started_s);
 
-	return (g->started_s && at.wall_ms < 1000 * g->started_s + conf->boot_grace_ms &&
-	        at.wall_ms + conf->boot_grace_ms >= 1000 * g->started_s) ||
+	return (started_ms && at.wall_ms < add_kib(started_ms, conf->boot_grace_ms) &&
+	        add_kib(at.wall_ms, conf->boot_grace_ms) >= started_ms) ||
 	       (p->booted_ms && sub_kib(at.now_ms, p->booted_ms) < conf->boot_grace_ms);
 }
 
@@ -292,8 +304,10 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
 	e->has_used = find_used(p, g, e, &is_new);
 	if (is_new && fresh)
 		learn(p, g, e, at);
-	if (!e->stale)
-		e->foreseen_kib = scale_kib(min_kib(p->growth_kibps, p->rise_kibps), e->horizon_ms, 1000);
+	if (!e->stale) {
+		e->lingering_kib = scale_kib(p->growth_kibps, e->horizon_ms, 1000);
+		e->foreseen_kib = min_kib(e->lingering_kib, scale_kib(p->rise_kibps, e->horizon_ms, 1000));
+	}
 	e->distress = !e->stale && p->distress_samples >= DISTRESS_SAMPLES && p->distress_gives < DISTRESS_GIVES;
 	watch_rss(p, &g->sample, e, at);
 	e->no_gain = p->no_gain >= NO_GAIN_PASSES;
