@@ -1,0 +1,1171 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "estimate.h"
+#include "units.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define MIB KIB_PER_MIB
+#define MAXIMUM (2048 * MIB)
+#define TARGET 150000
+#define NONE UINT64_MAX /* used is not known */
+#define STEPS 16
+#define UP_MS UINT64_C(5000000)  /* the host runs since then */
+#define DAY_S UINT64_C(19000000) /* and this was the wall clock's time */
+
+/* what is of the row; the failing line says which figure */
+#define expect(what, got, wanted)                                                                                      \
+	do {                                                                                                           \
+		long long has = (long long)(got), should = (long long)(wanted);                                        \
+                                                                                                                       \
+		if (has != should)                                                                                     \
+			fail_msg("%s: " #got " is %lld, not %lld", what, has, should);                                 \
+	} while (0)
+#define expect_near(what, got, wanted, off)                                                                            \
+	do {                                                                                                           \
+		double has = (double)(got), should = (double)(wanted);                                                 \
+                                                                                                                       \
+		if (fabs(has - should) > (off))                                                                        \
+			fail_msg("%s: " #got " is %.1f, not about %.1f", what, has, should);                           \
+	} while (0)
+
+/* A guest and two clocks. */
+struct scene {
+	const char *what;
+	struct estimate_conf conf;
+	struct guest g;
+	struct instant at;
+};
+
+/* In a loop of 1 s: 1000 MiB, of which the guest's kernel keeps 100 and 400 are used. */
+static struct scene scene(const char *what)
+{
+	return (struct scene){
+	    .what = what,
+	    .conf =
+		{.step_kib = 50000, .tolerance_kib = 5000, .interval_ms = 1000, .boot_grace_ms = 15000, .period_s = 1},
+	    .g = {.domain_id = 7,
+	          .run = RUN_RUNNING,
+	          .answered = true,
+	          .device = {.balloon = true, .maximum_kib = MAXIMUM, .period_s = 1},
+	          .target_kib = TARGET,
+	          .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS | SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE |
+	                             SAMPLE_SWAP_IN | SAMPLE_MAJOR_FAULTS | SAMPLE_LAST_UPDATE,
+	                     .actual_kib = 1000 * MIB,
+	                     .rss_kib = 1050 * MIB,
+	                     .available_kib = 900 * MIB,
+	                     .unused_kib = 500 * MIB,
+	                     .usable_kib = 600 * MIB,
+	                     .swap_in_kib = 1000,
+	                     .major_faults = 1000,
+	                     .last_update_s = DAY_S}},
+	    .at = {.now_ms = UP_MS, .wall_ms = 1000 * DAY_S},
+	};
+}
+
+static uint64_t plus(uint64_t a, int64_t b)
+{
+	return b < 0 ? a - (uint64_t)-b : a + (uint64_t)b;
+}
+
+static void wait_ms(struct scene *s, uint64_t ms)
+{
+	s->at.now_ms += ms;
+	s->at.wall_ms += ms;
+}
+
+/* The guest reports now. */
+static void report(struct scene *s)
+{
+	s->g.sample.last_update_s = s->at.wall_ms / 1000;
+}
+
+static const struct estimate *update(struct scene *s)
+{
+	estimate_update(&s->conf, &s->g, s->at);
+	return &s->g.est;
+}
+
+/* A second later, with new statistics. */
+static const struct estimate *next(struct scene *s)
+{
+	wait_ms(s, 1000);
+	report(s);
+	return update(s);
+}
+
+/* A second later, using so much more. */
+static const struct estimate *uses_more(struct scene *s, int64_t kib)
+{
+	s->g.sample.usable_kib = plus(s->g.sample.usable_kib, -kib);
+	s->g.sample.unused_kib = plus(s->g.sample.unused_kib, -kib);
+	return next(s);
+}
+
+/* The balloon and the guest's own figures follow. */
+static void move(struct scene *s, int64_t kib)
+{
+	s->g.sample.actual_kib = plus(s->g.sample.actual_kib, kib);
+	s->g.sample.available_kib = plus(s->g.sample.available_kib, kib);
+	s->g.sample.usable_kib = plus(s->g.sample.usable_kib, kib);
+	s->g.sample.unused_kib = plus(s->g.sample.unused_kib, kib);
+}
+
+static void ask(struct scene *s, uint64_t kib)
+{
+	estimate_asked(&s->g, kib, s->at);
+}
+
+/* ---- what a guest uses ---- */
+
+enum follows { FOLLOWS, AUTODEFLATE, SILENT /* on available */ };
+
+/* A reading: when, how old the statistics are; MiB. ask: what is asked of the guest after it; 0: nothing. */
+struct reading {
+	uint64_t at_s, age_s, actual, available, usable, ask, used;
+};
+
+static const struct {
+	const char *what;
+	enum follows follows;
+	struct reading step[STEPS];
+} loads[] = {
+    {"first sight", FOLLOWS, {{0, 0, 1000, 900, 600, 0, 400}}},
+    {"first sight of old statistics", FOLLOWS, {{0, 3, 1000, 900, 600, 0, 400}}},
+    {"at rest it is what is not free", FOLLOWS, {{0, 0, 1000, 900, 600, 0, 400}, {1, 0, 1000, 900, 500, 0, 500}}},
+    {"a take, seen early and late",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 800, 400},
+      {1, 1, 900, 900, 600, 0, 400},
+      {2, 0, 850, 800, 500, 0, 400},
+      {3, 0, 800, 750, 450, 0, 400},
+      {4, 0, 800, 700, 400, 0, 400},
+      {9, 0, 800, 700, 400, 0, 400}}},
+    {"a give, seen early and late",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 1300, 400},
+      {1, 1, 1200, 900, 600, 0, 400},
+      {2, 0, 1300, 1000, 700, 0, 400},
+      {3, 0, 1300, 1200, 900, 0, 400},
+      {9, 0, 1300, 1200, 900, 0, 400}}},
+    {"the load rises while the balloon moves",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 1300, 400}, {1, 0, 1200, 950, 600, 0, 450}, {2, 0, 1300, 1150, 750, 0, 500}}},
+    {"nobody of us moved it",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 0, 400}, {1, 1, 700, 900, 600, 0, 400}, {2, 0, 600, 500, 200, 0, 400}}},
+    {"overhead is not learned while it moves",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 1300, 400},
+      {1, 1, 1200, 900, 600, 0, 400},
+      {2, 0, 1200, 1000, 700, 0, 400},
+      {3, 0, 1300, 1150, 850, 0, 400}}},
+    {"nor from a sample older than the rest",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 800, 400}, {1, 0, 800, 900, 600, 0, 400}, {3, 3, 800, 900, 600, 0, 400}}},
+    {"nor between the command and the first move",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 800, 400}, {1, 0, 1000, 850, 550, 0, 400}, {2, 0, 900, 800, 500, 0, 400}}},
+    {"overhead is learned anew at rest",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 0, 400}, {5, 0, 1000, 850, 600, 0, 400}, {6, 0, 1000, 850, 550, 0, 450}}},
+    {"and at rest after a move",
+     FOLLOWS,
+     {{0, 0, 1000, 900, 600, 1200, 400},
+      {1, 0, 1200, 1000, 700, 0, 400},
+      {4, 0, 1200, 1080, 780, 1400, 420},
+      {5, 0, 1400, 1180, 880, 0, 420}}},
+    {"autodeflate: at rest", AUTODEFLATE, {{0, 0, 1000, 1900, 600, 0, 400}, {1, 0, 1000, 1900, 500, 0, 500}}},
+    {"autodeflate: available within actual all the same",
+     AUTODEFLATE,
+     {{0, 0, 2000, 1900, 1500, 1000, 500}, {1, 0, 1500, 1900, 1000, 0, 500}, {4, 0, 1000, 1900, 500, 0, 500}}},
+    {"autodeflate: a moving one is as it was",
+     AUTODEFLATE,
+     {{0, 0, 1000, 1900, 600, 800, 400},
+      {1, 1, 900, 1900, 600, 0, 400},
+      {2, 0, 800, 1900, 450, 0, 400},
+      {3, 0, 800, 1900, 390, 0, 400},
+      {4, 0, 800, 1900, 390, 0, 410}}},
+    {"Windows: exceeds actual", FOLLOWS, {{0, 0, 1000, 2000, 600, 0, 400}, {1, 0, 1000, 2000, 500, 0, 500}}},
+    {"Windows: a moving one is as it was",
+     FOLLOWS,
+     {{0, 0, 1000, 2000, 600, 800, 400},
+      {1, 0, 900, 2000, 500, 0, 400},
+      {2, 0, 800, 2000, 450, 0, 400},
+      {4, 0, 800, 2000, 380, 0, 420}}},
+    {"Windows: found out at the first rest, remembered in the second move",
+     FOLLOWS,
+     {{0, 0, 2000, 1990, 1500, 1500, 500},
+      {2, 0, 1500, 1990, 1000, 0, 1000}, /* looks like a Linux guest with another load */
+      {5, 0, 1500, 1990, 1000, 0, 500},
+      {6, 0, 1500, 1990, 1000, 1000, 500},
+      {7, 0, 1250, 1990, 750, 0, 500},
+      {8, 0, 1000, 1990, 500, 0, 500},
+      {12, 0, 1000, 1990, 450, 0, 550}}},
+    {"Windows, back at its maximum",
+     FOLLOWS,
+     {{0, 0, 1000, 1990, 600, 2000, 400}, {3, 0, 2000, 1990, 1600, 0, 400}, {6, 0, 2000, 1990, 1600, 0, 400}}},
+    {"no available: at rest", SILENT, {{0, 0, 1000, 0, 600, 0, 400}, {1, 0, 1000, 0, 500, 0, 500}}},
+    {"no available: a moving one is as it was",
+     SILENT,
+     {{0, 0, 1000, 0, 600, 800, 400},
+      {1, 1, 800, 0, 600, 0, 400},
+      {2, 0, 800, 0, 350, 0, 400},
+      {5, 0, 800, 0, 350, 0, 450}}},
+    {"more free than it has: nothing used", SILENT, {{0, 0, 1000, 0, 1500, 0, 0}}},
+};
+
+static void test_used(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(loads); r++) {
+		struct scene s = scene(loads[r].what);
+
+		s.g.device.autodeflate = loads[r].follows == AUTODEFLATE;
+		if (loads[r].follows == SILENT)
+			s.g.sample.have &= ~(unsigned)SAMPLE_AVAILABLE;
+		for (size_t i = 0; i < STEPS && loads[r].step[i].actual; i++) {
+			const struct reading *step = &loads[r].step[i];
+
+			s.at = (struct instant){UP_MS + 1000 * step->at_s, 1000 * (DAY_S + step->at_s)};
+			s.g.sample.actual_kib = step->actual * MIB;
+			s.g.sample.available_kib = step->available * MIB;
+			s.g.sample.usable_kib = s.g.sample.unused_kib = step->usable * MIB;
+			s.g.sample.last_update_s = DAY_S + step->at_s - step->age_s;
+			update(&s);
+			if (s.g.est.has_used != (step->used != NONE) ||
+			    (step->used != NONE && s.g.est.used_kib != step->used * MIB))
+				fail_msg("%s: at %d s used is %s %.1f MiB, not %.1f", s.what, (int)step->at_s,
+				         s.g.est.has_used ? "known:" : "not known:",
+				         (double)s.g.est.used_kib / (double)MIB, (double)step->used);
+			if (step->ask)
+				ask(&s, step->ask * MIB);
+		}
+	}
+}
+
+/* First seen after a pass that brought nothing, or nonsense: first sight all the same. */
+static void test_first_sight(void **state)
+{
+	static const char *const whats[] = {"did not answer", "absurd", "no actual", "no statistics yet"};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(whats); r++) {
+		struct scene s = scene(whats[r]);
+		struct sample good = s.g.sample;
+
+		s.g.answered = r != 0;
+		if (r == 0)
+			s.g.sample = (struct sample){.have = 0};
+		if (r == 1)
+			s.g.sample.usable_kib = UINT64_MAX;
+		if (r == 2) {
+			s.g.sample.have &= ~(unsigned)SAMPLE_ACTUAL;
+			s.g.sample.actual_kib = 0;
+		}
+		if (r == 3)
+			s.g.sample.last_update_s = 0;
+		expect(s.what, update(&s)->has_used, false);
+		s.g.answered = true;
+		s.g.sample = good;
+		expect(s.what, next(&s)->has_used, true);
+		expect(s.what, s.g.est.settled, true);
+		expect(s.what, s.g.est.used_kib, 400 * MIB);
+		move(&s, -(int64_t)(200 * MIB));
+		expect(s.what, next(&s)->used_kib, 400 * MIB);
+	}
+}
+
+/* Another domain id is another boot: nothing of the past counts. */
+static void test_forgets(void **state)
+{
+	struct scene s = scene("another domain id");
+	struct past fresh = {.known = true};
+
+	(void)state;
+	update(&s);
+	uses_more(&s, 50 * MIB);
+	ask(&s, 800 * MIB);
+	for (int i = 0; i < 5; i++)
+		next(&s);
+	expect(s.what, s.g.est.stuck, true);
+	s.g.domain_id = 8;
+	s.g.sample.available_kib -= 10 * MIB;
+	s.g.sample.swap_in_kib = 0;
+	next(&s);
+	expect(s.what, s.g.est.stuck, false);
+	expect(s.what, s.g.est.rebooted, false);
+	expect(s.what, s.g.est.booting, false);
+	expect(s.what, s.g.est.settled, true);
+	expect(s.what, s.g.est.foreseen_kib, 0);
+	expect(s.what, s.g.est.used_kib, 450 * MIB);
+	expect(s.what, s.g.past.growth_kibps, fresh.growth_kibps);
+	expect(s.what, s.g.past.asked_kib, fresh.asked_kib);
+	expect(s.what, s.g.past.refused, fresh.refused);
+	expect(s.what, s.g.past.pause_ms, fresh.pause_ms);
+	expect(s.what, s.g.past.overhead_kib, 110 * MIB);
+}
+
+/* ---- which figures ---- */
+
+#define WHOLE                                                                                                          \
+	(SAMPLE_ACTUAL | SAMPLE_RSS | SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE | SAMPLE_SWAP_IN |              \
+	 SAMPLE_MAJOR_FAULTS | SAMPLE_LAST_UPDATE)
+
+static const struct {
+	const char *what;
+	enum signal_source signal;
+	unsigned lacks; /* enum sample_field */
+	bool has_used;
+	uint64_t free_mib, cache_mib;
+} signals[] = {
+    {"usable", SIGNAL_USABLE, 0, true, 600, 100},
+    {"unused, as configured", SIGNAL_UNUSED, 0, true, 500, 0},
+    {"unused, where usable is missing", SIGNAL_USABLE, SAMPLE_USABLE, true, 500, 0},
+    {"usable without unused: nothing is known of the cache", SIGNAL_USABLE, SAMPLE_UNUSED, true, 600, 0},
+    {"unused is missing and was asked for", SIGNAL_UNUSED, SAMPLE_UNUSED, false, 0, 0},
+    {"neither", SIGNAL_USABLE, SAMPLE_UNUSED | SAMPLE_USABLE, false, 0, 0},
+    {"no actual", SIGNAL_USABLE, SAMPLE_ACTUAL, false, 0, 0},
+    {"no time of the last update", SIGNAL_USABLE, SAMPLE_LAST_UPDATE, false, 0, 0},
+    {"no counters, no rss", SIGNAL_USABLE, SAMPLE_SWAP_IN | SAMPLE_MAJOR_FAULTS | SAMPLE_RSS, true, 600, 100},
+    {"nothing", SIGNAL_USABLE, WHOLE, false, 0, 0},
+};
+
+static void test_signal(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(signals); r++) {
+		struct scene s = scene(signals[r].what);
+
+		s.conf.signal = signals[r].signal;
+		s.g.sample.have &= ~signals[r].lacks;
+		expect(s.what, update(&s)->has_used, signals[r].has_used);
+		expect(s.what, s.g.est.distress || s.g.est.stuck || s.g.est.rebooted || s.g.est.booting, false);
+		if (!signals[r].has_used)
+			continue;
+		expect(s.what, s.g.est.free_kib, signals[r].free_mib * MIB);
+		expect(s.what, s.g.est.cache_kib, signals[r].cache_mib * MIB);
+		expect(s.what, s.g.est.used_kib, (1000 - signals[r].free_mib) * MIB);
+	}
+}
+
+#define ALL UINT64_MAX
+
+static const struct {
+	const char *what;
+	uint64_t available, usable, unused; /* MiB; ALL: 2^64 - 1 KiB */
+	bool absurd;
+} figures[] = {
+    {"plain", 900, 600, 500, false},
+    {"all of it free", 900, 900, 900, false},
+    {"nothing free", 900, 0, 0, false},
+    {"unused above usable: the kernel's marks", 900, 10, 20, false},
+    {"available is the maximum", 2048, 600, 500, false},
+    {"available above the maximum", 2049, 600, 500, true},
+    {"usable above available", 900, 901, 500, true},
+    {"unused above available", 900, 600, 901, true},
+    {"usable of 2^64 - 1", 900, ALL, 500, true},
+    {"unused of 2^64 - 1", 900, 600, ALL, true},
+    {"available of 2^64 - 1", ALL, 600, 500, true},
+    {"all of 2^64 - 1", ALL, ALL, ALL, true},
+    {"no memory at all", 0, 0, 0, true},
+    {"no memory, some of it free", 0, 600, 500, true},
+};
+
+static uint64_t figure_kib(uint64_t mib)
+{
+	return mib == ALL ? UINT64_MAX : mib * MIB;
+}
+
+static void test_absurd(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < 2 * COUNT(figures); r++) {
+		size_t i = r / 2;
+		struct scene s = scene(figures[i].what);
+		struct sample good = s.g.sample;
+		uint64_t growth;
+
+		if (r % 2) { /* and in the middle of a life */
+			update(&s);
+			for (int k = 0; k < 5; k++)
+				uses_more(&s, 10 * MIB);
+			good = s.g.sample;
+		}
+		growth = s.g.past.growth_kibps;
+		s.g.sample.available_kib = figure_kib(figures[i].available);
+		s.g.sample.usable_kib = figure_kib(figures[i].usable);
+		s.g.sample.unused_kib = figure_kib(figures[i].unused);
+		next(&s);
+		expect(s.what, s.g.est.absurd, figures[i].absurd);
+		expect(s.what, s.g.est.has_used, !figures[i].absurd);
+		if (!figures[i].absurd)
+			continue;
+		expect(s.what, s.g.past.growth_kibps, growth);
+		s.g.sample = good;
+		next(&s);
+		expect(s.what, s.g.est.used_kib, (r % 2 ? 450 : 400) * MIB);
+	}
+}
+
+/* Nothing that a guest says makes it unpredictable; the sanitizers watch. */
+static void test_any_figures(void **state)
+{
+	static const uint64_t some[] = {0,         1,          4095,           KIB_PER_GIB,    2 * KIB_PER_GIB,
+	                                INT64_MAX, UINT32_MAX, UINT64_MAX / 2, UINT64_MAX - 1, UINT64_MAX};
+	uint32_t seed = 4711;
+
+	(void)state;
+	for (int round = 0; round < 200000; round++) {
+		struct scene s = scene("any figures");
+		struct sample *m = &s.g.sample;
+		uint64_t *field[] = {
+		    &m->actual_kib,     &m->rss_kib,       &m->available_kib,        &m->unused_kib,
+		    &m->usable_kib,     &m->swap_in_kib,   &m->major_faults,         &m->last_update_s,
+		    &s.g.started_s,     &s.g.target_kib,   &s.g.device.maximum_kib,  &s.g.past.overhead_kib,
+		    &s.at.wall_ms,      &s.at.now_ms,      &s.g.past.asked_from_kib, &s.g.past.asked_kib,
+		    &s.g.past.still_ms, &s.g.past.qemu_kib};
+
+		for (int i = 0; i < 4; i++) {
+			for (size_t f = 0; f < COUNT(field); f++) {
+				seed ^= seed << 13, seed ^= seed >> 17, seed ^= seed << 5;
+				if (seed % 4 == 0)
+					*field[f] = some[seed / 4 % COUNT(some)];
+			}
+			m->have = seed % 8 ? WHOLE : seed / 8;
+			s.g.device.autodeflate = seed / 16 % 4 == 0;
+			update(&s);
+			expect(s.what, s.g.est.has_used && s.g.est.absurd, false);
+			if (seed / 64 % 2)
+				ask(&s, m->usable_kib);
+		}
+	}
+}
+
+/* ---- growth ---- */
+
+/* The same statistics read again: only their age changes. */
+static void test_same_again(void **state)
+{
+	struct scene s = scene("the same sample again");
+	struct past past;
+	struct estimate est;
+
+	(void)state;
+	s.g.device.period_s = 10;
+	update(&s);
+	for (int i = 0; i < 2; i++) {
+		wait_ms(&s, 10000);
+		s.g.sample.usable_kib -= 20 * MIB;
+		s.g.sample.swap_in_kib += 100000;
+		report(&s);
+		update(&s);
+	}
+	past = s.g.past;
+	est = s.g.est;
+	for (int i = 1; i <= 5; i++) {
+		wait_ms(&s, 1000);
+		update(&s);
+		expect(s.what, s.g.est.used_kib, est.used_kib);
+		expect(s.what, s.g.est.foreseen_kib, est.foreseen_kib);
+		expect(s.what, s.g.est.distress, true);
+		expect(s.what, s.g.est.age_ms, 1000 * (uint64_t)i);
+		expect(s.what, s.g.past.growth_kibps, past.growth_kibps);
+		expect(s.what, s.g.past.rise_kibps, past.rise_kibps);
+		expect(s.what, s.g.past.distress_samples, 2);
+		expect(s.what, s.g.past.sample_ms, past.sample_ms);
+		expect(s.what, s.g.past.overhead_kib, past.overhead_kib);
+	}
+}
+
+/* Used, KiB above the beginning, at so many seconds after it; 0 ends. */
+static const struct {
+	const char *what;
+	struct {
+		uint64_t at_s;
+		int64_t used_kib;
+	} step[STEPS];
+	double growth;    /* KiB/s, by hand from the design: each sample moves it by 1 - exp(-dt/3) towards the rate */
+	double last_rise; /* KiB/s */
+} growths[] = {
+    {"constant", {{1, 0}, {2, 0}, {3, 0}}, 0, 0},
+    {"one rise", {{1, 9000}}, 9000 * 0.28347, 9000},
+    {"two", {{1, 9000}, {2, 18000}}, 9000 * 0.48658, 9000},
+    {"three", {{1, 9000}, {2, 18000}, {3, 27000}}, 9000 * 0.63212, 9000},
+    {"the same rate, seen once", {{3, 27000}}, 9000 * 0.63212, 9000},
+    {"the same rate, seen irregularly", {{2, 18000}, {3, 27000}}, 9000 * 0.63212, 9000},
+    {"a minute of it", {{60, 540000}}, 9000, 9000},
+    {"a jump, then rest", {{1, 9000}, {2, 9000}}, 9000 * 0.28347 * 0.71653, 0},
+    {"a jump, then little", {{1, 90000}, {2, 91000}}, 90000 * 0.28347 * 0.71653 + 1000 * 0.28347, 1000},
+    {"a jump, then a long rest", {{1, 90000}, {31, 90000}}, 1, 0},
+    {"a fall is no growth", {{1, -90000}}, 0, 0},
+    {"nor does it hide the next rise", {{1, -90000}, {2, -81000}}, 9000 * 0.28347, 9000},
+    {"a rise that falls back", {{1, 9000}, {2, 0}}, 0, 0},
+};
+
+static void test_growth(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(growths); r++) {
+		struct scene s = scene(growths[r].what);
+		double foreseen = fmin(growths[r].growth, growths[r].last_rise) * 2; /* interval + period */
+
+		update(&s);
+		expect(s.what, s.g.est.foreseen_kib, 0);
+		for (size_t i = 0; growths[r].step[i].at_s; i++) {
+			s.at.now_ms = UP_MS + 1000 * growths[r].step[i].at_s;
+			s.at.wall_ms = 1000 * (DAY_S + growths[r].step[i].at_s);
+			s.g.sample.usable_kib = plus(600 * MIB, -growths[r].step[i].used_kib);
+			report(&s);
+			update(&s);
+		}
+		expect_near(s.what, s.g.past.growth_kibps, growths[r].growth, 3 + growths[r].growth / 1000);
+		expect_near(s.what, s.g.est.foreseen_kib, foreseen, 6 + foreseen / 1000);
+		expect_near(s.what, s.g.est.lingering_kib, 2 * growths[r].growth, 6 + growths[r].growth / 500);
+	}
+}
+
+/* Of samples that say nothing of the load, growth does not learn: all that was used meanwhile rose over all that time.
+ */
+static void test_growth_over_a_move(void **state)
+{
+	struct scene s = scene("a rise over a move that hides it");
+
+	(void)state;
+	s.g.device.autodeflate = true;
+	update(&s);
+	ask(&s, 800 * MIB);
+	s.g.sample.actual_kib = 800 * MIB;
+	s.g.sample.usable_kib -= 200 * MIB;
+	next(&s);
+	uses_more(&s, 10000);
+	uses_more(&s, 10000);
+	expect(s.what, s.g.est.used_kib, 400 * MIB + 20000);
+	expect_near(s.what, s.g.past.rise_kibps, 20000 / 3, 1);
+}
+
+/* What a moving balloon shows is no growth. */
+static void test_growth_of_moved(void **state)
+{
+	static const int64_t moves[] = {200000, 300000, -150000, -100000, 300000};
+	struct scene s = scene("a moving balloon");
+
+	(void)state;
+	update(&s);
+	for (size_t i = 0; i < COUNT(moves); i++) {
+		ask(&s, plus(s.g.sample.actual_kib, moves[i]));
+		s.g.sample.actual_kib = plus(s.g.sample.actual_kib, (moves[i] / 2)); /* seen before the sample … */
+		next(&s);
+		expect(s.what, s.g.est.foreseen_kib, 0);
+		s.g.sample.actual_kib = plus(s.g.sample.actual_kib, (moves[i] - moves[i] / 2));
+		s.g.sample.available_kib = plus(s.g.sample.available_kib, moves[i]); /* … and after it */
+		s.g.sample.usable_kib = plus(s.g.sample.usable_kib, moves[i]);
+		s.g.sample.unused_kib = plus(s.g.sample.unused_kib, moves[i]);
+		next(&s);
+		expect(s.what, s.g.est.foreseen_kib, 0);
+		expect(s.what, s.g.est.used_kib, 400 * MIB);
+	}
+}
+
+static const struct {
+	const char *what;
+	uint32_t interval_ms, period_s, conf_period_s;
+	uint64_t gap_ms; /* since the last pass; 0: there was none */
+	uint64_t horizon_ms;
+} horizons[] = {
+    {"loop", 1000, 1, 1, 1000, 2000},
+    {"loop, first pass", 1000, 1, 1, 0, 2000},
+    {"loop, of 5 s", 5000, 1, 1, 5000, 6000},
+    {"loop, a pass that took long", 1000, 1, 1, 4000, 2000},
+    {"loop, statistics of 10 s", 1000, 10, 1, 1000, 11000},
+    {"loop, the guest has no period", 1000, 0, 1, 1000, 2000},
+    {"single, first pass", 0, 10, 10, 0, 0},
+    {"single, after a minute", 0, 10, 10, 60000, 70000},
+    {"single, after 7 s", 0, 10, 10, 7000, 17000},
+    {"single, at once again", 0, 10, 10, 20, 11000},
+    {"single, after a night", 0, 10, 10, 28800000, 70000},
+    {"single, a period of its own", 0, 2, 10, 60000, 62000},
+    {"single, the guest has no period", 0, 0, 10, 60000, 70000},
+};
+
+static void test_horizon(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(horizons); r++) {
+		struct scene s = scene(horizons[r].what);
+
+		s.conf.interval_ms = horizons[r].interval_ms;
+		s.conf.period_s = horizons[r].conf_period_s;
+		s.g.device.period_s = horizons[r].period_s;
+		if (horizons[r].gap_ms) {
+			update(&s);
+			wait_ms(&s, horizons[r].gap_ms);
+		}
+		expect(s.what, update(&s)->horizon_ms, horizons[r].horizon_ms);
+	}
+}
+
+/* Growth that cron sees is foreseen for the minute until cron comes again. */
+static void test_foreseen_by_cron(void **state)
+{
+	struct scene s = scene("cron");
+
+	(void)state;
+	s.conf.interval_ms = 0;
+	s.conf.period_s = s.g.device.period_s = 10;
+	update(&s);
+	wait_ms(&s, 60000);
+	s.g.sample.usable_kib -= 60 * 1000;
+	report(&s);
+	expect_near(s.what, update(&s)->foreseen_kib, 70 * 1000, 100);
+	wait_ms(&s, 60000);
+	s.g.sample.usable_kib -= 60 * 10;
+	report(&s);
+	expect_near(s.what, update(&s)->foreseen_kib, 70 * 10, 10);
+}
+
+/* ---- time ---- */
+
+static const struct {
+	const char *what;
+	uint32_t period_s, conf_period_s;
+	int64_t age_ms; /* of the sample by the wall clock */
+	bool stale;
+} ages[] = {
+    {"fresh", 1, 10, 0, false},
+    {"a period old", 1, 10, 1000, false},
+    {"three periods", 1, 10, 3000, false},
+    {"three, and the cut to the second", 1, 10, 4000, false},
+    {"more", 1, 10, 4001, true},
+    {"three periods of ten", 10, 1, 30000, false},
+    {"more of these", 10, 1, 31001, true},
+    {"no period of its own", 0, 10, 31000, false},
+    {"no period of its own, older", 0, 10, 31001, true},
+    {"a day", 1, 1, 86400000, true},
+    {"from the future", 1, 1, -5000, false},
+    {"from far in the future", 1, 1, -86400000, false},
+};
+
+static void test_stale(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(ages); r++) {
+		struct scene s = scene(ages[r].what);
+
+		s.g.device.period_s = ages[r].period_s;
+		s.conf.period_s = ages[r].conf_period_s;
+		s.at.wall_ms = plus(s.at.wall_ms, ages[r].age_ms);
+		expect(s.what, update(&s)->stale, ages[r].stale);
+		expect(s.what, s.g.est.has_age, true);
+		expect(s.what, s.g.est.age_ms, (uint64_t)(ages[r].age_ms > 0 ? ages[r].age_ms : 0));
+		expect(s.what, s.g.est.has_used, true);
+	}
+}
+
+/* Clocks do what they like; statistics that stop are stale all the same, and new ones are not. */
+static void test_clocks(void **state)
+{
+	static const struct {
+		const char *what;
+		int64_t jump_ms;  /* of the wall clock, once, after the first pass */
+		bool wall_stands; /* and after that */
+		bool reports;
+		bool stale; /* 10 s later */
+	} rows[] = {
+	    {"goes on", 0, false, true, false},
+	    {"goes on, the guest does not", 0, false, false, true},
+	    {"stands, and the guest too", 0, true, false, true},
+	    {"set back an hour", -3600000, false, true, false},
+	    {"set back an hour, the guest silent", -3600000, false, false, true},
+	    {"set back a second", -1000, false, true, false},
+	    {"set forward an hour", 3600000, false, true, false},
+	    {"set forward an hour, the guest silent", 3600000, false, false, true},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		struct scene s = scene(rows[r].what);
+
+		update(&s);
+		s.at.wall_ms = plus(s.at.wall_ms, rows[r].jump_ms);
+		for (int i = 0; i < 10; i++) {
+			s.at.now_ms += 1000;
+			s.at.wall_ms += rows[r].wall_stands ? 0 : 1000;
+			if (rows[r].reports) {
+				s.g.sample.usable_kib -= 1000;
+				report(&s);
+			}
+			update(&s);
+			expect(s.what, s.g.est.has_used, true);
+			expect(s.what, s.g.est.distress || s.g.est.rebooted || s.g.est.booting, false);
+			expect(s.what, s.g.est.foreseen_kib <= 2000, true);
+		}
+		expect(s.what, s.g.est.stale, rows[r].stale);
+		if (rows[r].stale)
+			expect(s.what, s.g.est.foreseen_kib, 0);
+	}
+}
+
+static const struct {
+	const char *what;
+	uint64_t started_s; /* 0: no start was seen */
+	int64_t wall_ms;    /* now, after that start */
+	bool booting;
+} starts[] = {
+    {"no start seen", 0, 0, false},
+    {"just started", DAY_S, 0, true},
+    {"within the grace", DAY_S, 14999, true},
+    {"after it", DAY_S, 15000, false},
+    {"long after", DAY_S, 86400000, false},
+    {"the clock was set back a little since", DAY_S, -5000, true},
+    {"the clock was set back a day since", DAY_S, -86400000, false},
+    {"started beyond all time", UINT64_MAX, 0, false},
+    {"started beyond all time in ms", UINT64_MAX / 1000, 0, false},
+};
+
+static void test_boot_grace(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(starts); r++)
+		for (int answered = 0; answered < 2; answered++) {
+			struct scene s = scene(starts[r].what);
+
+			s.g.started_s = starts[r].started_s;
+			s.g.answered = answered;
+			s.at.wall_ms = plus(1000 * DAY_S, starts[r].wall_ms);
+			expect(s.what, update(&s)->booting, starts[r].booting);
+		}
+}
+
+/* A grace of nothing is none. */
+static void test_no_boot_grace(void **state)
+{
+	struct scene s = scene("no grace");
+
+	(void)state;
+	s.conf.boot_grace_ms = 0;
+	s.g.started_s = DAY_S;
+	expect(s.what, update(&s)->booting, false);
+	s.g.sample.swap_in_kib = 0;
+	expect(s.what, next(&s)->booting, false);
+	expect(s.what, s.g.est.rebooted, true);
+}
+
+/* ---- reboots ---- */
+
+static const struct {
+	const char *what;
+	uint64_t swap_in, faults; /* before: 1000 */
+	unsigned lacks;
+	bool rebooted;
+} counters[] = {
+    {"they go on", 1001, 1001, 0, false},
+    {"they stand", 1000, 1000, 0, false},
+    {"swap-in back", 0, 1000, 0, true},
+    {"faults back", 1000, 5, 0, true},
+    {"both", 0, 5, 0, true},
+    {"swap-in no longer reported", 0, 1000, SAMPLE_SWAP_IN, false},
+    {"faults no longer reported", 1000, 0, SAMPLE_MAJOR_FAULTS, false},
+};
+
+static void test_reboot_by_counters(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(counters); r++) {
+		struct scene s = scene(counters[r].what);
+		struct sample before;
+
+		update(&s);
+		uses_more(&s, 20 * MIB);
+		ask(&s, 1100 * MIB);
+		before = s.g.sample;
+		s.g.sample.have &= ~counters[r].lacks;
+		s.g.sample.swap_in_kib = counters[r].swap_in;
+		s.g.sample.major_faults = counters[r].faults;
+		next(&s);
+		expect(s.what, s.g.est.rebooted, counters[r].rebooted);
+		expect(s.what, s.g.est.booting, counters[r].rebooted);
+		expect(s.what, s.g.past.growth_kibps == 0, counters[r].rebooted);
+		expect(s.what, s.g.past.asked_kib == 0, counters[r].rebooted);
+		next(&s);
+		expect(s.what, s.g.est.rebooted, false); /* it did only once */
+		wait_ms(&s, 14000);
+		expect(s.what, update(&s)->booting, false);
+		if (counters[r].lacks) {
+			s.g.sample.have = before.have;
+			s.g.sample.swap_in_kib = before.swap_in_kib;
+			s.g.sample.major_faults = before.major_faults;
+			expect(s.what, next(&s)->rebooted, false); /* they are reported again, as they were */
+		}
+	}
+}
+
+/* The same sample does not tell of a reboot twice, nor of one at first sight. */
+static void test_grace_of_a_reboot(void **state)
+{
+	struct scene s = scene("grace of a reboot");
+
+	(void)state;
+	update(&s);
+	s.g.sample.major_faults = 0;
+	expect(s.what, next(&s)->rebooted, true);
+	for (int i = 1; i < 15; i++) {
+		expect(s.what, next(&s)->booting, true);
+		expect(s.what, s.g.est.rebooted, false);
+	}
+	expect(s.what, next(&s)->booting, false);
+}
+
+static const struct {
+	const char *what;
+	uint64_t silent_s;
+	int64_t more_rss_kib;
+	bool rebooted;
+} silences[] = {
+    {"silent", 10, 0, false},
+    {"silent, and rss within the slack", 10, 32 * MIB, false},
+    {"silent, and rss rises", 10, 40 * MIB, true},
+    {"silent, and rss falls", 10, -(int64_t)(40 * MIB), false},
+    {"rss rises while it speaks", 0, 40 * MIB, false},
+    {"rss rises, not yet silent for long", 3, 40 * MIB, false},
+};
+
+static void test_reboot_by_rss(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(silences); r++) {
+		struct scene s = scene(silences[r].what);
+
+		update(&s);
+		next(&s);
+		s.g.sample.rss_kib = plus(s.g.sample.rss_kib, silences[r].more_rss_kib);
+		wait_ms(&s, 1000 * silences[r].silent_s);
+		expect(s.what, update(&s)->rebooted, silences[r].rebooted);
+		expect(s.what, s.g.est.booting, silences[r].rebooted);
+		if (!silences[r].rebooted)
+			continue;
+		wait_ms(&s, 20000); /* as long as it is silent; the grace begins at its end */
+		expect(s.what, update(&s)->booting, true);
+		for (int i = 0; i < 15; i++) {
+			expect(s.what, s.g.est.booting, true);
+			expect(s.what, next(&s)->rebooted, false);
+		}
+		expect(s.what, s.g.est.booting, false);
+	}
+}
+
+/* ---- obedience ---- */
+
+enum act { STAYS, MOVES, ARRIVES, BACK };
+
+static const struct {
+	const char *what;
+	bool grows;
+	size_t n;
+	enum act act[STEPS];
+	bool stuck[STEPS]; /* in that pass; a second each */
+} guests[] = {
+    {"arrives at once", false, 5, {ARRIVES, STAYS, STAYS, STAYS, STAYS}, {0}},
+    {"grows at once", true, 5, {ARRIVES, STAYS, STAYS, STAYS, STAYS}, {0}},
+    {"never moves", false, 5, {STAYS, STAYS, STAYS, STAYS, STAYS}, {0, 0, 1, 1, 1}},
+    {"never grows", true, 5, {STAYS, STAYS, STAYS, STAYS, STAYS}, {0, 0, 1, 1, 1}},
+    {"moves late", false, 6, {STAYS, STAYS, MOVES, STAYS, STAYS, STAYS}, {0, 0, 0, 0, 0, 1}},
+    {"slow, and arrives", false, 8, {MOVES, MOVES, MOVES, MOVES, ARRIVES, STAYS, STAYS, STAYS}, {0}},
+    {"goes the wrong way", false, 4, {BACK, BACK, BACK, BACK}, {0, 0, 1, 1}},
+    {"wakes", false, 8, {STAYS, STAYS, STAYS, STAYS, MOVES, MOVES, ARRIVES, STAYS}, {0, 0, 1, 1, 0, 0, 0, 0}},
+    {"wakes, and stops again",
+     true,
+     9,
+     {STAYS, STAYS, STAYS, STAYS, MOVES, STAYS, STAYS, STAYS, STAYS},
+     {0, 0, 1, 1, 0, 0, 0, 1, 1}},
+};
+
+static void test_stuck(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(guests); r++) {
+		struct scene s = scene(guests[r].what);
+		int64_t way = guests[r].grows ? (int64_t)(20 * MIB) : -(int64_t)(20 * MIB);
+		uint64_t goal = guests[r].grows ? 1300 * MIB : 800 * MIB;
+
+		update(&s);
+		ask(&s, goal);
+		for (size_t i = 0; i < guests[r].n; i++) {
+			if (guests[r].act[i] == MOVES || guests[r].act[i] == BACK)
+				move(&s, guests[r].act[i] == MOVES ? way : -way);
+			if (guests[r].act[i] == ARRIVES)
+				move(&s, (int64_t)goal - (int64_t)s.g.sample.actual_kib);
+			if (next(&s)->stuck != guests[r].stuck[i])
+				fail_msg("%s: pass %d: %s", s.what, (int)i + 1, s.g.est.stuck ? "stuck" : "not stuck");
+		}
+	}
+}
+
+/* Counts the passes until the guest is stuck, once it was asked. */
+static int passes_until_stuck(struct scene *s)
+{
+	int passes = 1;
+
+	ask(s, 700 * MIB);
+	while (!next(s)->stuck && passes < 100)
+		passes++;
+	return passes;
+}
+
+/* A stuck guest is asked again after 10 s, then after twice as long each time, at most 5 minutes. */
+static void test_pauses(void **state)
+{
+	static const int pauses[] = {10, 20, 40, 80, 160, 300, 300};
+	struct scene s = scene("pauses");
+
+	(void)state;
+	update(&s);
+	expect(s.what, passes_until_stuck(&s), 3);
+	for (size_t i = 0; i < COUNT(pauses); i++) {
+		for (int k = 1; k < pauses[i]; k++)
+			expect(s.what, next(&s)->stuck, true);
+		expect(s.what, next(&s)->stuck, false);
+		ask(&s, 700 * MIB);
+	}
+	move(&s, -(int64_t)(10 * MIB));
+	expect(s.what, next(&s)->stuck, false);
+	expect(s.what, passes_until_stuck(&s), 3); /* and all over again */
+	for (int k = 1; k < 10; k++)
+		expect(s.what, next(&s)->stuck, true);
+	expect(s.what, next(&s)->stuck, false);
+}
+
+/* What is new begins without a record. */
+static void test_stuck_no_more(void **state)
+{
+	static const char *const whats[] = {"arrived by itself", "another domain id", "rebooted"};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(whats); r++) {
+		struct scene s = scene(whats[r]);
+
+		update(&s);
+		expect(s.what, passes_until_stuck(&s), 3);
+		if (r == 0)
+			move(&s, 702 * (int64_t)MIB - (int64_t)s.g.sample.actual_kib);
+		if (r == 1)
+			s.g.domain_id = 8;
+		if (r == 2)
+			s.g.sample.major_faults = 0;
+		next(&s);
+		expect(s.what, s.g.est.stuck && r != 2, false); /* of a reboot, that pass learns last */
+		expect(s.what, next(&s)->stuck, false);
+		wait_ms(&s, 60000);
+		s.g.sample.actual_kib = 1000 * MIB;
+		next(&s);
+		expect(s.what, passes_until_stuck(&s), 3);
+	}
+}
+
+/* A pass in which the guest says nothing is no refusal. */
+static void test_stuck_unanswered(void **state)
+{
+	struct scene s = scene("does not answer");
+
+	(void)state;
+	update(&s);
+	ask(&s, 700 * MIB);
+	s.g.answered = false;
+	for (int i = 0; i < 5; i++)
+		expect(s.what, next(&s)->stuck, false);
+	s.g.answered = true;
+	expect(s.what, next(&s)->stuck, false);
+	expect(s.what, next(&s)->stuck, false);
+	expect(s.what, next(&s)->stuck, true);
+}
+
+/* ---- distress ---- */
+
+static const struct {
+	const char *what;
+	unsigned lacks;
+	struct {
+		uint64_t swap_kib, faults, free_kib; /* in that second */
+	} step[STEPS];
+	size_t n;
+	bool distress[STEPS];
+} distresses[] = {
+    {"calm", 0, {{0, 0, 100000}, {0, 0, 100000}, {0, 0, 100000}}, 3, {0}},
+    {"swaps in one sample", 0, {{5000, 0, 100000}, {0, 0, 100000}}, 2, {0}},
+    {"swaps in two", 0, {{81, 0, 100000}, {81, 0, 100000}}, 2, {0, 1}},
+    {"just not", 0, {{80, 0, 100000}, {80, 0, 100000}, {80, 0, 100000}}, 3, {0}},
+    {"swaps with much free", 0, {{500, 0, 400000}, {500, 0, 400000}, {500, 0, 400000}}, 3, {0, 1, 1}},
+    {"swaps now and then", 0, {{500, 0, 0}, {0, 0, 0}, {500, 0, 0}, {0, 0, 0}}, 4, {0}},
+    {"swaps and ends", 0, {{500, 0, 0}, {500, 0, 0}, {0, 0, 0}, {500, 0, 0}}, 4, {0, 1, 0, 0}},
+    {"faults in two", 0, {{0, 21, 100000}, {0, 21, 100000}}, 2, {0, 1}},
+    {"faults, just not", 0, {{0, 20, 100000}, {0, 20, 100000}}, 2, {0}},
+    {"faults with enough free", 0, {{0, 900, 300000}, {0, 900, 300000}, {0, 900, 300000}}, 3, {0}},
+    {"faults with almost enough", 0, {{0, 900, 299999}, {0, 900, 299999}}, 2, {0, 1}},
+    {"faults, then swaps", 0, {{0, 900, 0}, {900, 0, 0}}, 2, {0, 1}},
+    {"swap-in is not reported", SAMPLE_SWAP_IN, {{900, 0, 0}, {900, 0, 0}}, 2, {0}},
+    {"faults are not reported", SAMPLE_MAJOR_FAULTS, {{0, 900, 0}, {0, 900, 0}}, 2, {0}},
+};
+
+static void test_distress(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(distresses); r++) {
+		struct scene s = scene(distresses[r].what);
+
+		s.g.sample.have &= ~distresses[r].lacks;
+		update(&s);
+		for (size_t i = 0; i < distresses[r].n; i++) {
+			s.g.sample.swap_in_kib += distresses[r].step[i].swap_kib;
+			s.g.sample.major_faults += distresses[r].step[i].faults;
+			s.g.sample.usable_kib = s.g.sample.unused_kib = distresses[r].step[i].free_kib;
+			if (next(&s)->distress != distresses[r].distress[i])
+				fail_msg("%s: sample %d: %s", s.what, (int)i + 1,
+				         s.g.est.distress ? "distress" : "calm");
+		}
+	}
+}
+
+/* Per second of the guest's own time, not per pass. */
+static void test_distress_rate(void **state)
+{
+	struct scene s = scene("a sample each 10 s");
+
+	(void)state;
+	s.g.device.period_s = 10;
+	update(&s);
+	for (int i = 0; i < 4; i++) {
+		wait_ms(&s, 9000);
+		s.g.sample.swap_in_kib += 799;
+		expect(s.what, next(&s)->distress, false);
+	}
+	for (int i = 0; i < 2; i++) {
+		wait_ms(&s, 9000);
+		s.g.sample.swap_in_kib += 811;
+		expect(s.what, next(&s)->distress, i == 1);
+	}
+}
+
+/* Samples in distress; gives it a step after each that says so. Returns how many were given. */
+static int relieve(struct scene *s, int samples, enum reason reason)
+{
+	int gives = 0;
+
+	for (int i = 0; i < samples; i++) {
+		wait_ms(s, 4000);
+		s->g.sample.swap_in_kib += 50000;
+		if (!next(s)->distress)
+			continue;
+		s->g.reason = reason;
+		ask(s, s->g.sample.actual_kib + 50000);
+		move(s, 50000);
+		gives++;
+	}
+	return gives;
+}
+
+static void test_distress_given_up(void **state)
+{
+	static const struct {
+		const char *what;
+		enum reason reason; /* that is said in the end */
+	} rows[] = {
+	    {"given", REASON_DISTRESS},
+	    {"given in part", REASON_HOST_RESERVE},
+	    {"given in part, shared", REASON_SHARED_SHORTAGE},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		struct scene s = scene(rows[r].what);
+
+		s.g.device.period_s = 5;
+		update(&s);
+		expect(s.what, relieve(&s, 20, rows[r].reason), 3);
+		next(&s); /* relief */
+		expect(s.what, relieve(&s, 20, rows[r].reason), 3);
+		next(&s);
+		expect(s.what, relieve(&s, 3, rows[r].reason), 2); /* one brings relief */
+		next(&s);
+		expect(s.what, relieve(&s, 20, rows[r].reason), 3);
+	}
+}
+
+/* ---- memory that does not come back ---- */
+
+static const struct {
+	const char *what;
+	uint64_t actual, rss; /* MiB; after a balloon of 1000 with rss 1050 */
+	bool no_gain;
+} gains[] = {
+    {"came back", 700, 750, false},
+    {"most of it", 700, 810, false},
+    {"up to the slack", 700, 814, false},
+    {"little", 700, 820, true},
+    {"nothing", 700, 1050, true},
+    {"never touched", 700, 300, false},
+    {"given, not touched", 1400, 1050, false},
+};
+
+static void test_no_gain(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(gains); r++) {
+		struct scene s = scene(gains[r].what);
+
+		update(&s);
+		next(&s);
+		ask(&s, gains[r].actual * MIB);
+		for (int i = 0; i < 6; i++) { /* on the way: rss follows later */
+			move(&s, ((int64_t)(gains[r].actual * MIB) - (int64_t)s.g.sample.actual_kib) / 2);
+			expect(s.what, next(&s)->no_gain, false);
+		}
+		move(&s, (int64_t)(gains[r].actual * MIB) - (int64_t)s.g.sample.actual_kib);
+		s.g.sample.rss_kib = gains[r].rss * MIB;
+		for (int i = 0; i < 10; i++)
+			next(&s);
+		expect(s.what, s.g.est.no_gain, gains[r].no_gain);
+		s.g.sample.rss_kib = (gains[r].actual + 50) * MIB;
+		expect(s.what, next(&s)->no_gain, false);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_used),
+	    cmocka_unit_test(test_first_sight),
+	    cmocka_unit_test(test_forgets),
+	    cmocka_unit_test(test_signal),
+	    cmocka_unit_test(test_absurd),
+	    cmocka_unit_test(test_any_figures),
+	    cmocka_unit_test(test_same_again),
+	    cmocka_unit_test(test_growth),
+	    cmocka_unit_test(test_growth_over_a_move),
+	    cmocka_unit_test(test_growth_of_moved),
+	    cmocka_unit_test(test_horizon),
+	    cmocka_unit_test(test_foreseen_by_cron),
+	    cmocka_unit_test(test_stale),
+	    cmocka_unit_test(test_clocks),
+	    cmocka_unit_test(test_boot_grace),
+	    cmocka_unit_test(test_no_boot_grace),
+	    cmocka_unit_test(test_reboot_by_counters),
+	    cmocka_unit_test(test_grace_of_a_reboot),
+	    cmocka_unit_test(test_reboot_by_rss),
+	    cmocka_unit_test(test_stuck),
+	    cmocka_unit_test(test_pauses),
+	    cmocka_unit_test(test_stuck_no_more),
+	    cmocka_unit_test(test_stuck_unanswered),
+	    cmocka_unit_test(test_distress),
+	    cmocka_unit_test(test_distress_rate),
+	    cmocka_unit_test(test_distress_given_up),
+	    cmocka_unit_test(test_no_gain),
+	};
+
+	return cmocka_run_group_tests_name("estimate", tests, NULL, NULL);
+}
