@@ -1,0 +1,274 @@
+# shellcheck shell=bash
+# bed.bash: functions for bats files and scripts that run inside the bed. Each wait has an end: then it says what it waited for.
+# A guest's files are $BED/guests/NAME.{xml,in,log,disk}; its load program is load.c.
+
+complain() {
+	echo "bed: error: $*" >&2
+	return 1
+}
+
+# wait_until SECONDS COMMAND…
+wait_until() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+}
+
+# ---- libvirtd
+
+libvirtd_configure() {
+	local daemon
+	# Without libvirt-daemon-system its users are missing, and the QEMU driver does not start before it has read `user` below.
+	getent passwd libvirt-qemu >/dev/null || echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>/etc/passwd
+	getent group libvirt-qemu >/dev/null || echo 'libvirt-qemu:x:64055:' >>/etc/group
+	cat >/etc/libvirt/qemu.conf <<-'END'
+		user = "root"
+		group = "root"
+		security_driver = "none"
+		namespaces = []
+		cgroup_controllers = []
+		stdio_handler = "file"
+	END
+	for daemon in libvirtd virtqemud; do
+		cat >/etc/libvirt/$daemon.conf <<-END
+			auth_unix_ro = "none"
+			auth_unix_rw = "none"
+			log_level = $([ "${BED_DEBUG:-}" = yes ] && echo 1 || echo 3)
+			log_outputs = "1:file:$BED/libvirtd.log"
+		END
+	done
+}
+
+libvirtd_start() {
+	local daemon
+	daemon=$(command -v libvirtd || command -v virtqemud)
+	rm -f "$BED/libvirtd.pid"
+	"$daemon" -d -p "$BED/libvirtd.pid"
+	wait_until 30 libvirtd_answers || {
+		tail -n 20 "$BED/libvirtd.log" >&2
+		complain "libvirtd does not answer"
+	}
+}
+
+libvirtd_answers() {
+	timeout 5 virsh -q list >/dev/null 2>&1
+}
+
+libvirtd_stop() {
+	local pid
+	pid=$(<"$BED/libvirtd.pid")
+	kill "$pid"
+	wait_until 20 process_gone "$pid" || complain "libvirtd does not end"
+}
+
+libvirtd_restart() {
+	libvirtd_stop && libvirtd_start
+}
+
+process_gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+# ---- the host
+
+host_available_mib() {
+	awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo
+}
+
+# host_needs MIB: false, with a reason, where the machine has less to spare.
+host_needs() {
+	[ "$(host_available_mib)" -ge "$1" ] || complain "needs $1 MiB available, the host has $(host_available_mib) MiB"
+}
+
+# ---- guests
+
+# guest_xml NAME [KEY=VALUE…]: max= and current= (MiB), balloon=virtio|none, period= (s), autodeflate=on|off, cmdline= (words for
+# the guest's kernel and init), metadata= and extra= and devices= (XML inside <metadata>, <domain> and <devices>), uuid=.
+guest_xml() {
+	local name=$1 max=768 current='' balloon=virtio period=1 autodeflate=off cmdline='' metadata='' extra='' devices='' uuid=''
+	shift
+	[ $# -eq 0 ] || local "$@"
+	cat <<-END
+		<domain type='qemu'>
+		  <name>$name</name>
+		  ${uuid:+<uuid>$uuid</uuid>}
+		  <metadata>$metadata</metadata>
+		  <memory unit='MiB'>$max</memory>
+		  <currentMemory unit='MiB'>${current:-$max}</currentMemory>
+		  <vcpu>1</vcpu>
+		  <os>
+		    <type arch='x86_64' machine='pc'>hvm</type>
+		    <kernel>$BED_IMAGE/vmlinuz</kernel>
+		    <initrd>$BED_IMAGE/initrd</initrd>
+		    <cmdline>console=ttyS1 quiet panic=-1 printk.devkmsg=on mitigations=off nokaslr no_timer_check $cmdline</cmdline>
+		  </os>
+		  <features><acpi/></features>
+		  <on_reboot>restart</on_reboot>
+		  $extra
+		  <devices>
+		    <disk type='file'>
+		      <driver name='qemu' type='raw'/>
+		      <source file='$BED/guests/disk'/>
+		      <target dev='vda' bus='virtio'/>
+		      <readonly/>
+		      <shareable/>
+		    </disk>
+		    <controller type='usb' model='none'/>
+		    <serial type='pipe'><source path='$BED/guests/$name'/><target port='0'/></serial>
+		    <serial type='file'><source path='$BED/guests/$name.log'/><target port='1'/></serial>
+		    $devices
+		    <memballoon model='$balloon'$([ "$balloon" = none ] || echo " autodeflate='$autodeflate'")>
+		      $([ "$balloon" = none ] || [ "$period" = 0 ] || echo "<stats period='$period'/>")
+		    </memballoon>
+		  </devices>
+		</domain>
+	END
+}
+
+# guest_start NAME [KEY=VALUE…]: a transient guest; does not wait until it has booted. Keys as of guest_xml.
+guest_start() {
+	local files=$BED/guests/$1
+	[ -e "$BED/guests/disk" ] || truncate -s 4G "$BED/guests/disk" # all holes: costs nothing, in no one's cache either
+	rm -f "$files".{in,out,log}
+	mkfifo "$files.in" "$files.out"
+	guest_xml "$@" >"$files.xml"
+	timeout 60 virsh -q create "$files.xml" >/dev/null
+}
+
+# guests_start NUMBER PREFIX [KEY=VALUE…]: PREFIX1, PREFIX2 and so on, started side by side.
+guests_start() {
+	local number=$1 prefix=$2 i pids=() pid status=0
+	shift 2
+	for ((i = 1; i <= number; i++)); do
+		guest_start "$prefix$i" "$@" &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid" || status=1
+	done
+	return "$status"
+}
+
+# guest_wait NAME…: until the load program is ready and, where there is a driver, its figures are in and the balloon is at rest.
+guest_wait() {
+	local name
+	for name; do
+		wait_until 120 guest_ready "$name" || {
+			tail -n 5 "$BED/guests/$name.log" >&2
+			complain "guest '$name' does not come up"
+		} || return 1
+	done
+}
+
+guest_ready() {
+	grep -qs 'load: ready' "$BED/guests/$1.log" || return 1
+	grep -q "memballoon model='none'\|nodriver" "$BED/guests/$1.xml" || guest_settled "$1"
+}
+
+# Whether the balloon has reached the guest's <currentMemory>.
+guest_settled() {
+	local wanted actual
+	wanted=$(sed -n 's/.*<currentMemory unit=.MiB.>\([0-9]*\).*/\1/p' "$BED/guests/$1.xml")
+	actual=$(guest_stat "$1" current)
+	[ -n "$(guest_stat "$1" unused)" ] && [ "$actual" -le $((wanted * 1024 + 1024)) ]
+}
+
+# guest_tell NAME ORDER: an order of load.c, not waited for. Opened both ways, so that a dead QEMU does not block.
+guest_tell() {
+	local fd
+	exec {fd}<>"$BED/guests/$1.in"
+	echo "${*:2}" >&"$fd"
+	exec {fd}>&-
+}
+
+# guest_load NAME MIB [MIB_PER_S]: not waited for.
+guest_load() {
+	guest_tell "$@"
+}
+
+# guest_ask NAME ORDER: tells, and waits until the guest has fulfilled it (120 s at most); fails when the load program is killed.
+guest_ask() {
+	local before starts
+	before=$(guest_answers "$@")
+	starts=$(guest_starts "$1")
+	guest_tell "$@"
+	wait_until 120 guest_answered_or_died "$before" "$starts" "$@" || true
+	[ "$(guest_answers "$@")" -gt "$before" ] || complain "guest '$1' does not get to '${*:2}'"
+}
+
+guest_answers() {
+	guest_said "$1" "ok ${*:2}[[:space:]]*$"
+}
+
+guest_answered_or_died() {
+	[ "$(guest_answers "${@:3}")" -gt "$1" ] || [ "$(guest_starts "$3")" -gt "$2" ]
+}
+
+# How many lines of the load program begin so.
+guest_said() {
+	grep -c "load: $2" "$BED/guests/$1.log" || :
+}
+
+guest_starts() {
+	guest_said "$1" ready
+}
+
+# How often the load program was started again after its first start since boot: each is a kill by the guest's OOM killer.
+guest_restarts() {
+	echo $(($(guest_starts "$1") - $(guest_boots "$1")))
+}
+
+# How often the guest has booted: each more than 1 is a reboot, asked for or not.
+guest_boots() {
+	guest_said "$1" 'ready 1 '
+}
+
+guest_reboot() {
+	local before
+	before=$(guest_boots "$1")
+	guest_tell "$1" reboot
+	wait_until 60 guest_booted_more "$before" "$1" || complain "guest '$1' does not come back"
+}
+
+guest_booted_more() {
+	[ "$(guest_boots "$2")" -gt "$1" ]
+}
+
+# QEMU's process number.
+guest_pid() {
+	cat "/run/libvirt/qemu/$1.pid"
+}
+
+guest_rss_kib() {
+	awk '$1 == "VmRSS:" { print $2 }' "/proc/$(guest_pid "$1")/status"
+}
+
+# guest_stat NAME FIELD: FIELD of `virsh domstats --balloon` (KiB): current maximum unused available usable rss last-update …
+guest_stat() {
+	timeout 10 virsh -q domstats --balloon --nowait "$1" | sed -n "s/^ *balloon\.$2=//p"
+}
+
+guest_actual_kib() {
+	guest_stat "$1" current
+}
+
+# guest_set NAME MIB: a balloon target.
+guest_set() {
+	timeout 40 virsh -q setmem "$1" "$2MiB" --live
+}
+
+guest_stop() {
+	local name
+	for name; do
+		timeout 40 virsh -q destroy "$name" >/dev/null
+	done
+}
+
+guests_stop_all() {
+	local names
+	mapfile -t names < <(timeout 10 virsh -q list --name | grep .)
+	[ ${#names[@]} -eq 0 ] || guest_stop "${names[@]}"
+}
