@@ -4,7 +4,8 @@
  * connection, and waited for until a deadline (CLOCK_BOOTTIME ms). A worker that is stuck in a call is abandoned with
  * its connection and replaced; it cleans up after itself should it ever return. No function here blocks past its
  * deadline. Errors: -ENOTCONN libvirt cannot be reached or went away, -ETIMEDOUT no answer by the deadline, -EACCES not
- * permitted, -EINVAL a URI libvirt does not know, -EIO else; virt_words has libvirt's own words for it.
+ * permitted, -EINVAL a URI libvirt does not know, -ENOTSUP the driver cannot, -EINTR told to stop, -EIO else;
+ * virt_words has libvirt's own words for it. After -ENOTCONN, or -ETIMEDOUT that lasts, close and open again.
  */
 #ifndef MEMSCHED_VIRT_H
 #define MEMSCHED_VIRT_H
@@ -49,10 +50,14 @@ void guests_free(struct guest *g, size_t n);
  */
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
-/* Reads again only the sample of the guests for which want(g) is true. */
+/* Reads again only the sample of the guests for which want(g) is true. Who does not answer keeps the old one and is
+ * hung, so leave it time; who could not even be asked in time just keeps the old one. */
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms);
 
-/* Sends ask_kib to each guest that has one: sets sent, error and words; ask_kib is 0 afterwards. */
+/*
+ * Sends ask_kib to each guest that has one and is not hung: sets sent, error and words (-ETIMEDOUT: no answer in time),
+ * hung, vanished; ask_kib is 0 afterwards. The outcome of before stays where there is none.
+ */
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
 /* Sets the statistics period of the running guests that have a balloon and no period. Returns how many were set, or an

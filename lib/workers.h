@@ -26,9 +26,8 @@ struct workers_kind {
 struct job {
 	int (*run)(struct job *job, void *context);
 	void (*free)(struct job *job);
-	const char
-	    *key;   /* inside the job; while a job with this key is stuck, another is refused; NULL: never refused */
-	int result; /* what run returned; -EAGAIN: not begun in time, -EBUSY: refused */
+	const char *key; /* lives as long; while a job with it is stuck, another is refused; NULL: never refused */
+	int result;      /* what run returned; -EAGAIN: not begun in time, -EBUSY: refused */
 };
 
 /* A crew of n workers, started when there is work. Takes arg over, on failure too. */
