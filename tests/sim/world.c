@@ -9,6 +9,7 @@
 #define EVENT_MS 1000                   /* QEMU sends one BALLOON_CHANGE a second */
 #define BOOT_TOUCH_PCT 15               /* of its maximum that a booting kernel touches and frees again */
 #define PAGE_KIB 4
+#define SLAB_KIB (24 * KIB_PER_MIB) /* MemAvailable leaves out the mark and counts reclaimable slab */
 
 /* ---- loads ---- */
 
@@ -104,7 +105,7 @@ static uint64_t vm_goal_kib(const struct vm *v)
 	if (goal_kib >= vm_actual_kib(v))
 		return goal_kib;
 	goal_kib += scale_kib(sub_kib(v->from_kib, goal_kib), 100 - v->is.obeys_pct, 100);
-	return max_kib(goal_kib, v->is.least_kib);
+	return min_kib(max_kib(goal_kib, v->is.least_kib), vm_actual_kib(v));
 }
 
 static void vm_move_balloon(const struct world *w, struct vm *v)
@@ -230,7 +231,7 @@ static void vm_take_sample(const struct world *w, struct vm *v)
 	    .have = SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE | SAMPLE_SWAP_IN | SAMPLE_MAJOR_FAULTS,
 	    .available_kib = (v->is.autodeflate ? v->is.max_kib : vm_actual_kib(v)) - v->is.overhead_kib,
 	    .unused_kib = free,
-	    .usable_kib = sub_kib(free, v->is.mark_kib / 8) + v->cache_kib, /* reclaimable slab makes up for the rest */
+	    .usable_kib = sub_kib(free, sub_kib(v->is.mark_kib, SLAB_KIB)) + v->cache_kib,
 	    .swap_in_kib = v->swap_in_kib,
 	    .major_faults = v->major_faults,
 	    .last_update_s = world_wall_ms(w) / 1000,

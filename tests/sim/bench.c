@@ -1,0 +1,228 @@
+/*
+ * bench [--guests N] [--load NAME] [--controller NAME]: all fleets under all loads through all controllers, and one
+ * table of what came of it.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller.h"
+#include "fleet.h"
+#include "level.h"
+#include "units.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+#define CONTROLLERS_MOST 16
+#define LOOK_MS 10000 /* between two looks at fairness */
+
+static const size_t fleets[] = {8, 64, 512};
+
+struct row {
+	const char *controller;
+	double starved_s, weighted_s, unmet_gib_s, below_s, moved_gib, serve_s, jain;
+	int64_t least_mib;
+	uint64_t commands;
+};
+
+struct options {
+	unsigned long guests;
+	const char *load, *controller;
+};
+
+/* ---- one run ---- */
+
+/* Scratch for as many guests as a fleet has. */
+struct shares {
+	struct level_item *item;
+	struct level_edge *edge;
+};
+
+static struct shares shares_new(size_t n)
+{
+	struct shares s = {.item = calloc(n, sizeof(*s.item)), .edge = calloc(n, 2 * sizeof(*s.edge))};
+
+	if (!s.item || !s.edge)
+		errx(1, "out of memory");
+	return s;
+}
+
+static void shares_free(struct shares *s)
+{
+	free(s->item);
+	free(s->edge);
+}
+
+/*
+ * Jain's index of what guests have of what they want, measured against the weighted max-min fair shares of the host's
+ * capacity: 1 where all have the same part of their fair share.
+ */
+static double fairness(const struct world *w, struct shares *s)
+{
+	double sum = 0, squares = 0;
+	struct level level;
+
+	for (size_t i = 0; i < w->n; i++)
+		s->item[i] =
+		    (struct level_item){.hi_kib = fleet_demand_kib(w, &w->vm[i]), .weight = w->vm[i].is.weight};
+	level_find(s->item, w->n, fleet_capacity_kib(w), s->edge, &level);
+	for (size_t i = 0; i < w->n; i++) {
+		uint64_t fair = level_share_kib(&level, &s->item[i]);
+		double x = (double)min_kib(vm_actual_kib(&w->vm[i]), s->item[i].hi_kib) / (double)max_kib(fair, 1);
+
+		sum += x;
+		squares += x * x;
+	}
+	return sum * sum / ((double)w->n * squares);
+}
+
+static void add_up(const struct world *w, struct row *row)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		const struct tally *t = &w->vm[i].tally;
+
+		row->starved_s += (double)t->starved_ms / 1000;
+		row->weighted_s += (double)t->starved_ms / 1000 * w->vm[i].is.weight / WEIGHT_DEFAULT;
+		row->unmet_gib_s += (double)t->unmet_mib_ms / 1000 / 1024;
+		row->moved_gib += (double)t->moved_kib / (double)KIB_PER_GIB;
+		row->commands += t->commands;
+	}
+	row->below_s = (double)w->below_ms / 1000;
+	row->least_mib = w->least_kib / (int64_t)KIB_PER_MIB;
+}
+
+/* Seconds until the probe has what it wants; negative: not in time. */
+static double serve(struct run *r)
+{
+	struct world *w = r->world;
+	uint64_t start_ms = w->now_ms;
+	const struct vm *v = &w->vm[fleet_probe(w)];
+	uint64_t wish_kib = v->is.use.peak_kib;
+
+	while (v->used_kib < wish_kib && w->now_ms < start_ms + FLEET_PROBE_MS)
+		run_until(r, w->now_ms + w->tick_ms);
+	return v->used_kib < wish_kib ? -1 : (double)(w->now_ms - start_ms) / 1000;
+}
+
+static struct row play(size_t guests, const struct fleet_load *load, const struct controller *c)
+{
+	struct shares shares = shares_new(guests);
+	struct row row = {.controller = c->name};
+	unsigned looks = 0;
+	struct world w;
+	struct run r;
+
+	if (fleet_make(guests, load, &w) || run_open(&r, c, &w))
+		errx(1, "out of memory");
+	while (w.now_ms < FLEET_MS) {
+		run_until(&r, min_kib(w.now_ms + LOOK_MS, FLEET_MS));
+		row.jain += fairness(&w, &shares);
+		looks++;
+	}
+	row.jain /= looks;
+	add_up(&w, &row);
+	row.serve_s = serve(&r);
+	run_close(&r);
+	world_free(&w);
+	shares_free(&shares);
+	return row;
+}
+
+/* ---- the table ---- */
+
+static void print_head(void)
+{
+	printf("\n%6s %-9s %-9s %9s %9s %9s %8s %9s %9s %9s %7s %6s\n", "guests", "load", "by", "starved", "weighted",
+	       "unmet", "below", "least", "commands", "moved", "serve", "Jain");
+	printf("%6s %-9s %-9s %9s %9s %9s %8s %9s %9s %9s %7s %6s\n", "", "", "", "guest-s", "guest-s", "GiB s", "s",
+	       "MiB", "", "GiB", "s", "");
+}
+
+static void print_row(size_t guests, const struct fleet_load *load, const struct row *r)
+{
+	char served[16] = "never";
+
+	if (r->serve_s >= 0)
+		snprintf(served, sizeof(served), "%.1f", r->serve_s);
+	printf("%6zu %-9s %-9s %9.1f %9.1f %9.1f %8.1f %9ld %9lu %9.1f %7s %6.3f\n", guests, load->name, r->controller,
+	       r->starved_s, r->weighted_s, r->unmet_gib_s, r->below_s, (long)r->least_mib, (unsigned long)r->commands,
+	       r->moved_gib, served, r->jain);
+}
+
+/* Where the first row, ours at 1 s, is worse than others that move anything; the idle row counts commands too. */
+static void print_losses(const struct row *rows, size_t n, bool idle)
+{
+	for (size_t i = 1; i < n; i++) {
+		const struct row *peer = &rows[i];
+
+		if (!strncmp(peer->controller, "ours", 4) || !peer->commands)
+			continue;
+		if (peer->starved_s < rows[0].starved_s)
+			printf("  ! %s: %.1f guest-seconds starved instead of %.1f, unmet %.1f instead of %.1f, %.1f s "
+			       "below the "
+			       "reserve\n",
+			       peer->controller, peer->starved_s, rows[0].starved_s, peer->unmet_gib_s,
+			       rows[0].unmet_gib_s, peer->below_s);
+		if (peer->below_s < rows[0].below_s)
+			printf("  ! %s: %.1f s below the reserve instead of %.1f\n", peer->controller, peer->below_s,
+			       rows[0].below_s);
+		if (idle && peer->commands < rows[0].commands)
+			printf("  ! %s: %lu commands instead of %lu\n", peer->controller, (unsigned long)peer->commands,
+			       (unsigned long)rows[0].commands);
+	}
+}
+
+static void bench(size_t guests, const struct fleet_load *load, const char *only)
+{
+	struct row rows[CONTROLLERS_MOST];
+	size_t n = 0;
+
+	for (const struct controller *const *c = controllers; *c && n < CONTROLLERS_MOST; c++) {
+		if (only && strcmp(only, (*c)->name))
+			continue;
+		rows[n] = play(guests, load, *c);
+		print_row(guests, load, &rows[n++]);
+	}
+	if (!only)
+		print_losses(rows, n, !strcmp(load->name, "idle"));
+	fflush(stdout);
+}
+
+static void explain(void)
+{
+	printf(
+	    "starved: time in which a guest wanted memory that did not fit, and the same by weight / 100; unmet: how "
+	    "much.\nbelow: time in which the host was below its reserve; least: its least memory, below 0 it swaps or "
+	    "kills.\nserve: until one guest has the 1 GiB more that it wants at once. Jain: fairness by weight.\n"
+	    "!: where ours-1s is not the best.\n\n");
+	for (const struct controller *const *c = controllers; *c; c++)
+		printf("  %-9s %s\n", (*c)->name, (*c)->what);
+	for (const struct fleet_load *load = fleet_loads; load->name; load++)
+		printf("  %-9s %s\n", load->name, load->what);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option known[] = {{"guests", required_argument, NULL, 'g'},
+	                                      {"load", required_argument, NULL, 'l'},
+	                                      {"controller", required_argument, NULL, 'c'},
+	                                      {NULL, 0, NULL, 0}};
+	struct options o = {0};
+
+	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+		if (opt == '?')
+			errx(2, "usage: bench [--guests N] [--load NAME] [--controller NAME]");
+		if (opt == 'g')
+			o.guests = strtoul(optarg, NULL, 10);
+		else
+			*(opt == 'l' ? &o.load : &o.controller) = optarg;
+	}
+	explain();
+	print_head();
+	for (size_t i = 0; i < COUNT(fleets); i++)
+		for (const struct fleet_load *load = fleet_loads; load->name; load++)
+			if ((!o.guests || o.guests == fleets[i]) && (!o.load || !strcmp(o.load, load->name)))
+				bench(fleets[i], load, o.controller);
+	return 0;
+}

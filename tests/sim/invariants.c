@@ -1,0 +1,315 @@
+#include "invariants.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "units.h"
+
+#define LEAST_HEADROOM(target) ((target) / 4)
+#define REST_STEPS 12 /* at the end of a quiet world nothing moves for so many passes */
+
+struct watch {             /* of one machine */
+	uint64_t commands; /* counted so far */
+	uint64_t moved_step;
+	int way;           /* of the last command: 1 up, -1 down */
+	uint64_t seen_kib; /* actual as the pass saw it */
+};
+
+__attribute__((format(printf, 3, 4))) static void broke(struct checker *c, const char *invariant, const char *form, ...)
+{
+	va_list args;
+
+	if (c->broken)
+		return;
+	c->broken = invariant;
+	va_start(args, form);
+	vsnprintf(c->complaint, sizeof(c->complaint), form, args);
+	va_end(args);
+}
+
+static unsigned long mib(uint64_t kib)
+{
+	return (unsigned long)(kib / KIB_PER_MIB);
+}
+
+int checker_open(struct checker *c, const struct making *m, struct world *w, struct ours *o)
+{
+	*c = (struct checker){.making = m, .world = w, .ours = o, .rng.state = ~m->seed};
+	c->watch = calloc(w->n, sizeof(*c->watch));
+	c->copy = calloc(w->n, sizeof(*c->copy));
+	c->scratch.item = calloc(w->n, sizeof(*c->scratch.item));
+	c->scratch.edge = calloc(w->n, 2 * sizeof(*c->scratch.edge));
+	return c->watch && c->copy && c->scratch.item && c->scratch.edge ? 0 : -ENOMEM;
+}
+
+void checker_close(struct checker *c)
+{
+	free(c->watch);
+	free(c->copy);
+	free(c->scratch.item);
+	free(c->scratch.edge);
+}
+
+/* ---- a plan ---- */
+
+static struct policy_conf policy_conf(const struct checker *c)
+{
+	return (struct policy_conf){
+	    .step_kib = c->ours->conf.step_kib,
+	    .reserve_kib = conf_reserve_kib(&c->ours->conf, c->world->total_kib),
+	    .tolerance_kib = c->ours->conf.tolerance_kib,
+	};
+}
+
+/* Plans for n guests and grants what the budget allows. Returns what was handed out. */
+static uint64_t decide(struct checker *c, const struct host *host, struct guest *g, size_t n,
+                       struct balance *ret_balance)
+{
+	struct policy_conf conf = policy_conf(c);
+
+	policy_plan(&conf, host, c->ours->registry.pending_kib, g, n, &c->scratch, ret_balance);
+	return policy_grant(&conf, c->budget_kib, REASON_HOST_RESERVE, g, n, &c->scratch);
+}
+
+static void check_bounds(struct checker *c, const struct guest *g)
+{
+	uint64_t actual = g->sample.actual_kib, ceil = g->device.maximum_kib, bottom;
+
+	if (g->hints.has_max)
+		ceil = min_kib(ceil, g->hints.max_kib);
+	if (g->fixed && g->want_kib != actual)
+		broke(c, "a guest left alone does not move", "%s: %lu to %lu MiB", g->name, mib(actual),
+		      mib(g->want_kib));
+	if (g->fixed)
+		return;
+	bottom = g->est.used_kib + LEAST_HEADROOM(g->target_kib);
+	bottom = max_kib(bottom, g->hints.has_min ? min_kib(g->hints.min_kib, ceil)
+	                                          : min_kib(policy_floor_kib(g->device.maximum_kib), ceil));
+	if (g->want_kib > actual && g->want_kib > ceil)
+		broke(c, "no give above ceil", "%s: to %lu MiB, ceil %lu", g->name, mib(g->want_kib), mib(ceil));
+	if (g->want_kib < actual && g->want_kib < bottom)
+		broke(c, "no take below bottom", "%s: to %lu MiB, bottom %lu", g->name, mib(g->want_kib), mib(bottom));
+	if (g->no_take && g->want_kib < actual)
+		broke(c, "no take from who is not to be taken from", "%s: %lu to %lu MiB", g->name, mib(actual),
+		      mib(g->want_kib));
+}
+
+static void check_capacity(struct checker *c, const struct pass_report *plan)
+{
+	const struct balance *b = &plan->balance;
+	uint64_t want = 0, gives = 0, takes = 0, slack = 0;
+	bool bottoms = true;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct guest *g = &plan->guest[i];
+
+		if (g->fixed)
+			continue;
+		slack += c->ours->conf.tolerance_kib;
+		want += g->want_kib;
+		gives += sub_kib(g->want_kib, g->sample.actual_kib);
+		takes += sub_kib(g->sample.actual_kib, g->want_kib);
+		bottoms &= g->want_kib <= max_kib(g->bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
+	}
+	if (b->least && gives)
+		broke(c, "nothing is given when the least does not fit", "gives %lu MiB", mib(gives));
+	if (b->shortage_kib && want > b->capacity_kib + slack && !bottoms)
+		broke(c, "in a shortage wants fit the capacity", "wants %lu MiB, capacity %lu", mib(want),
+		      mib(b->capacity_kib));
+	if (!b->shortage_kib && gives > takes + b->spare_kib + slack)
+		broke(c, "where there is enough takes and spare cover the gives", "gives %lu MiB, takes %lu, spare %lu",
+		      mib(gives), mib(takes), mib(b->spare_kib));
+}
+
+/* The first n guests in c->copy, on the same host. */
+static void decide_again(struct checker *c, const struct pass_report *plan, size_t n)
+{
+	struct balance b;
+
+	decide(c, &plan->host, c->copy, n, &b);
+}
+
+static void copy_guests(struct checker *c, const struct pass_report *plan)
+{
+	memcpy(c->copy, plan->guest, plan->n * sizeof(*c->copy));
+}
+
+static const struct guest *find(const struct guest *g, size_t n, int64_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (g[i].domain_id == id)
+			return &g[i];
+	return NULL;
+}
+
+static void check_order(struct checker *c, const struct pass_report *plan)
+{
+	copy_guests(c, plan);
+	for (size_t i = plan->n; i > 1; i--) {
+		size_t k = rng_between(&c->rng, 0, i - 1);
+		struct guest g = c->copy[k];
+
+		c->copy[k] = c->copy[i - 1];
+		c->copy[i - 1] = g;
+	}
+	decide_again(c, plan, plan->n);
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct guest *g = find(c->copy, plan->n, plan->guest[i].domain_id);
+
+		if (g->want_kib != plan->guest[i].want_kib || g->given_kib != plan->guest[i].given_kib ||
+		    g->reason != plan->guest[i].reason)
+			broke(c, "the order of guests does not matter", "%s: %lu or %lu KiB", g->name,
+			      (unsigned long)plan->guest[i].want_kib, (unsigned long)g->want_kib);
+	}
+}
+
+static void check_weight(struct checker *c, const struct pass_report *plan)
+{
+	size_t i = rng_between(&c->rng, 0, plan->n - 1);
+	const struct guest *light = &plan->guest[i], *heavy = &c->copy[i];
+	uint32_t weight = light->hints.weight ? light->hints.weight : WEIGHT_DEFAULT;
+
+	copy_guests(c, plan);
+	c->copy[i].hints.weight = (uint32_t)min_kib(10000, weight * rng_between(&c->rng, 2, 20));
+	decide_again(c, plan, plan->n);
+	if (heavy->want_kib < light->want_kib || heavy->given_kib < light->given_kib)
+		broke(c, "more weight never gets less",
+		      "%s: weight %u wants %lu KiB and gets %lu, weight %u %lu and %lu", light->name, weight,
+		      (unsigned long)light->want_kib, (unsigned long)light->given_kib, heavy->hints.weight,
+		      (unsigned long)heavy->want_kib, (unsigned long)heavy->given_kib);
+}
+
+static bool is_idle(const struct guest *g)
+{
+	return !g->fixed && !g->no_take && g->want_kib < g->sample.actual_kib && g->need_kib <= g->sample.actual_kib &&
+	       g->sample.rss_kib >= g->sample.actual_kib;
+}
+
+/* Without an idle guest, what it holds is gone: none of the others can be better off for that. */
+static void check_idle(struct checker *c, const struct pass_report *plan)
+{
+	size_t idle = rng_between(&c->rng, 0, plan->n - 1), n = 0;
+
+	if (!is_idle(&plan->guest[idle]))
+		return;
+	for (size_t i = 0; i < plan->n; i++)
+		if (i != idle)
+			c->copy[n++] = plan->guest[i];
+	decide_again(c, plan, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct guest *with = find(plan->guest, plan->n, c->copy[i].domain_id);
+
+		if (with->need_kib > with->sample.actual_kib &&
+		    with->want_kib + c->ours->conf.tolerance_kib < c->copy[i].want_kib)
+			broke(c, "an idle guest costs no one", "%s: %lu MiB with %s, %lu without", with->name,
+			      mib(with->want_kib), plan->guest[idle].name, mib(c->copy[i].want_kib));
+	}
+}
+
+static void check_grant(struct checker *c, const struct pass_report *plan, uint64_t handed_kib)
+{
+	uint64_t given = 0;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct guest *g = &plan->guest[i];
+
+		given += sub_kib(g->given_kib, g->sample.actual_kib);
+		if (g->given_kib && (g->fixed || g->given_kib > g->want_kib || g->given_kib < g->sample.actual_kib))
+			broke(c, "a grant lies between actual and want", "%s: %lu KiB of %lu", g->name,
+			      (unsigned long)g->given_kib, (unsigned long)g->want_kib);
+	}
+	if (handed_kib > c->budget_kib || handed_kib != given)
+		broke(c, "grants keep to the budget", "budget %lu KiB, said %lu, handed out %lu",
+		      (unsigned long)c->budget_kib, (unsigned long)handed_kib, (unsigned long)given);
+}
+
+void check_plan(struct checker *c, struct pass_report *plan)
+{
+	uint64_t handed_kib;
+
+	for (size_t i = 0; i < c->world->n; i++)
+		c->watch[i].seen_kib = c->world->vm[i].seen_kib;
+	if (!plan->n)
+		return;
+	c->budget_kib = rng_between(&c->rng, 0, plan->balance.demand_kib / 4);
+	handed_kib = decide(c, &plan->host, plan->guest, plan->n, &plan->balance);
+	for (size_t i = 0; i < plan->n; i++)
+		check_bounds(c, &plan->guest[i]);
+	check_capacity(c, plan);
+	check_grant(c, plan, handed_kib);
+	check_order(c, plan);
+	check_weight(c, plan);
+	check_idle(c, plan);
+}
+
+/* ---- a world ---- */
+
+static bool is_steady(const struct nature *is)
+{
+	return !is->lie && !is->use.peak_kib && !is->reboot_ms && !is->start_ms && !is->autodeflate && !is->no_usable &&
+	       !is->thrash_below_kib && !is->mute_ms && is->phase_ms < 1000 && !is->cache_kibps;
+}
+
+static uint64_t vm_ceil_kib(const struct vm *v)
+{
+	return v->is.hint_max_kib ? min_kib(v->is.hint_max_kib, v->is.max_kib) : v->is.max_kib;
+}
+
+static void check_command(struct checker *c, const struct vm *v, struct watch *seen)
+{
+	const size_t i = (size_t)(v - c->world->vm);
+	uint64_t headroom = sub_kib(v->target_kib, v->is.overhead_kib + v->used_kib);
+	int way = v->target_kib > seen->seen_kib ? 1 : -1;
+
+	seen->commands = v->tally.commands;
+	if (way > 0 && v->target_kib > vm_ceil_kib(v))
+		broke(c, "no command above ceil", "vm%zu: to %lu MiB", i, mib(v->target_kib));
+	if (way < 0 && is_steady(&v->is) && headroom + KIB_PER_MIB < LEAST_HEADROOM(c->world->target_kib))
+		broke(c, "a steady guest keeps the least headroom", "vm%zu: to %lu MiB of which it uses %lu", i,
+		      mib(v->target_kib), mib(v->is.overhead_kib + v->used_kib));
+	if (c->making->quiet && seen->way && way != seen->way)
+		broke(c, "no reversal under constant load", "vm%zu: from %lu to %lu MiB", i, mib(seen->seen_kib),
+		      mib(v->target_kib));
+	seen->way = way;
+	seen->moved_step = c->step;
+}
+
+/* rss contains QEMU's own memory, which hides as much of what a guest may still touch. */
+static void check_reserve(struct checker *c)
+{
+	const struct world *w = c->world;
+	int64_t below_kib = (int64_t)w->reserve_kib - w->least_kib, qemu_kib = 0;
+
+	for (size_t i = 0; i < w->n; i++)
+		qemu_kib += (int64_t)w->vm[i].is.qemu_kib;
+	if (c->making->sound && below_kib > 0)
+		broke(c,
+		      below_kib > qemu_kib ? "gives never take the host below its reserve"
+		                           : "gives take the host below its reserve by less than QEMU's own memory",
+		      "%ld of %lu MiB", (long)(w->least_kib / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
+}
+
+void check_pass(struct checker *c, const struct pass_report *report)
+{
+	struct world *w = c->world;
+
+	for (size_t i = 0; i < report->n; i++)
+		if (report->guest[i].error)
+			broke(c, "no command is refused", "%s: %s", report->guest[i].name,
+			      strerror(-report->guest[i].error));
+	for (size_t i = 0; i < w->n; i++)
+		if (w->vm[i].tally.commands != c->watch[i].commands)
+			check_command(c, &w->vm[i], &c->watch[i]);
+	check_reserve(c);
+}
+
+void check_end(struct checker *c)
+{
+	for (size_t i = 0; c->making->quiet && i < c->world->n; i++)
+		if (c->watch[i].moved_step + REST_STEPS > c->step)
+			broke(c, "under constant load nothing moves in the end", "vm%zu: moved in pass %lu of %u", i,
+			      (unsigned long)c->watch[i].moved_step, c->step);
+}
