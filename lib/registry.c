@@ -139,7 +139,7 @@ static int open_file(int at, const char *name, int flags, struct stat *st)
 	return fd;
 }
 
-/* Reads a text of less than size bytes at once and ends it. */
+/* Reads a text of less than size bytes at once and ends it; what is larger does not have the size that was read. */
 static int read_file(int at, const char *name, char *text, size_t size)
 {
 	struct stat st;
@@ -148,7 +148,7 @@ static int read_file(int at, const char *name, char *text, size_t size)
 
 	if (fd < 0)
 		return fd;
-	n = st.st_size < (off_t)size ? read(fd, text, size - 1) : -1;
+	n = read(fd, text, size - 1);
 	close(fd);
 	if (n < 0 || n != st.st_size || memchr(text, '\0', (size_t)n))
 		return -EBADMSG;
@@ -349,21 +349,35 @@ static int hex_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
+/* The next byte of what encode wrote; 0 where it did not write that. */
+static int decode_byte(const char **code)
+{
+	const char *at = *code;
+	int high, low;
+
+	if (*at != '%') {
+		*code += 1;
+		return (unsigned char)*at;
+	}
+	high = hex_digit(at[1]);
+	low = high < 0 ? -1 : hex_digit(at[2]);
+	*code += 3;
+	return low < 0 ? 0 : high << 4 | low;
+}
+
 /* To be freed; NULL where it is not what encode writes, or without memory. */
 static char *decode(const char *code)
 {
 	char *text = malloc(strlen(code) + 1), *end = text;
 
-	for (; text && *code; code++) {
-		int high = *code == '%' ? hex_digit(code[1]) : -1;
-		int low = high < 0 ? -1 : hex_digit(code[2]);
+	while (text && *code) {
+		int byte = decode_byte(&code);
 
-		if (*code == '%' && (low < 0 || high + low == 0)) {
+		if (byte == 0) {
 			free(text);
 			return NULL;
 		}
-		*end++ = *code == '%' ? (char)(high << 4 | low) : *code;
-		code += *code == '%' ? 2 : 0;
+		*end++ = (char)byte;
 	}
 	if (text)
 		*end = '\0';

@@ -1,0 +1,1101 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "registry.h"
+
+#define A "aaaaaaaa-0000-4000-8000-000000000001"
+#define B "bbbbbbbb-0000-4000-8000-000000000002"
+#define C "cccccccc-0000-4000-8000-000000000003"
+#define NOBODY 65534
+
+/* ---- a root of our own ---- */
+
+static char root[] = "/tmp/memsched-registry-XXXXXX";
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static void path_of(char *path, size_t size, const char *name)
+{
+	snprintf(path, size, "%s/%s", root, name);
+}
+
+static int set_up(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	snprintf(root, sizeof(root), "/tmp/memsched-registry-XXXXXX");
+	if (!mkdtemp(root))
+		return -1;
+	path_of(path, sizeof(path), "run");
+	return mkdir(path, 0755);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct registry *open_registry(void)
+{
+	struct registry *r = NULL;
+
+	assert_int_equal(registry_open(root, true, &r), 0);
+	return r;
+}
+
+static void put(const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	path_of(path, sizeof(path), name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static bool is_there(const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	path_of(path, sizeof(path), name);
+	return lstat(path, &st) == 0;
+}
+
+static unsigned mode_of(const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	path_of(path, sizeof(path), name);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+static off_t size_of(const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	path_of(path, sizeof(path), name);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+static size_t count_entries(const char *name)
+{
+	char path[PATH_MAX];
+	size_t n = 0;
+	DIR *dir;
+
+	path_of(path, sizeof(path), name);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+/* ---- opening ---- */
+
+static void test_open(void **state)
+{
+	struct registry *r = NULL;
+
+	(void)state;
+	assert_int_equal(registry_open(root, false, &r), -ENOENT);
+	assert_null(r);
+	assert_false(is_there("run/memsched"));
+	umask(077);
+	assert_int_equal(registry_open(root, true, &r), 0);
+	umask(022);
+	assert_int_equal(mode_of("run/memsched"), 0755);
+	assert_int_equal(mode_of("run/memsched/domains"), 0755);
+	assert_int_equal(mode_of("run/memsched/pending"), 0755);
+	assert_int_equal(mode_of("run/memsched/state"), 0755);
+	registry_close(r);
+	assert_int_equal(registry_open(root, false, &r), 0);
+	registry_close(r);
+	registry_close(NULL);
+}
+
+/* A directory without folders can be read by who must not make them. */
+static void test_open_without_folders(void **state)
+{
+	char path[PATH_MAX];
+	struct registry *r;
+	struct past past;
+
+	(void)state;
+	path_of(path, sizeof(path), "run/memsched");
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(registry_open(root, false, &r), 0);
+	assert_int_equal(registry_load_past(r, A, &past), -ENOENT);
+	assert_int_equal(registry_save_past(r, A, &(struct past){0}), -ENOENT);
+	assert_int_equal(registry_pending_kib(r, 0), 0);
+	registry_prune(r, NULL, 0, 0);
+	registry_forget(r, A);
+	registry_close(r);
+}
+
+enum shape { SHAPE_SYMLINK, SHAPE_FILE, SHAPE_FIFO, SHAPE_DIR };
+
+static void make(const char *name, enum shape shape, mode_t mode, uid_t uid)
+{
+	char path[PATH_MAX], elsewhere[PATH_MAX];
+
+	path_of(path, sizeof(path), name);
+	path_of(elsewhere, sizeof(elsewhere), "elsewhere");
+	mkdir(elsewhere, 0755);
+	if (shape == SHAPE_SYMLINK)
+		assert_int_equal(symlink(elsewhere, path), 0);
+	if (shape == SHAPE_FILE)
+		put(name, "");
+	if (shape == SHAPE_FIFO)
+		assert_int_equal(mkfifo(path, 0644), 0);
+	if (shape == SHAPE_DIR)
+		assert_int_equal(mkdir(path, 0755), 0);
+	if (mode)
+		assert_int_equal(chmod(path, mode), 0);
+	if (uid)
+		assert_int_equal(chown(path, uid, uid), 0);
+}
+
+static const struct {
+	const char *name;
+	enum shape shape;
+	mode_t mode;
+	uid_t uid;
+	int result;
+} open_rows[] = {
+    {"run/memsched", SHAPE_SYMLINK, 0, 0, -ENOTDIR},       {"run/memsched", SHAPE_FILE, 0, 0, -ENOTDIR},
+    {"run/memsched", SHAPE_FIFO, 0, 0, -ENOTDIR},          {"run/memsched", SHAPE_DIR, 0775, 0, -EPERM},
+    {"run/memsched", SHAPE_DIR, 0757, 0, -EPERM},          {"run/memsched", SHAPE_DIR, 01777, 0, -EPERM},
+    {"run/memsched", SHAPE_DIR, 0, NOBODY, -EPERM},        {"run/memsched", SHAPE_DIR, 0700, 0, 0},
+    {"run/memsched/state", SHAPE_SYMLINK, 0, 0, -ENOTDIR}, {"run/memsched/state", SHAPE_FILE, 0, 0, -ENOTDIR},
+    {"run/memsched/domains", SHAPE_DIR, 0777, 0, -EPERM},  {"run/memsched/pending", SHAPE_DIR, 0, NOBODY, -EPERM},
+};
+
+static void test_open_refused(void **state)
+{
+	for (size_t i = 0; i < sizeof(open_rows) / sizeof(open_rows[0]); i++) {
+		struct registry *r = NULL;
+		char path[PATH_MAX];
+		int result;
+
+		if (open_rows[i].uid && geteuid() != 0)
+			continue;
+		path_of(path, sizeof(path), "run/memsched");
+		if (strcmp(open_rows[i].name, "run/memsched") != 0)
+			assert_int_equal(mkdir(path, 0755), 0);
+		make(open_rows[i].name, open_rows[i].shape, open_rows[i].mode, open_rows[i].uid);
+		result = registry_open(root, true, &r);
+		if (result != open_rows[i].result || (result < 0 && r))
+			fail_msg("row %zu: %d", i, result);
+		registry_close(r);
+		assert_int_equal(count_entries("elsewhere"), 0);
+		assert_int_equal(tear_down(state) + set_up(state), 0);
+	}
+}
+
+static void test_open_without_run(void **state)
+{
+	struct registry *r = NULL;
+	char path[PATH_MAX];
+
+	(void)state;
+	path_of(path, sizeof(path), "run");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(registry_open(root, true, &r), -ENOENT);
+	assert_int_equal(count_entries(""), 0);
+}
+
+/* ---- what is remembered ---- */
+
+static const struct past example = {
+    .known = true,
+    .domain_id = 2147483647,
+    .seen_ms = 1,
+    .actual_kib = 2,
+    .still_ms = 3,
+    .asked_kib = 4,
+    .asked_ms = 5,
+    .asked_from_kib = 6,
+    .learned = true,
+    .overhead_kib = 7,
+    .has_used = true,
+    .used_kib = UINT64_MAX,
+    .last_update_s = 8,
+    .sample_ms = 9,
+    .growth_kibps = 10,
+    .rise_kibps = 11,
+    .swap_in_kib = 12,
+    .major_faults = 13,
+    .distress_samples = UINT32_MAX,
+    .distress_gives = 14,
+    .refused = 15,
+    .retry_ms = 16,
+    .pause_ms = 17,
+    .has_rss = true,
+    .rss_kib = 18,
+    .has_qemu = true,
+    .qemu_kib = 19,
+    .no_gain = 20,
+    .booted_ms = 21,
+    .hung = true,
+};
+
+static void test_past(void **state)
+{
+	struct registry *r = open_registry();
+	struct past past;
+
+	(void)state;
+	memset(&past, 0, sizeof(past));
+	assert_int_equal(registry_load_past(r, A, &past), -ENOENT);
+	assert_int_equal(registry_save_past(r, A, &example), 0);
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	assert_memory_equal(&past, &example, sizeof(past));
+	assert_int_equal(registry_load_past(r, B, &past), -ENOENT);
+	assert_int_equal(registry_save_past(r, A, &(struct past){.domain_id = -1}), 0);
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	assert_int_equal(past.domain_id, -1);
+	assert_int_equal(mode_of("run/memsched/state/" A), 0644);
+	assert_int_equal(count_entries("run/memsched/state"), 1);
+	registry_close(r);
+}
+
+/*
+ * Every field survives: with all bytes 1 (a valid bool too), what comes back as 0 is padding, and that is never 8 bytes
+ * together. A field that the table forgets makes such a hole with the padding around it, save for a bool beside a bool.
+ */
+static void test_past_has_all_fields(void **state)
+{
+	struct registry *r = open_registry();
+	unsigned char bytes[sizeof(struct past)];
+	struct past past;
+	size_t hole = 0;
+
+	(void)state;
+	memset(&past, 1, sizeof(past));
+	assert_int_equal(registry_save_past(r, A, &past), 0);
+	memset(&past, 0, sizeof(past));
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	memcpy(bytes, &past, sizeof(past));
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		hole = bytes[i] ? 0 : hole + 1;
+		if (hole == 8)
+			fail_msg("a field at byte %zu of struct past is not kept", i - 7);
+	}
+	registry_close(r);
+}
+
+#define PENDING "run/memsched/pending/"
+#define GOOD "version=1\nneed_kib=5\nsince_s=100\n"
+
+/* Records as files, read as pending starts, the smallest of them: 5 KiB where the record counts. */
+static const struct {
+	const char *text;
+	uint64_t kib;
+} text_rows[] = {
+    {GOOD, 5},
+    {"version=1\nsince_s=100\nneed_kib=5\n", 5},
+    {"version=1\nneed_kib=5\nsince_s=100\nlater=x=y\n", 5},
+    {"", 0},
+    {"\n", 0},
+    {"version=1", 0},
+    {"version=1\n", 0},
+    {"version=1\nneed_kib=5\n", 0},
+    {"version=1\nneed_kib=5\nsince_s=100", 0},
+    {"version=1\nneed_kib=5\nsince_s=10", 0},
+    {"version=1\nneed_kib=5\nsince_s=100\n\n", 0},
+    {"version=1\nneed_kib=5\nsince_s=100\nx", 0},
+    {"version=1\nneed_kib=5\nsince_s=100\nx\n", 0},
+    {"version=1\nneed_kib=5\nneed_kib=5\nsince_s=100\n", 0},
+    {"version=1\nneed_kib=\nsince_s=100\n", 0},
+    {"version=1\nneed_kib=-5\nsince_s=100\n", 0},
+    {"version=1\nneed_kib=+5\nsince_s=100\n", 0},
+    {"version=1\nneed_kib=5x\nsince_s=100\n", 0},
+    {"version=1\nneed_kib= 5\nsince_s=100\n", 0},
+    {"version=1\nneed_kib=5 \nsince_s=100\n", 0},
+    {"version=1\nneed_kib=0x5\nsince_s=100\n", 0},
+    {"version=1\nneed_kib=18446744073709551616\nsince_s=100\n", 0},
+    {"version=1\nneed_kib=5\r\nsince_s=100\r\n", 0},
+    {"version=1\nNEED_KIB=5\nsince_s=100\n", 0},
+    {"version=2\nneed_kib=5\nsince_s=100\n", 0},
+    {"need_kib=5\nsince_s=100\n", 0},
+    {"need_kib=5\nsince_s=100\nversion=1\n", 0},
+    {"\x7f"
+     "ELF\2\1\1\n",
+     0},
+};
+
+static void test_texts(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text_rows) / sizeof(text_rows[0]); i++) {
+		put(PENDING A, text_rows[i].text);
+		if (registry_pending_kib(r, 100) != text_rows[i].kib)
+			fail_msg("row %zu: %s", i, text_rows[i].text);
+	}
+	registry_close(r);
+}
+
+/* A NUL ends no record early. */
+static void test_nul(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX];
+	int fd;
+
+	(void)state;
+	path_of(path, sizeof(path), PENDING A);
+	fd = open(path, O_WRONLY | O_CREAT, 0644);
+	assert_int_equal(write(fd, GOOD "\0rest", sizeof(GOOD) + 4), sizeof(GOOD) + 4);
+	close(fd);
+	assert_int_equal(registry_pending_kib(r, 100), 0);
+	registry_close(r);
+}
+
+/* A record as large as is read, and one larger by a byte. */
+static void test_size_cap(void **state)
+{
+	struct registry *r = open_registry();
+	char text[5000] = GOOD;
+
+	(void)state;
+	memset(text + strlen(GOOD), '=', sizeof(text) - strlen(GOOD));
+	for (size_t length = 4094; length < 4097; length++) {
+		memcpy(text + length - 1, "\n", 2);
+		put(PENDING A, text);
+		assert_int_equal(registry_pending_kib(r, 100), length < 4096 ? 5 : 0);
+		text[length - 1] = '=', text[length] = '=';
+	}
+	memcpy(text + 4094, "\n=\n", 4); /* what is read of it would do */
+	put(PENDING A, text);
+	assert_int_equal(registry_pending_kib(r, 100), 0);
+	registry_close(r);
+}
+
+static const struct {
+	const char *text;
+	int result;
+} past_rows[] = {
+    {"", -EBADMSG},
+    {"version=1\n", -EBADMSG},
+    {"version=2\nanything else\n", -ENOENT},
+    {"version=1\nknown=1\ndomain_id=7\n", -EBADMSG},
+    {"known=1\n", -EBADMSG},
+};
+
+static void test_past_refused(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(past_rows) / sizeof(past_rows[0]); i++) {
+		struct past past = {.seen_ms = 4242};
+
+		put("run/memsched/state/" A, past_rows[i].text);
+		if (registry_load_past(r, A, &past) != past_rows[i].result || past.seen_ms != 4242)
+			fail_msg("row %zu", i);
+	}
+	registry_close(r);
+}
+
+/* Cut anywhere, a record counts as absent. */
+static void test_half_written(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX];
+	struct past past;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(registry_save_past(r, A, &example), 0);
+	path_of(path, sizeof(path), "run/memsched/state/" A);
+	assert_int_equal(stat(path, &st), 0);
+	for (off_t size = st.st_size - 1; size >= 0; size--) {
+		assert_int_equal(truncate(path, size), 0);
+		assert_int_equal(registry_load_past(r, A, &past), -EBADMSG);
+	}
+	registry_close(r);
+}
+
+static void make_socket(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", root, name);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+/* What is no plain file of ours is not read, and not waited for. */
+static void test_shapes(void **state)
+{
+	struct registry *r = open_registry();
+	const char *name = "run/memsched/state/" A;
+	char path[PATH_MAX], other[PATH_MAX];
+	struct past past;
+
+	(void)state;
+	path_of(path, sizeof(path), name);
+	path_of(other, sizeof(other), "run/memsched/state/" B);
+	assert_int_equal(registry_save_past(r, B, &example), 0);
+	assert_int_equal(symlink(other, path), 0);
+	assert_int_equal(registry_load_past(r, A, &past), -EBADMSG);
+	assert_int_equal(remove(path), 0);
+	make(name, SHAPE_FIFO, 0, 0);
+	assert_int_equal(registry_load_past(r, A, &past), -EBADMSG);
+	assert_int_equal(remove(path), 0);
+	make(name, SHAPE_DIR, 0, 0);
+	assert_int_equal(registry_load_past(r, A, &past), -EBADMSG);
+	assert_int_equal(registry_save_past(r, A, &example), -EISDIR);
+	assert_int_equal(count_entries("run/memsched/state"), 2);
+	assert_int_equal(remove(path), 0);
+	make_socket(name);
+	assert_int_equal(registry_load_past(r, A, &past), -EBADMSG);
+	assert_int_equal(remove(path), 0);
+	assert_int_equal(rename(other, path), 0);
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, NOBODY, NOBODY), 0);
+		assert_int_equal(registry_load_past(r, A, &past), -EBADMSG);
+	}
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	assert_int_equal(registry_load_past(r, A, &past), -EBADMSG);
+	assert_int_equal(registry_save_past(r, A, &example), 0);
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	registry_close(r);
+}
+
+/* A write replaces what stands there, never what it points to. */
+static void test_write_through_symlink(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX], other[PATH_MAX], temporary[PATH_MAX];
+	struct past past;
+
+	(void)state;
+	put("elsewhere", "precious");
+	path_of(other, sizeof(other), "elsewhere");
+	path_of(path, sizeof(path), "run/memsched/state/" A);
+	snprintf(temporary, sizeof(temporary), "%s/run/memsched/state/.%s.tmp.%d", root, A, (int)getpid());
+	assert_int_equal(symlink(other, path), 0);
+	assert_int_equal(symlink(other, temporary), 0);
+	assert_int_equal(registry_save_past(r, A, &example), 0);
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	assert_int_equal(size_of("elsewhere"), strlen("precious"));
+	assert_int_equal(count_entries("run/memsched/state"), 1);
+	registry_close(r);
+}
+
+static const char *const wrong_uuids[] = {
+    "",
+    "x",
+    "../../../etc/passwd",
+    "aaaaaaaa-0000-4000-8000-00000000000",
+    "aaaaaaaa-0000-4000-8000-0000000000010",
+    "aaaaaaaa-0000-4000-8000/000000000001",
+    "aaaaaaaag0000-4000-8000-000000000001",
+    "gaaaaaaa-0000-4000-8000-000000000001",
+    "aaaaaaaa00000400008000000000000001",
+};
+
+static void test_uuids(void **state)
+{
+	struct registry *r = open_registry();
+	struct past past;
+	struct record record;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong_uuids) / sizeof(wrong_uuids[0]); i++) {
+		assert_int_equal(registry_save_past(r, wrong_uuids[i], &example), -EINVAL);
+		assert_int_equal(registry_load_past(r, wrong_uuids[i], &past), -EINVAL);
+		assert_int_equal(registry_load_record(r, wrong_uuids[i], &record), -EINVAL);
+		assert_int_equal(registry_save_pending(r, wrong_uuids[i], 1, 1), -EINVAL);
+		registry_forget(r, wrong_uuids[i]);
+	}
+	assert_int_equal(registry_save_past(r, "AAAAAAAA-0000-4000-8000-000000000001", &example), 0);
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	registry_close(r);
+}
+
+/* ---- registered guests ---- */
+
+static const char *const names[] = {
+    "vm1",          "",        " ",        "%",
+    "%41",          "a=b",     "--help",   "..",
+    "a\nversion=1", "\x1b[2J", "\xc2\x9b", "\xe2\x80\xaegnp.exe",
+    "\xff\xfe",
+};
+
+static void test_records(void **state)
+{
+	struct registry *r = open_registry();
+	char name[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct record got = {0}, record = {.name = name, .maximum_kib = 1, .started_s = 2};
+
+		snprintf(name, sizeof(name), "%s", names[i]);
+		record.hints = (struct hints){true, true, true, true, 3, 4, 5, .n_faults = 1};
+		assert_int_equal(registry_save_record(r, A, &record), 0);
+		assert_int_equal(registry_load_record(r, A, &got), 0);
+		assert_string_equal(got.name, name);
+		assert_true(got.maximum_kib == 1 && got.started_s == 2);
+		assert_true(got.hints.present && got.hints.opted_out && got.hints.has_min && got.hints.has_max);
+		assert_true(got.hints.min_kib == 3 && got.hints.max_kib == 4 && got.hints.weight == 5);
+		assert_int_equal(got.hints.n_faults, 0);
+		record_clear(&got);
+		assert_null(got.name);
+	}
+	registry_close(r);
+}
+
+static void test_record_without_name(void **state)
+{
+	struct registry *r = open_registry();
+	struct record got = {0};
+
+	(void)state;
+	assert_int_equal(registry_save_record(r, A, &(struct record){.hints.weight = 1}), 0);
+	assert_int_equal(registry_load_record(r, A, &got), 0);
+	assert_string_equal(got.name, "");
+	record_clear(&got);
+	registry_close(r);
+}
+
+/* The longest of names, all of it escaped, fits. */
+static void test_long_name(void **state)
+{
+	struct registry *r = open_registry();
+	char name[5001];
+	struct record got = {0}, record = {name, UINT64_MAX, UINT64_MAX, .hints.weight = 10000};
+
+	(void)state;
+	record.hints.min_kib = record.hints.max_kib = UINT64_MAX;
+	memset(name, '\n', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(registry_save_record(r, A, &record), 0);
+	assert_int_equal(registry_load_record(r, A, &got), 0);
+	assert_int_equal(strlen(got.name), 1024);
+	record_clear(&got);
+	registry_close(r);
+}
+
+#define REST                                                                                                           \
+	"maximum_kib=1\nstarted_s=2\nhints.present=1\nhints.opted_out=0\nhints.has_min=0\nhints.has_max=0\n"           \
+	"hints.min_kib=0\nhints.max_kib=0\n"
+
+static const struct {
+	const char *text;
+	int result;
+} record_rows[] = {
+    {"version=1\nname=a\n" REST "hints.weight=1\n", 0},
+    {"version=1\nname=%61%0A\n" REST "hints.weight=10000\n", 0},
+    {"version=1\nname=a\n" REST "hints.weight=0\n", -EBADMSG},
+    {"version=1\nname=a\n" REST "hints.weight=10001\n", -EBADMSG},
+    {"version=1\nname=a\n" REST "hints.weight=-1\n", -EBADMSG},
+    {"version=1\nname=a\n" REST "hints.weight=4294967297\n", -EBADMSG},
+    {"version=1\nname=%\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=1\nname=%4\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=1\nname=%4g\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=1\nname=%00\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=1\nname=%0a\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=1\nname=a\nname=b\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=1\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=1\nname=a\nhints.present=2\n" REST "hints.weight=1\n", -EBADMSG},
+};
+
+static void test_records_refused(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(record_rows) / sizeof(record_rows[0]); i++) {
+		struct record record = {0};
+
+		put("run/memsched/domains/" A, record_rows[i].text);
+		if (registry_load_record(r, A, &record) != record_rows[i].result)
+			fail_msg("row %zu", i);
+		record_clear(&record);
+	}
+	registry_close(r);
+}
+
+/* ---- faults while writing ---- */
+
+static void test_no_space(void **state)
+{
+	struct registry *r = open_registry();
+	struct rlimit old, small = {100, 0};
+	struct past past;
+
+	(void)state;
+	assert_int_equal(registry_save_past(r, A, &example), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	small.rlim_max = old.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &small);
+	assert_int_equal(registry_save_past(r, A, &(struct past){0}), -EFBIG);
+	assert_int_equal(registry_save_past(r, B, &example), -EFBIG);
+	setrlimit(RLIMIT_FSIZE, &old);
+	assert_int_equal(registry_load_past(r, A, &past), 0);
+	assert_int_equal(past.seen_ms, example.seen_ms);
+	assert_int_equal(count_entries("run/memsched/state"), 1);
+	registry_close(r);
+}
+
+/* A reader sees the old record or the new one, whole. */
+static void test_read_while_written(void **state)
+{
+	struct registry *r = open_registry();
+	pid_t writer;
+	struct past past;
+
+	(void)state;
+	assert_int_equal(registry_save_past(r, A, &example), 0);
+	writer = fork();
+	if (writer == 0)
+		for (uint64_t i = alarm(20);; i++)
+			registry_save_past(r, A, &(struct past){.seen_ms = i, .used_kib = i % 2 ? UINT64_MAX : 0});
+	for (int i = 0; i < 3000; i++)
+		if (registry_load_past(r, A, &past) != 0)
+			fail_msg("pass %d", i);
+	kill(writer, SIGKILL);
+	waitpid(writer, NULL, 0);
+	registry_close(r);
+}
+
+/* ---- locks ---- */
+
+static void test_lock(void **state)
+{
+	struct registry *a = open_registry(), *b = open_registry();
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(registry_lock(a), 0);
+	assert_int_equal(registry_lock(a), 0);
+	assert_int_equal(registry_lock(b), -EWOULDBLOCK);
+	assert_int_equal(mode_of("run/memsched/lock"), 0600);
+	registry_unlock(a);
+	registry_unlock(a);
+	assert_int_equal(registry_lock(b), 0);
+	assert_int_equal(registry_lock(a), -EWOULDBLOCK);
+	registry_close(b);
+	assert_int_equal(registry_lock(a), 0);
+	registry_unlock(a);
+	child = fork();
+	if (child == 0)
+		_exit(registry_lock(a) != 0);
+	waitpid(child, NULL, 0);
+	assert_int_equal(registry_lock(a), 0);
+	assert_true(is_there("run/memsched/lock"));
+	registry_close(a);
+}
+
+static void test_lock_is_a_symlink(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	make("run/memsched/lock", SHAPE_SYMLINK, 0, 0);
+	assert_int_equal(registry_lock(r), -EBADMSG);
+	registry_close(r);
+}
+
+static void test_no_give(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX];
+	int fd;
+
+	(void)state;
+	assert_false(registry_no_give(r));
+	put("run/memsched/no-give", "");
+	assert_false(registry_no_give(r));
+	path_of(path, sizeof(path), "run/memsched/no-give");
+	fd = open(path, O_RDWR);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_true(registry_no_give(r));
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+	assert_false(registry_no_give(r));
+	close(fd);
+	registry_close(r);
+}
+
+/* ---- pending starts ---- */
+
+static void test_pending(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	assert_int_equal(registry_pending_kib(r, 1000), 0);
+	assert_int_equal(registry_save_pending(r, A, 7, 1000), 0);
+	assert_int_equal(registry_save_pending(r, B, 20, 1030), 0);
+	assert_int_equal(registry_pending_kib(r, 1030), 27);
+	assert_int_equal(registry_pending_kib(r, 1060), 27);
+	assert_int_equal(registry_pending_kib(r, 1061), 20);
+	assert_int_equal(registry_pending_kib(r, 1091), 0);
+	assert_int_equal(registry_pending_kib(r, 970), 27);
+	assert_int_equal(registry_pending_kib(r, 939), 0);
+	put(PENDING "rubbish", GOOD);
+	put(PENDING "." C ".tmp.1", GOOD);
+	assert_int_equal(registry_pending_kib(r, 1030), 27);
+	assert_int_equal(registry_save_pending(r, C, UINT64_MAX, 1030), 0);
+	assert_int_equal(registry_pending_kib(r, 1030), UINT64_MAX);
+	registry_forget_pending(r, C);
+	registry_forget_pending(r, C);
+	assert_int_equal(registry_pending_kib(r, 1030), 27);
+	registry_close(r);
+}
+
+/* ---- forgetting ---- */
+
+static void fill(struct registry *r, const char *uuid)
+{
+	assert_int_equal(registry_save_past(r, uuid, &example), 0);
+	assert_int_equal(registry_save_record(r, uuid, &(struct record){.hints.weight = 1}), 0);
+	assert_int_equal(registry_save_pending(r, uuid, 1, (uint64_t)time(NULL)), 0);
+}
+
+static void test_forget(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	fill(r, A);
+	fill(r, B);
+	registry_forget(r, A);
+	registry_forget(r, C);
+	for (const char *const *folder = (const char *const[]){"domains", "pending", "state", NULL}; *folder;
+	     folder++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "run/memsched/%s", *folder);
+		assert_int_equal(count_entries(name), 1);
+		snprintf(name, sizeof(name), "run/memsched/%s/%s", *folder, B);
+		assert_true(is_there(name));
+	}
+	registry_close(r);
+}
+
+static const struct {
+	const char *name;
+	bool young, old; /* what is left where it was written just now, and a minute ago */
+} prune_rows[] = {
+    {"domains/" A, true, true},
+    {"domains/" B, true, false},
+    {"domains/." B ".tmp.1", true, false},
+    {"pending/" A, true, false},
+    {"pending/" B, true, false},
+    {"state/" A, true, true},
+    {"state/" B, false, false},
+    {"state/rubbish", true, true},
+    {"state/." B ".tmp.1", true, false},
+    {".last-pass.json.tmp.1", true, false},
+    {"said", true, true},
+    {"paused", true, true},
+};
+
+static void test_prune(void **state)
+{
+	const struct guest guest[] = {{.uuid = C}, {.uuid = A}};
+	struct registry *r = open_registry();
+	uint64_t now_s = (uint64_t)time(NULL);
+
+	(void)state;
+	for (int old = 0; old < 2; old++)
+		for (size_t i = 0; i < sizeof(prune_rows) / sizeof(prune_rows[0]); i++) {
+			char name[128];
+
+			snprintf(name, sizeof(name), "run/memsched/%s", prune_rows[i].name);
+			put(name, "x");
+			registry_prune(r, guest, 2, old ? now_s + PENDING_MAX_S + 60 : now_s);
+			if (is_there(name) != (old ? prune_rows[i].old : prune_rows[i].young))
+				fail_msg("%s: %d", name, old);
+		}
+	registry_close(r);
+}
+
+/* ---- complaints ---- */
+
+static const struct {
+	uint64_t now_s;
+	const char *keys; /* a letter each, in this pass */
+	const char *said, *over;
+} say_rows[] = {
+    {1000, "a", "a", ""}, {1001, "a", "", ""},   {1002, "ab", "b", ""}, {1003, "b", "", "a"},  {1004, "ab", "a", ""},
+    {4601, "ab", "", ""}, {4602, "ab", "b", ""}, {4603, "aba", "", ""}, {4604, "ab", "a", ""}, {4605, "", "", "ba"},
+    {4606, "", "", ""},   {4607, "a", "a", ""},  {10, "a", "a", ""},    {11, "a", "", ""},
+};
+
+static void note_over(void *arg, const char *text)
+{
+	assert_int_equal(strncmp(text, "the sentence ", 13), 0);
+	strcat(arg, text + 13);
+}
+
+/* Each row as a process of its own, and again all as passes of one loop. */
+static void test_say(void **state)
+{
+	for (int loop = 0; loop < 2; loop++) {
+		struct registry *r = open_registry();
+
+		for (size_t i = 0; i < sizeof(say_rows) / sizeof(say_rows[0]); i++) {
+			char said[8] = "", over[64] = "";
+
+			assert_int_equal(registry_say_begin(r, say_rows[i].now_s), 0);
+			for (const char *k = say_rows[i].keys; *k; k++) {
+				char key[2] = {*k}, text[32];
+
+				snprintf(text, sizeof(text), "the sentence %c", *k);
+				if (registry_say(r, key, text))
+					strcat(said, key);
+			}
+			registry_say_end(r, note_over, over);
+			if (strcmp(said, say_rows[i].said) != 0 || strcmp(over, say_rows[i].over) != 0)
+				fail_msg("row %zu: said '%s' over '%s'", i, said, over);
+			if (!loop) {
+				registry_close(r);
+				r = open_registry();
+			}
+		}
+		registry_close(r);
+		assert_int_equal(tear_down(state) + set_up(state), 0);
+	}
+}
+
+static void ignore_over(void *arg, const char *text)
+{
+	(void)text;
+	(*(unsigned *)arg)++;
+}
+
+static void test_say_without_registry(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	assert_int_equal(registry_say_begin(NULL, 1), 0);
+	assert_true(registry_say(NULL, "a", "b") && registry_say(NULL, "a", "b"));
+	registry_say_end(NULL, ignore_over, NULL);
+	assert_true(registry_say(r, "a", "b") && registry_say(r, "a", "b"));
+	registry_say_end(r, ignore_over, NULL);
+	registry_close(r);
+}
+
+static const char *const said_files[] = {
+    "",           "\n",         "x\n",         "1 2\n",       "1 2",
+    "x 2 text\n", "1 x text\n", "5 5 twice\n", "-1 2 text\n", "99999999999999999999 2 text\n",
+    " \n  \n",
+};
+
+/* What does not parse is forgotten, and what parses is kept. */
+static void test_said_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(said_files) / sizeof(said_files[0]); i++) {
+		struct registry *r = open_registry();
+		unsigned over = 0;
+		char text[256];
+
+		snprintf(text, sizeof(text), "%s5 6 kept\n", said_files[i]);
+		put("run/memsched/said", strcmp(said_files[i], "1 2") == 0 ? said_files[i] : text);
+		assert_int_equal(registry_say_begin(r, 1000), 0);
+		registry_say_end(r, ignore_over, &over);
+		if (over != (strcmp(said_files[i], "1 2") != 0))
+			fail_msg("row %zu: %u", i, over);
+		registry_close(r);
+	}
+}
+
+static void test_said_shapes(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX], over[64] = "";
+
+	(void)state;
+	path_of(path, sizeof(path), "run/memsched/said");
+	make("run/memsched/said", SHAPE_FIFO, 0, 0);
+	assert_int_equal(registry_say_begin(r, 1000), -EBADMSG);
+	assert_true(registry_say(r, "a", "the sentence a\nb"));
+	registry_say_end(r, note_over, over);
+	assert_int_equal(registry_say_begin(r, 1001), 0);
+	registry_say_end(r, note_over, over);
+	assert_string_equal(over, "a b");
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	assert_int_equal(registry_say_begin(r, 1002), -EBADMSG);
+	assert_true(registry_say(r, "a", "the sentence a"));
+	registry_close(r);
+}
+
+/* Where all stays as it was nothing is written. */
+static void test_said_is_kept(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX];
+
+	(void)state;
+	path_of(path, sizeof(path), "run/memsched/said");
+	for (int pass = 0; pass < 2; pass++) {
+		assert_int_equal(registry_say_begin(r, 1000), 0);
+		assert_int_equal(registry_say(r, "a", "b"), pass == 0);
+		assert_int_equal(chmod(path, 0600), pass == 0 ? -1 : 0);
+		registry_say_end(r, ignore_over, NULL);
+		assert_int_equal(mode_of("run/memsched/said"), pass == 0 ? 0644 : 0600);
+	}
+	registry_close(r);
+}
+
+/* More complaints than can be kept are all said, each time. */
+static void test_said_is_capped(void **state)
+{
+	struct registry *r = open_registry();
+	char text[2001];
+	unsigned over = 0;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	for (int pass = 0; pass < 2; pass++) {
+		unsigned said = 0;
+
+		assert_int_equal(registry_say_begin(r, UINT64_MAX - 10), 0);
+		for (int i = 0; i < 1000; i++) {
+			char key[16];
+
+			snprintf(key, sizeof(key), "%d", i);
+			said += registry_say(r, key, text);
+		}
+		registry_say_end(r, ignore_over, &over);
+		assert_int_equal(said, pass == 0 ? 1000 : 1000 - 256);
+	}
+	assert_int_equal(over, 0);
+	assert_in_range(size_of("run/memsched/said"), 256 * 300, 100000);
+	registry_close(r);
+}
+
+/* ---- others ---- */
+
+static void test_write(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	assert_int_equal(registry_write(r, "last-pass.json", "{}\n", 3), 0);
+	assert_int_equal(registry_write(r, "last-pass.json", "{ }\n", 4), 0);
+	assert_int_equal(size_of("run/memsched/last-pass.json"), 4);
+	assert_int_equal(mode_of("run/memsched/last-pass.json"), 0644);
+	assert_int_equal(registry_write(r, "../x", "{}\n", 3), -EINVAL);
+	assert_int_equal(count_entries("run"), 1);
+	registry_close(r);
+}
+
+/* What root wrote, everybody can read and nobody else change. */
+static void test_as_user(void **state)
+{
+	struct registry *r = open_registry();
+	int status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(chmod(root, 0755), 0);
+	fill(r, A);
+	assert_int_equal(registry_lock(r), 0);
+	registry_close(r);
+	child = geteuid() == 0 ? fork() : -1;
+	if (child == 0) {
+		struct past past;
+		bool good = setuid(NOBODY) == 0 && registry_open(root, true, &r) == 0 &&
+		            registry_load_past(r, A, &past) == 0 &&
+		            registry_pending_kib(r, (uint64_t)time(NULL)) == 1 &&
+		            registry_save_past(r, A, &example) == -EACCES && registry_lock(r) == -EACCES;
+
+		_exit(!good);
+	}
+	if (child > 0) {
+		waitpid(child, &status, 0);
+		assert_int_equal(status, 0);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_open),
+	    TEST(test_open_without_folders),
+	    TEST(test_open_refused),
+	    TEST(test_open_without_run),
+	    TEST(test_past),
+	    TEST(test_past_has_all_fields),
+	    TEST(test_texts),
+	    TEST(test_nul),
+	    TEST(test_size_cap),
+	    TEST(test_past_refused),
+	    TEST(test_half_written),
+	    TEST(test_shapes),
+	    TEST(test_write_through_symlink),
+	    TEST(test_uuids),
+	    TEST(test_records),
+	    TEST(test_record_without_name),
+	    TEST(test_long_name),
+	    TEST(test_records_refused),
+	    TEST(test_no_space),
+	    TEST(test_read_while_written),
+	    TEST(test_lock),
+	    TEST(test_lock_is_a_symlink),
+	    TEST(test_no_give),
+	    TEST(test_pending),
+	    TEST(test_forget),
+	    TEST(test_prune),
+	    TEST(test_say),
+	    TEST(test_say_without_registry),
+	    TEST(test_said_refused),
+	    TEST(test_said_shapes),
+	    TEST(test_said_is_kept),
+	    TEST(test_said_is_capped),
+	    TEST(test_write),
+	    TEST(test_as_user),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
