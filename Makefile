@@ -45,6 +45,8 @@ COMMANDS := $(patsubst %.c,%,$(wildcard bin/*.c))
 HELPERS  := $(patsubst %.c,%,$(wildcard hooks/*.c))
 UNIT     := $(patsubst %.c,%.test,$(wildcard tests/unit/*.c))
 PUREUNIT := $(filter $(patsubst lib/%.o,tests/unit/%.test,$(PURE)),$(UNIT))
+SIM      := $(addprefix tests/sim/,peers_test world_test worlds bench)
+SIMPARTS := $(filter-out $(addsuffix .o,$(SIM)),$(patsubst %.c,%.o,$(wildcard tests/sim/*.c)))
 BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
 
 all: $(COMMANDS) $(HELPERS)
@@ -67,6 +69,9 @@ $(PUREUNIT): %.test: %.o $(PURE)
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) -lm
 $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) $(VIRT_LIBS) $(XML_LIBS) -lm
+tests/sim/%.o: COMPILE += -Itests/sim
+$(SIM): %: %.o $(SIMPARTS) $(PURE) lib/pass.o lib/conf.o lib/text.o lib/host.o lib/guest.o
+	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
 $(BENCH): %: %.c
 	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
 
@@ -74,13 +79,15 @@ $(BENCH): %: %.c
 
 unit: $(UNIT)
 	@tests/run unit $(UNIT)
+sim: $(SIM)
+	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/worlds
 cli: all
 	@tests/run cli $(wildcard tests/cli/*.bats)
 guests: all $(BENCH)
 	@tests/guests/bed tests/run guests $(wildcard tests/guests/*.bats)
 
 quick: all
-	@$(MAKE) --no-print-directory unit cli
+	@$(MAKE) --no-print-directory unit sim cli
 
 deps:
 	@tests/deps build test guests lint
@@ -105,7 +112,7 @@ valgrind: $(UNIT)
 lint:
 	@tests/deps build test lint
 	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call COPY,$$cc) && \
-		$(MAKE) --no-print-directory -C build/$$cc -s all $(UNIT) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
+		$(MAKE) --no-print-directory -C build/$$cc -s all $(UNIT) $(SIM) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability,performance --inline-suppr \
 		--suppressions-list=tests/cppcheck.suppressions -D_GNU_SOURCE -Ilib lib bin hooks
 	clang-tidy --quiet $(wildcard lib/*.c bin/*.c hooks/*.c) -- -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='""' -Ilib \
@@ -147,10 +154,13 @@ uninstall:
 	-rmdir $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d 2>/dev/null
 
 clean:
-	rm -rf build $(COMMANDS) $(HELPERS) $(UNIT) $(BENCH) lib/libmemsched.a
+	rm -rf build $(COMMANDS) $(HELPERS) $(UNIT) $(SIM) $(BENCH) lib/libmemsched.a
 	rm -f lib/*.[od] bin/*.[od] hooks/*.[od] tests/*/*.[od]
 
 -include $(wildcard lib/*.d bin/*.d hooks/*.d tests/*/*.d)
-.PHONY: all unit cli guests quick deps check demo sanitize valgrind lint check-long bench install uninstall clean
+bench-policy: tests/sim/bench
+	@tests/sim/bench
+
+.PHONY: all unit sim cli bench-policy guests quick deps check demo sanitize valgrind lint check-long bench install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,8 @@ static void refuse_dtd(void *ctxt, const xmlChar *name, const xmlChar *external_
 	xmlStopParser(ctxt);
 }
 
+static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
+
 /* The encoding is given so that one the document declares cannot make iconv load modules. */
 static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 {
@@ -35,6 +38,7 @@ static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 
 	if (length > DOMXML_MAX_BYTES)
 		return -EMSGSIZE;
+	pthread_once(&parser_once, xmlInitParser); /* left to itself, it races where several threads parse first */
 	ctxt = xmlNewParserCtxt();
 	if (!ctxt)
 		return -ENOMEM;

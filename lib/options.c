@@ -12,7 +12,8 @@
 
 #define MAX_OPTIONS 40
 
-static void say(const struct program *program, const char *kind, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void say(const struct program *program, const char *kind,
+                                                      const char *format, va_list args)
 {
 	flockfile(stderr);
 	fprintf(stderr, "%s: %s: ", program->name, kind);
@@ -46,8 +47,8 @@ static void print_help(const struct program *program)
 		char words[64];
 
 		snprintf(words, sizeof(words), "%c%c%s --%s%s%s", row->letter ? '-' : ' ',
-			 row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, row->arg ? " " : "",
-			 row->arg ? row->arg : "");
+		         row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, row->arg ? " " : "",
+		         row->arg ? row->arg : "");
 		printf("  %-28s %s\n", words, row->help);
 	}
 	printf("\nSee %s(8), memsched.conf(5).\n", program->name);
@@ -58,8 +59,8 @@ static void build(const struct option_row *rows, struct option *option, char *le
 	*letters++ = ':';
 	for (size_t i = 0; rows[i].name; i++) {
 		option[i] = (struct option){.name = rows[i].name,
-					    .has_arg = rows[i].arg ? required_argument : no_argument,
-					    .val = 256 + (int)i};
+		                            .has_arg = rows[i].arg ? required_argument : no_argument,
+		                            .val = 256 + (int)i};
 		if (!rows[i].letter)
 			continue;
 		*letters++ = rows[i].letter;
@@ -100,7 +101,7 @@ static int refuse(const struct program *program, const char *what, const char *w
 	char escaped[256];
 
 	say_error(program, "%s '%s'; try '%s --help'", what,
-		  text_escape(escaped, sizeof(escaped), word, text_is_utf8()), program->name);
+	          text_escape(escaped, sizeof(escaped), word, text_is_utf8()), program->name);
 	return EXIT_USAGE;
 }
 
@@ -141,8 +142,8 @@ static int override(const struct program *program, struct conf *conf)
 		if (!row->key || !row->value || !conf_set(conf, row->key, row->value))
 			continue;
 		say_error(program, "bad value '%s' for '--%s': must be %s",
-			  text_escape(escaped, sizeof(escaped), row->value, text_is_utf8()), row->name,
-			  conf_form(row->key));
+		          text_escape(escaped, sizeof(escaped), row->value, text_is_utf8()), row->name,
+		          conf_form(row->key));
 		return EXIT_USAGE;
 	}
 	return 0;

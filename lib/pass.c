@@ -107,7 +107,7 @@ static int start_stats(struct pass *p)
 		int r;
 
 		sleep_ms(POLL_MS);
-		r = virt_sample(p->v, p->rep.guest, p->rep.n, awaits_first_stats, until_ms);
+		r = virt_sample(p->v, p->rep.guest, p->rep.n, awaits_first_stats, p->read_by_ms);
 		if (r)
 			return r;
 		waiting = false;
@@ -253,7 +253,7 @@ static int settle(struct pass *p, bool (*is)(const struct guest *g))
 		sleep_ms(POLL_MS);
 		for (size_t i = 0; i < p->rep.n; i++)
 			p->rep.guest[i].reread |= is(&p->rep.guest[i]);
-		r = virt_sample(p->v, p->rep.guest, p->rep.n, is, until_ms);
+		r = virt_sample(p->v, p->rep.guest, p->rep.n, is, p->end_ms);
 	}
 	return r;
 }

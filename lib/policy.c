@@ -132,9 +132,15 @@ static uint64_t fixed_untouched_kib(const struct guest *g)
 	return g->past.has_rss ? sub_kib(size_kib, g->past.rss_kib) : 0;
 }
 
+/* What of rss is the guest's own memory: QEMU's is not what the guest was promised. */
+static uint64_t held_kib(const struct guest *g)
+{
+	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
+}
+
 static uint64_t touched_kib(const struct guest *g)
 {
-	return min_kib(g->sample.actual_kib, max_kib(g->sample.rss_kib, g->est.used_kib));
+	return min_kib(g->sample.actual_kib, max_kib(held_kib(g), g->est.used_kib));
 }
 
 /* A guest that is not taken from keeps what it has, whatever it needs. */
@@ -160,7 +166,7 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 			continue;
 		}
 		touched = add_kib(touched, touched_kib(&g[i]));
-		b->promised_kib = add_kib(b->promised_kib, sub_kib(g[i].sample.actual_kib, g[i].sample.rss_kib));
+		b->promised_kib = add_kib(b->promised_kib, sub_kib(g[i].sample.actual_kib, held_kib(&g[i])));
 		b->demand_kib = add_kib(b->demand_kib, claim_kib(&g[i]));
 	}
 	b->room_kib = minus_kib(host->available_kib, taken_kib);
