@@ -21,8 +21,7 @@
 #define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)
 #define NO_GAIN_SLACK_KIB (64 * KIB_PER_MIB)
 #define NO_GAIN_PASSES 3
-#define QEMU_DRIFT_KIBPS                                                                                               \
-	256 /* QEMU's own memory is believed to grow by no more; a balloon that frees nothing grows faster */
+#define QEMU_LEAST_KIB (64 * KIB_PER_MIB) /* QEMU's own memory is taken for no less: 30-90 MiB measured */
 
 static bool sample_has(const struct sample *s, unsigned fields)
 {
@@ -160,18 +159,22 @@ static void forget_load(struct past *p, struct instant at)
 	p->booted_ms = at.now_ms;
 }
 
-/* rss beyond actual is QEMU's own: as low as it was ever seen at rest, allowed to drift up slowly. */
-static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e, struct instant at)
+/*
+ * rss beyond actual is QEMU's own: the most that was seen at rest and not after a take, for what a balloon does not free
+ * looks the same; it may be more where the guest has not touched all it has.
+ */
+static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e)
 {
-	uint64_t beyond_kib, drift_kib;
+	bool took = p->asked_from_kib > s->actual_kib;
+	uint64_t beyond_kib;
 
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
 		return;
 	beyond_kib = sub_kib(s->rss_kib, s->actual_kib);
-	drift_kib = scale_kib(sub_kib(at.now_ms, p->seen_ms), QEMU_DRIFT_KIBPS, 1000);
-	p->no_gain = p->has_qemu && beyond_kib > add_kib(p->qemu_kib, NO_GAIN_SLACK_KIB) ? p->no_gain + 1 : 0;
-	p->qemu_kib = p->has_qemu ? min_kib(beyond_kib, add_kib(p->qemu_kib, drift_kib)) : beyond_kib;
+	if (!took)
+		p->qemu_kib = max_kib(p->qemu_kib, beyond_kib);
 	p->has_qemu = true;
+	p->no_gain = took && beyond_kib > max_kib(p->qemu_kib, QEMU_LEAST_KIB) + NO_GAIN_SLACK_KIB ? p->no_gain + 1 : 0;
 }
 
 /* Whether available follows the balloon: seen at rest, remembered while it moves. */
@@ -309,7 +312,7 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
 		e->foreseen_kib = min_kib(e->lingering_kib, scale_kib(p->rise_kibps, e->horizon_ms, 1000));
 	}
 	e->distress = !e->stale && p->distress_samples >= DISTRESS_SAMPLES && p->distress_gives < DISTRESS_GIVES;
-	watch_rss(p, &g->sample, e, at);
+	watch_rss(p, &g->sample, e);
 	e->no_gain = p->no_gain >= NO_GAIN_PASSES;
 }
 

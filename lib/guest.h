@@ -141,7 +141,7 @@ struct past {
 	bool has_rss;
 	uint64_t rss_kib;
 	bool has_qemu;
-	uint64_t qemu_kib; /* rss beyond actual that is QEMU's own, learned at rest */
+	uint64_t qemu_kib; /* rss beyond actual that is surely QEMU's own, learned at rest */
 	uint32_t no_gain;  /* passes in a row at rest whose rss stayed over what the balloon should have freed */
 	uint64_t booted_ms; /* when a reboot was noticed; 0: never */
 	bool hung;         /* did not answer the last pass: probed first by the next */

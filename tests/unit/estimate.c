@@ -1105,8 +1105,8 @@ static const struct {
 } gains[] = {
     {"came back", 700, 750, false},
     {"most of it", 700, 810, false},
-    {"up to the slack", 700, 814, false},
-    {"little", 700, 820, true},
+    {"up to the slack", 700, 828, false},
+    {"little", 700, 830, true},
     {"nothing", 700, 1050, true},
     {"never touched", 700, 300, false},
     {"given, not touched", 1400, 1050, false},
