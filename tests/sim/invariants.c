@@ -97,6 +97,15 @@ static void check_bounds(struct checker *c, const struct guest *g)
 		      mib(g->want_kib));
 }
 
+/* A guest that says it uses more than the host holds for it lies, or was swapped out: capacity counts that, spare does
+ * not. */
+static uint64_t claimed_kib(const struct guest *g)
+{
+	uint64_t held_kib = sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
+
+	return sub_kib(min_kib(g->est.used_kib, g->sample.actual_kib), held_kib);
+}
+
 static void check_capacity(struct checker *c, const struct pass_report *plan)
 {
 	const struct balance *b = &plan->balance;
@@ -108,7 +117,7 @@ static void check_capacity(struct checker *c, const struct pass_report *plan)
 
 		if (g->fixed)
 			continue;
-		slack += c->ours->conf.tolerance_kib;
+		slack += c->ours->conf.tolerance_kib + claimed_kib(g);
 		want += g->want_kib;
 		gives += sub_kib(g->want_kib, g->sample.actual_kib);
 		takes += sub_kib(g->sample.actual_kib, g->want_kib);
@@ -182,10 +191,13 @@ static void check_weight(struct checker *c, const struct pass_report *plan)
 		      (unsigned long)heavy->want_kib, (unsigned long)heavy->given_kib);
 }
 
-static bool is_idle(const struct guest *g)
+/* With spare memory, all of it touched: what was never touched is a promise, and promises do cost the others. */
+static bool is_idle(const struct world *w, const struct guest *g)
 {
+	const struct vm *v = &w->vm[ours_index(g)];
+
 	return !g->fixed && !g->no_take && g->want_kib < g->sample.actual_kib && g->need_kib <= g->sample.actual_kib &&
-	       g->sample.rss_kib >= g->sample.actual_kib;
+	       vm_rss_kib(v) - v->is.qemu_kib >= max_kib(g->sample.actual_kib, vm_actual_kib(v));
 }
 
 /* Without an idle guest, what it holds is gone: none of the others can be better off for that. */
@@ -193,7 +205,7 @@ static void check_idle(struct checker *c, const struct pass_report *plan)
 {
 	size_t idle = rng_between(&c->rng, 0, plan->n - 1), n = 0;
 
-	if (!is_idle(&plan->guest[idle]))
+	if (!is_idle(c->world, &plan->guest[idle]))
 		return;
 	for (size_t i = 0; i < plan->n; i++)
 		if (i != idle)
@@ -253,6 +265,16 @@ static bool is_steady(const struct nature *is)
 	       !is->thrash_below_kib && !is->mute_ms && is->phase_ms < 1000 && !is->cache_kibps;
 }
 
+/* rss contains QEMU's own memory, which no one tells apart: it hides as much of what a guest may still touch. */
+static uint64_t hidden_kib(const struct checker *c)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; !c->strict && i < c->world->n; i++)
+		sum += c->world->vm[i].is.qemu_kib;
+	return sum;
+}
+
 static uint64_t vm_ceil_kib(const struct vm *v)
 {
 	return v->is.hint_max_kib ? min_kib(v->is.hint_max_kib, v->is.max_kib) : v->is.max_kib;
@@ -270,26 +292,40 @@ static void check_command(struct checker *c, const struct vm *v, struct watch *s
 	if (way < 0 && is_steady(&v->is) && headroom + KIB_PER_MIB < LEAST_HEADROOM(c->world->target_kib))
 		broke(c, "a steady guest keeps the least headroom", "vm%zu: to %lu MiB of which it uses %lu", i,
 		      mib(v->target_kib), mib(v->is.overhead_kib + v->used_kib));
-	if (c->making->quiet && seen->way && way != seen->way)
+	if (c->making->quiet && seen->way && way != seen->way &&
+	    max_kib(v->target_kib, seen->seen_kib) - min_kib(v->target_kib, seen->seen_kib) > hidden_kib(c))
 		broke(c, "no reversal under constant load", "vm%zu: from %lu to %lu MiB", i, mib(seen->seen_kib),
 		      mib(v->target_kib));
 	seen->way = way;
 	seen->moved_step = c->step;
 }
 
-/* rss contains QEMU's own memory, which hides as much of what a guest may still touch. */
 static void check_reserve(struct checker *c)
 {
 	const struct world *w = c->world;
-	int64_t below_kib = (int64_t)w->reserve_kib - w->least_kib, qemu_kib = 0;
 
-	for (size_t i = 0; i < w->n; i++)
-		qemu_kib += (int64_t)w->vm[i].is.qemu_kib;
-	if (c->making->sound && below_kib > 0)
-		broke(c,
-		      below_kib > qemu_kib ? "gives never take the host below its reserve"
-		                           : "gives take the host below its reserve by less than QEMU's own memory",
-		      "%ld of %lu MiB", (long)(w->least_kib / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
+	if (c->making->sound && w->least_kib + (int64_t)hidden_kib(c) < (int64_t)w->reserve_kib)
+		broke(c, "gives never take the host below its reserve", "%ld of %lu MiB",
+		      (long)(w->least_kib / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
+}
+
+/* While the guard forbids gives out of the host's room, what guests gave up in this pass may still be given. */
+static void check_no_give(struct checker *c, const struct pass_report *report)
+{
+	uint64_t gives = 0, arrived = 0;
+
+	for (size_t i = 0; i < report->n; i++) {
+		const struct guest *g = &report->guest[i];
+		uint64_t seen = c->watch[ours_index(g)].seen_kib;
+
+		if (!pass_moved(g))
+			continue;
+		gives += sub_kib(c->world->vm[ours_index(g)].target_kib, seen);
+		arrived += sub_kib(seen, g->sample.actual_kib);
+	}
+	if (c->ours->registry.no_give && gives > arrived)
+		broke(c, "no-give stops gives out of the host's room", "gives %lu MiB, arrived %lu", mib(gives),
+		      mib(arrived));
 }
 
 void check_pass(struct checker *c, const struct pass_report *report)
@@ -303,6 +339,7 @@ void check_pass(struct checker *c, const struct pass_report *report)
 	for (size_t i = 0; i < w->n; i++)
 		if (w->vm[i].tally.commands != c->watch[i].commands)
 			check_command(c, &w->vm[i], &c->watch[i]);
+	check_no_give(c, report);
 	check_reserve(c);
 }
 

@@ -14,6 +14,7 @@ struct checker {
 	struct world *world;
 	struct ours *ours;
 	struct rng rng;
+	bool strict; /* not even what QEMU's own memory hides is forgiven */
 	unsigned step;
 	struct watch *watch; /* by machine */
 	struct guest *copy;  /* scratch for plans made again */

@@ -259,6 +259,8 @@ int making_make(uint64_t seed, struct making *ret_making, struct world *ret_worl
 	struct world w;
 
 	m.sound = m.quiet || rng_chance(&r, 70);
+	m.pending_kib = rng_chance(&r, 10) ? rng_between(&r, 64, 8192) * MIB : 0;
+	m.no_give = rng_chance(&r, 5);
 	m.steps = m.quiet ? (cron ? 240 : 150) : (unsigned)rng_between(&r, 24, 60);
 	if (world_init(&w, rng_between(&r, 1, 12)))
 		return -ENOMEM;

@@ -10,6 +10,8 @@ struct making {
 	uint64_t seed;
 	uint32_t interval_ms; /* of the passes */
 	unsigned steps;
+	uint64_t pending_kib; /* of guests that are being started */
+	bool no_give;         /* the guard forbids it */
 	/* what may be asked of such a world */
 	bool quiet; /* constant loads, good manners: everything comes to rest */
 	bool sound; /* the host can keep all that was promised before, and its own load is constant: only gives can harm

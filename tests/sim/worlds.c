@@ -1,7 +1,7 @@
 /*
- * worlds [--worlds N] [--seed S] [--first K]: the real pass in N random worlds, the K-th first; the K-th world of seed
- * S is that of seed S + K. A world that breaks an invariant says so with its seed; worlds --seed S --replay plays that
- * one alone and shows every pass.
+ * worlds [--worlds N] [--seed S] [--first K] [--strict]: the real pass in N random worlds, the K-th first; the K-th
+ * world of seed S is that of seed S + K. A world that breaks an invariant says so with its seed; worlds --seed S
+ * --replay plays that one alone and shows every pass.
  */
 #include <err.h>
 #include <getopt.h>
@@ -25,7 +25,7 @@ struct kind { /* of failures */
 
 struct options {
 	unsigned long worlds, seed, first;
-	bool replay;
+	bool replay, strict;
 };
 
 /* ---- the trace of a replay ---- */
@@ -119,7 +119,7 @@ static void play(struct checker *c, bool show)
 }
 
 /* Returns the invariant it broke, or NULL. */
-static const char *try_world(uint64_t seed, bool show, bool say)
+static const char *try_world(uint64_t seed, const struct options *opt, bool say)
 {
 	struct making m;
 	struct world w;
@@ -129,9 +129,12 @@ static const char *try_world(uint64_t seed, bool show, bool say)
 	if (making_make(seed, &m, &w) || ours_open(&o, &w, m.interval_ms < 60000 ? m.interval_ms : 0) ||
 	    checker_open(&c, &m, &w, &o))
 		errx(2, "out of memory");
-	if (show)
+	o.registry.pending_kib = m.pending_kib;
+	o.registry.no_give = m.no_give;
+	c.strict = opt->strict;
+	if (opt->replay)
 		show_world(&m, &w);
-	play(&c, show);
+	play(&c, opt->replay);
 	if (c.broken && say)
 		printf("seed %lu pass %u: %s: %s\n", (unsigned long)seed, c.step - (c.step > m.steps), c.broken,
 		       c.complaint);
@@ -160,7 +163,7 @@ static unsigned try_worlds(const struct options *o)
 
 	for (unsigned long i = 0; i < o->worlds; i++) {
 		uint64_t seed = o->seed + o->first + i;
-		const char *broken = try_world(seed, false, failed < SAID_MOST);
+		const char *broken = try_world(seed, o, failed < SAID_MOST);
 
 		if (broken)
 			count(kinds, broken, seed);
@@ -173,19 +176,18 @@ static unsigned try_worlds(const struct options *o)
 
 static struct options parse(int argc, char **argv)
 {
-	static const struct option known[] = {{"worlds", required_argument, NULL, 'w'},
-	                                      {"seed", required_argument, NULL, 's'},
-	                                      {"first", required_argument, NULL, 'f'},
-	                                      {"replay", no_argument, NULL, 'r'},
-	                                      {NULL, 0, NULL, 0}};
+	static const struct option known[] = {
+	    {"worlds", required_argument, NULL, 'w'}, {"seed", required_argument, NULL, 's'},
+	    {"first", required_argument, NULL, 'f'},  {"replay", no_argument, NULL, 'r'},
+	    {"strict", no_argument, NULL, 't'},       {NULL, 0, NULL, 0}};
 	struct options o = {.worlds = WORLDS};
 	uint64_t number = 0;
 
 	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
 		if (opt == '?' || (optarg && number_parse(optarg, UINT32_MAX, &number)))
-			errx(2, "usage: worlds [--worlds N] [--seed S] [--first K] [--replay]");
-		if (opt == 'r')
-			o.replay = true;
+			errx(2, "usage: worlds [--worlds N] [--seed S] [--first K] [--strict] [--replay]");
+		if (opt == 'r' || opt == 't')
+			*(opt == 'r' ? &o.replay : &o.strict) = true;
 		else
 			*(opt == 'w' ? &o.worlds : opt == 's' ? &o.seed : &o.first) = number;
 	}
@@ -198,7 +200,7 @@ int main(int argc, char **argv)
 	unsigned failed;
 
 	if (o.replay)
-		return try_world(o.seed + o.first, true, true) != NULL;
+		return try_world(o.seed + o.first, &o, true) != NULL;
 	failed = try_worlds(&o);
 	printf("%lu passed, %u failed\n", o.worlds - failed, failed);
 	return failed != 0;
