@@ -143,10 +143,16 @@ static uint64_t touched_kib(const struct guest *g)
 	return min_kib(g->sample.actual_kib, max_kib(held_kib(g), g->est.used_kib));
 }
 
-/* A guest that is not taken from keeps what it has, whatever it needs. */
+/* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
+static uint64_t keep_kib(const struct guest *g)
+{
+	return max_kib(max_kib(g->need_kib, g->floor_kib), g->est.used_kib + g->target_kib);
+}
+
+/* What it will hold where there is enough: what it needs, and of what it has no less than can be taken. */
 static uint64_t claim_kib(const struct guest *g)
 {
-	return g->no_take ? max_kib(g->need_kib, g->sample.actual_kib) : g->need_kib;
+	return max_kib(g->need_kib, g->no_take ? g->sample.actual_kib : min_kib(keep_kib(g), g->sample.actual_kib));
 }
 
 static int64_t minus_kib(uint64_t a, uint64_t b)
@@ -155,7 +161,7 @@ static int64_t minus_kib(uint64_t a, uint64_t b)
 }
 
 static void find_balance(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib,
-			 const struct guest *g, size_t n, struct balance *b)
+                         const struct guest *g, size_t n, struct balance *b)
 {
 	uint64_t taken_kib = add_kib(conf->reserve_kib, pending_kib), touched = 0;
 
@@ -178,12 +184,6 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 
 /* ---- enough for all ---- */
 
-/* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
-static uint64_t keep_kib(const struct guest *g)
-{
-	return max_kib(max_kib(g->need_kib, g->floor_kib), g->est.used_kib + g->target_kib);
-}
-
 static uint64_t excess_kib(const struct guest *g)
 {
 	return g->no_take ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
@@ -191,7 +191,8 @@ static uint64_t excess_kib(const struct guest *g)
 
 /*
  * Who comes again soon may take much of what is plainly unused; page cache always goes slowly. A guest whose growth
- * paused for one sample would be given it back in the next (measured: a load that stutters moved its balloon both ways).
+ * paused for one sample would be given it back in the next (measured: a load that stutters moved its balloon both
+ * ways).
  */
 static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest *g)
 {
@@ -217,7 +218,7 @@ static uint64_t deficit_kib(const struct policy_conf *conf, const struct guest *
 
 /* The rest of what donors can spare, in proportion to excess / weight, when calm takes do not cover the deficits. */
 static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struct guest *g, size_t n,
-		      struct policy_scratch *scratch)
+                      struct policy_scratch *scratch)
 {
 	struct level level;
 
@@ -239,7 +240,7 @@ static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struc
 }
 
 static void plan_enough(const struct policy_conf *conf, const struct balance *b, struct guest *g, size_t n,
-			struct policy_scratch *scratch)
+                        struct policy_scratch *scratch)
 {
 	uint64_t deficits = 0, takes = 0;
 
@@ -266,13 +267,13 @@ static struct level_item shortage_item(const struct guest *g)
 	if (g->fixed)
 		return (struct level_item){.weight = 1};
 	item.lo_kib = g->no_take ? g->sample.actual_kib : min_kib(g->bottom_kib, g->sample.actual_kib);
-	item.hi_kib = max_kib(g->need_kib, item.lo_kib);
+	item.hi_kib = claim_kib(g);
 	item.base_kib = min_kib(g->est.used_kib, item.lo_kib);
 	return item;
 }
 
 static void plan_shortage(const struct policy_conf *conf, struct balance *b, struct guest *g, size_t n,
-			  struct policy_scratch *scratch)
+                          struct policy_scratch *scratch)
 {
 	struct level level;
 
@@ -314,7 +315,7 @@ static enum reason why_given(const struct policy_conf *conf, const struct guest 
 
 static enum reason find_reason(const struct policy_conf *conf, const struct balance *b, const struct guest *g)
 {
-	if (b->shortage_kib && !g->no_take && g->want_kib < g->need_kib)
+	if (b->shortage_kib && !g->no_take && g->want_kib < claim_kib(g))
 		return deficit_kib(conf, g) || guest_shrinks(g) ? REASON_SHARED_SHORTAGE : why_kept(conf, g);
 	if (guest_grows(g))
 		return why_given(conf, g);
@@ -324,7 +325,7 @@ static enum reason find_reason(const struct policy_conf *conf, const struct bala
 }
 
 void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
-		 size_t n, struct policy_scratch *scratch, struct balance *ret_balance)
+                 size_t n, struct policy_scratch *scratch, struct balance *ret_balance)
 {
 	for (size_t i = 0; i < n; i++)
 		classify(conf, &g[i]);
@@ -355,7 +356,7 @@ static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t 
 }
 
 uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
-		      struct policy_scratch *scratch)
+                      struct policy_scratch *scratch)
 {
 	uint64_t held_kib = 0, handed_kib = 0;
 	struct level level;
