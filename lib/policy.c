@@ -19,6 +19,12 @@ static uint64_t least_kib(const struct guest *g)
 	return g->target_kib / LEAST_HEADROOM;
 }
 
+/* What a guest uses, and its headroom. */
+static uint64_t wish_kib(const struct guest *g)
+{
+	return add_kib(g->est.used_kib, g->target_kib);
+}
+
 static void find_bounds(struct guest *g)
 {
 	const struct device *d = &g->device;
@@ -30,17 +36,17 @@ static void find_bounds(struct guest *g)
 		ceil_kib = min_kib(ceil_kib, scale_kib(d->hard_limit_kib, 7, 8));
 	g->ceil_kib = ceil_kib;
 	g->floor_kib = min_kib(g->hints.has_min ? g->hints.min_kib : policy_floor_kib(d->maximum_kib), ceil_kib);
-	g->bottom_kib = max_kib(g->floor_kib, g->est.used_kib + least_kib(g));
+	g->bottom_kib = max_kib(g->floor_kib, add_kib(g->est.used_kib, least_kib(g)));
 }
 
 /* Headroom and foreseen growth included; a guest in distress needs a step more than it has, whatever it says it uses.
  */
 static uint64_t find_need_kib(const struct policy_conf *conf, const struct guest *g)
 {
-	uint64_t need_kib = g->est.used_kib + g->target_kib + g->est.foreseen_kib;
+	uint64_t need_kib = add_kib(wish_kib(g), g->est.foreseen_kib);
 
 	if (g->est.distress)
-		need_kib = max_kib(need_kib, g->sample.actual_kib + conf->step_kib);
+		need_kib = max_kib(need_kib, add_kib(g->sample.actual_kib, conf->step_kib));
 	if (g->hints.has_min)
 		need_kib = max_kib(need_kib, g->floor_kib);
 	return min_kib(need_kib, g->ceil_kib);
@@ -146,7 +152,7 @@ static uint64_t touched_kib(const struct guest *g)
 /* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
 static uint64_t keep_kib(const struct guest *g)
 {
-	return max_kib(max_kib(g->need_kib, g->floor_kib), g->est.used_kib + g->target_kib);
+	return max_kib(max_kib(g->need_kib, g->floor_kib), wish_kib(g));
 }
 
 /* What it will hold where there is enough: what it needs, and of what it has no less than can be taken. */
@@ -198,12 +204,12 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 {
 	uint64_t excess = excess_kib(g), over_kib, plain_kib, horizon_ms, take_kib;
 
-	excess = sub_kib(excess, g->est.lingering_kib - g->est.foreseen_kib);
+	excess = sub_kib(excess, sub_kib(g->est.lingering_kib, g->est.foreseen_kib));
 	over_kib = min_kib(sub_kib(g->sample.actual_kib, g->ceil_kib), excess);
 	if (excess <= conf->step_kib / 2)
 		return over_kib;
-	plain_kib = min_kib(excess, sub_kib(g->est.free_kib - g->est.cache_kib, g->target_kib));
-	horizon_ms = g->est.horizon_ms ? g->est.horizon_ms : CAREFUL_MS;
+	plain_kib = min_kib(excess, sub_kib(sub_kib(g->est.free_kib, g->est.cache_kib), g->target_kib));
+	horizon_ms = g->est.horizon_ms ? min_kib(g->est.horizon_ms, CAREFUL_MS) : CAREFUL_MS;
 	take_kib = max_kib(plain_kib / 8, scale_kib(plain_kib, 4 * min_kib(QUICK_MS, horizon_ms), 5 * horizon_ms));
 	take_kib += (excess - plain_kib) / CACHE_FRACTION;
 	return clamp_kib(max_kib(take_kib, over_kib), min_kib(conf->step_kib, excess), excess);
@@ -294,11 +300,9 @@ static void plan_shortage(const struct policy_conf *conf, struct balance *b, str
 
 static enum reason why_kept(const struct policy_conf *conf, const struct guest *g)
 {
-	uint64_t wish_kib = g->est.used_kib + g->target_kib;
-
-	if (wish_kib > add_kib(g->ceil_kib, conf->tolerance_kib))
+	if (wish_kib(g) > add_kib(g->ceil_kib, conf->tolerance_kib))
 		return REASON_AT_MAX;
-	if (g->floor_kib > wish_kib && g->sample.actual_kib <= add_kib(g->floor_kib, conf->step_kib / 2))
+	if (g->floor_kib > wish_kib(g) && g->sample.actual_kib <= add_kib(g->floor_kib, conf->step_kib / 2))
 		return REASON_AT_MIN;
 	return REASON_AT_TARGET;
 }
@@ -307,8 +311,7 @@ static enum reason why_given(const struct policy_conf *conf, const struct guest 
 {
 	if (g->est.distress)
 		return REASON_DISTRESS;
-	if (g->est.used_kib + g->target_kib <= add_kib(g->sample.actual_kib, conf->tolerance_kib) &&
-	    g->est.foreseen_kib)
+	if (wish_kib(g) <= add_kib(g->sample.actual_kib, conf->tolerance_kib) && g->est.foreseen_kib)
 		return REASON_GROWING;
 	return REASON_BELOW_TARGET;
 }
