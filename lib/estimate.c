@@ -135,6 +135,11 @@ static bool watch_obedience(const struct estimate_conf *conf, struct past *p, co
 	return first;
 }
 
+static uint64_t qemu_kib(const struct past *p)
+{
+	return max_kib(p->qemu_kib, QEMU_LEAST_KIB);
+}
+
 /* A reboot leaves actual and statistics as they were while the guest touches all its memory anew. */
 static bool has_rebooted(const struct guest *g, bool fresh, const struct estimate *e)
 {
@@ -146,7 +151,7 @@ static bool has_rebooted(const struct guest *g, bool fresh, const struct estimat
 	     (sample_has(s, SAMPLE_MAJOR_FAULTS) && s->major_faults < p->major_faults)))
 		return true;
 	return e->stale && p->has_qemu && sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) &&
-	       sub_kib(s->rss_kib, s->actual_kib) > add_kib(p->qemu_kib, REBOOT_SLACK_KIB);
+	       sub_kib(s->rss_kib, s->actual_kib) > add_kib(qemu_kib(p), REBOOT_SLACK_KIB);
 }
 
 static void forget_load(struct past *p, struct instant at)
@@ -160,8 +165,8 @@ static void forget_load(struct past *p, struct instant at)
 }
 
 /*
- * rss beyond actual is QEMU's own: the most that was seen at rest and not after a take, for what a balloon does not free
- * looks the same; it may be more where the guest has not touched all it has.
+ * rss beyond actual is QEMU's own: the most that was seen at rest and not after a take, for what a balloon does not
+ * free looks the same; it may be more where the guest has not touched all it has.
  */
 static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e)
 {
@@ -174,7 +179,7 @@ static void watch_rss(struct past *p, const struct sample *s, const struct estim
 	if (!took)
 		p->qemu_kib = max_kib(p->qemu_kib, beyond_kib);
 	p->has_qemu = true;
-	p->no_gain = took && beyond_kib > max_kib(p->qemu_kib, QEMU_LEAST_KIB) + NO_GAIN_SLACK_KIB ? p->no_gain + 1 : 0;
+	p->no_gain = took && beyond_kib > add_kib(qemu_kib(p), NO_GAIN_SLACK_KIB) ? p->no_gain + 1 : 0;
 }
 
 /* Whether available follows the balloon: seen at rest, remembered while it moves. */
