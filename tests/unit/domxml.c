@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 
 #include "domxml.h"
 #include "policy.h"
@@ -426,6 +428,135 @@ static void test_hostile_name(void **state)
 		assert_in_range(*c, ' ', '~');
 }
 
+/* ---- sizes as libvirt reads them ---- */
+
+static const struct {
+	const char *digits, *unit; /* NULL: no attribute */
+} size_rows[] = {
+    {"1024", NULL},
+    {"1024", ""},
+    {"1024", "k"},
+    {"1024", "K"},
+    {"1024", "KiB"},
+    {"1024", "kib"},
+    {"1024", "KIB"},
+    {"1024", "KB"},
+    {"1024", "kb"},
+    {"1000001", "b"},
+    {"1000001", "byte"},
+    {"1024", "bytes"},
+    {"1025", "BYTES"},
+    {"7", "m"},
+    {"7", "MiB"},
+    {"7", "MB"},
+    {"7", "mB"},
+    {"7", "g"},
+    {"7", "GiB"},
+    {"7", "GB"},
+    {"7", "t"},
+    {"7", "TiB"},
+    {"7", "TB"},
+    {"7", "p"},
+    {"7", "PiB"},
+    {"7", "PB"},
+    {"7", "e"},
+    {"7", "EiB"},
+    {"7", "EB"},
+    {"8", "EiB"},
+    {"9", "EB"},
+    {"10", "EB"},
+    {"16", "E"},
+    {"99", "EiB"},
+    {"7", "Mi"},
+    {"7", "MiBs"},
+    {"7", "M iB"},
+    {"7", " MiB"},
+    {"7", "MiB "},
+    {"7", "bit"},
+    {"7", "fathom"},
+    {"7", "z"},
+    {"7", "iB"},
+    {"7", "1"},
+    {"7", "kk"},
+    {"", "MiB"},
+    {"-7", "MiB"},
+    {"1.5", "GiB"},
+    {"1e3", "KiB"},
+    {"0x400", "KiB"},
+    {"007", "MiB"},
+    {"7MiB", NULL},
+    {"7 MiB", NULL},
+    {"NaN", NULL},
+    {"7 ", "MiB"},
+    {"7,0", "MiB"},
+    {"7", "KiB\xc2\xa0"},
+    {"9007199254740991", "KiB"},
+    {"9007199254740992", "KiB"},
+    {"18446744073709551615", "b"},
+    {"18446744073709551616", "b"},
+    {"9223372036854775807", "b"},
+};
+
+/* What libvirt makes of a <memory> of that size; 0 where it refuses. */
+static uint64_t ask_libvirt(virConnectPtr connection, const char *digits, const char *attribute)
+{
+	char xml[512];
+	struct domxml d = {0};
+	virDomainPtr domain;
+	uint64_t kib;
+	char *made;
+
+	snprintf(xml, sizeof(xml),
+	         "<domain type='test'><name>size</name><memory%s>%s</memory><os><type>hvm</type></os></domain>",
+	         attribute, digits);
+	domain = virDomainDefineXML(connection, xml);
+	if (!domain)
+		return 0;
+	made = virDomainGetXMLDesc(domain, 0);
+	assert_non_null(made);
+	assert_int_equal(domxml_read(made, strlen(made), &d), 0);
+	kib = d.device.maximum_kib;
+	domxml_clear(&d);
+	free(made);
+	virDomainUndefine(domain);
+	virDomainFree(domain);
+	return kib;
+}
+
+static void ignore_error(void *arg, virErrorPtr error)
+{
+	(void)arg, (void)error;
+}
+
+/*
+ * A hint is taken for what libvirt would take it, and refused where libvirt would refuse it. Blanks or a plus before
+ * the digits, which libvirt takes since strtoull does, are refused here.
+ */
+static void test_sizes_as_libvirt(void **state)
+{
+	virConnectPtr connection;
+
+	(void)state;
+	virSetErrorFunc(NULL, ignore_error);
+	connection = virConnectOpen("test:///default");
+	assert_non_null(connection);
+	for (size_t i = 0; i < sizeof(size_rows) / sizeof(size_rows[0]); i++) {
+		char attribute[64] = "", xml[256];
+		struct hints h;
+		uint64_t kib;
+
+		if (size_rows[i].unit)
+			snprintf(attribute, sizeof(attribute), " unit='%s'", size_rows[i].unit);
+		snprintf(xml, sizeof(xml), "<memory><min%s>%s</min></memory>", attribute, size_rows[i].digits);
+		assert_int_equal(domxml_read_hints(xml, strlen(xml), "vm", 0, &h), 0);
+		kib = ask_libvirt(connection, size_rows[i].digits, attribute);
+		if (h.has_min != (kib != 0) || h.min_kib != kib || h.n_faults != !kib)
+			fail_msg("'%s'%s: %llu, libvirt %llu", size_rows[i].digits, attribute,
+			         (unsigned long long)h.min_kib, (unsigned long long)kib);
+	}
+	virConnectClose(connection);
+}
+
 /* ---- documents that are refused ---- */
 
 #define LAUGHS                                                                                                         \
@@ -496,7 +627,8 @@ static const struct {
 	int result;
 } large_rows[] = {
     {"<domain><name>", "x", 7u << 20, "</name></domain>", 0},
-    {"<domain><!--", "x", 8u << 20, "--></domain>", -EMSGSIZE},
+    {"<domain><!--", "x", DOMXML_MAX_BYTES - 24, "--></domain>", 0},
+    {"<domain><!--", "x", DOMXML_MAX_BYTES - 23, "--></domain>", -EMSGSIZE},
     {"<domain><devices>", "<disk/>", 100000, "</devices></domain>", 0},
     {"<domain>", "<a>", 200, "</domain>", -EBADMSG},
     {"<domain>", "<a>", 300, "</domain>", -EBADMSG},
@@ -550,7 +682,7 @@ int main(void)
 	    cmocka_unit_test(test_hints),        cmocka_unit_test(test_element),
 	    cmocka_unit_test(test_bare_element), cmocka_unit_test(test_hostile_name),
 	    cmocka_unit_test(test_refused),      cmocka_unit_test(test_large),
-	    cmocka_unit_test(test_depth),
+	    cmocka_unit_test(test_depth),        cmocka_unit_test(test_sizes_as_libvirt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
