@@ -133,6 +133,7 @@ int fleet_make(size_t guests, const struct fleet_load *load, struct world *ret_w
 	}
 	ours_defaults(w.total_kib, &w.reserve_kib, &w.target_kib);
 	w.total_kib += w.reserve_kib;
+	ours_defaults(w.total_kib, &w.reserve_kib, &w.target_kib);
 	if (load->demand_pct)
 		scale_demand(&w, load->demand_pct);
 	world_begin(&w);

@@ -97,13 +97,16 @@ static void check_bounds(struct checker *c, const struct guest *g)
 		      mib(g->want_kib));
 }
 
-/* A guest that says it uses more than the host holds for it lies, or was swapped out: capacity counts that, spare does
- * not. */
+/* What the policy takes the guest to hold: rss without what it believes is QEMU's. */
+static uint64_t held_kib(const struct guest *g)
+{
+	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
+}
+
+/* A guest that says it uses more than it holds lies, or was swapped out: capacity counts that, spare does not. */
 static uint64_t claimed_kib(const struct guest *g)
 {
-	uint64_t held_kib = sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
-
-	return sub_kib(min_kib(g->est.used_kib, g->sample.actual_kib), held_kib);
+	return sub_kib(min_kib(g->est.used_kib, g->sample.actual_kib), held_kib(g));
 }
 
 static void check_capacity(struct checker *c, const struct pass_report *plan)
@@ -139,6 +142,61 @@ static void decide_again(struct checker *c, const struct pass_report *plan, size
 	struct balance b;
 
 	decide(c, &plan->host, c->copy, n, &b);
+}
+
+/* Whether the level decided how much this guest gets, and neither its bottom nor its need. */
+static bool is_levelled(const struct checker *c, const struct guest *g)
+{
+	uint64_t margin_kib = c->ours->conf.tolerance_kib;
+
+	return !g->fixed && !g->no_take && g->want_kib > g->bottom_kib + margin_kib &&
+	       g->want_kib + margin_kib < g->need_kib && g->sample.actual_kib > g->bottom_kib;
+}
+
+static double headroom_by_weight(const struct guest *g)
+{
+	return ((double)g->want_kib - (double)g->est.used_kib) / (g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT);
+}
+
+static double margin_by_weight(const struct checker *c, const struct guest *g)
+{
+	return (double)(c->ours->conf.tolerance_kib + 1) / (g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT);
+}
+
+/* In a shortage those whom the level holds have headroom by their weights, but for moves not worth a command. */
+static void check_level(struct checker *c, const struct pass_report *plan)
+{
+	const struct guest *first = NULL;
+
+	for (size_t i = 0; plan->balance.shortage_kib && i < plan->n; i++) {
+		const struct guest *g = &plan->guest[i];
+		double apart;
+
+		if (!is_levelled(c, g))
+			continue;
+		first = first ? first : g;
+		apart = headroom_by_weight(g) - headroom_by_weight(first);
+		if ((apart < 0 ? -apart : apart) > margin_by_weight(c, g) + margin_by_weight(c, first))
+			broke(c, "in a shortage headroom goes by weight",
+			      "%s has %.0f KiB for each of its weight, %s %.0f", g->name, headroom_by_weight(g),
+			      first->name, headroom_by_weight(first));
+	}
+}
+
+/* Where nobody needs anything, crumbs stay where they are. */
+static void check_crumbs(struct checker *c, const struct pass_report *plan)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->balance.shortage_kib || guest_grows(&plan->guest[i]))
+			return;
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct guest *g = &plan->guest[i];
+
+		if (guest_shrinks(g) &&
+		    g->sample.actual_kib <= min_kib(g->need_kib + c->ours->conf.step_kib / 2, g->ceil_kib))
+			broke(c, "crumbs are not taken", "%s: %lu to %lu MiB", g->name, mib(g->sample.actual_kib),
+			      mib(g->want_kib));
+	}
 }
 
 static void copy_guests(struct checker *c, const struct pass_report *plan)
@@ -197,6 +255,7 @@ static bool is_idle(const struct world *w, const struct guest *g)
 	const struct vm *v = &w->vm[ours_index(g)];
 
 	return !g->fixed && !g->no_take && g->want_kib < g->sample.actual_kib && g->need_kib <= g->sample.actual_kib &&
+	       held_kib(g) >= g->sample.actual_kib &&
 	       vm_rss_kib(v) - v->is.qemu_kib >= max_kib(g->sample.actual_kib, vm_actual_kib(v));
 }
 
@@ -251,6 +310,8 @@ void check_plan(struct checker *c, struct pass_report *plan)
 	for (size_t i = 0; i < plan->n; i++)
 		check_bounds(c, &plan->guest[i]);
 	check_capacity(c, plan);
+	check_level(c, plan);
+	check_crumbs(c, plan);
 	check_grant(c, plan, handed_kib);
 	check_order(c, plan);
 	check_weight(c, plan);
@@ -300,10 +361,32 @@ static void check_command(struct checker *c, const struct vm *v, struct watch *s
 	seen->moved_step = c->step;
 }
 
+/* The size this machine has or will have without being asked again. */
+static uint64_t vm_coming_kib(const struct world *w, const struct vm *v)
+{
+	bool moves = !v->is.no_driver && !(v->is.stops_ms && w->now_ms >= v->is.stops_ms);
+
+	return moves ? max_kib(vm_actual_kib(v), v->target_kib) : vm_actual_kib(v);
+}
+
+/* What the host has left when every machine has touched all it may. */
+static int64_t unpromised_kib(const struct world *w)
+{
+	int64_t kib = world_available_kib(w);
+
+	for (size_t i = 0; i < w->n; i++)
+		if (vm_runs(w, &w->vm[i]))
+			kib -= (int64_t)(vm_coming_kib(w, &w->vm[i]) + w->vm[i].is.qemu_kib - vm_rss_kib(&w->vm[i]));
+	return kib;
+}
+
 static void check_reserve(struct checker *c)
 {
 	const struct world *w = c->world;
 
+	if (c->making->sound && unpromised_kib(w) + (int64_t)hidden_kib(c) < (int64_t)w->reserve_kib)
+		broke(c, "the host can keep what was promised", "%ld of %lu MiB of the reserve would be left",
+		      (long)(unpromised_kib(w) / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
 	if (c->making->sound && w->least_kib + (int64_t)hidden_kib(c) < (int64_t)w->reserve_kib)
 		broke(c, "gives never take the host below its reserve", "%ld of %lu MiB",
 		      (long)(w->least_kib / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));

@@ -181,7 +181,7 @@ static void make_hints(struct rng *r, struct nature *is)
 		is->hint_max_kib = rng_between(r, max_kib(is->min_kib, is->max_kib / 4), is->max_kib);
 }
 
-static struct nature make_plain(struct rng *r)
+static struct nature make_plain(struct rng *r, const struct making *m)
 {
 	struct nature is = nature_usual(skewed(r, 128, 32768) * MIB);
 
@@ -191,7 +191,7 @@ static struct nature make_plain(struct rng *r)
 	is.phase_ms = (uint32_t)rng_between(r, 0, 999);
 	is.warm_pct = (uint32_t)rng_between(r, 0, 100);
 	is.pages = (enum pages)rng_between(r, PAGES_MIXED, PAGES_COLD);
-	is.qemu_kib = rng_between(r, 5, 120) * MIB;
+	is.qemu_kib = m->bare ? 0 : rng_between(r, 5, 120) * MIB;
 	is.take_kibps = rng_between(r, 400, 2000) * MIB;
 	is.give_kibps = is.take_kibps * rng_between(r, 1, 4);
 	make_hints(r, &is);
@@ -200,13 +200,15 @@ static struct nature make_plain(struct rng *r)
 
 static struct nature make_machine(struct rng *r, struct making *m)
 {
-	struct nature is = make_plain(r);
+	struct nature is = make_plain(r, m);
 
 	if (m->quiet) {
 		if (rng_chance(r, 25))
 			is.cache_kib = rng_between(r, 0, is.max_kib), is.cache_kibps = UINT64_MAX / 1000;
 		return is;
 	}
+	if (m->greedy && rng_chance(r, 60))
+		(rng_chance(r, 50) ? make_growing : make_bursting)(r, &is);
 	for (unsigned traits = (unsigned)rng_between(r, 0, 2); traits; traits--) {
 		size_t i = rng_between(r, 0, PECULIAR - 1);
 
@@ -242,6 +244,7 @@ static void make_host(struct rng *r, struct making *m, struct world *w)
 	w->total_kib = held_kib(w, !m->sound) + w->others.base_kib + free;
 	ours_defaults(w->total_kib + w->total_kib / 64, &w->reserve_kib, &w->target_kib);
 	w->total_kib += w->reserve_kib;
+	ours_defaults(w->total_kib, &w->reserve_kib, &w->target_kib);
 	if (m->quiet || rng_chance(r, 80))
 		return;
 	m->sound = false;
@@ -259,6 +262,8 @@ int making_make(uint64_t seed, struct making *ret_making, struct world *ret_worl
 	struct world w;
 
 	m.sound = m.quiet || rng_chance(&r, 70);
+	m.bare = rng_chance(&r, 50);
+	m.greedy = rng_chance(&r, 50);
 	m.pending_kib = rng_chance(&r, 10) ? rng_between(&r, 64, 8192) * MIB : 0;
 	m.no_give = rng_chance(&r, 5);
 	m.steps = m.quiet ? (cron ? 240 : 150) : (unsigned)rng_between(&r, 24, 60);
