@@ -120,7 +120,7 @@ lint:
 	shellcheck $(SCRIPTS)
 	mandoc -T lint -W warning $(PAGES)
 	clang-format --dry-run -Werror $(wildcard lib/*.[ch] bin/*.c hooks/*.c tests/unit/*.c tests/bench/*.c)
-SCRIPTS = tests/deps tests/run .ci/run $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario)
+SCRIPTS = tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario)
 
 check-long:
 	@tests/deps build test guests lint
@@ -134,24 +134,29 @@ bench: all $(BENCH)
 
 PAGES := $(wildcard man/*.[578])
 INSTALL ?= install
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 HOOK_PATH ?= $(SYSCONFDIR)/libvirt/hooks/qemu.d/memsched
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d
-	$(INSTALL) -m 755 $(COMMANDS) $(DESTDIR)$(SBINDIR)
-	for page in $(PAGES); do \
+	$(INSTALL) -m 755 $(COMMANDS) $(HELPERS) $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -D -m 644 hooks/memsched.tmpfiles $(DESTDIR)$(TMPFILESDIR)/memsched.conf
+	@for page in $(PAGES); do \
 		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 	@if [ ! -e $(DESTDIR)$(SYSCONFDIR)/memsched.conf ]; then \
 		$(INSTALL) -m 644 man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; \
 	elif ! cmp -s man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; then \
 		echo "install: $(DESTDIR)$(SYSCONFDIR)/memsched.conf was changed and is kept"; fi
+	@hooks/install hooks/qemu $(HOOK_PATH) $(SBINDIR) $(DESTDIR)
 
+# The stub goes first: without its helper it does nothing, but without it nothing is asked of the helper.
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,$(notdir $(COMMANDS) $(HELPERS)))
-	for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	@if cmp -s hooks/qemu $(DESTDIR)$(HOOK_PATH); then rm -f $(DESTDIR)$(HOOK_PATH); fi
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,$(notdir $(COMMANDS) $(HELPERS))) $(DESTDIR)$(TMPFILESDIR)/memsched.conf
+	@for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 	@if cmp -s man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; then \
 		rm -f $(DESTDIR)$(SYSCONFDIR)/memsched.conf; fi
-	-rmdir $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d 2>/dev/null
+	@rmdir $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d 2>/dev/null || :
 
 clean:
 	rm -rf build $(COMMANDS) $(HELPERS) $(UNIT) $(SIM) $(BENCH) lib/libmemsched.a

@@ -320,13 +320,27 @@ static int act(struct pass *p)
 
 /* ---- remember ---- */
 
+/* The registry as the guest is now: started without a hook, or with hints that were changed while it runs. */
+static void reconcile(struct pass *p, const struct guest *g)
+{
+	const struct record now = {g->name, g->device.maximum_kib, g->started_s, g->hints};
+
+	registry_save_record(p->r, g->uuid, &now);
+}
+
 static void remember(struct pass *p)
 {
-	for (size_t i = 0; p->r && i < p->rep.n; i++)
-		if (!p->rep.guest[i].vanished)
-			registry_save_past(p->r, p->rep.guest[i].uuid, &p->rep.guest[i].past);
-	if (p->r)
-		registry_prune(p->r, p->rep.guest, p->rep.n, clock_now().wall_ms / 1000);
+	if (!p->r)
+		return;
+	for (size_t i = 0; i < p->rep.n; i++) {
+		const struct guest *g = &p->rep.guest[i];
+
+		if (!g->vanished)
+			registry_save_past(p->r, g->uuid, &g->past);
+		if (g->answered)
+			reconcile(p, g);
+	}
+	registry_prune(p->r, p->rep.guest, p->rep.n, clock_now().wall_ms / 1000);
 }
 
 static void note_failures(struct pass *p)
@@ -371,10 +385,10 @@ int pass_look(const struct pass_conf *pc, struct virt *v, struct registry *r, st
 
 		for (size_t i = 0; i < p.rep.n; i++)
 			takes_kib += guest_shrinks(&p.rep.guest[i])
-					 ? p.rep.guest[i].sample.actual_kib - p.rep.guest[i].want_kib
-					 : 0;
+			                 ? p.rep.guest[i].sample.actual_kib - p.rep.guest[i].want_kib
+			                 : 0;
 		policy_grant(&p.policy, add_kib(spare_kib, takes_kib), why_refused(&p), p.rep.guest, p.rep.n,
-			     &p.scratch);
+		             &p.scratch);
 		note_failures(&p);
 	}
 	return finish(&p, result, ret_report);

@@ -408,23 +408,31 @@ static int print_field(const struct field *f, const void *base, char *text, size
 	return n;
 }
 
-static int save(int at, const char *uuid, const struct field *fields, size_t n, const void *base)
+/* Returns the length of the text, or -errno. */
+static int print_fields(const struct field *fields, size_t n, const void *base, char *text, size_t size)
 {
-	char text[RECORD_BYTES] = VERSION "\n", name[UUID_TEXT];
-	size_t used = strlen(text);
+	size_t used = (size_t)snprintf(text, size, "%s\n", VERSION);
 
-	if (!uuid_parse(uuid, name))
-		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
-		int length = print_field(&fields[i], base, text + used, sizeof(text) - used);
+		int length = print_field(&fields[i], base, text + used, size - used);
 
 		if (length < 0)
 			return -ENOMEM;
 		used += (size_t)length;
-		if (used >= sizeof(text))
+		if (used >= size)
 			return -EMSGSIZE;
 	}
-	return write_file(at, name, text, used);
+	return (int)used;
+}
+
+static int save(int at, const char *uuid, const struct field *fields, size_t n, const void *base)
+{
+	char text[RECORD_BYTES], name[UUID_TEXT];
+	int length = print_fields(fields, n, base, text, sizeof(text));
+
+	if (!uuid_parse(uuid, name))
+		return -EINVAL;
+	return length < 0 ? length : write_file(at, name, text, (size_t)length);
 }
 
 static bool read_field(const struct field *f, const char *text, void *base)
@@ -523,7 +531,16 @@ int registry_load_record(const struct registry *r, const char *uuid, struct reco
 
 int registry_save_record(struct registry *r, const char *uuid, const struct record *record)
 {
-	return save(r->folder[DOMAINS], uuid, record_fields, COUNT(record_fields), record);
+	char text[RECORD_BYTES], before[RECORD_BYTES + 1], name[UUID_TEXT];
+	int length = print_fields(record_fields, COUNT(record_fields), record, text, sizeof(text));
+
+	if (!uuid_parse(uuid, name))
+		return -EINVAL;
+	if (length < 0)
+		return length;
+	if (!read_file(r->folder[DOMAINS], name, before, sizeof(before)) && strcmp(before, text) == 0)
+		return 0;
+	return write_file(r->folder[DOMAINS], name, text, (size_t)length);
 }
 
 void record_clear(struct record *record)

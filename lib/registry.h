@@ -47,6 +47,7 @@ struct record {
 	struct hints hints; /* without the sentences */
 };
 int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record);
+/* Writes only what differs from what is there. */
 int registry_save_record(struct registry *r, const char *uuid, const struct record *record);
 void record_clear(struct record *record);
 

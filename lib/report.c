@@ -49,6 +49,7 @@ GUEST_CELL(rss, SAMPLED(rss_kib, SAMPLE_RSS))
 GUEST_CELL(min, kib_if(g->hints.has_min, g->hints.min_kib))
 GUEST_CELL(max, kib_if(g->hints.has_max, g->hints.max_kib))
 GUEST_CELL(weight, ((struct cell){.kind = g->hints.weight ? CELL_NUMBER : CELL_NONE, .number = g->hints.weight}))
+GUEST_CELL(hints, words(g->hints.n_faults ? "voided" : g->hints.present ? "yes" : NULL))
 GUEST_CELL(used, kib_if(g->est.has_used, g->est.used_kib))
 GUEST_CELL(want, kib_if(!g->fixed, g->want_kib))
 GUEST_CELL(age, ((struct cell){.kind = g->est.has_age ? CELL_MS : CELL_NONE, .number = g->est.age_ms}))
@@ -59,16 +60,17 @@ static const struct column guest_columns[] = {
     {"uuid", "UUID", "uuid", "UUID of the domain", false, guest_uuid},
     {"state", "State", "state", "state, as virsh domstate says it", false, guest_state},
     {"managed", "Managed", "managed", "whether it is balanced at all", false, guest_managed},
-    {"registered", "Registered", "registered", "whether the hook or a pass has registered it", false, guest_registered},
     {"actual", "Actual", "actual_bytes", "size left by the balloon", true, guest_actual},
     {"available", "Available", "available_bytes", "the guest's MemTotal", true, guest_available},
     {"unused", "Unused", "unused_bytes", "the guest's MemFree", true, guest_unused},
     {"usable", "Usable", "usable_bytes", "the guest's MemAvailable", true, guest_usable},
     {"maximum", "Maximum", "maximum_bytes", "size without balloon", true, guest_maximum},
     {"rss", "RSS", "rss_bytes", "what the host holds for it", false, guest_rss},
-    {"min", "Min", "min_bytes", "hint: never less", false, guest_min},
-    {"max", "Max", "max_bytes", "hint: never more", false, guest_max},
-    {"weight", "Weight", "weight", "hint: share under shortage", false, guest_weight},
+    {"min", "Min", "min_bytes", "hint: never less", true, guest_min},
+    {"max", "Max", "max_bytes", "hint: never more", true, guest_max},
+    {"weight", "Weight", "weight", "hint: share under shortage", true, guest_weight},
+    {"hints", "Hints", NULL, "whether its metadata have hints, or one was voided", true, guest_hints},
+    {"registered", "Registered", "registered", "whether the hook or a pass has registered it", true, guest_registered},
     {"used", "Used", "used_bytes", "what the guest uses, as estimated", false, guest_used},
     {"want", "Want", "want_bytes", "the size planned for it", true, guest_want},
     {"age", "Age", "stats_age_seconds", "age of its statistics", false, guest_age},
@@ -132,7 +134,7 @@ void report_explain(FILE *out, const struct pass_report *rep)
 	for (size_t i = 0; i < rep->n; i++)
 		print_sentence(out, rep->guest[i].name, text_explain(sentence, sizeof(sentence), &rep->guest[i]));
 	print_sentence(out, "host",
-		       text_explain_host(sentence, sizeof(sentence), &rep->host, rep->reserve_kib, &rep->balance));
+	               text_explain_host(sentence, sizeof(sentence), &rep->host, rep->reserve_kib, &rep->balance));
 }
 
 static const char *action_word(const struct guest *g)
@@ -217,7 +219,7 @@ void report_pass_json(FILE *out, const struct pass_report *rep)
 /* ---- complaints ---- */
 
 void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
-		     void *arg)
+                     void *arg)
 {
 	char why[TEXT_EXPLAIN], sentence[SENTENCE], key[UUID_TEXT + 32];
 
@@ -228,7 +230,7 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 		if (name && !g->vanished) {
 			snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->reason));
 			snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->reason),
-				 text_explain(why, sizeof(why), g));
+			         text_explain(why, sizeof(why), g));
 			say(arg, key, sentence);
 		}
 		free(name);
@@ -240,6 +242,6 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 	if (!rep->balance.least)
 		return;
 	snprintf(sentence, sizeof(sentence), "host: %s",
-		 text_explain_host(why, sizeof(why), &rep->host, rep->reserve_kib, &rep->balance));
+	         text_explain_host(why, sizeof(why), &rep->host, rep->reserve_kib, &rep->balance));
 	say(arg, "host short", sentence);
 }

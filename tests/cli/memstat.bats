@@ -12,8 +12,8 @@ stat() {
 @test "the table has the original's words, sorted by name, and the host below" {
 	run stat
 	[ "$status" -eq 0 ]
-	[[ ${lines[0]} =~ ^Domain\ +Actual\ +Available\ +Unused\ +Usable\ +Maximum\ +Want\ +Reason$ ]]
-	[[ ${lines[2]} =~ ^idle\ +2097152\ +2097152\ +1048576\ +1048576\ +2097152\ .*stale-stats$ ]]
+	[[ ${lines[0]} =~ ^Domain\ +Actual\ +Available\ +Unused\ +Usable\ +Maximum\ +Min\ +Max\ +Weight\ +Hints\ +Registered\ +Want\ +Reason$ ]]
+	[[ ${lines[2]} =~ ^idle\ +2097152\ +2097152\ +1048576\ +1048576\ +2097152\ +-\ +-\ +100\ +-\ +no\ .*stale-stats$ ]]
 	[[ ${lines[3]} =~ ^needy\ +204800\ +204800\ +102400\ +102400\ +2097152 ]]
 	[[ $output =~ Host\ +Total\ +Free\ +Buffers\ +Cached ]]
 	[[ $output =~ host\ +16777216\ +12582912\ +1024\ +2048\ +12582912\ +300000 ]]
