@@ -9,11 +9,13 @@
 #include "units.h"
 
 #define LEAST_HEADROOM(target) ((target) / 4)
-#define REST_STEPS 12 /* at the end of a quiet world nothing moves for so many passes */
+#define IN_VAIN_MOST 16 /* commands a dead balloon gets in a minute: three, then with growing pauses */
+#define REST_STEPS 12   /* at the end of a quiet world nothing moves for so many passes */
 
 struct watch {             /* of one machine */
 	uint64_t commands; /* counted so far */
 	uint64_t moved_step;
+	unsigned in_vain;  /* commands to a balloon that stopped */
 	int way;           /* of the last command: 1 up, -1 down */
 	uint64_t seen_kib; /* actual as the pass saw it */
 };
@@ -357,6 +359,9 @@ static void check_command(struct checker *c, const struct vm *v, struct watch *s
 	    max_kib(v->target_kib, seen->seen_kib) - min_kib(v->target_kib, seen->seen_kib) > hidden_kib(c))
 		broke(c, "no reversal under constant load", "vm%zu: from %lu to %lu MiB", i, mib(seen->seen_kib),
 		      mib(v->target_kib));
+	seen->in_vain += is_steady(&v->is) && v->is.stops_ms && c->world->now_ms > v->is.stops_ms;
+	if (seen->in_vain > IN_VAIN_MOST && c->making->interval_ms < 60000)
+		broke(c, "a stuck guest is asked ever less", "vm%zu: %u commands in vain", i, seen->in_vain);
 	seen->way = way;
 	seen->moved_step = c->step;
 }
@@ -392,10 +397,14 @@ static void check_reserve(struct checker *c)
 		      (long)(w->least_kib / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
 }
 
-/* While the guard forbids gives out of the host's room, what guests gave up in this pass may still be given. */
-static void check_no_give(struct checker *c, const struct pass_report *report)
+/*
+ * Gives are covered by what was spare before and what arrived since, and by what the host has now; while the guard
+ * forbids gives out of the host's room, only by what arrived.
+ */
+static void check_gives(struct checker *c, const struct pass_report *report)
 {
-	uint64_t gives = 0, arrived = 0;
+	uint64_t gives = 0, arrived = 0, spare = c->ours->registry.no_give ? 0 : report->balance.spare_kib;
+	int64_t room = world_available_kib(c->world) - (int64_t)c->world->reserve_kib;
 
 	for (size_t i = 0; i < report->n; i++) {
 		const struct guest *g = &report->guest[i];
@@ -406,9 +415,12 @@ static void check_no_give(struct checker *c, const struct pass_report *report)
 		gives += sub_kib(c->world->vm[ours_index(g)].target_kib, seen);
 		arrived += sub_kib(seen, g->sample.actual_kib);
 	}
-	if (c->ours->registry.no_give && gives > arrived)
-		broke(c, "no-give stops gives out of the host's room", "gives %lu MiB, arrived %lu", mib(gives),
-		      mib(arrived));
+	if (gives > spare + arrived)
+		broke(c, "gives are what was spare and what arrived", "gives %lu MiB, spare %lu, arrived %lu",
+		      mib(gives), mib(spare), mib(arrived));
+	if (c->making->interval_ms < 60000 && gives > spare && (int64_t)gives > room)
+		broke(c, "what the host does not have is not given", "gives %lu MiB, spare %lu, room %ld", mib(gives),
+		      mib(spare), (long)(room / (int64_t)KIB_PER_MIB));
 }
 
 void check_pass(struct checker *c, const struct pass_report *report)
@@ -422,7 +434,7 @@ void check_pass(struct checker *c, const struct pass_report *report)
 	for (size_t i = 0; i < w->n; i++)
 		if (w->vm[i].tally.commands != c->watch[i].commands)
 			check_command(c, &w->vm[i], &c->watch[i]);
-	check_no_give(c, report);
+	check_gives(c, report);
 	check_reserve(c);
 }
 
