@@ -139,6 +139,9 @@ static const struct {
     {"first sight", FOLLOWS, {{0, 0, 1000, 900, 600, 0, 400}}},
     {"first sight of old statistics", FOLLOWS, {{0, 3, 1000, 900, 600, 0, 400}}},
     {"at rest it is what is not free", FOLLOWS, {{0, 0, 1000, 900, 600, 0, 400}, {1, 0, 1000, 900, 500, 0, 500}}},
+    {"a kernel that keeps nothing for itself",
+     FOLLOWS,
+     {{0, 0, 1000, 1000, 600, 800, 400}, {1, 0, 900, 850, 430, 0, 420}, {2, 0, 800, 800, 400, 0, 400}}},
     {"a take, seen early and late",
      FOLLOWS,
      {{0, 0, 1000, 900, 600, 800, 400},
@@ -295,6 +298,7 @@ static void test_forgets(void **state)
 	for (int i = 0; i < 5; i++)
 		next(&s);
 	expect(s.what, s.g.est.stuck, true);
+	s.conf.interval_ms = 0;
 	s.g.domain_id = 8;
 	s.g.sample.available_kib -= 10 * MIB;
 	s.g.sample.swap_in_kib = 0;
@@ -303,6 +307,7 @@ static void test_forgets(void **state)
 	expect(s.what, s.g.est.rebooted, false);
 	expect(s.what, s.g.est.booting, false);
 	expect(s.what, s.g.est.settled, true);
+	expect(s.what, s.g.est.horizon_ms, 0);
 	expect(s.what, s.g.est.foreseen_kib, 0);
 	expect(s.what, s.g.est.used_kib, 450 * MIB);
 	expect(s.what, s.g.past.growth_kibps, fresh.growth_kibps);
@@ -806,6 +811,41 @@ static void test_reboot_by_counters(void **state)
 	}
 }
 
+/* What a guest uses after its reboot is no growth, and what it swapped before is no distress. */
+static void test_load_after_reboot(void **state)
+{
+	struct scene s = scene("load after a reboot");
+
+	(void)state;
+	update(&s);
+	for (int i = 0; i < 3; i++) {
+		s.g.sample.swap_in_kib += 5000;
+		uses_more(&s, 10000);
+	}
+	expect(s.what, s.g.est.distress, true);
+	s.g.sample.swap_in_kib = 900;
+	uses_more(&s, 200000);
+	expect(s.what, s.g.est.rebooted, true);
+	expect(s.what, s.g.est.distress, false);
+	expect(s.what, s.g.est.lingering_kib, 0);
+	s.g.sample.swap_in_kib += 500;
+	expect(s.what, next(&s)->distress, false);
+	s.g.sample.swap_in_kib += 500;
+	expect(s.what, next(&s)->distress, true);
+
+	/* nor what it had before, if it fell silent first */
+	s = scene("load after a silent reboot");
+	update(&s);
+	wait_ms(&s, 10000);
+	s.g.sample.rss_kib += 200 * MIB;
+	expect(s.what, update(&s)->rebooted, true);
+	s.g.sample.swap_in_kib = s.g.sample.major_faults = 0;
+	uses_more(&s, 200000);
+	expect(s.what, s.g.est.rebooted, false);
+	expect(s.what, s.g.est.lingering_kib, 0);
+	expect(s.what, s.g.past.growth_kibps, 0);
+}
+
 /* The same sample does not tell of a reboot twice, nor of one at first sight. */
 static void test_grace_of_a_reboot(void **state)
 {
@@ -968,6 +1008,34 @@ static void test_stuck_no_more(void **state)
 	}
 }
 
+/* A balloon moves by 1 MiB at least. */
+static void test_creeping(void **state)
+{
+	static const struct {
+		const char *what;
+		int64_t kib; /* a pass */
+		bool stuck;
+	} rows[] = {
+	    {"shrinks by 1 MiB", -1024, false},
+	    {"shrinks by less", -1023, true},
+	    {"grows by 1 MiB", 1024, false},
+	    {"grows by less", 1023, true},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		struct scene s = scene(rows[r].what);
+
+		update(&s);
+		ask(&s, rows[r].kib < 0 ? 800 * MIB : 1300 * MIB);
+		for (int i = 0; i < 5; i++) {
+			move(&s, rows[r].kib);
+			next(&s);
+		}
+		expect(s.what, s.g.est.stuck, rows[r].stuck);
+	}
+}
+
 /* A pass in which the guest says nothing is no refusal. */
 static void test_stuck_unanswered(void **state)
 {
@@ -980,6 +1048,10 @@ static void test_stuck_unanswered(void **state)
 	for (int i = 0; i < 5; i++)
 		expect(s.what, next(&s)->stuck, false);
 	s.g.answered = true;
+	s.g.sample.have &= ~(unsigned)SAMPLE_ACTUAL;
+	for (int i = 0; i < 5; i++)
+		expect(s.what, next(&s)->stuck, false);
+	s.g.sample.have |= SAMPLE_ACTUAL;
 	expect(s.what, next(&s)->stuck, false);
 	expect(s.what, next(&s)->stuck, false);
 	expect(s.what, next(&s)->stuck, true);
@@ -1069,6 +1141,20 @@ static int relieve(struct scene *s, int samples, enum reason reason)
 	return gives;
 }
 
+/* What was given before does not count against it. */
+static void test_distress_after_a_give(void **state)
+{
+	struct scene s = scene("given before it was distress");
+
+	(void)state;
+	s.g.device.period_s = 5;
+	update(&s);
+	s.g.sample.swap_in_kib += 500;
+	expect(s.what, next(&s)->distress, false);
+	ask(&s, s.g.sample.actual_kib + 50000);
+	expect(s.what, relieve(&s, 20, REASON_DISTRESS), 3);
+}
+
 static void test_distress_given_up(void **state)
 {
 	static const struct {
@@ -1136,6 +1222,43 @@ static void test_no_gain(void **state)
 	}
 }
 
+/* Three passes at rest must agree. */
+static void test_no_gain_at_once(void **state)
+{
+	struct scene s = scene("no gain");
+	int passes = 1;
+
+	(void)state;
+	update(&s);
+	ask(&s, 700 * MIB);
+	move(&s, -(int64_t)(300 * MIB));
+	next(&s); /* arrives */
+	expect(s.what, next(&s)->settled, false);
+	while (!next(&s)->no_gain && passes < 10)
+		passes++;
+	expect(s.what, passes, 3);
+}
+
+/* What is remembered of one that will not answer. */
+static void test_last_words(void **state)
+{
+	struct scene s = scene("last words");
+
+	(void)state;
+	update(&s);
+	expect(s.what, s.g.past.has_rss, true);
+	expect(s.what, s.g.past.rss_kib, 1050 * MIB);
+	expect(s.what, s.g.past.hung, false);
+	s.g.answered = false;
+	s.g.hung = true;
+	s.g.sample = (struct sample){.have = 0};
+	expect(s.what, next(&s)->has_used, false);
+	expect(s.what, s.g.past.has_rss, true);
+	expect(s.what, s.g.past.rss_kib, 1050 * MIB);
+	expect(s.what, s.g.past.actual_kib, 1000 * MIB);
+	expect(s.what, s.g.past.hung, true);
+}
+
 /* What QEMU needs for itself is the most that was seen beyond actual, but for what a take did not free. */
 static void test_own_memory(void **state)
 {
@@ -1187,16 +1310,21 @@ int main(void)
 	    cmocka_unit_test(test_boot_grace),
 	    cmocka_unit_test(test_no_boot_grace),
 	    cmocka_unit_test(test_reboot_by_counters),
+	    cmocka_unit_test(test_load_after_reboot),
 	    cmocka_unit_test(test_grace_of_a_reboot),
 	    cmocka_unit_test(test_reboot_by_rss),
 	    cmocka_unit_test(test_stuck),
 	    cmocka_unit_test(test_pauses),
 	    cmocka_unit_test(test_stuck_no_more),
+	    cmocka_unit_test(test_creeping),
 	    cmocka_unit_test(test_stuck_unanswered),
 	    cmocka_unit_test(test_distress),
 	    cmocka_unit_test(test_distress_rate),
+	    cmocka_unit_test(test_distress_after_a_give),
 	    cmocka_unit_test(test_distress_given_up),
 	    cmocka_unit_test(test_no_gain),
+	    cmocka_unit_test(test_no_gain_at_once),
+	    cmocka_unit_test(test_last_words),
 	    cmocka_unit_test(test_own_memory),
 	};
 

@@ -100,11 +100,11 @@ struct fleet {
 	struct policy_conf conf;
 	struct host host;
 	uint64_t pending_kib;
-	struct guest g[MANY];
+	struct guest g[MANY + 1]; /* and one behind the last, that is nobody's business */
 	size_t n;
 	struct balance b;
-	struct level_item item[MANY];
-	struct level_edge edge[2 * MANY];
+	struct level_item item[MANY + 1];
+	struct level_edge edge[2 * MANY + 2];
 	struct policy_scratch scratch;
 };
 
@@ -124,7 +124,24 @@ static void set_up(struct fleet *f, const struct spec *spec, int64_t room_kib)
 
 static void plan(struct fleet *f)
 {
+	struct guest behind = guest(&(struct spec){700000, 900000});
+
+	behind.want_kib = 4242;
+	f->g[f->n] = behind;
 	policy_plan(&f->conf, &f->host, f->pending_kib, f->g, f->n, &f->scratch, &f->b);
+	expect("the guest behind the last", f->g[f->n].want_kib, 4242);
+	expect("the guest behind the last", f->g[f->n].reason, behind.reason);
+}
+
+static uint64_t grant(struct fleet *f, uint64_t budget_kib, enum reason why)
+{
+	uint64_t handed_kib;
+
+	f->g[f->n] = guest(&(struct spec){100000, 300000});
+	f->g[f->n].want_kib = 2000000;
+	handed_kib = policy_grant(&f->conf, budget_kib, why, f->g, f->n, &f->scratch);
+	expect("the guest behind the last", f->g[f->n].given_kib, 0);
+	return handed_kib;
 }
 
 #define PLENTY 100000000 /* room */
@@ -398,6 +415,8 @@ static void test_left_alone(void **state)
 			plan(&f);
 			expect(alone[r].what, f.g[0].fixed, true);
 			expect(alone[r].what, f.g[0].reason, alone[r].reason);
+			expect(alone[r].what, f.g[0].no_take, true);
+			expect(alone[r].what, f.g[0].need_kib, 0);
 			expect(alone[r].what, f.g[0].want_kib, 1000000);
 			expect(alone[r].what, guest_grows(&f.g[0]) || guest_shrinks(&f.g[0]), false);
 			expect(alone[r].what, f.b.room_kib, PLENTY - alone[r].may_touch);
@@ -473,6 +492,7 @@ static const struct {
     {"lacks much: all at once", {400000, 1000000}, 1150000, REASON_BELOW_TARGET},
     {"grows", {550000, 400000, .foreseen = 20000}, 570000, REASON_GROWING},
     {"grows, and lacks", {500000, 400000, .foreseen = 20000}, 570000, REASON_BELOW_TARGET},
+    {"grows, and lacks just the tolerance", {545000, 400000, .foreseen = 20000}, 570000, REASON_GROWING},
     {"grows within the tolerance", {550000, 400000, .foreseen = 5000}, 550000, REASON_AT_TARGET},
     {"half a step above", {575000, 400000}, 575000, REASON_AT_TARGET},
     {"a little more: all that is too much", {575001, 400000}, 550000, REASON_ABOVE_TARGET},
@@ -496,6 +516,8 @@ static const struct {
     {"little page cache: a step at least", {800000, 400000, .cache = 400000}, 750000, REASON_ABOVE_TARGET},
     {"less than a step of page cache", {580000, 400000, .cache = 180000}, 550000, REASON_ABOVE_TARGET},
     {"to the floor", {FLOOR + 100000, 100000}, FLOOR + 20000, REASON_ABOVE_TARGET},
+    {"its need is the floor", {FLOOR, FLOOR - TARGET}, FLOOR, REASON_AT_TARGET},
+    {"its need is just above the floor", {FLOOR + 4, FLOOR + 4 - TARGET}, FLOOR + 4, REASON_AT_TARGET},
     {"at the floor", {FLOOR, 100000}, FLOOR, REASON_AT_MIN},
     {"near the floor", {FLOOR + 25000, 100000}, FLOOR + 25000, REASON_AT_MIN},
     {"just too far", {FLOOR + 25001, 100000}, FLOOR, REASON_ABOVE_TARGET},
@@ -505,7 +527,9 @@ static const struct {
     {"min is kept", {800000, 200000, .min = 800000}, 800000, REASON_AT_MIN},
     {"down to min", {1000000, 200000, .min = 800000}, 840000, REASON_ABOVE_TARGET},
     {"at most the maximum", {1900000, 1880000}, MAXIMUM, REASON_BELOW_TARGET},
-    {"at its maximum", {MAXIMUM, 1950000}, MAXIMUM, REASON_AT_MAX},
+    {"its maximum is what it needs", {MAXIMUM, 1850000}, MAXIMUM, REASON_AT_TARGET},
+    {"or lacks no more than the tolerance", {MAXIMUM, 1855000}, MAXIMUM, REASON_AT_TARGET},
+    {"at its maximum", {MAXIMUM, 1855001}, MAXIMUM, REASON_AT_MAX},
     {"at max", {500000, 400000, .max = 500000}, 500000, REASON_AT_MAX},
     {"up to max", {450000, 400000, .max = 500000}, 500000, REASON_BELOW_TARGET},
     {"above max: that at once", {1200000, 400000, .max = 900000, CRON}, 900000, REASON_ABOVE_TARGET},
@@ -529,6 +553,7 @@ static void test_one(void **state)
 		set_up(&f, (struct spec[2]){moves[r].guest}, PLENTY);
 		plan(&f);
 		expect(moves[r].what, f.b.shortage_kib, 0);
+		expect(moves[r].what, f.b.has_level, false);
 		expect(moves[r].what, f.g[0].want_kib, moves[r].want);
 		expect(moves[r].what, f.g[0].reason, moves[r].reason);
 	}
@@ -892,6 +917,7 @@ static void test_shortage(void **state)
 		set_up(&f, shortages[r].guest, shortages[r].room);
 		plan(&f);
 		expect(shortages[r].what, f.b.shortage_kib > 0, true);
+		expect(shortages[r].what, f.b.has_level, true);
 		expect(shortages[r].what, f.b.least, shortages[r].least);
 		expect_wants(shortages[r].what, &f, shortages[r].want);
 		for (size_t i = 0; i < f.n; i++)
@@ -982,7 +1008,7 @@ static void test_grant(void **state)
 			g->reason = REASON_BELOW_TARGET;
 			handed += sub_kib(grants[r / 2].guest[f.n].gets, max_kib(g->sample.actual_kib, g->given_kib));
 		}
-		expect(what, policy_grant(&f.conf, grants[r / 2].budget, why, f.g, f.n, &f.scratch), handed);
+		expect(what, grant(&f, grants[r / 2].budget, why), handed);
 		for (size_t i = 0; i < f.n; i++) {
 			bool told = why && grants[r / 2].guest[i].lacks;
 
@@ -1002,7 +1028,7 @@ static void test_grant_forgotten(void **state)
 	set_up(&f, (struct spec[2]){{400000, 400000}}, PLENTY);
 	f.g[0].given_kib = 550000;
 	plan(&f);
-	expect("given anew", policy_grant(&f.conf, 150000, REASON_NONE, f.g, f.n, &f.scratch), 150000);
+	expect("given anew", grant(&f, 150000, REASON_NONE), 150000);
 }
 
 /* ---- any fleet ---- */
@@ -1102,11 +1128,13 @@ static void test_any_fleet(void **state)
 		least += f.b.least;
 
 		budget = roll(&d, 2000000);
-		handed = policy_grant(&f.conf, budget, REASON_HOST_RESERVE, f.g, f.n, &f.scratch);
+		handed = grant(&f, budget, REASON_HOST_RESERVE);
 		expect(what, handed > budget, false);
 		for (size_t i = 0; i < f.n; i++) {
 			expect(what, f.g[i].given_kib > max_kib(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
 			given += sub_kib(f.g[i].given_kib, f.g[i].sample.actual_kib);
+			if (handed + f.n * (TOLERANCE + 1) < budget && guest_grows(&f.g[i]))
+				expect(what, f.g[i].given_kib, f.g[i].want_kib);
 		}
 		expect(what, given, handed);
 	}
@@ -1142,8 +1170,8 @@ static void test_order(void **state)
 		m.pending_kib = f.pending_kib;
 		plan(&f);
 		plan(&m);
-		policy_grant(&f.conf, budget, REASON_HOST_RESERVE, f.g, f.n, &f.scratch);
-		policy_grant(&m.conf, budget, REASON_HOST_RESERVE, m.g, m.n, &m.scratch);
+		grant(&f, budget, REASON_HOST_RESERVE);
+		grant(&m, budget, REASON_HOST_RESERVE);
 		expect(what, memcmp(&f.b, &m.b, sizeof(f.b)), 0);
 		for (size_t i = 0; i < f.n; i++) {
 			expect(what, m.g[at[i]].want_kib, f.g[i].want_kib);
@@ -1232,7 +1260,7 @@ static unsigned run_pass(struct fleet *f, int way[MANY], const char *what)
 	plan(f);
 	check_plan(what, f);
 	before_kib = f->host.available_kib;
-	handed_kib = policy_grant(&f->conf, f->b.spare_kib, REASON_NONE, f->g, f->n, &f->scratch);
+	handed_kib = grant(f, f->b.spare_kib, REASON_NONE);
 	for (size_t i = 0; i < f->n; i++)
 		if (guest_shrinks(&f->g[i])) {
 			if (way[i] > 0)
@@ -1244,7 +1272,7 @@ static unsigned run_pass(struct fleet *f, int way[MANY], const char *what)
 		}
 	room_kib = f->b.room_kib + (int64_t)f->host.available_kib - (int64_t)before_kib;
 	budget_kib = room_kib < 0 ? 0 : min_kib((uint64_t)room_kib, arrived_kib + f->b.spare_kib);
-	policy_grant(&f->conf, sub_kib(budget_kib, handed_kib), REASON_HOST_RESERVE, f->g, f->n, &f->scratch);
+	grant(f, sub_kib(budget_kib, handed_kib), REASON_HOST_RESERVE);
 	for (size_t i = 0; i < f->n; i++)
 		if (guest_grows(&f->g[i]) && f->g[i].given_kib > f->g[i].sample.actual_kib) {
 			if (way[i] < 0)
@@ -1360,7 +1388,7 @@ static void test_saturates(void **state)
 			expect(what, g->bottom_kib < g->est.used_kib, false);
 		}
 		budget = some[roll(&d, COUNT(some))];
-		handed = policy_grant(&f.conf, budget, REASON_HOST_RESERVE, f.g, f.n, &f.scratch);
+		handed = grant(&f, budget, REASON_HOST_RESERVE);
 		expect(what, handed > budget, false);
 		for (size_t i = 0; i < f.n; i++)
 			expect(what, f.g[i].given_kib > max_kib(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
