@@ -117,10 +117,10 @@ lint:
 		--suppressions-list=tests/cppcheck.suppressions -D_GNU_SOURCE -Ilib lib bin hooks
 	clang-tidy --quiet $(wildcard lib/*.c bin/*.c hooks/*.c) -- -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='""' -Ilib \
 		$(VIRT_CFLAGS) $(XML_CFLAGS) 2>&1 | { ! grep -E 'warning:|error:' -A 3; }
-	shellcheck $(SCRIPTS)
+	shellcheck -x $(SCRIPTS)
 	mandoc -T lint -W warning $(PAGES)
 	clang-format --dry-run -Werror $(wildcard lib/*.[ch] bin/*.c hooks/*.c tests/unit/*.c tests/bench/*.c)
-SCRIPTS = tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario)
+SCRIPTS := tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario)
 
 check-long:
 	@tests/deps build test guests lint
