@@ -18,6 +18,7 @@ struct watch {             /* of one machine */
 	unsigned in_vain;  /* commands to a balloon that stopped */
 	int way;           /* of the last command: 1 up, -1 down */
 	uint64_t seen_kib; /* actual as the pass saw it */
+	uint64_t told_kib; /* the larger of that and of the target it had before the pass */
 };
 
 __attribute__((format(printf, 3, 4))) static void broke(struct checker *c, const char *invariant, const char *form, ...)
@@ -124,7 +125,7 @@ static void check_capacity(struct checker *c, const struct pass_report *plan)
 			continue;
 		slack += c->ours->conf.tolerance_kib + claimed_kib(g);
 		want += g->want_kib;
-		gives += sub_kib(g->want_kib, g->sample.actual_kib);
+		gives += sub_kib(g->want_kib, guest_told_kib(g));
 		takes += sub_kib(g->sample.actual_kib, g->want_kib);
 		bottoms &= g->want_kib <= max_kib(g->bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
 	}
@@ -185,20 +186,25 @@ static void check_level(struct checker *c, const struct pass_report *plan)
 	}
 }
 
-/* Where nobody needs anything, crumbs stay where they are. */
+/* Not worth a command, where nobody needs anything. */
+static bool is_crumb(const struct checker *c, const struct guest *g)
+{
+	uint64_t actual = g->sample.actual_kib;
+
+	return actual <= g->ceil_kib && (actual - g->want_kib <= c->ours->conf.tolerance_kib ||
+	                                 actual <= g->need_kib + c->ours->conf.step_kib / 2);
+}
+
 static void check_crumbs(struct checker *c, const struct pass_report *plan)
 {
 	for (size_t i = 0; i < plan->n; i++)
 		if (plan->balance.shortage_kib || guest_grows(&plan->guest[i]))
 			return;
-	for (size_t i = 0; i < plan->n; i++) {
-		const struct guest *g = &plan->guest[i];
-
-		if (guest_shrinks(g) &&
-		    g->sample.actual_kib <= min_kib(g->need_kib + c->ours->conf.step_kib / 2, g->ceil_kib))
-			broke(c, "crumbs are not taken", "%s: %lu to %lu MiB", g->name, mib(g->sample.actual_kib),
-			      mib(g->want_kib));
-	}
+	for (size_t i = 0; i < plan->n; i++)
+		if (guest_shrinks(&plan->guest[i]) && is_crumb(c, &plan->guest[i]))
+			broke(c, "crumbs are not taken", "%s: %lu of %lu KiB", plan->guest[i].name,
+			      (unsigned long)(plan->guest[i].sample.actual_kib - plan->guest[i].want_kib),
+			      (unsigned long)plan->guest[i].sample.actual_kib);
 }
 
 static void copy_guests(struct checker *c, const struct pass_report *plan)
@@ -289,7 +295,7 @@ static void check_grant(struct checker *c, const struct pass_report *plan, uint6
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct guest *g = &plan->guest[i];
 
-		given += sub_kib(g->given_kib, g->sample.actual_kib);
+		given += sub_kib(g->given_kib, max_kib(g->sample.actual_kib, g->past.asked_kib));
 		if (g->given_kib && (g->fixed || g->given_kib > g->want_kib || g->given_kib < g->sample.actual_kib))
 			broke(c, "a grant lies between actual and want", "%s: %lu KiB of %lu", g->name,
 			      (unsigned long)g->given_kib, (unsigned long)g->want_kib);
@@ -303,8 +309,10 @@ void check_plan(struct checker *c, struct pass_report *plan)
 {
 	uint64_t handed_kib;
 
-	for (size_t i = 0; i < c->world->n; i++)
+	for (size_t i = 0; i < c->world->n; i++) {
 		c->watch[i].seen_kib = c->world->vm[i].seen_kib;
+		c->watch[i].told_kib = max_kib(c->world->vm[i].seen_kib, c->world->vm[i].target_kib);
+	}
 	if (!plan->n)
 		return;
 	c->budget_kib = rng_between(&c->rng, 0, plan->balance.demand_kib / 4);
@@ -408,12 +416,12 @@ static void check_gives(struct checker *c, const struct pass_report *report)
 
 	for (size_t i = 0; i < report->n; i++) {
 		const struct guest *g = &report->guest[i];
-		uint64_t seen = c->watch[ours_index(g)].seen_kib;
+		const struct watch *before = &c->watch[ours_index(g)];
 
 		if (!pass_moved(g))
 			continue;
-		gives += sub_kib(c->world->vm[ours_index(g)].target_kib, seen);
-		arrived += sub_kib(seen, g->sample.actual_kib);
+		gives += sub_kib(c->world->vm[ours_index(g)].target_kib, before->told_kib);
+		arrived += sub_kib(before->seen_kib, g->sample.actual_kib);
 	}
 	if (gives > spare + arrived)
 		broke(c, "gives are what was spare and what arrived", "gives %lu MiB, spare %lu, arrived %lu",
