@@ -11,8 +11,9 @@
 #define GAP_MIN_MS 1000     /* what a gap between single passes is taken for: cron's minute at most */
 #define GAP_MAX_MS 60000    /* … and never less than what the statistics can show */
 #define REFUSED_PASSES 3    /* asked and not moved for so many passes: stuck */
-#define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, */
+#define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, or some passes where they are seldom, */
 #define PAUSE_MAX_MS 300000 /* then after twice as long each time, at most this */
+#define PAUSE_PASSES 4
 #define MOVED_KIB 1024      /* the driver works in rounds of 1 MiB: less is no movement */
 #define SWAP_KIBPS 80       /* 20 pages of 4 KiB a second, as vcmmd had it */
 #define FAULTS_PS 20        /* major faults, likewise */
@@ -115,6 +116,7 @@ static void obeyed(struct past *p)
 static bool watch_obedience(const struct estimate_conf *conf, struct past *p, const struct sample *s, struct instant at)
 {
 	bool shrinks = p->asked_kib < p->asked_from_kib, first, toward;
+	uint64_t least_ms;
 
 	if (!p->known || !p->asked_kib || !sample_has(s, SAMPLE_ACTUAL))
 		return false;
@@ -130,8 +132,11 @@ static bool watch_obedience(const struct estimate_conf *conf, struct past *p, co
 	if (at.now_ms < p->retry_ms)
 		return true;
 	first = !p->retry_ms;
-	p->pause_ms = clamp_kib(scale_kib(p->pause_ms, 2, 1), PAUSE_MIN_MS, PAUSE_MAX_MS);
+	least_ms = max_kib(PAUSE_MIN_MS, scale_kib(sub_kib(at.now_ms, p->seen_ms), PAUSE_PASSES, 1));
+	p->pause_ms = clamp_kib(scale_kib(p->pause_ms, 2, 1), least_ms, max_kib(least_ms, PAUSE_MAX_MS));
 	p->retry_ms = add_kib(at.now_ms, p->pause_ms);
+	if (!first) /* where it is not asked again, it is not stuck any more */
+		p->asked_kib = 0;
 	return first;
 }
 

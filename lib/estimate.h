@@ -11,7 +11,6 @@ enum signal_source { SIGNAL_USABLE, SIGNAL_UNUSED };
 
 struct estimate_conf {
 	enum signal_source signal;
-	uint64_t step_kib;
 	uint64_t tolerance_kib;
 	uint32_t interval_ms; /* of the loop; 0: single passes, whose gap is measured */
 	uint32_t boot_grace_ms;

@@ -48,7 +48,6 @@ static void prepare(struct pass *p, const struct pass_conf *pc, struct virt *v, 
 	p->policy = (struct policy_conf){.step_kib = c->step_kib, .tolerance_kib = c->tolerance_kib};
 	p->estimate = (struct estimate_conf){
 	    .signal = c->signal,
-	    .step_kib = c->step_kib,
 	    .tolerance_kib = c->tolerance_kib,
 	    .interval_ms = pc->interval_ms,
 	    .boot_grace_ms = c->boot_grace_ms,
@@ -334,9 +333,14 @@ static void remember(struct pass *p)
 		return;
 	for (size_t i = 0; i < p->rep.n; i++) {
 		const struct guest *g = &p->rep.guest[i];
+		struct past past = g->past;
 
+		if (g->reread && past.actual_kib != g->sample.actual_kib) { /* so that the next pass finds it at rest */
+			past.actual_kib = g->sample.actual_kib;
+			past.still_ms = clock_ms(CLOCK_BOOTTIME);
+		}
 		if (!g->vanished)
-			registry_save_past(p->r, g->uuid, &g->past);
+			registry_save_past(p->r, g->uuid, &past);
 		if (g->answered)
 			reconcile(p, g);
 	}

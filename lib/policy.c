@@ -45,8 +45,8 @@ static uint64_t find_need_kib(const struct policy_conf *conf, const struct guest
 {
 	uint64_t need_kib = add_kib(wish_kib(g), g->est.foreseen_kib);
 
-	if (g->est.distress)
-		need_kib = max_kib(need_kib, add_kib(g->sample.actual_kib, conf->step_kib));
+	if (g->est.distress) /* a step more for each sample that says so, not for each pass */
+		need_kib = max_kib(need_kib, add_kib(g->sample.actual_kib, g->est.settled ? conf->step_kib : 0));
 	if (g->hints.has_min)
 		need_kib = max_kib(need_kib, g->floor_kib);
 	return min_kib(need_kib, g->ceil_kib);
@@ -122,6 +122,12 @@ static void classify(const struct policy_conf *conf, struct guest *g)
 
 /* ---- what the host has ---- */
 
+/* What of rss is the guest's own memory: QEMU's is not what the guest was promised. */
+static uint64_t held_kib(const struct guest *g)
+{
+	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
+}
+
 /*
  * What a guest that is left alone may touch beyond what it holds: without a balloon that works, all of its maximum.
  * Of a guest that did not answer the last known rss holds; one never read is taken to hold all it has.
@@ -129,19 +135,13 @@ static void classify(const struct policy_conf *conf, struct guest *g)
 static uint64_t fixed_untouched_kib(const struct guest *g)
 {
 	bool whole = g->reason == REASON_NO_BALLOON || g->reason == REASON_NO_DRIVER || g->reason == REASON_BOOTING;
-	uint64_t size_kib = whole ? g->device.maximum_kib : g->sample.actual_kib;
+	uint64_t size_kib = whole ? g->device.maximum_kib : guest_told_kib(g);
 
 	if (g->device.hugepages || g->vanished)
 		return 0;
 	if (g->sample.have & SAMPLE_RSS)
-		return sub_kib(size_kib, g->sample.rss_kib);
+		return sub_kib(size_kib, held_kib(g));
 	return g->past.has_rss ? sub_kib(size_kib, g->past.rss_kib) : 0;
-}
-
-/* What of rss is the guest's own memory: QEMU's is not what the guest was promised. */
-static uint64_t held_kib(const struct guest *g)
-{
-	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
 }
 
 static uint64_t touched_kib(const struct guest *g)
@@ -178,7 +178,7 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 			continue;
 		}
 		touched = add_kib(touched, touched_kib(&g[i]));
-		b->promised_kib = add_kib(b->promised_kib, sub_kib(g[i].sample.actual_kib, held_kib(&g[i])));
+		b->promised_kib = add_kib(b->promised_kib, sub_kib(guest_told_kib(&g[i]), held_kib(&g[i])));
 		b->demand_kib = add_kib(b->demand_kib, claim_kib(&g[i]));
 	}
 	b->room_kib = minus_kib(host->available_kib, taken_kib);
@@ -248,7 +248,7 @@ static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struc
 static void plan_enough(const struct policy_conf *conf, const struct balance *b, struct guest *g, size_t n,
                         struct policy_scratch *scratch)
 {
-	uint64_t deficits = 0, takes = 0;
+	uint64_t deficits = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		uint64_t deficit = deficit_kib(conf, &g[i]), take;
@@ -257,10 +257,9 @@ static void plan_enough(const struct policy_conf *conf, const struct balance *b,
 			continue;
 		take = deficit ? 0 : calm_take_kib(conf, &g[i]);
 		g[i].want_kib = g[i].sample.actual_kib + deficit - take;
-		deficits = add_kib(deficits, deficit);
-		takes = add_kib(takes, take);
+		deficits = add_kib(deficits, sub_kib(g[i].want_kib, guest_told_kib(&g[i])));
 	}
-	if (deficits > add_kib(b->spare_kib, takes))
+	if (deficits > b->spare_kib)
 		take_more(conf, deficits - b->spare_kib, g, n, scratch);
 }
 
@@ -346,7 +345,7 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
 
 static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t share_kib, struct guest *g)
 {
-	uint64_t held_kib = max_kib(g->sample.actual_kib, g->given_kib), more_kib = sub_kib(share_kib, held_kib);
+	uint64_t more_kib = sub_kib(share_kib, guest_told_kib(g));
 
 	if (share_kib < g->want_kib) {
 		g->reason = why ? why : g->reason;
@@ -361,7 +360,7 @@ static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t 
 uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
                       struct policy_scratch *scratch)
 {
-	uint64_t held_kib = 0, handed_kib = 0;
+	uint64_t told = 0, handed_kib = 0;
 	struct level level;
 
 	for (size_t i = 0; i < n; i++) {
@@ -370,13 +369,13 @@ uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum 
 		*item = (struct level_item){.weight = 1};
 		if (!guest_grows(&g[i]))
 			continue;
-		item->lo_kib = max_kib(g[i].sample.actual_kib, g[i].given_kib);
+		item->lo_kib = guest_told_kib(&g[i]);
 		item->hi_kib = max_kib(g[i].want_kib, item->lo_kib);
 		item->base_kib = min_kib(g[i].est.used_kib, item->lo_kib);
 		item->weight = weight(&g[i]);
-		held_kib = add_kib(held_kib, item->lo_kib);
+		told = add_kib(told, item->lo_kib);
 	}
-	level_find(scratch->item, n, add_kib(held_kib, budget_kib), scratch->edge, &level);
+	level_find(scratch->item, n, add_kib(told, budget_kib), scratch->edge, &level);
 	for (size_t i = 0; i < n; i++)
 		handed_kib +=
 		    guest_grows(&g[i]) ? grant(conf, why, level_share_kib(&level, &scratch->item[i]), &g[i]) : 0;

@@ -14,8 +14,6 @@ struct policy_conf {
 	uint64_t step_kib;      /* least that is taken at once; 50000 in the original */
 	uint64_t reserve_kib;   /* stays available on the host whatever guests need */
 	uint64_t tolerance_kib; /* deficits below this are no reason to give; 5000 in the original */
-	uint64_t
-	    horizon_ms; /* until the next pass can act (estimate_horizon_ms); who comes seldom takes with more care */
 };
 
 /* What the host has for guests, and what came of it. */
@@ -67,6 +65,12 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
  */
 uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
 		      struct policy_scratch *scratch);
+
+/* The size it may come to without asking again: its balloon may still be on the way to what it was told. */
+static inline uint64_t guest_told_kib(const struct guest *g)
+{
+	return max_kib(max_kib(g->sample.actual_kib, g->past.asked_kib), g->given_kib);
+}
 
 static inline bool guest_grows(const struct guest *g)
 {

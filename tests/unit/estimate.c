@@ -49,7 +49,7 @@ static struct scene scene(const char *what)
 	return (struct scene){
 	    .what = what,
 	    .conf =
-		{.step_kib = 50000, .tolerance_kib = 5000, .interval_ms = 1000, .boot_grace_ms = 15000, .period_s = 1},
+		{.tolerance_kib = 5000, .interval_ms = 1000, .boot_grace_ms = 15000, .period_s = 1},
 	    .g = {.domain_id = 7,
 	          .run = RUN_RUNNING,
 	          .answered = true,
