@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +132,7 @@ static void listen(struct load *l, int wait_ms)
 {
 	static char text[256];
 	static size_t length;
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 
 	if (poll(&in, 1, wait_ms) <= 0)
 		return;
@@ -153,8 +154,8 @@ static void listen(struct load *l, int wait_ms)
 
 int main(int argc, char **argv)
 {
-	struct load l = { 0 };
-	int hot = argc > 2 && strcmp(argv[2], "hot") == 0;
+	struct load l = {0};
+	bool hot = argc > 2 && strcmp(argv[2], "hot") == 0;
 	int64_t next_ms = now_ms(), touched_ms = next_ms;
 
 	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
@@ -166,18 +167,18 @@ int main(int argc, char **argv)
 	say("<3>load: ready %s pid %d", argc > 1 ? argv[1] : "1", (int)getpid());
 
 	for (;;) {
-		int64_t now = now_ms(), left_ms = next_ms - now;
+		bool growing = l.held != l.wanted;
+		int64_t now = now_ms();
 
 		if (hot && now - touched_ms >= 1000) {
 			touch_again(&l);
 			touched_ms = now;
 		}
-		if (l.held == l.wanted)
-			left_ms = hot ? 1000 : -1;
-		listen(&l, left_ms < -1 ? 0 : (int)left_ms);
-		if (l.held == l.wanted)
-			next_ms = now_ms();
-		if (l.held != l.wanted && now_ms() < next_ms)
+		listen(&l, growing ? (int)(next_ms > now ? next_ms - now : 0) : hot ? 1000 : -1);
+		now = now_ms();
+		if (!growing)
+			next_ms = now;
+		if (now < next_ms)
 			continue;
 		step(&l);
 		next_ms += TICK_MS;
