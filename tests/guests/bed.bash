@@ -207,6 +207,11 @@ guest_answered_or_died() {
 	[ "$(guest_answers "${@:3}")" -gt "$1" ] || [ "$(guest_starts "$3")" -gt "$2" ]
 }
 
+# guest_held NAME MIB: whether that is what it holds by now.
+guest_held() {
+	[[ $(grep 'load: \(ok [0-9]\|ready\)' "$BED/guests/$1.log" | tail -n 1) =~ ok\ $2([[:space:]]|$) ]]
+}
+
 # How many lines of the load program begin so.
 guest_said() {
 	grep -c "load: $2" "$BED/guests/$1.log" || :
@@ -251,7 +256,8 @@ guest_stat() {
 	timeout 10 virsh -q domstats --balloon --nowait "$1" | sed -n "s/^ *balloon\.$2=//p"
 }
 
-guest_actual_kib() {
+# KiB, as libvirt knows it: up to a second old.
+guest_actual() {
 	guest_stat "$1" current
 }
 
