@@ -211,6 +211,7 @@ static bool find_used(struct past *p, const struct guest *g, struct estimate *e,
 		p->learned &= !e->settled;
 		e->used_kib = e->settled ? sub_kib(s->actual_kib, e->free_kib) : p->used_kib;
 		*ret_new = e->settled;
+		e->blind = !e->settled;
 		return e->settled || p->has_used;
 	}
 	if (e->settled && !e->stale) {
@@ -365,4 +366,13 @@ void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 	p->asked_from_kib = g->sample.actual_kib;
 	if (g->est.distress && want_kib > g->sample.actual_kib)
 		p->distress_gives++;
+}
+
+void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at)
+{
+	if (distance_kib(actual_kib, p->actual_kib) >= MOVED_KIB)
+		obeyed(p);
+	if (actual_kib != p->actual_kib)
+		p->still_ms = at.now_ms;
+	p->actual_kib = actual_kib;
 }

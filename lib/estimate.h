@@ -31,4 +31,7 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 /* Remembers that want was asked of g now (after a successful command). */
 void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at);
 
+/* Brings past up to date with an actual that was read again after a command, so that the next pass finds it there. */
+void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at);
+
 #endif

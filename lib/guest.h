@@ -159,6 +159,7 @@ struct estimate {
 	bool has_age;
 	uint64_t age_ms; /* of the sample */
 	bool settled;    /* the sample was taken with the balloon at rest */
+	bool blind;            /* used is of before the last move: this sample cannot tell it */
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 

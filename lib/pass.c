@@ -293,15 +293,35 @@ static bool awaits_give(const struct guest *g)
 	return guest_grows(g) && g->given_kib < g->want_kib;
 }
 
+/* Where a guest that is on its way to more than it is to have now had better stop; 0: it is not. */
+static uint64_t turn_back_kib(const struct pass *p, const struct guest *g)
+{
+	uint64_t most_kib = max_kib(max_kib(g->want_kib, g->sample.actual_kib), g->bottom_kib);
+
+	if (g->fixed || g->given_kib || g->past.asked_kib <= most_kib + p->policy.step_kib / 2)
+		return 0;
+	return min_kib(most_kib, g->ceil_kib);
+}
+
+static void ask_takes(struct pass *p)
+{
+	for (size_t i = 0; i < p->rep.n; i++) {
+		struct guest *g = &p->rep.guest[i];
+
+		if (guest_shrinks(g))
+			ask(p, g, g->want_kib);
+		else if (turn_back_kib(p, g))
+			ask(p, g, turn_back_kib(p, g));
+	}
+}
+
 static int act(struct pass *p)
 {
 	uint64_t spare_kib = no_give(p) ? 0 : p->rep.balance.spare_kib, handed_kib, budget_kib = 0;
 	int r;
 
 	handed_kib = grant(p, spare_kib, REASON_NONE);
-	for (size_t i = 0; i < p->rep.n; i++)
-		if (guest_shrinks(&p->rep.guest[i]))
-			ask(p, &p->rep.guest[i], p->rep.guest[i].want_kib);
+	ask_takes(p);
 	r = send(p);
 	if (!r && any(p, awaits_give)) {
 		r = settle(p, is_giving);
@@ -329,22 +349,22 @@ static void reconcile(struct pass *p, const struct guest *g)
 
 static void remember(struct pass *p)
 {
+	struct instant at = clock_now();
+
 	if (!p->r)
 		return;
 	for (size_t i = 0; i < p->rep.n; i++) {
 		const struct guest *g = &p->rep.guest[i];
 		struct past past = g->past;
 
-		if (g->reread && past.actual_kib != g->sample.actual_kib) { /* so that the next pass finds it at rest */
-			past.actual_kib = g->sample.actual_kib;
-			past.still_ms = clock_ms(CLOCK_BOOTTIME);
-		}
+		if (g->reread)
+			estimate_reread(&past, g->sample.actual_kib, at);
 		if (!g->vanished)
 			registry_save_past(p->r, g->uuid, &past);
 		if (g->answered)
 			reconcile(p, g);
 	}
-	registry_prune(p->r, p->rep.guest, p->rep.n, clock_now().wall_ms / 1000);
+	registry_prune(p->r, p->rep.guest, p->rep.n, at.wall_ms / 1000);
 }
 
 static void note_failures(struct pass *p)

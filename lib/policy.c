@@ -146,7 +146,7 @@ static uint64_t fixed_untouched_kib(const struct guest *g)
 
 static uint64_t touched_kib(const struct guest *g)
 {
-	return min_kib(g->sample.actual_kib, max_kib(held_kib(g), g->est.used_kib));
+	return min_kib(guest_told_kib(g), max_kib(held_kib(g), g->est.used_kib));
 }
 
 /* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
@@ -192,7 +192,7 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 
 static uint64_t excess_kib(const struct guest *g)
 {
-	return g->no_take ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
+	return g->no_take || g->est.blind ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
 }
 
 /*
@@ -206,6 +206,7 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 
 	excess = sub_kib(excess, sub_kib(g->est.lingering_kib, g->est.foreseen_kib));
 	over_kib = min_kib(sub_kib(g->sample.actual_kib, g->ceil_kib), excess);
+	over_kib = over_kib > KIB_PER_MIB ? over_kib : 0; /* what a driver leaves over of its rounds */
 	if (excess <= conf->step_kib / 2)
 		return over_kib;
 	plain_kib = min_kib(excess, sub_kib(sub_kib(g->est.free_kib, g->est.cache_kib), g->target_kib));

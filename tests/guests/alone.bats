@@ -1,0 +1,84 @@
+# Guests that are left alone, each with its reason, beside one that is balanced.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	load bed.bash
+	host_needs 4000
+	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	guest_start healthy max=256 current=256
+	guest_start driverless max=256 cmdline=nodriver
+	guest_start bare max=256 balloon=none
+	guest_start resting max=256
+	guest_start restarting max=512 current=256
+	guest_start leaving max=256
+	guest_start excluded max=256
+	guest_wait healthy driverless bare resting restarting leaving excluded
+	virsh suspend resting >/dev/null
+	sleep 2
+}
+
+teardown_file() {
+	load bed.bash
+	guests_stop_all
+	rm -f /etc/memsched.conf.d/test.conf
+	rm -rf /run/memsched/state/*
+}
+
+setup() {
+	load bed.bash
+	pid=
+}
+
+teardown() {
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+}
+
+# reason GUEST: the word of it in the output of the last run.
+reason() {
+	jq -r --arg name "$1" '.moves[] | select(.name == $name) | .action + " " + .reason' <<<"$output"
+}
+
+@test "each is named with its reason, and the healthy one is balanced" {
+	echo 'exclude = excl*' >>/etc/memsched.conf.d/test.conf
+	run membalance -J
+	[ "$status" -eq 0 ]
+	[ "$(reason driverless)" = 'skip no-driver' ]
+	[ "$(reason bare)" = 'skip no-balloon' ]
+	[ "$(reason resting)" = 'skip paused' ]
+	[ "$(reason excluded)" = 'skip excluded' ]
+	[[ $(reason healthy) == 'shrink above-target' || $(reason healthy) == 'keep at-'* ]]
+	[ "$(guest_actual_kib bare)" -eq $((256 * 1024)) ]
+	[ "$(guest_actual_kib resting)" -eq $((256 * 1024)) ]
+}
+
+@test "memstat shows the same reasons, and dashes for what is not known" {
+	run memstat driverless bare
+	[[ $output =~ driverless\ .*-\ .*no-driver ]]
+	[[ $output =~ bare\ .*-\ .*no-balloon ]]
+}
+
+@test "a guest that is destroyed during the pass disturbs nobody" {
+	pid=$(guest_pid leaving)
+	kill -STOP "$pid"
+	membalance -J >"$BATS_TEST_TMPDIR/pass" 3>&- &
+	pass=$!
+	sleep 1
+	kill -KILL "$pid"
+	wait "$pass"
+	jq -e '(.moves[] | select(.name == "leaving") | .reason == "vanished")
+		and (.moves[] | select(.name == "bare") | .reason == "no-balloon")' "$BATS_TEST_TMPDIR/pass"
+	run membalance -J
+	[ "$status" -eq 0 ]
+	[ -z "$(reason leaving)" ]
+}
+
+@test "a guest that reboots is left in peace, and then balanced again" {
+	timeout 5 membalance --interval 1 || [ $? -eq 124 ]
+	guest_tell restarting reboot
+	timeout 8 membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" || [ $? -eq 124 ]
+	jq -es 'all(.[]; .result == "done")' "$BATS_TEST_TMPDIR/passes"
+	guest_wait restarting
+	[ "$(guest_restarts restarting)" -eq 0 ]
+	timeout 6 membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" || [ $? -eq 124 ]
+	jq -es '.[-1].moves[] | select(.name == "restarting") | .reason == "at-target" or .reason == "above-target" or .reason == "at-min"' "$BATS_TEST_TMPDIR/passes"
+}

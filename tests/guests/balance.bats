@@ -1,0 +1,155 @@
+# Four real guests, balanced.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	load bed.bash
+	host_needs 4000
+	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	guests_start 3 idle max=768 current=384
+	guest_start busy max=768 current=384 period=0
+	guest_wait idle1 idle2 idle3 busy
+	sleep 2
+}
+
+teardown_file() {
+	load bed.bash
+	guests_stop_all
+	rm -f /etc/memsched.conf.d/test.conf
+	rm -rf /run/memsched/state/*
+}
+
+setup() {
+	load bed.bash
+	pid=
+}
+
+teardown() {
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+}
+
+# commands FILE: how many balloon commands the passes in it sent.
+commands() {
+	jq -s '[.[].moves[] | select(.action == "grow" or .action == "shrink")] | length' "$1"
+}
+
+@test "the hook has registered the guests" {
+	run memstat -J
+	[ "$status" -eq 0 ]
+	jq -e '(.domains | length) == 4 and all(.domains[]; .registered)' <<<"$output"
+}
+
+@test "a dry run touches neither balloons nor statistics periods" {
+	before=$(guest_actual_kib idle1)
+	membalance --dry-run --explain | grep '^idle1: take '
+	[ "$(guest_actual_kib idle1)" -eq "$before" ]
+	run virsh dumpxml busy
+	[[ $output != *'<stats period'* ]]
+}
+
+@test "a guest without a statistics period is given one and balanced in the same pass" {
+	membalance -J >"$BATS_TEST_TMPDIR/pass"
+	run virsh dumpxml busy
+	[[ $output == *"<stats period='10'/>"* ]]
+	jq -e '.moves[] | select(.name == "busy") | .reason == "above-target" or .reason == "at-target"' "$BATS_TEST_TMPDIR/pass"
+	virsh dommemstat busy --period 1 --live >/dev/null
+}
+
+@test "idle memory is taken down to the target, and then nothing moves" {
+	timeout 14 membalance --interval 1 || [ $? -eq 124 ]
+	for guest in idle1 idle2 idle3; do
+		usable=$(guest_stat $guest usable)
+		[ "$usable" -ge 140000 ] && [ "$usable" -le 200000 ]
+	done
+	timeout 11 membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" || [ $? -eq 124 ]
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -ge 10 ]
+	[ "$(commands "$BATS_TEST_TMPDIR/passes")" -eq 0 ]
+}
+
+@test "a guest that grows is given to as it grows, and gives back as it lets go" {
+	membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" 3>&- &
+	pid=$!
+	guest_ask busy 300 25
+	sleep 3
+	grown=$(guest_actual_kib busy)
+	guest_load busy 20
+	sleep 8
+	kill "$pid"
+	wait "$pid"
+	pid=
+	[ "$(guest_restarts busy)" -eq 0 ]
+	[ "$grown" -ge $((400 * 1024)) ]
+	[ "$(guest_actual_kib busy)" -le $((grown - 150 * 1024)) ]
+	jq -es 'any(.[].moves[]; .name == "busy" and .action == "grow" and .reason == "growing")' "$BATS_TEST_TMPDIR/passes"
+	jq -es 'all(.[]; .result == "done")' "$BATS_TEST_TMPDIR/passes"
+}
+
+@test "single passes know growth and overhead from the last" {
+	guest_load busy 200 12
+	for _ in 1 2 3 4 5; do
+		sleep 3
+		membalance -J
+	done >"$BATS_TEST_TMPDIR/passes"
+	guest_load busy 20
+	[ "$(guest_restarts busy)" -eq 0 ]
+	jq -es 'any(.[].moves[]; .name == "busy" and .action == "grow" and .reached_bytes >= .want_bytes - 1048576)' "$BATS_TEST_TMPDIR/passes"
+	grep -q '^learned=1' /run/memsched/state/"$(virsh domuuid busy)"
+}
+
+@test "what the guest is left with is what it was told" {
+	membalance
+	sleep 2
+	want=$(memstat -J | jq '.domains[] | select(.name == "idle1") | .want_bytes')
+	[ "$want" -eq $(($(guest_actual_kib idle1) * 1024)) ]
+}
+
+@test "min and max of the metadata hold, also when they change" {
+	virsh metadata busy urn:memsched:domain:1.0 --key memsched --live --set '<memory><max unit="MiB">300</max></memory>' >/dev/null
+	virsh metadata idle1 urn:memsched:domain:1.0 --key memsched --live --set '<memory><min unit="MiB">350</min></memory>' >/dev/null
+	membalance -J >"$BATS_TEST_TMPDIR/pass"
+	jq -e '.moves[] | select(.name == "idle1") | .action == "grow" and .want_bytes == 350 * 1048576' "$BATS_TEST_TMPDIR/pass"
+	guest_load busy 150 50
+	timeout 6 membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" || [ $? -eq 124 ]
+	jq -es 'all(.[].moves[] | select(.name == "busy"); .want_bytes <= ([.from_bytes, 300 * 1048576] | max))' "$BATS_TEST_TMPDIR/passes"
+	jq -es 'all(.[].moves[] | select(.name == "idle1"); .want_bytes >= 350 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	guest_load busy 20
+	run memstat -J
+	jq -e '(.domains[] | select(.name == "busy") | .max_bytes) == 300 * 1048576' <<<"$output"
+	virsh metadata idle1 urn:memsched:domain:1.0 --key memsched --live --set '<memory managed="no"/>' >/dev/null
+	membalance -J | jq -e '.moves[] | select(.name == "idle1") | .action == "skip" and .reason == "opted-out"'
+	virsh metadata idle1 urn:memsched:domain:1.0 --key memsched --live --set '<memory><min unit="parsecs">350</min></memory>' >/dev/null
+	run --separate-stderr membalance
+	[ "$status" -eq 0 ]
+	[[ $stderr == *idle1*min*parsecs* ]]
+	[[ $(memstat idle1 2>/dev/null) == *voided* ]]
+}
+
+@test "a second pass at the same time exits 75 and says nothing" {
+	membalance --interval 1 3>&- &
+	pid=$!
+	wait_until 10 sh -c '! flock -n /run/memsched/lock true'
+	run --separate-stderr membalance
+	kill "$pid"
+	wait "$pid"
+	pid=
+	[ "$status" -eq 75 ]
+	[ -z "$output$stderr" ]
+}
+
+@test "libvirtd gone: once it says so; a loop goes on when it is back" {
+	membalance --interval 500ms -J >"$BATS_TEST_TMPDIR/passes" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
+	pid=$!
+	wait_until 10 test -s "$BATS_TEST_TMPDIR/passes"
+	libvirtd_stop
+	sleep 2
+	before=$(wc -l <"$BATS_TEST_TMPDIR/passes")
+	libvirtd_start
+	more_passes() {
+		[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -gt $((before + 2)) ]
+	}
+	wait_until 40 more_passes
+	kill "$pid"
+	wait "$pid"
+	pid=
+	[ "$(grep -c 'cannot ask libvirt' "$BATS_TEST_TMPDIR/said")" -eq 2 ] # when it appears, and when it is over
+	grep -q 'over: ' "$BATS_TEST_TMPDIR/said"
+}
