@@ -47,8 +47,8 @@ reason() {
 	[ "$(reason resting)" = 'skip paused' ]
 	[ "$(reason excluded)" = 'skip excluded' ]
 	[[ $(reason healthy) == 'shrink above-target' || $(reason healthy) == 'keep at-'* ]]
-	[ "$(guest_actual_kib bare)" -eq $((256 * 1024)) ]
-	[ "$(guest_actual_kib resting)" -eq $((256 * 1024)) ]
+	[ "$(guest_actual bare)" -eq $((256 * 1024)) ]
+	[ "$(guest_actual resting)" -eq $((256 * 1024)) ]
 }
 
 @test "memstat shows the same reasons, and dashes for what is not known" {
