@@ -297,8 +297,8 @@ static int sample_take(struct link *l, virDomainPtr dom, struct sample *ret_samp
 		for (size_t row = 0; row < LENGTH(values); row++)
 			if (stat[i].tag == values[row].tag)
 				sample_put(&s, row, stat[i].val);
-	if (!(s.have & SAMPLE_RSS) &&
-	    virDomainIsActive(dom) != 1) /* it ended while it was asked: that is no error to libvirt */
+	if (s.have & SAMPLE_RSS &&
+	    !s.rss_kib) /* its QEMU ended while it was asked, which libvirt does not call an error */
 		return link_refuse(l, -ESRCH, "domain is not running");
 	*ret_sample = s;
 	return 0;
