@@ -112,11 +112,11 @@ valgrind: $(UNIT)
 lint:
 	@tests/deps build test lint
 	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call COPY,$$cc) && \
-		$(MAKE) --no-print-directory -C build/$$cc -s all $(UNIT) $(SIM) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
+		$(MAKE) --no-print-directory -C build/$$cc -s -j4 all $(UNIT) $(SIM) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability,performance --inline-suppr \
-		--suppressions-list=tests/cppcheck.suppressions -D_GNU_SOURCE -Ilib lib bin hooks
-	clang-tidy --quiet $(wildcard lib/*.c bin/*.c hooks/*.c) -- -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='""' -Ilib \
-		$(VIRT_CFLAGS) $(XML_CFLAGS) 2>&1 | { ! grep -E 'warning:|error:' -A 3; }
+		-D_GNU_SOURCE -Ilib lib bin hooks
+	@printf '%s\n' $(wildcard lib/*.c bin/*.c hooks/*.c) | xargs -P 4 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
+		-std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION="\"\"" -Ilib $(VIRT_CFLAGS) $(XML_CFLAGS) 2>/dev/null' tidy
 	shellcheck -x $(SCRIPTS)
 	mandoc -T lint -W warning $(PAGES)
 	clang-format --dry-run -Werror $(wildcard lib/*.[ch] bin/*.c hooks/*.c tests/unit/*.c tests/bench/*.c)

@@ -99,7 +99,7 @@ static void complain_of_libvirt(struct balancer *b, int r)
 	char *said = text_escaped(virt_words(b->virt)), sentence[1024];
 
 	snprintf(sentence, sizeof(sentence), "cannot ask libvirt at '%s': %s", b->conf->uri,
-		 said ? said : strerror(-r));
+	         said ? said : strerror(-r));
 	free(said);
 	begin_complaints(b);
 	if (is_due(b, "libvirt", sentence))
@@ -128,7 +128,7 @@ static int pass(struct balancer *b)
 	const struct pass_conf pc = {
 	    .conf = b->conf, .root = root, .interval_ms = loop ? b->conf->interval_ms : 0, .stop = loop_stop()};
 	uint64_t until_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms;
-	struct pass_report rep;
+	struct pass_report rep = {.guest = NULL};
 	int r = 0;
 
 	if (!b->virt)
@@ -184,7 +184,7 @@ static int open_registry(struct balancer *b)
 	}
 	if (r)
 		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, strerror(-r));
-	return r ? (int)exit_code_of(r) : EXIT_DONE;
+	return r ? exit_code_of(r) : EXIT_DONE;
 }
 
 static int balance(const struct conf *conf)

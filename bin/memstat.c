@@ -64,7 +64,7 @@ static int keep_named(struct pass_report *rep, char **operand)
 		if (found)
 			continue;
 		say_error(&memstat, "no running domain '%s'",
-			  text_escape(escaped, sizeof(escaped), *o, text_is_utf8()));
+		          text_escape(escaped, sizeof(escaped), *o, text_is_utf8()));
 		code = EXIT_FAILED;
 	}
 	for (size_t i = 0; i < rep->n; i++) {

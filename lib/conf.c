@@ -256,7 +256,7 @@ static void complain_file(struct reader *r, int error)
 {
 	r->line = 0;
 	complain(r, error, "cannot read '%s': %s", r->path,
-		 error == -EMEDIUMTYPE ? "not a regular file" : strerror(-error));
+	         error == -EMEDIUMTYPE ? "not a regular file" : strerror(-error));
 }
 
 static void take_value(struct reader *r, const char *name, const char *value)
@@ -279,7 +279,7 @@ static void take_value(struct reader *r, const char *name, const char *value)
 		complain(r, error, "%s", strerror(ENOMEM));
 	else if (error < 0)
 		complain(r, -EINVAL, "bad value '%s' for '%s': must be %s",
-			 text_escape(words, sizeof(words), value, text_is_utf8()), name, key->form);
+		         text_escape(words, sizeof(words), value, text_is_utf8()), name, key->form);
 }
 
 static void cut_comment(char *line)
@@ -312,7 +312,7 @@ static void take_setting(struct reader *r, char *line)
 		take_value(r, trim(line), trim(equals + 1));
 	} else {
 		complain(r, -EINVAL, "not 'key = value': '%s'",
-			 text_escape(words, sizeof(words), line, text_is_utf8()));
+		         text_escape(words, sizeof(words), line, text_is_utf8()));
 	}
 }
 

@@ -14,9 +14,9 @@
 #define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, or some passes where they are seldom, */
 #define PAUSE_MAX_MS 300000 /* then after twice as long each time, at most this */
 #define PAUSE_PASSES 4
-#define MOVED_KIB 1024      /* the driver works in rounds of 1 MiB: less is no movement */
-#define SWAP_KIBPS 80       /* 20 pages of 4 KiB a second, as vcmmd had it */
-#define FAULTS_PS 20        /* major faults, likewise */
+#define MOVED_KIB 1024 /* the driver works in rounds of 1 MiB: less is no movement */
+#define SWAP_KIBPS 80  /* 20 pages of 4 KiB a second, as vcmmd had it */
+#define FAULTS_PS 20   /* major faults, likewise */
 #define DISTRESS_SAMPLES 2
 #define DISTRESS_GIVES 3
 #define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)

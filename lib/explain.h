@@ -20,6 +20,6 @@ char *text_explain(char *buffer, size_t size, const struct guest *g);
 
 /* The same for the host: demand, capacity, promised, reserve, shortage. */
 char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
-			const struct balance *balance);
+                        const struct balance *balance);
 
 #endif

@@ -45,26 +45,26 @@ enum reason {
 };
 
 enum run_state { /* virDomainState, as `virsh domstate` says it (run_state_word in text.h) */
-		 RUN_NOSTATE,
-		 RUN_RUNNING,
-		 RUN_BLOCKED,
-		 RUN_PAUSED,
-		 RUN_SHUTDOWN,
-		 RUN_SHUTOFF,
-		 RUN_CRASHED,
-		 RUN_PMSUSPENDED,
-		 RUN_COUNT
+	         RUN_NOSTATE,
+	         RUN_RUNNING,
+	         RUN_BLOCKED,
+	         RUN_PAUSED,
+	         RUN_SHUTDOWN,
+	         RUN_SHUTOFF,
+	         RUN_CRASHED,
+	         RUN_PMSUSPENDED,
+	         RUN_COUNT
 };
 
 enum sample_field { /* bits of sample.have: a value that was not reported is absent, never zero */
-		    SAMPLE_ACTUAL = 1 << 0,
-		    SAMPLE_RSS = 1 << 1,
-		    SAMPLE_AVAILABLE = 1 << 2,
-		    SAMPLE_UNUSED = 1 << 3,
-		    SAMPLE_USABLE = 1 << 4,
-		    SAMPLE_SWAP_IN = 1 << 5,
-		    SAMPLE_MAJOR_FAULTS = 1 << 6,
-		    SAMPLE_LAST_UPDATE = 1 << 7,
+	            SAMPLE_ACTUAL = 1 << 0,
+	            SAMPLE_RSS = 1 << 1,
+	            SAMPLE_AVAILABLE = 1 << 2,
+	            SAMPLE_UNUSED = 1 << 3,
+	            SAMPLE_USABLE = 1 << 4,
+	            SAMPLE_SWAP_IN = 1 << 5,
+	            SAMPLE_MAJOR_FAULTS = 1 << 6,
+	            SAMPLE_LAST_UPDATE = 1 << 7,
 };
 
 /* What one reading brought. Everything but maximum and rss comes from the guest and may be a lie. */
@@ -141,25 +141,26 @@ struct past {
 	bool has_rss;
 	uint64_t rss_kib;
 	bool has_qemu;
-	uint64_t qemu_kib; /* rss beyond actual that is surely QEMU's own, learned at rest */
-	uint32_t no_gain;  /* passes in a row at rest whose rss stayed over what the balloon should have freed */
+	uint64_t qemu_kib;  /* rss beyond actual that is surely QEMU's own, learned at rest */
+	uint32_t no_gain;   /* passes in a row at rest whose rss stayed over what the balloon should have freed */
 	uint64_t booted_ms; /* when a reboot was noticed; 0: never */
-	bool hung;         /* did not answer the last pass: probed first by the next */
+	bool hung;          /* did not answer the last pass: probed first by the next */
 };
 
 /* What the estimate makes of sample and past. */
 struct estimate {
 	bool has_used; /* the fields below up to foreseen hold */
 	uint64_t used_kib;
-	uint64_t free_kib;     /* usable or unused, by the signal */
-	uint64_t cache_kib;    /* the part of free_kib that is page cache */
-	uint64_t horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
-	uint64_t foreseen_kib; /* growth until the next pass can act */
+	uint64_t free_kib;  /* usable or unused, by the signal */
+	uint64_t cache_kib; /* the part of free_kib that is page cache */
+	uint64_t
+	    horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
+	uint64_t foreseen_kib;  /* growth until the next pass can act */
 	uint64_t lingering_kib; /* the same without regard to a last rise that was small: what takes leave alone */
 	bool has_age;
 	uint64_t age_ms; /* of the sample */
 	bool settled;    /* the sample was taken with the balloon at rest */
-	bool blind;            /* used is of before the last move: this sample cannot tell it */
+	bool blind;      /* used is of before the last move: this sample cannot tell it */
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 
@@ -189,16 +190,16 @@ struct guest {
 	uint64_t need_kib, floor_kib, ceil_kib, bottom_kib;
 	uint64_t want_kib; /* the size planned; actual where nothing is to be done */
 	enum reason reason;
-	bool fixed; /* left alone: neither given to nor taken from */
+	bool fixed;   /* left alone: neither given to nor taken from */
 	bool no_take; /* may be given to, is never taken from */
 
 	/* done by the pass */
-	uint64_t ask_kib; /* what virt_set is to send; 0: nothing */
+	uint64_t ask_kib;   /* what virt_set is to send; 0: nothing */
 	uint64_t given_kib; /* what it was already told to grow to in this pass; 0: nothing */
-	bool sent;        /* it was sent */
-	bool reread; /* sample was read again after the command: actual is how far it came */
-	int error;        /* -errno of the last command to it */
-	char *words;      /* libvirt's own words for it; owned, NULL without error */
+	bool sent;          /* it was sent */
+	bool reread;        /* sample was read again after the command: actual is how far it came */
+	int error;          /* -errno of the last command to it */
+	char *words;        /* libvirt's own words for it; owned, NULL without error */
 };
 
 /* Frees what the guest owns and zeroes it. */

@@ -59,7 +59,7 @@ static const char *text_line(const struct text *text, const char *label)
 
 /* The number of a line: after label, spaces, and skip other fields; before unit and the end of the line. */
 static int text_number(const struct text *text, const char *label, unsigned skip, const char *unit,
-		       uint64_t *ret_number)
+                       uint64_t *ret_number)
 {
 	const char *p = text_line(text, label), *end;
 	char digits[LINE_DIGITS + 1];

@@ -10,7 +10,7 @@
 struct host {
 	uint64_t total_kib;     /* MemTotal */
 	uint64_t available_kib; /* MemAvailable, plus what the ZFS ARC can give up (half of size - c_min: it shrinks
-				   with delay) */
+	                           with delay) */
 	uint64_t free_kib;      /* MemFree */
 	uint64_t buffers_kib;   /* Buffers */
 	uint64_t cached_kib;    /* Cached; includes shared memory, so it is for display only */

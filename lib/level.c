@@ -41,7 +41,7 @@ static size_t edges_sorted(const struct level_item *item, size_t n, struct level
 }
 
 bool level_find(const struct level_item *item, size_t n, uint64_t capacity_kib, struct level_edge *edge,
-		struct level *ret_level)
+                struct level *ret_level)
 {
 	wide still = 0, base = 0, weight = 0; /* of the items outside their growing range, and within it */
 	size_t count = edges_sorted(item, n, edge);

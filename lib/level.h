@@ -32,7 +32,7 @@ struct level {
  * Returns false where not even the sum of the lo fits; *ret_level is then level 0.
  */
 bool level_find(const struct level_item *item, size_t n, uint64_t capacity_kib, struct level_edge *edge,
-		struct level *ret_level);
+                struct level *ret_level);
 
 /* The share of item at that level, rounded down to KiB. */
 uint64_t level_share_kib(const struct level *level, const struct level_item *item);

@@ -164,7 +164,7 @@ int options_conf(const struct program *program, const char *root, const char *fi
 	return r;
 }
 
-enum exit_code exit_code_of(int error)
+int exit_code_of(int error)
 {
 	switch (error) {
 	case 0:

@@ -10,12 +10,12 @@
 #include "conf.h"
 
 enum exit_code { /* design §3 */
-		 EXIT_DONE = 0,
-		 EXIT_FAILED = 1,
-		 EXIT_USAGE = 2,
-		 EXIT_PARTLY = 3,
-		 EXIT_DENIED = 4,
-		 EXIT_AGAIN = 75,
+	         EXIT_DONE = 0,
+	         EXIT_FAILED = 1,
+	         EXIT_USAGE = 2,
+	         EXIT_PARTLY = 3,
+	         EXIT_DENIED = 4,
+	         EXIT_AGAIN = 75,
 };
 
 /* An option; the table is ended by a NULL name. Exactly one of flag, text and key says where it goes. */
@@ -55,7 +55,7 @@ void say_error(const struct program *program, const char *format, ...) __attribu
 void say_warning(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The exit code for a -errno of the library. */
-enum exit_code exit_code_of(int error);
+int exit_code_of(int error);
 
 /* Flushes stdout and ends the process at once, not waiting for workers; EXIT_FAILED where what was printed was lost. */
 _Noreturn void program_end(const struct program *program, int code);

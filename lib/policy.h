@@ -46,7 +46,7 @@ static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
 	} rows[] = {{128, 8, 2}, {512, 40, 4}, {2048, 104, 8}, {8192, 232, 16}, {UINT64_MAX / KIB_PER_MIB, 488, 32}};
 	size_t i = 0;
 
-	while (maximum_kib >= rows[i].below_mib * KIB_PER_MIB && i < 4)
+	while (i < 4 && maximum_kib >= rows[i].below_mib * KIB_PER_MIB)
 		i++;
 	return rows[i].base_mib * KIB_PER_MIB + maximum_kib / rows[i].part;
 }
@@ -56,7 +56,7 @@ static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
  * pending_kib: what starting guests will need. ret_balance tells what the decision rests on.
  */
 void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
-		 size_t n, struct policy_scratch *scratch, struct balance *ret_balance);
+                 size_t n, struct policy_scratch *scratch, struct balance *ret_balance);
 
 /*
  * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises given_kib, the size a guest
@@ -64,7 +64,7 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
  * why is said of those that do not get all they want; REASON_NONE: nothing is said yet. Returns what was handed out.
  */
 uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
-		      struct policy_scratch *scratch);
+                      struct policy_scratch *scratch);
 
 /* The size it may come to without asking again: its balloon may still be on the way to what it was told. */
 static inline uint64_t guest_told_kib(const struct guest *g)

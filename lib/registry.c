@@ -497,7 +497,7 @@ static int load(int at, const char *uuid, const struct field *fields, size_t n, 
 	while ((line = strsep(&rest, "\n")) && rest)
 		if (!read_line(line, fields, n, base, &found))
 			return -EBADMSG;
-	return *line == '\0' && found == (UINT64_C(1) << n) - 1 ? 0 : -EBADMSG;
+	return line && *line == '\0' && found == (UINT64_C(1) << n) - 1 ? 0 : -EBADMSG;
 }
 
 int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past)
@@ -607,7 +607,7 @@ static bool is_due(uint64_t since_s, uint64_t now_s)
 
 static void add_pending(int folder, const char *name, void *arg)
 {
-	struct pending pending;
+	struct pending pending = {0};
 	struct sum *sum = arg;
 
 	if (load(folder, name, pending_fields, COUNT(pending_fields), &pending) == 0 &&

@@ -21,6 +21,6 @@ void report_pass_json(FILE *out, const struct pass_report *rep);
 
 /* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
 void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
-		     void *arg);
+                     void *arg);
 
 #endif

@@ -147,7 +147,7 @@ static void grid_write(FILE *out, const struct grid *grid, size_t n, bool no_hea
 }
 
 int table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size,
-		const struct table_style *style)
+                const struct table_style *style)
 {
 	struct grid grid = {0};
 	int r = grid_init(&grid, columns, n, style->no_headings);

@@ -41,7 +41,7 @@ struct table_style {
  * no. Returns 0, or -ENOMEM with nothing written; errors of writing stay in the stream.
  */
 int table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size,
-		const struct table_style *style);
+                const struct table_style *style);
 
 /* Writes one row as the members of an object that the caller has opened. */
 void table_write_json(struct json *j, const struct column *columns, const void *row);

@@ -336,7 +336,7 @@ static bool is_migrating(virDomainPtr dom)
 
 static int guest_read(struct link *l, virDomainPtr dom, struct guest *g)
 {
-	bool is_free;
+	bool is_free = false;
 	int rc = guest_read_xml(l, dom, g);
 
 	if (!rc)
@@ -367,8 +367,8 @@ int link_read(struct link *l, struct guest *g)
 
 int link_sample(struct link *l, struct guest *g)
 {
-	bool is_free;
-	virDomainPtr dom;
+	bool is_free = false;
+	virDomainPtr dom = NULL;
 	int rc = guest_find(l, g, &dom);
 
 	if (rc < 0)
@@ -382,7 +382,7 @@ int link_sample(struct link *l, struct guest *g)
 
 int link_set(struct link *l, struct guest *g)
 {
-	virDomainPtr dom;
+	virDomainPtr dom = NULL;
 	int rc = guest_find(l, g, &dom);
 
 	if (rc < 0)
@@ -395,7 +395,7 @@ int link_set(struct link *l, struct guest *g)
 
 int link_set_period(struct link *l, struct guest *g, uint32_t period_s)
 {
-	virDomainPtr dom;
+	virDomainPtr dom = NULL;
 	int rc = guest_find(l, g, &dom);
 
 	if (rc < 0)

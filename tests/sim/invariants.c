@@ -128,7 +128,8 @@ static void check_capacity(struct checker *c, const struct pass_report *plan)
 			continue;
 		slack += c->ours->conf.tolerance_kib;
 		slack += g->est.blind ? g->sample.actual_kib : 0; /* may be taken from a pass later */
-		slack += sub_kib(guest_told_kib(g), g->sample.actual_kib); /* is on its way to what it was told before */
+		slack +=
+		    sub_kib(guest_told_kib(g), g->sample.actual_kib); /* is on its way to what it was told before */
 		want += g->want_kib;
 		gives += sub_kib(g->want_kib, guest_told_kib(g));
 		takes += sub_kib(g->sample.actual_kib, g->want_kib);

@@ -48,8 +48,7 @@ static struct scene scene(const char *what)
 {
 	return (struct scene){
 	    .what = what,
-	    .conf =
-		{.tolerance_kib = 5000, .interval_ms = 1000, .boot_grace_ms = 15000, .period_s = 1},
+	    .conf = {.tolerance_kib = 5000, .interval_ms = 1000, .boot_grace_ms = 15000, .period_s = 1},
 	    .g = {.domain_id = 7,
 	          .run = RUN_RUNNING,
 	          .answered = true,

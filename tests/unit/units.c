@@ -20,7 +20,7 @@ static void fail_row(const struct row *row, int result, uint64_t value)
 {
 	if (result != row->result || value != (result < 0 ? UNTOUCHED : row->value))
 		fail_msg("'%s' '%s': %d, %llu", row->text, row->unit ? row->unit : "(null)", result,
-			 (unsigned long long)value);
+		         (unsigned long long)value);
 }
 
 static const struct row sizes[] = {
@@ -296,7 +296,7 @@ static void test_arithmetic(void **state)
 	for (size_t i = 0; i < sizeof(sums) / sizeof(*sums); i++)
 		if (sums[i].got != sums[i].want)
 			fail_msg("row %zu: %llu, not %llu", i, (unsigned long long)sums[i].got,
-				 (unsigned long long)sums[i].want);
+			         (unsigned long long)sums[i].want);
 }
 
 int main(void)
