@@ -120,7 +120,7 @@ lint:
 	shellcheck -x $(SCRIPTS)
 	mandoc -T lint -W warning $(PAGES)
 	clang-format --dry-run -Werror $(wildcard lib/*.[ch] bin/*.c hooks/*.c tests/unit/*.c tests/bench/*.c)
-SCRIPTS := tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario)
+SCRIPTS := tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass)
 
 check-long:
 	@tests/deps build test guests lint
@@ -128,7 +128,9 @@ check-long:
 	@$(MAKE) --no-print-directory all $(BENCH)
 	@STARVE=$(STARVE) LIMIT=1800 tests/guests/bed tests/run long $(wildcard tests/guests/long/*.bats)
 bench: all $(BENCH)
-	@tests/guests/bed tests/bench/bench
+	tests/bench/hook
+	tests/bench/pass
+	tests/bench/scenario --compare one all swap seesaw rest
 
 # ---- installation: lays files down, and nothing else ----
 

@@ -1,0 +1,39 @@
+# Real guests under load: ours in turn with the original's rule. The figures stand in the report.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	cd "$BATS_TEST_DIRNAME/../../.." || return 1
+}
+
+teardown_file() {
+	. "$BATS_TEST_DIRNAME/../bed.bash"
+	guests_stop_all
+}
+
+# figures COMMAND...: what it prints goes into the report, whatever comes of it.
+figures() {
+	run "$@" 3>&- 4>&-
+	sed 's/^/# figure: /' <<<"$output" >&3
+	[ "$status" -eq 0 ]
+}
+
+@test "one: one guest grows and lets go" {
+	figures tests/bench/scenario --compare one
+}
+
+@test "all: four guests grow and let go" {
+	figures tests/bench/scenario --compare all
+}
+
+@test "swap: two grow, let go as the other two grow" {
+	figures tests/bench/scenario --compare swap
+}
+
+@test "seesaw: guests swing each few seconds" {
+	figures tests/bench/scenario --compare seesaw
+}
+
+@test "single passes each 5 s serve all: no guest is killed" {
+	figures tests/bench/scenario all -- bash -c 'while sleep 5; do membalance --once --signal unused --json; done'
+	[[ $output == *' oom=0 '* ]]
+}
