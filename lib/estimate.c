@@ -234,6 +234,7 @@ static uint64_t whole(double v)
 	return v > 0 ? (uint64_t)fmin(v, (double)INT64_MAX) : 0;
 }
 
+/* Up at once, down slowly: a load that begins to grow is not waited for, one that stutters is not taken for done. */
 static void learn_growth(struct past *p, const struct estimate *e, double dt_s)
 {
 	double rate, growth;
@@ -244,7 +245,7 @@ static void learn_growth(struct past *p, const struct estimate *e, double dt_s)
 	}
 	rate = per_second(e->used_kib, p->used_kib, dt_s);
 	growth = (double)p->growth_kibps;
-	growth += (1 - exp(-dt_s / GROWTH_TAU_S)) * (rate - growth);
+	growth = rate > growth ? rate : growth + (1 - exp(-dt_s / GROWTH_TAU_S)) * (rate - growth);
 	p->growth_kibps = whole(growth);
 	p->rise_kibps = whole(rate);
 }
