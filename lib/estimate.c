@@ -52,7 +52,7 @@ static uint64_t horizon_ms(const struct estimate_conf *conf, const struct guest 
 		return 0;
 	if (!gap_ms)
 		gap_ms = clamp_kib(sub_kib(at.now_ms, g->past.seen_ms), GAP_MIN_MS, GAP_MAX_MS);
-	return gap_ms + in_ms(period_s(conf, g));
+	return gap_ms + in_ms(period_s(conf, g)) / 2; /* on average statistics are half a period old */
 }
 
 /* What the guest says of itself can be anything; what cannot be is not used. */
