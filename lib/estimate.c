@@ -14,9 +14,12 @@
 #define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, or some passes where they are seldom, */
 #define PAUSE_MAX_MS 300000 /* then after twice as long each time, at most this */
 #define PAUSE_PASSES 4
-#define MOVED_KIB 1024 /* the driver works in rounds of 1 MiB: less is no movement */
-#define SWAP_KIBPS 80  /* 20 pages of 4 KiB a second, as vcmmd had it */
-#define FAULTS_PS 20   /* major faults, likewise */
+#define MOVED_KIB 1024    /* the driver works in rounds of 1 MiB: less is no movement */
+#define SWAP_KIBPS 80     /* 20 pages of 4 KiB a second, as vcmmd had it */
+#define FAULTS_PS 20      /* major faults, likewise */
+#define SWING_MS 10000    /* a give so soon after a take was a swing, */
+#define HOLD_MIN_MS 5000  /* and idle memory is not taken for so long, */
+#define HOLD_MAX_MS 60000 /* then for twice as long each time, at most this */
 #define DISTRESS_SAMPLES 2
 #define DISTRESS_GIVES 3
 #define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)
@@ -353,9 +356,26 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 		}
 	}
 	e.booting = is_booting(conf, g, at);
+	e.swinging = at.now_ms < p->hold_until_ms;
 	p->seen_ms = at.now_ms;
 	p->known = true;
 	g->est = e;
+}
+
+/* A load that swings within seconds: what is taken in its valleys is missing on its hills. */
+static void learn_swing(struct past *p, bool takes, struct instant at)
+{
+	bool soon = p->taken_ms && sub_kib(at.now_ms, p->taken_ms) < SWING_MS;
+
+	if (takes) {
+		if (sub_kib(at.now_ms, p->hold_until_ms) > HOLD_MAX_MS)
+			p->hold_ms = 0;
+		p->taken_ms = at.now_ms;
+	} else if (soon) {
+		p->hold_ms = clamp_kib(2 * p->hold_ms, HOLD_MIN_MS, HOLD_MAX_MS);
+		p->hold_until_ms = at.now_ms + p->hold_ms;
+		p->taken_ms = 0;
+	}
 }
 
 void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
@@ -365,6 +385,7 @@ void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 	p->asked_kib = want_kib;
 	p->asked_ms = at.now_ms;
 	p->asked_from_kib = g->sample.actual_kib;
+	learn_swing(p, want_kib < g->sample.actual_kib, at);
 	if (g->est.distress && want_kib > g->sample.actual_kib)
 		p->distress_gives++;
 }

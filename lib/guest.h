@@ -144,7 +144,10 @@ struct past {
 	uint64_t qemu_kib;  /* rss beyond actual that is surely QEMU's own, learned at rest */
 	uint32_t no_gain;   /* passes in a row at rest whose rss stayed over what the balloon should have freed */
 	uint64_t booted_ms; /* when a reboot was noticed; 0: never */
-	bool hung;          /* did not answer the last pass: probed first by the next */
+	uint64_t taken_ms;  /* when it was last told to give; 0: never */
+	uint64_t hold_ms;   /* a guest that needs back soon what was taken is not taken from for so long; doubles */
+	uint64_t hold_until_ms;
+	bool hung; /* did not answer the last pass: probed first by the next */
 };
 
 /* What the estimate makes of sample and past. */
@@ -161,6 +164,7 @@ struct estimate {
 	uint64_t age_ms; /* of the sample */
 	bool settled;    /* the sample was taken with the balloon at rest */
 	bool blind;      /* used is of before the last move: this sample cannot tell it */
+	bool swinging;   /* needed back soon what was taken: nothing is taken only because it is idle */
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 

@@ -207,7 +207,7 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 	excess = sub_kib(excess, sub_kib(g->est.lingering_kib, g->est.foreseen_kib));
 	over_kib = min_kib(sub_kib(g->sample.actual_kib, g->ceil_kib), excess);
 	over_kib = over_kib > KIB_PER_MIB ? over_kib : 0; /* what a driver leaves over of its rounds */
-	if (excess <= conf->step_kib / 2)
+	if (excess <= conf->step_kib / 2 || g->est.swinging)
 		return over_kib;
 	plain_kib = min_kib(excess, sub_kib(sub_kib(g->est.free_kib, g->est.cache_kib), g->target_kib));
 	horizon_ms = g->est.horizon_ms ? min_kib(g->est.horizon_ms, CAREFUL_MS) : CAREFUL_MS;

@@ -299,6 +299,9 @@ static const struct field past_fields[] = {
     {FIELD(struct past, qemu_kib)},
     {FIELD(struct past, no_gain)},
     {FIELD(struct past, booted_ms)},
+    {FIELD(struct past, taken_ms)},
+    {FIELD(struct past, hold_ms)},
+    {FIELD(struct past, hold_until_ms)},
     {FIELD(struct past, hung)},
 };
 

@@ -632,7 +632,7 @@ static void test_foreseen_by_cron(void **state)
 	wait_ms(&s, 60000);
 	s.g.sample.usable_kib -= 60 * 10;
 	report(&s);
-	expect_near(s.what, update(&s)->foreseen_kib, 70 * 10, 10);
+	expect_near(s.what, update(&s)->foreseen_kib, 65 * 10, 10);
 }
 
 /* ---- time ---- */
