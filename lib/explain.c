@@ -152,7 +152,8 @@ static void tell_move(struct sentence *s, const struct guest *g)
 static void tell_at_target(struct sentence *s, const struct guest *g)
 {
 	if (say_headroom(s, g) && !say_bound(s, g))
-		say(s, ", which is close enough");
+		say(s, g->est.swinging ? ", but its load swings: it would soon need back what is taken"
+		                       : ", which is close enough");
 }
 
 static void tell_distress(struct sentence *s, const struct guest *g)

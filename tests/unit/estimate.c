@@ -1182,6 +1182,56 @@ static void test_distress_given_up(void **state)
 	}
 }
 
+/* ---- loads that swing ---- */
+
+/* Takes and gives at so many seconds; whether it is held to swing after each, and for how long. */
+static void test_swings(void **state)
+{
+	static const struct {
+		const char *what;
+		uint64_t gap_ms; /* from take to give */
+		uint64_t hold_ms;
+	} rows[] = {
+	    {"at once", 1000, 5000},
+	    {"within 10 s", 9000, 5000},
+	    {"later", 11000, 0},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		struct scene s = scene(rows[r].what);
+
+		update(&s);
+		estimate_asked(&s.g, s.g.sample.actual_kib - 50000, s.at);
+		wait_ms(&s, rows[r].gap_ms);
+		estimate_asked(&s.g, s.g.sample.actual_kib + 50000, s.at);
+		expect(s.what, s.g.past.hold_ms, rows[r].hold_ms);
+		expect(s.what, update(&s)->swinging, rows[r].hold_ms > 0);
+		wait_ms(&s, rows[r].hold_ms);
+		expect(s.what, update(&s)->swinging, false);
+	}
+}
+
+/* Each swing that follows holds for twice as long, at most a minute; after a minute in peace it begins anew. */
+static void test_swings_again(void **state)
+{
+	static const uint64_t holds_ms[] = {5000, 10000, 20000, 40000, 60000, 60000};
+	struct scene s = scene("swings again");
+
+	(void)state;
+	update(&s);
+	for (size_t i = 0; i < COUNT(holds_ms); i++) {
+		estimate_asked(&s.g, s.g.sample.actual_kib - 50000, s.at);
+		wait_ms(&s, 1000);
+		estimate_asked(&s.g, s.g.sample.actual_kib + 50000, s.at);
+		expect(s.what, s.g.past.hold_ms, holds_ms[i]);
+		wait_ms(&s, holds_ms[i]);
+	}
+	wait_ms(&s, 61000);
+	estimate_asked(&s.g, s.g.sample.actual_kib - 50000, s.at);
+	expect(s.what, s.g.past.hold_ms, 0);
+}
+
 /* ---- memory that does not come back ---- */
 
 static const struct {
@@ -1322,6 +1372,8 @@ int main(void)
 	    cmocka_unit_test(test_distress_rate),
 	    cmocka_unit_test(test_distress_after_a_give),
 	    cmocka_unit_test(test_distress_given_up),
+	    cmocka_unit_test(test_swings),
+	    cmocka_unit_test(test_swings_again),
 	    cmocka_unit_test(test_no_gain),
 	    cmocka_unit_test(test_no_gain_at_once),
 	    cmocka_unit_test(test_last_words),
