@@ -103,15 +103,15 @@ static rlim_t mapped_bytes(void)
 
 static void limit_ourselves(void)
 {
-	rlim_t mapped = mapped_bytes();
+	rlim_t mapped = mapped_bytes(), address_space = mapped ? mapped + MEMORY_BYTES : RLIM_INFINITY;
 	const struct {
 		__rlimit_resource_t resource;
-		rlim_t most;
+		rlim_t most, beyond; /* at beyond, a process that uses the CPU for so long is killed without a word */
 	} limits[] = {
-	    {RLIMIT_CPU, 1},
-	    {RLIMIT_CORE, 0},
-	    {RLIMIT_FSIZE, FILE_BYTES},
-	    {RLIMIT_AS, mapped ? mapped + MEMORY_BYTES : RLIM_INFINITY},
+	    {RLIMIT_CPU, 1, 2},
+	    {RLIMIT_CORE, 0, 0},
+	    {RLIMIT_FSIZE, FILE_BYTES, FILE_BYTES},
+	    {RLIMIT_AS, address_space, address_space},
 	};
 
 	signal(SIGALRM, give_up);
@@ -119,7 +119,7 @@ static void limit_ourselves(void)
 	signal(SIGXFSZ, SIG_IGN);
 	alarm(1);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		setrlimit(limits[i].resource, &(struct rlimit){limits[i].most, limits[i].most});
+		setrlimit(limits[i].resource, &(struct rlimit){limits[i].most, limits[i].beyond});
 }
 
 /* All of stdin, to be freed; NULL where that is more than a domain may be. */
