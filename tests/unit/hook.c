@@ -293,7 +293,7 @@ static void test_limits(void **state)
 		__rlimit_resource_t resource;
 		rlim_t least, most;
 	} rows[] = {
-	    {RLIMIT_CPU, 1, 1},
+	    {RLIMIT_CPU, 2, 2}, /* the soft one is lower: at the hard one it would be killed */
 	    {RLIMIT_CORE, 0, 0},
 	    {RLIMIT_FSIZE, 4096, 1 << 20},
 	};
@@ -309,6 +309,8 @@ static void test_limits(void **state)
 			if (getrlimit(rows[i].resource, &is) < 0 || is.rlim_max < rows[i].least ||
 			    is.rlim_max > rows[i].most)
 				_exit(10 + (int)i);
+		if (getrlimit(RLIMIT_CPU, &is) < 0 || is.rlim_cur >= is.rlim_max)
+			_exit(19);
 		_exit(getrlimit(RLIMIT_AS, &is) < 0 || is.rlim_max == RLIM_INFINITY || alarm(0) != 1 ? 20 : 0);
 	}
 	waitpid(child, &status, 0);
