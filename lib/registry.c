@@ -35,7 +35,7 @@ struct complaint {
 
 struct said {
 	uint64_t now_s;
-	bool changed;
+	bool changed, unwritten;
 	size_t n;
 	struct complaint list[SAID_MAX];
 };
@@ -44,7 +44,7 @@ struct registry {
 	int dir;
 	int folder[FOLDERS]; /* -1: not there */
 	int lock;            /* -1: not held */
-	struct said *said;   /* between say_begin and say_end */
+	struct said *said;   /* between say_begin and say_end; longer where it could not be written */
 };
 
 /* ---- directories ---- */
@@ -721,6 +721,12 @@ int registry_say_begin(struct registry *r, uint64_t now_s)
 
 	if (!r)
 		return 0;
+	if (r->said && r->said->unwritten) {
+		r->said->now_s = now_s;
+		for (size_t i = 0; i < r->said->n; i++)
+			r->said->list[i].seen = false;
+		return 0;
+	}
 	said = calloc(1, sizeof(*said));
 	text = malloc(SAID_BYTES);
 	free(r->said);
@@ -761,10 +767,11 @@ bool registry_say(struct registry *r, const char *key, const char *text)
 	return true;
 }
 
-static void write_said(struct registry *r)
+static int write_said(struct registry *r)
 {
 	char *text = malloc(SAID_BYTES);
 	size_t used = 0;
+	int error = -ENOMEM;
 
 	for (size_t i = 0; text && i < r->said->n; i++) {
 		const struct complaint *c = &r->said->list[i];
@@ -773,8 +780,9 @@ static void write_said(struct registry *r)
 		                         c->said_s, c->text);
 	}
 	if (text)
-		registry_write(r, "said", text, used);
+		error = registry_write(r, "said", text, used);
 	free(text);
+	return error;
 }
 
 void registry_say_end(struct registry *r, void (*over)(void *arg, const char *text), void *arg)
@@ -785,14 +793,15 @@ void registry_say_end(struct registry *r, void (*over)(void *arg, const char *te
 	if (!said)
 		return;
 	for (size_t i = 0; i < said->n; i++)
-		if (said->list[i].seen)
+		if (said->list[i].seen || !over)
 			said->list[kept++] = said->list[i];
 		else
 			over(arg, said->list[i].text);
 	said->changed |= kept < said->n;
 	said->n = kept;
-	if (said->changed)
-		write_said(r);
+	said->unwritten = said->changed && write_said(r) < 0;
+	if (said->unwritten)
+		return;
 	free(said);
 	r->said = NULL;
 }

@@ -70,8 +70,9 @@ void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_
 /*
  * Whether a complaint is to be said now: when it first appears, then hourly. key identifies it, text is what is said.
  * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text)
- * for each complaint that was said earlier and has not come up again, and forgets it. Without a usable directory
- * (r may be NULL) everything is said, and so is what is too much to remember (more than 256).
+ * for each complaint that was said earlier and has not come up again, and forgets it; over NULL: nobody knows what is
+ * over, all are kept. Without a usable directory (r may be NULL) everything is said, and so is what is too much to
+ * remember (more than 256). Where "said" cannot be written, r remembers.
  */
 int registry_say_begin(struct registry *r, uint64_t now_s);
 bool registry_say(struct registry *r, const char *key, const char *text);

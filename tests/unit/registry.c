@@ -984,6 +984,48 @@ static void test_said_is_kept(void **state)
 	registry_close(r);
 }
 
+/* A pass that learned nothing of what was complained of before does not call it over. */
+static void test_said_stands(void **state)
+{
+	struct registry *r = open_registry();
+	char over[64] = "";
+
+	(void)state;
+	assert_int_equal(registry_say_begin(r, 1000), 0);
+	assert_true(registry_say(r, "a", "the sentence a"));
+	registry_say_end(r, note_over, over);
+	assert_int_equal(registry_say_begin(r, 1001), 0);
+	assert_true(registry_say(r, "b", "the sentence b"));
+	registry_say_end(r, NULL, NULL);
+	assert_int_equal(registry_say_begin(r, 1002), 0);
+	assert_false(registry_say(r, "a", "the sentence a"));
+	registry_say_end(r, note_over, over);
+	assert_string_equal(over, "b");
+	registry_close(r);
+}
+
+/* A loop does not repeat itself each pass where the file cannot be written. */
+static void test_said_unwritten(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX], over[64] = "";
+
+	(void)state;
+	path_of(path, sizeof(path), "run/memsched/said");
+	assert_int_equal(mkdir(path, 0755), 0);
+	for (uint64_t now_s = 1000; now_s < 1003; now_s++) {
+		bool first = now_s == 1000;
+
+		registry_say_begin(r, now_s);
+		assert_int_equal(registry_say(r, "a", "the sentence a"), first);
+		registry_say_end(r, note_over, over);
+	}
+	registry_say_begin(r, 1004);
+	registry_say_end(r, note_over, over);
+	assert_string_equal(over, "a");
+	registry_close(r);
+}
+
 /* More complaints than can be kept are all said, each time. */
 static void test_said_is_capped(void **state)
 {
@@ -1092,6 +1134,8 @@ int main(void)
 	    TEST(test_said_refused),
 	    TEST(test_said_shapes),
 	    TEST(test_said_is_kept),
+	    TEST(test_said_stands),
+	    TEST(test_said_unwritten),
 	    TEST(test_said_is_capped),
 	    TEST(test_write),
 	    TEST(test_as_user),
