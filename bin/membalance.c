@@ -88,23 +88,22 @@ static void begin_complaints(const struct balancer *b)
 		registry_say_begin(b->registry, clock_now().wall_ms / 1000);
 }
 
-static void end_complaints(const struct balancer *b)
+static void end_complaints(const struct balancer *b, void (*over)(void *arg, const char *text))
 {
 	if (b->registry && !dry_run)
-		registry_say_end(b->registry, say_over, NULL);
+		registry_say_end(b->registry, over, NULL);
 }
 
-static void complain_of_libvirt(struct balancer *b, int r)
+/* Nothing was learned of the guests: what was said of them stands. */
+static void complain_of_failure(struct balancer *b, int r)
 {
-	char *said = text_escaped(virt_words(b->virt)), sentence[1024];
+	char *sentence = report_failure(r, b->conf->uri, root, virt_words(b->virt));
 
-	snprintf(sentence, sizeof(sentence), "cannot ask libvirt at '%s': %s", b->conf->uri,
-	         said ? said : strerror(-r));
-	free(said);
 	begin_complaints(b);
-	if (is_due(b, "libvirt", sentence))
-		say_error(&membalance, "%s", sentence);
-	end_complaints(b);
+	if (is_due(b, "libvirt", sentence ? sentence : ""))
+		say_error(&membalance, "%s", sentence ? sentence : strerror(-r));
+	end_complaints(b, NULL);
+	free(sentence);
 }
 
 /* ---- a pass ---- */
@@ -120,7 +119,7 @@ static void show(struct balancer *b, const struct pass_report *rep)
 	fflush(stdout);
 	begin_complaints(b);
 	report_complain(rep, complain, b);
-	end_complaints(b);
+	end_complaints(b, say_over);
 }
 
 static int pass(struct balancer *b)
@@ -137,7 +136,7 @@ static int pass(struct balancer *b)
 		r = (dry_run ? pass_look : pass_run)(&pc, b->virt, b->registry, &rep);
 	if (r) {
 		if (!*loop_stop())
-			complain_of_libvirt(b, r);
+			complain_of_failure(b, r);
 		return exit_code_of(r);
 	}
 	show(b, &rep);
@@ -169,6 +168,20 @@ static int run_loop(struct balancer *b)
 
 /* ---- before the first pass ---- */
 
+static const char *why_unusable(int error)
+{
+	switch (error) {
+	case -EACCES:
+		return "Permission denied; only root can balance, others may add '--dry-run'";
+	case -EPERM:
+		return "another user owns it or may write to it";
+	case -EBADMSG:
+		return "its file 'lock' is not a plain file of root's";
+	default:
+		return strerror(-error);
+	}
+}
+
 static int open_registry(struct balancer *b)
 {
 	int r = registry_open(root, !dry_run, &b->registry);
@@ -183,7 +196,7 @@ static int open_registry(struct balancer *b)
 		return EXIT_AGAIN;
 	}
 	if (r)
-		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, strerror(-r));
+		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
 

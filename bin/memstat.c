@@ -94,6 +94,8 @@ static int show(struct pass_report *rep, char **operand)
 {
 	int code = keep_named(rep, operand);
 
+	if (code && !rep->n)
+		return code;
 	if (as_json)
 		report_stat_json(stdout, rep);
 	else if (explain)
@@ -118,9 +120,9 @@ static int look(const struct conf *conf, char **operand)
 	if (!r)
 		r = pass_look(&pc, virt, registry, &rep);
 	if (r) {
-		char *said = text_escaped(virt_words(virt));
+		char *sentence = report_failure(r, conf->uri, root, virt_words(virt));
 
-		say_error(&memstat, "cannot ask libvirt at '%s': %s", conf->uri, said ? said : strerror(-r));
+		say_error(&memstat, "%s", sentence ? sentence : strerror(-r));
 		return exit_code_of(r);
 	}
 	return show(&rep, operand);

@@ -122,7 +122,9 @@ static int start_stats(struct pass *p)
 
 static int read_host(struct pass *p, struct host *ret_host)
 {
-	return virt_is_remote(p->v) ? virt_host(p->v, p->end_ms, ret_host) : host_read(p->pc->root, ret_host);
+	if (virt_is_remote(p->v))
+		return virt_host(p->v, p->end_ms, ret_host);
+	return host_read(p->pc->root, ret_host) < 0 ? -ENODATA : 0;
 }
 
 /* ---- decide ---- */
@@ -339,12 +341,18 @@ static int act(struct pass *p)
 
 /* ---- remember ---- */
 
+static void note_unsaved(struct pass *p, int error)
+{
+	if (!p->rep.unsaved)
+		p->rep.unsaved = error;
+}
+
 /* The registry as the guest is now: started without a hook, or with hints that were changed while it runs. */
 static void reconcile(struct pass *p, const struct guest *g)
 {
 	const struct record now = {g->name, g->device.maximum_kib, g->started_s, g->hints};
 
-	registry_save_record(p->r, g->uuid, &now);
+	note_unsaved(p, registry_save_record(p->r, g->uuid, &now));
 }
 
 static void remember(struct pass *p)
@@ -360,7 +368,7 @@ static void remember(struct pass *p)
 		if (g->reread)
 			estimate_reread(&past, g->sample.actual_kib, at);
 		if (!g->vanished)
-			registry_save_past(p->r, g->uuid, &past);
+			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
 		if (g->answered)
 			reconcile(p, g);
 	}

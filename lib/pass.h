@@ -27,11 +27,13 @@ struct pass_report {
 	bool dry_run;
 	unsigned commands; /* balloon commands sent */
 	unsigned failed;   /* guests that were unresponsive or whose command failed */
+	int unsaved;       /* -errno of what could not be remembered; 0: all was */
 };
 
 /*
  * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
- * Returns 0, or what virt_list, virt_read or the reading of the host returned; then there is no report.
+ * Returns 0, what virt_list, virt_read or virt_host returned, or -ENODATA where root/proc/meminfo cannot be read or
+ * makes no sense; then there is no report.
  */
 int pass_look(const struct pass_conf *pc, struct virt *v, struct registry *r, struct pass_report *ret_report);
 

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,6 +219,20 @@ void report_pass_json(FILE *out, const struct pass_report *rep)
 
 /* ---- complaints ---- */
 
+char *report_failure(int error, const char *uri, const char *root, const char *words)
+{
+	char sentence[SENTENCE], where[256], why[512];
+
+	text_escape(why, sizeof(why), *words ? words : strerror(-error), text_is_utf8());
+	if (error == -ENODATA)
+		snprintf(sentence, sizeof(sentence), "'%s/proc/meminfo' cannot be read or makes no sense",
+		         text_escape(where, sizeof(where), root, text_is_utf8()));
+	else
+		snprintf(sentence, sizeof(sentence), "cannot ask libvirt at '%s': %s",
+		         text_escape(where, sizeof(where), uri, text_is_utf8()), why);
+	return strdup(sentence);
+}
+
 void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
                      void *arg)
 {
@@ -238,6 +253,11 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 			snprintf(key, sizeof(key), "%s hint %u", g->uuid, k);
 			say(arg, key, g->hints.fault[k]);
 		}
+	}
+	if (rep->unsaved) {
+		snprintf(sentence, sizeof(sentence), "cannot write what the next pass should know: %s",
+		         strerror(-rep->unsaved));
+		say(arg, "state", sentence);
 	}
 	if (!rep->balance.least)
 		return;

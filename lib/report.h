@@ -19,6 +19,9 @@ void report_explain(FILE *out, const struct pass_report *rep);
 void report_stat_json(FILE *out, const struct pass_report *rep);
 void report_pass_json(FILE *out, const struct pass_report *rep);
 
+/* What to say where a pass returned error; words are libvirt's own. Safe to print; to be freed, NULL without memory. */
+char *report_failure(int error, const char *uri, const char *root, const char *words);
+
 /* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
 void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
                      void *arg);

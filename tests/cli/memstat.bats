@@ -72,7 +72,9 @@ stat() {
 }
 
 @test "refusals" {
-	refuses 1 "no running domain 'nosuch'" stat -q nosuch --json || [ "$status" -eq 1 ]
+	refuses 1 "no running domain 'nosuch'" stat nosuch
+	refuses 1 "no running domain 'a\x0Ab'" stat -J $'a\nb'
+	refuses 1 "'$root/nowhere/proc/meminfo'" memstat -c "$node" --root "$root/nowhere"
 	refuses 2 "bad option '--bogus'" stat --bogus
 	refuses 2 "bad option '-x'" stat -x
 	refuses 2 "no argument for '--root'" memstat --root
