@@ -21,7 +21,7 @@ teardown_file() {
 	load bed.bash
 	guests_stop_all
 	rm -f /etc/memsched.conf.d/test.conf
-	rm -rf /run/memsched/state/*
+	rm -rf /run/memsched/state/* /run/memsched/said
 }
 
 setup() {

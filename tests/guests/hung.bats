@@ -21,7 +21,7 @@ teardown_file() {
 	load bed.bash
 	guests_stop_all
 	rm -f /etc/memsched.conf.d/test.conf
-	rm -rf /run/memsched/state/*
+	rm -rf /run/memsched/state/* /run/memsched/said
 }
 
 setup() {
@@ -55,7 +55,7 @@ balanced() {
 }
 
 @test "all healthy: nobody is unresponsive" {
-	run membalance -J --target 30MiB
+	run --separate-stderr membalance -J --target 30MiB
 	[ "$status" -eq 0 ]
 	jq -e '.result == "done" and (.moves | length) == 40 and all(.moves[]; .reason != "unresponsive")' <<<"$output"
 }
