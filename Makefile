@@ -2,7 +2,7 @@
 #   make            builds the commands beside their sources
 #   make demo       installs what is needed, boots four small guests and balances them   (root)
 #   make check      installs what is needed and runs the tests, real guests included      (root)
-# The rest: deps quick check-long lint fuzz bench bench-policy install uninstall clean
+# The rest: deps quick check-long lint bench bench-policy install uninstall clean
 
 PREFIX     ?= /usr
 SBINDIR    ?= $(PREFIX)/sbin

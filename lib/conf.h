@@ -1,6 +1,6 @@
 /*
- * /etc/memsched.conf and its drop-ins: one table of key, type, default and help drives parsing, the defaults,
- * --show-config and the tests that hold man/memsched.conf to it.
+ * /etc/memsched.conf and its drop-ins: one table of key, type, default and help drives parsing, the defaults and
+ * the tests that hold man/memsched.conf to it.
  */
 #ifndef MEMSCHED_CONF_H
 #define MEMSCHED_CONF_H
