@@ -71,7 +71,7 @@ static void say_over(void *arg, const char *text)
 /* A person at a terminal is told each time. */
 static bool is_due(const struct balancer *b, const char *key, const char *sentence)
 {
-	return dry_run || !b->registry || registry_say(b->registry, key, sentence) || isatty(STDERR_FILENO);
+	return dry_run || !b->registry || registry_say(b->registry, key, sentence) || (!loop && isatty(STDERR_FILENO));
 }
 
 static void complain(void *arg, const char *key, const char *sentence)
@@ -125,13 +125,17 @@ static void show(struct balancer *b, const struct pass_report *rep)
 static int pass(struct balancer *b)
 {
 	const struct pass_conf pc = {
-	    .conf = b->conf, .root = root, .interval_ms = loop ? b->conf->interval_ms : 0, .stop = loop_stop()};
-	uint64_t until_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms;
+	    .conf = b->conf,
+	    .root = root,
+	    .interval_ms = loop ? b->conf->interval_ms : 0,
+	    .end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms,
+	    .stop = loop_stop(),
+	};
 	struct pass_report rep = {.guest = NULL};
 	int r = 0;
 
 	if (!b->virt)
-		r = virt_open(b->conf->uri, dry_run, WORKERS, until_ms, &b->virt);
+		r = virt_open(b->conf->uri, dry_run, WORKERS, pc.end_ms, &b->virt);
 	if (!r)
 		r = (dry_run ? pass_look : pass_run)(&pc, b->virt, b->registry, &rep);
 	if (r) {

@@ -108,15 +108,15 @@ static int show(struct pass_report *rep, char **operand)
 
 static int look(const struct conf *conf, char **operand)
 {
-	const struct pass_conf pc = {.conf = conf, .root = root, .stop = loop_stop()};
-	uint64_t until_ms = clock_ms(CLOCK_BOOTTIME) + conf->deadline_ms;
+	const struct pass_conf pc = {
+	    .conf = conf, .root = root, .end_ms = clock_ms(CLOCK_BOOTTIME) + conf->deadline_ms, .stop = loop_stop()};
 	struct pass_report rep;
 	struct registry *registry = NULL;
 	struct virt *virt = NULL;
 	int r;
 
 	registry_open(root, false, &registry); /* without it nothing is remembered, which is no reason not to show */
-	r = virt_open(conf->uri, true, WORKERS, until_ms, &virt);
+	r = virt_open(conf->uri, true, WORKERS, pc.end_ms, &virt);
 	if (!r)
 		r = pass_look(&pc, virt, registry, &rep);
 	if (r) {

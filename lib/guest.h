@@ -183,6 +183,7 @@ struct guest {
 	struct sample sample;
 	struct device device;
 	struct hints hints;
+	bool unreadable;    /* a record or what was remembered could not be read, and counts as absent */
 	bool registered;    /* the hook (or an earlier pass) wrote a record */
 	uint64_t started_s; /* wall clock of a start the hook saw; 0: none */
 

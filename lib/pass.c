@@ -53,8 +53,8 @@ static void prepare(struct pass *p, const struct pass_conf *pc, struct virt *v, 
 	    .boot_grace_ms = c->boot_grace_ms,
 	    .period_s = wished_period_s(pc),
 	};
-	p->read_by_ms = now_ms + c->deadline_ms / 2;
-	p->end_ms = now_ms + c->deadline_ms;
+	p->end_ms = pc->end_ms ? pc->end_ms : now_ms + c->deadline_ms;
+	p->read_by_ms = now_ms + sub_kib(p->end_ms, now_ms) / 2;
 }
 
 /* ---- read ---- */
@@ -62,13 +62,18 @@ static void prepare(struct pass *p, const struct pass_conf *pc, struct virt *v, 
 static void recall(struct pass *p, struct guest *g)
 {
 	struct record record;
+	int r;
 
 	g->excluded = conf_excludes(p->pc->conf, g->name);
 	if (!p->r)
 		return;
-	if (registry_load_past(p->r, g->uuid, &g->past) || g->past.domain_id != g->domain_id)
+	r = registry_load_past(p->r, g->uuid, &g->past);
+	g->unreadable = r && r != -ENOENT;
+	if (r || g->past.domain_id != g->domain_id)
 		g->past = (struct past){.known = false};
-	if (registry_load_record(p->r, g->uuid, &record))
+	r = registry_load_record(p->r, g->uuid, &record);
+	g->unreadable |= r && r != -ENOENT;
+	if (r)
 		return;
 	g->registered = true;
 	g->started_s = record.started_s;

@@ -13,8 +13,9 @@
 
 struct pass_conf {
 	const struct conf *conf;
-	const char *root;                  /* of /proc and /sys */
-	uint32_t interval_ms;              /* of the loop; 0: single passes */
+	const char *root;     /* of /proc and /sys */
+	uint32_t interval_ms; /* of the loop; 0: single passes */
+	uint64_t end_ms;      /* CLOCK_BOOTTIME when the pass has to end; 0: the configured deadline from now */
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 };
 

@@ -249,6 +249,12 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 			say(arg, key, sentence);
 		}
 		free(name);
+		if (g->unreadable) {
+			snprintf(key, sizeof(key), "%s unreadable", g->uuid);
+			snprintf(sentence, sizeof(sentence),
+			         "what '/run/memsched' has of domain %s cannot be read: it counts as absent", g->uuid);
+			say(arg, key, sentence);
+		}
 		for (unsigned k = 0; k < g->hints.n_faults; k++) {
 			snprintf(key, sizeof(key), "%s hint %u", g->uuid, k);
 			say(arg, key, g->hints.fault[k]);

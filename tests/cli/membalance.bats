@@ -150,3 +150,17 @@ balance() {
 	timeout 1 membalance -c "$node" --root "$root" --interval 100ms -v >"$BATS_TEST_TMPDIR/out" || [ $? -eq 124 ]
 	[ "$(grep -c '^Domain ' "$BATS_TEST_TMPDIR/out")" -ge 2 ]
 }
+
+@test "a state file that is no state is said, once, and mended" {
+	balance
+	state=$root/run/memsched/state/11111111-0000-4000-8000-000000000001
+	rm "$state"
+	mkfifo "$state"
+	run --separate-stderr balance
+	[ "$status" -eq 0 ]
+	[[ $stderr == *11111111-0000-4000-8000-000000000001*'cannot be read'* ]]
+	run --separate-stderr balance
+	[ "$status" -eq 0 ]
+	[[ $stderr == *over:* ]]
+	[ -f "$state" ]
+}
