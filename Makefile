@@ -31,8 +31,9 @@ XML_LIBS    = $(shell $(PKG_CONFIG) --libs libxml-2.0)
 VIRT_CFLAGS = $(shell $(PKG_CONFIG) --cflags libvirt)
 VIRT_LIBS   = $(shell $(PKG_CONFIG) --libs libvirt)
 
+# One short line a step; V=1 shows the commands, -s nothing.
 ifndef V
-show = @echo '  $(1) $@';
+show = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),@,@echo '  $(1) $@';)
 endif
 COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='"$(VERSION)"' -Ilib $(WARNINGS) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP
 LINK    = $(CC) $(HARDEN_LD) $(CFLAGS) -pthread $(LDFLAGS)
