@@ -125,9 +125,22 @@ SCRIPTS := tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu test
 
 check-long:
 	@tests/deps build test guests lint
-	@$(MAKE) --no-print-directory sanitize valgrind
+	@$(MAKE) --no-print-directory sanitize valgrind fuzz
 	@$(MAKE) --no-print-directory all $(BENCH)
 	@STARVE=$(STARVE) LIMIT=1800 tests/guests/bed tests/run long $(wildcard tests/guests/long/*.bats)
+# Each target for FUZZ_SECONDS, side by side, from the corpus that is kept; what it finds is left in build/.
+FUZZ_SECONDS ?= 60
+FUZZ := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
+tests/fuzz/domxml.fuzz: FUZZED = lib/domxml.c lib/units.c lib/text.c $(XML_CFLAGS) $(XML_LIBS) -lm
+tests/fuzz/sizes.fuzz: FUZZED = lib/units.c
+tests/fuzz/registry.fuzz: FUZZED = lib/registry.c lib/units.c
+%.fuzz: %.c $(wildcard lib/*.[ch])
+	$(call show,FUZZ)clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ilib -o $@ $< $(FUZZED)
+fuzz: $(FUZZ)
+	@mkdir -p build
+	@printf '%s\n' $(FUZZ:.fuzz=) | xargs -P 4 -I{} sh -c 'f=build/$$(basename {}) && mkdir -p $$f.new && \
+		{ {}.fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$$f- $$f.new tests/fuzz/corpus/$$(basename {}) \
+		>$$f.log 2>&1 && echo "fuzz: {}: no finding in $(FUZZ_SECONDS) s"; } || { tail -n 30 $$f.log; exit 1; }'
 bench: all $(BENCH)
 	tests/bench/hook
 	tests/bench/pass
@@ -169,6 +182,6 @@ clean:
 bench-policy: tests/sim/bench
 	@tests/sim/bench
 
-.PHONY: all unit sim cli bench-policy guests quick deps check demo sanitize valgrind lint check-long bench install uninstall clean
+.PHONY: all fuzz unit sim cli bench-policy guests quick deps check demo sanitize valgrind lint check-long bench install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
