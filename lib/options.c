@@ -40,6 +40,11 @@ void say_warning(const struct program *program, const char *format, ...)
 	va_end(args);
 }
 
+static bool may_lack_arg(const struct option_row *row)
+{
+	return row->arg && row->arg[0] == '[';
+}
+
 static void print_help(const struct program *program)
 {
 	printf("Usage: %s %s\n%s\n\n", program->name, program->synopsis, program->purpose);
@@ -47,8 +52,8 @@ static void print_help(const struct program *program)
 		char words[64];
 
 		snprintf(words, sizeof(words), "%c%c%s --%s%s%s", row->letter ? '-' : ' ',
-		         row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, row->arg ? " " : "",
-		         row->arg ? row->arg : "");
+		         row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
+		         row->arg && !may_lack_arg(row) ? " " : "", row->arg ? row->arg : "");
 		printf("  %-28s %s\n", words, row->help);
 	}
 	printf("\nSee %s(8), memsched.conf(5).\n", program->name);
@@ -59,12 +64,16 @@ static void build(const struct option_row *rows, struct option *option, char *le
 	*letters++ = ':';
 	for (size_t i = 0; rows[i].name; i++) {
 		option[i] = (struct option){.name = rows[i].name,
-		                            .has_arg = rows[i].arg ? required_argument : no_argument,
+		                            .has_arg = may_lack_arg(&rows[i]) ? optional_argument
+		                                       : rows[i].arg          ? required_argument
+		                                                              : no_argument,
 		                            .val = 256 + (int)i};
 		if (!rows[i].letter)
 			continue;
 		*letters++ = rows[i].letter;
 		if (rows[i].arg)
+			*letters++ = ':';
+		if (may_lack_arg(&rows[i]))
 			*letters++ = ':';
 	}
 	*letters = '\0';
@@ -108,7 +117,7 @@ static int refuse(const struct program *program, const char *what, const char *w
 int options_parse(const struct program *program, int argc, char **argv, int *ret_operand)
 {
 	struct option option[MAX_OPTIONS] = {{0}};
-	char letters[2 * MAX_OPTIONS + 2];
+	char letters[3 * MAX_OPTIONS + 2];
 	int found;
 
 	build(program->rows, option, letters);

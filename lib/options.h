@@ -18,16 +18,20 @@ enum exit_code { /* design §3 */
 	         EXIT_AGAIN = 75,
 };
 
-/* An option; the table is ended by a NULL name. Exactly one of flag, text and key says where it goes. */
+/*
+ * An option; the table is ended by a NULL name. flag, text and key say where it goes; each that is set is served.
+ * An argument that may be left out is written as "[=FILE]": --name, --name=FILE, -nFILE and -n alone are good, and
+ * "--name FILE" is the option alone and an operand.
+ */
 struct option_row {
 	char letter; /* 0: none */
 	const char *name;
 	const char *arg;   /* what its argument is called, NULL: it takes none */
 	const char *help;  /* one line */
 	bool *flag;        /* set to true */
-	const char **text; /* set to the argument */
+	const char **text; /* set to the argument, NULL where it was left out */
 	const char *key;   /* configuration key that it overrides; value, or the argument, is kept for options_conf */
-	const char *value; /* the argument as given; starts NULL */
+	const char *value; /* the argument as given; NULL: none was */
 };
 
 struct program {
