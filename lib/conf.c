@@ -101,6 +101,24 @@ static int signal_set(const struct conf_key *key, const char *value, void *slot)
 	return -EINVAL;
 }
 
+static bool is_file(const char *value)
+{
+	return value[0] == '/' && value[strlen(value) - 1] != '/';
+}
+
+/* The first word is what will be executed. */
+static bool is_command(const char *value)
+{
+	size_t n = strcspn(value, BLANK);
+
+	return value[0] == '/' && value[n - 1] != '/';
+}
+
+static bool is_log(const char *value)
+{
+	return strcmp(value, "journal") == 0 || strcmp(value, "syslog") == 0 || is_file(value);
+}
+
 static int text_set(const struct conf_key *key, const char *value, void *slot)
 {
 	char *copy = NULL;
@@ -109,6 +127,8 @@ static int text_set(const struct conf_key *key, const char *value, void *slot)
 		return -EINVAL;
 	if (strlen(value) > VALUE_MOST)
 		return -ERANGE;
+	if (*value && key->fits && !key->fits(value))
+		return -EINVAL;
 	if (*value && !(copy = strdup(value)))
 		return -ENOMEM;
 	free(*(char **)slot);
@@ -116,16 +136,17 @@ static int text_set(const struct conf_key *key, const char *value, void *slot)
 	return 0;
 }
 
-/* The rest of a row: form, check, bounds. The words and the check of a bound are one text. */
+/* The rest of a row: form, check, bounds or what fits. The words and the check of a bound are one text. */
 #define AMOUNT(least, most)                                                                                            \
 	"a size such as 150000KiB, or a percentage such as 10% (at least " least ", at most " most ")", amount_set,    \
-	    least, most
-#define SIZE(least) "a size such as 50000KiB (at least " least ")", size_set, least, NULL
-#define ANY_SIZE "a size such as 5000KiB", size_set, NULL, NULL
-#define DURATION(least, most) "a duration such as 500ms, 2s or 1m (" least " to " most ")", duration_set, least, most
-#define PERIOD(most) "a duration in whole seconds (1s to " most "), or 0 for the default", period_set, "0s", most
-#define SIGNAL "usable or unused", signal_set, NULL, NULL
-#define TEXT(form) form, text_set, NULL, NULL
+	    least, most, NULL
+#define SIZE(least) "a size such as 50000KiB (at least " least ")", size_set, least, NULL, NULL
+#define ANY_SIZE "a size such as 5000KiB", size_set, NULL, NULL, NULL
+#define DURATION(least, most)                                                                                          \
+	"a duration such as 500ms, 2s or 1m (" least " to " most ")", duration_set, least, most, NULL
+#define PERIOD(most) "a duration in whole seconds (1s to " most "), or 0 for the default", period_set, "0s", most, NULL
+#define SIGNAL "usable or unused", signal_set, NULL, NULL, NULL
+#define TEXT(form, fits) form, text_set, NULL, NULL, fits
 
 static const struct conf_key keys[] = {
     {"target", STRING(TARGET_KIB) "KiB", "headroom each guest should have; N% of its maximum", AMOUNT("1MiB", "90%"),
@@ -143,10 +164,17 @@ static const struct conf_key keys[] = {
      offsetof(struct conf, boot_grace_ms)},
     {"stats_period", "", "period of statistics for guests that have none", PERIOD("1h"),
      offsetof(struct conf, stats_period_s)},
-    {"exclude", "", "guests that are left alone", TEXT("shell patterns of names, with spaces or commas between"),
+    {"exclude", "", "guests that are left alone", TEXT("shell patterns of names, with spaces or commas between", NULL),
      offsetof(struct conf, exclude)},
-    {"uri", "qemu:///system", "the libvirt host", TEXT("a libvirt URI such as qemu:///system"),
+    {"uri", "qemu:///system", "the libvirt host", TEXT("a libvirt URI such as qemu:///system", NULL),
      offsetof(struct conf, uri)},
+    {"on_critical", "", "what is run when the host is critically short",
+     TEXT("a command and its arguments, beginning with an absolute path", is_command),
+     offsetof(struct conf, on_critical)},
+    {"textfile", "", "where metrics are written", TEXT("the absolute path of a file", is_file),
+     offsetof(struct conf, textfile)},
+    {"log", "", "where each move is recorded", TEXT("journal, syslog or the absolute path of a file", is_log),
+     offsetof(struct conf, log)},
     {0},
 };
 

@@ -26,6 +26,9 @@ struct conf {
 	uint32_t stats_period_s; /* 0: 1 in a loop, 10 for single passes */
 	char *exclude;           /* shell patterns of domain names, separated by spaces or commas; owned; NULL: none */
 	char *uri;               /* owned */
+	char *on_critical;       /* argv split on blanks, the first an absolute path; owned; NULL: none */
+	char *textfile;          /* an absolute path; owned; NULL: none */
+	char *log;               /* "journal", "syslog" or an absolute path; owned; NULL: none */
 };
 
 /* One key. */
@@ -37,8 +40,9 @@ struct conf_key {
 
 	/* for conf.c: how a value is checked and where it goes */
 	int (*set)(const struct conf_key *key, const char *value, void *slot);
-	const char *least, *most; /* as one would write them; NULL: no bound */
-	size_t slot;              /* offset in struct conf */
+	const char *least, *most;        /* as one would write them; NULL: no bound */
+	bool (*fits)(const char *value); /* of texts that are not empty; NULL: any does */
+	size_t slot;                     /* offset in struct conf */
 };
 
 /* The table, ended by a NULL name. */

@@ -16,7 +16,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DEFAULTS                                                                                                       \
 	"target=150000+0% step=50000 reserve=0+0% tolerance=5000 signal=0 interval=1000 deadline=5000 settle=2000 "    \
-	"grace=15000 period=0 exclude=(none) uri=qemu:///system"
+	"grace=15000 period=0 exclude=(none) uri=qemu:///system critical=(none) textfile=(none) "                      \
+	"log=(none)"
 
 static char root[] = "/tmp/memsched-conf.XXXXXX";
 
@@ -27,11 +28,12 @@ static const char *show(const struct conf *c)
 
 	snprintf(line, sizeof(line),
 	         "target=%llu+%u%% step=%llu reserve=%llu+%u%% tolerance=%llu signal=%d interval=%u deadline=%u "
-	         "settle=%u grace=%u period=%u exclude=%s uri=%s",
+	         "settle=%u grace=%u period=%u exclude=%s uri=%s critical=%s textfile=%s log=%s",
 	         (unsigned long long)c->target.kib, c->target.pct, (unsigned long long)c->step_kib,
 	         (unsigned long long)c->reserve.kib, c->reserve.pct, (unsigned long long)c->tolerance_kib, c->signal,
 	         c->interval_ms, c->deadline_ms, c->settle_ms, c->boot_grace_ms, c->stats_period_s,
-	         c->exclude ? c->exclude : "(none)", c->uri);
+	         c->exclude ? c->exclude : "(none)", c->uri, c->on_critical ? c->on_critical : "(none)",
+	         c->textfile ? c->textfile : "(none)", c->log ? c->log : "(none)");
 	return line;
 }
 
@@ -210,7 +212,31 @@ static void test_set(void **state)
 	    {"Target", "1MiB", -ENOENT, NULL},
 	    {"target ", "1MiB", -ENOENT, NULL},
 	    {"", "1MiB", -ENOENT, NULL},
-	    {"on_critical", "", -ENOENT, NULL},
+	    {"on_critical", "/bin/x a  b", 0, "critical=/bin/x a  b "},
+	    {"on_critical", "/x", 0, "critical=/x "},
+	    {"on_critical", "", 0, "critical=(none) "},
+	    {"on_critical", "x", -EINVAL, NULL},
+	    {"on_critical", "bin/x", -EINVAL, NULL},
+	    {"on_critical", "~/x", -EINVAL, NULL},
+	    {"on_critical", "\"/bin/x\"", -EINVAL, NULL},
+	    {"on_critical", "/ x", -EINVAL, NULL},
+	    {"on_critical", "/bin/ x", -EINVAL, NULL},
+	    {"on_critical", " ", -EINVAL, NULL},
+	    {"textfile", "/x/y.prom", 0, "textfile=/x/y.prom "},
+	    {"textfile", "", 0, "textfile=(none) "},
+	    {"textfile", "y.prom", -EINVAL, NULL},
+	    {"textfile", "./y.prom", -EINVAL, NULL},
+	    {"textfile", "/", -EINVAL, NULL},
+	    {"textfile", "/x/", -EINVAL, NULL},
+	    {"log", "journal", 0, "log=journal"},
+	    {"log", "syslog", 0, "log=syslog"},
+	    {"log", "/var/log/x", 0, "log=/var/log/x"},
+	    {"log", "", 0, "log=(none)"},
+	    {"log", "Journal", -EINVAL, NULL},
+	    {"log", "journal ", -EINVAL, NULL},
+	    {"log", "stderr", -EINVAL, NULL},
+	    {"log", "x/y", -EINVAL, NULL},
+	    {"log", "/var/log/", -EINVAL, NULL},
 	};
 
 	(void)state;
@@ -295,10 +321,6 @@ static void test_files(void **state)
 	    {"exclude = a,b  c # d\n", 0, "", "exclude=a,b  c uri"},
 	    /* unknown and twice: warnings */
 	    {"\n\ntagret = 1\nstep = 2MiB\n", 0, "warning " IN ":3: unknown key 'tagret'\n", "step=2048 "},
-	    {"on_critical =\ntextfile = x\nlog = y\n", 0,
-	     "warning " IN ":1: unknown key 'on_critical'\nwarning " IN ":2: unknown key 'textfile'\nwarning " IN
-	     ":3: unknown key 'log'\n",
-	     "uri=qemu:///system"},
 	    {"step = 2MiB\nsettle = 1\nstep = 3MiB\n", 0,
 	     "warning " IN ":3: 'step' again: this value holds, not that of line 1\n", "step=3072 "},
 	    {"a b = 1\n", 0, "warning " IN ":1: unknown key 'a b'\n", "uri"},
@@ -328,6 +350,12 @@ static void test_files(void **state)
 	     "error " IN ":1: bad value 'free' for 'signal': must be usable or unused\nerror " IN
 	     ":2: bad value '' for 'uri': must be a libvirt URI such as qemu:///system\nerror " IN
 	     ":3: not 'key = value': '[x]'\nwarning " IN ":4: unknown key 'tagret'\n",
+	     NULL},
+	    {"on_critical = x\ntextfile = x\nlog = x # y\n", -EINVAL,
+	     "error " IN ":1: bad value 'x' for 'on_critical': must be a command and its arguments, beginning with an "
+	     "absolute path\nerror " IN
+	     ":2: bad value 'x' for 'textfile': must be the absolute path of a file\nerror " IN
+	     ":3: bad value 'x' for 'log': must be journal, syslog or the absolute path of a file\n",
 	     NULL},
 	    {"target\n", -EINVAL, "error " IN ":1: not 'key = value': 'target'\n", NULL},
 	    {"= 1GiB\n", -EINVAL, "error " IN ":1: not 'key = value': '= 1GiB'\n", NULL},
@@ -501,11 +529,12 @@ static void test_reload(void **state)
 	(void)state;
 	assert_int_equal(conf_init(&c), 0);
 	assert_int_equal(conf_set(&c, "exclude", "x"), 0);
-	put("etc/memsched.conf", "uri = test:///default\nexclude = a b\n");
+	put("etc/memsched.conf", "uri = test:///default\nexclude = a b\nlog = journal\n");
 	assert_int_equal(load(&c, NULL), 0);
 	assert_int_equal(load(&c, NULL), 0);
 	assert_string_equal(c.uri, "test:///default");
 	assert_string_equal(c.exclude, "a b");
+	assert_string_equal(c.log, "journal");
 	put("etc/memsched.conf", "uri = other\nexclude =\nstep = 0\n");
 	assert_int_equal(load(&c, NULL), -EINVAL);
 	assert_string_equal(c.uri, "test:///default");
