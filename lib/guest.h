@@ -207,6 +207,11 @@ struct guest {
 	char *words;        /* libvirt's own words for it; owned, NULL without error */
 };
 
+static inline uint32_t guest_weight(const struct guest *g)
+{
+	return g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT;
+}
+
 /* Frees what the guest owns and zeroes it. */
 void guest_clear(struct guest *g);
 

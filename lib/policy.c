@@ -9,11 +9,6 @@
 
 /* ---- what each guest is and needs ---- */
 
-static uint32_t weight(const struct guest *g)
-{
-	return g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT;
-}
-
 static uint64_t least_kib(const struct guest *g)
 {
 	return g->target_kib / LEAST_HEADROOM;
@@ -102,7 +97,7 @@ static enum reason why_no_take(const struct guest *g)
 	return g->est.no_gain ? REASON_NO_GAIN : REASON_NONE;
 }
 
-static void classify(const struct policy_conf *conf, struct guest *g)
+void policy_judge(const struct policy_conf *conf, struct guest *g)
 {
 	find_bounds(g);
 	if (!(g->sample.have & SAMPLE_ACTUAL))
@@ -190,7 +185,7 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 
 /* ---- enough for all ---- */
 
-static uint64_t excess_kib(const struct guest *g)
+uint64_t policy_excess_kib(const struct guest *g)
 {
 	return g->no_take || g->est.blind ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
 }
@@ -202,7 +197,7 @@ static uint64_t excess_kib(const struct guest *g)
  */
 static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest *g)
 {
-	uint64_t excess = excess_kib(g), over_kib, plain_kib, horizon_ms, take_kib;
+	uint64_t excess = policy_excess_kib(g), over_kib, plain_kib, horizon_ms, take_kib;
 
 	excess = sub_kib(excess, sub_kib(g->est.lingering_kib, g->est.foreseen_kib));
 	over_kib = min_kib(sub_kib(g->sample.actual_kib, g->ceil_kib), excess);
@@ -230,13 +225,13 @@ static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struc
 	struct level level;
 
 	for (size_t i = 0; i < n; i++) {
-		uint64_t excess = g[i].fixed ? 0 : excess_kib(&g[i]), now_kib;
+		uint64_t excess = g[i].fixed ? 0 : policy_excess_kib(&g[i]), now_kib;
 
 		now_kib = g[i].fixed ? 0 : sub_kib(g[i].sample.actual_kib, g[i].want_kib);
 		scratch->item[i] = (struct level_item){
 		    .lo_kib = now_kib,
 		    .hi_kib = excess > conf->tolerance_kib ? max_kib(excess, now_kib) : now_kib,
-		    .weight = max_kib(1, scale_kib(excess, 10000, weight(&g[i]))),
+		    .weight = max_kib(1, scale_kib(excess, 10000, guest_weight(&g[i]))),
 		};
 	}
 	if (!level_find(scratch->item, n, add_kib(wanted_kib, n), scratch->edge, &level))
@@ -268,7 +263,7 @@ static void plan_enough(const struct policy_conf *conf, const struct balance *b,
 
 static struct level_item shortage_item(const struct guest *g)
 {
-	struct level_item item = {.weight = weight(g)};
+	struct level_item item = {.weight = guest_weight(g)};
 
 	if (g->fixed)
 		return (struct level_item){.weight = 1};
@@ -331,7 +326,7 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
                  size_t n, struct policy_scratch *scratch, struct balance *ret_balance)
 {
 	for (size_t i = 0; i < n; i++)
-		classify(conf, &g[i]);
+		policy_judge(conf, &g[i]);
 	find_balance(conf, host, pending_kib, g, n, ret_balance);
 	if (ret_balance->shortage_kib)
 		plan_shortage(conf, ret_balance, g, n, scratch);
@@ -373,7 +368,7 @@ uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum 
 		item->lo_kib = guest_told_kib(&g[i]);
 		item->hi_kib = max_kib(g[i].want_kib, item->lo_kib);
 		item->base_kib = min_kib(g[i].est.used_kib, item->lo_kib);
-		item->weight = weight(&g[i]);
+		item->weight = guest_weight(&g[i]);
 		told = add_kib(told, item->lo_kib);
 	}
 	level_find(scratch->item, n, add_kib(told, budget_kib), scratch->edge, &level);

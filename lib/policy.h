@@ -59,6 +59,16 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
                  size_t n, struct policy_scratch *scratch, struct balance *ret_balance);
 
 /*
+ * Judges one guest by itself: its bounds and need, whether it is left alone or only never taken from, and why. What
+ * policy_plan begins with; want is its actual.
+ */
+void policy_judge(const struct policy_conf *conf, struct guest *g);
+
+/* What a guest that was judged has beyond its need, its floor and what it uses with headroom; 0 where nothing may be
+ * taken from it now. */
+uint64_t policy_excess_kib(const struct guest *g);
+
+/*
  * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises given_kib, the size a guest
  * is told to grow to, from what it was told before (or actual) towards want. Crumbs within the tolerance are kept back.
  * why is said of those that do not get all they want; REASON_NONE: nothing is said yet. Returns what was handed out.
