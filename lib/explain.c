@@ -247,7 +247,7 @@ static void tell_uncovered(struct sentence *s, const struct guest *g)
 
 static void tell_shared(struct sentence *s, const struct guest *g)
 {
-	uint32_t weight = guest_weight(g);
+	uint32_t weight = weight_of(g);
 	uint64_t goal = goal_kib(g);
 
 	say(s, "memory is short, weight %" PRIu32 " gets ", weight);

@@ -207,7 +207,7 @@ struct guest {
 	char *words;        /* libvirt's own words for it; owned, NULL without error */
 };
 
-static inline uint32_t guest_weight(const struct guest *g)
+static inline uint32_t weight_of(const struct guest *g)
 {
 	return g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT;
 }

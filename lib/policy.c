@@ -231,7 +231,7 @@ static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struc
 		scratch->item[i] = (struct level_item){
 		    .lo_kib = now_kib,
 		    .hi_kib = excess > conf->tolerance_kib ? max_kib(excess, now_kib) : now_kib,
-		    .weight = max_kib(1, scale_kib(excess, 10000, guest_weight(&g[i]))),
+		    .weight = max_kib(1, scale_kib(excess, 10000, weight_of(&g[i]))),
 		};
 	}
 	if (!level_find(scratch->item, n, add_kib(wanted_kib, n), scratch->edge, &level))
@@ -263,7 +263,7 @@ static void plan_enough(const struct policy_conf *conf, const struct balance *b,
 
 static struct level_item shortage_item(const struct guest *g)
 {
-	struct level_item item = {.weight = guest_weight(g)};
+	struct level_item item = {.weight = weight_of(g)};
 
 	if (g->fixed)
 		return (struct level_item){.weight = 1};
@@ -368,7 +368,7 @@ uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum 
 		item->lo_kib = guest_told_kib(&g[i]);
 		item->hi_kib = max_kib(g[i].want_kib, item->lo_kib);
 		item->base_kib = min_kib(g[i].est.used_kib, item->lo_kib);
-		item->weight = guest_weight(&g[i]);
+		item->weight = weight_of(&g[i]);
 		told = add_kib(told, item->lo_kib);
 	}
 	level_find(scratch->item, n, add_kib(told, budget_kib), scratch->edge, &level);

@@ -164,12 +164,12 @@ static bool is_levelled(const struct checker *c, const struct guest *g)
 
 static double headroom_by_weight(const struct guest *g)
 {
-	return ((double)g->want_kib - (double)g->est.used_kib) / (guest_weight(g));
+	return ((double)g->want_kib - (double)g->est.used_kib) / (weight_of(g));
 }
 
 static double margin_by_weight(const struct checker *c, const struct guest *g)
 {
-	return (double)(c->ours->conf.tolerance_kib + 1) / (guest_weight(g));
+	return (double)(c->ours->conf.tolerance_kib + 1) / (weight_of(g));
 }
 
 /* In a shortage those whom the level holds have headroom by their weights, but for moves not worth a command. */
@@ -251,7 +251,7 @@ static void check_weight(struct checker *c, const struct pass_report *plan)
 {
 	size_t i = rng_between(&c->rng, 0, plan->n - 1);
 	const struct guest *light = &plan->guest[i], *heavy = &c->copy[i];
-	uint32_t weight = guest_weight(light);
+	uint32_t weight = weight_of(light);
 
 	copy_guests(c, plan);
 	c->copy[i].hints.weight = (uint32_t)min_kib(10000, weight * rng_between(&c->rng, 2, 20));
