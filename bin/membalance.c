@@ -113,7 +113,7 @@ static void show(struct balancer *b, const struct pass_report *rep)
 	if (as_json)
 		report_pass_json(stdout, rep);
 	if (explain)
-		report_explain(stdout, rep);
+		report_explain(stdout, rep, false);
 	if (verbose)
 		report_table(stdout, rep, false);
 	fflush(stdout);

@@ -21,7 +21,7 @@ static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
     {0, "human", NULL, "sizes such as 1.5G in place of KiB", .flag = &human},
     {'J', "json", NULL, "one JSON object, sizes in bytes", .flag = &as_json},
-    {0, "explain", NULL, "one sentence a guest in place of the table", .flag = &explain},
+    {0, "explain", NULL, "sentences in place of the table: what, why, and what the last pass did", .flag = &explain},
     {0, "signal", "WORD", "what counts as free: usable or unused", .key = "signal"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
@@ -99,7 +99,7 @@ static int show(struct pass_report *rep, char **operand)
 	if (as_json)
 		report_stat_json(stdout, rep);
 	else if (explain)
-		report_explain(stdout, rep);
+		report_explain(stdout, rep, true);
 	else
 		report_table(stdout, rep, human);
 	report_complain(rep, warn, NULL);

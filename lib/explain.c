@@ -318,6 +318,61 @@ char *text_explain(char *buffer, size_t size, const struct guest *g)
 	return text_copy(buffer, size, s.text);
 }
 
+char *text_explain_size(char *buffer, size_t size, const struct guest *g)
+{
+	struct sentence s = {.used = 0};
+
+	if (!(g->sample.have & SAMPLE_ACTUAL))
+		return text_copy(buffer, size, "what it has is not known");
+	say(&s, "it has %s", SIZE(g->sample.actual_kib));
+	if (g->device.maximum_kib)
+		say(&s, " of at most %s", SIZE(g->device.maximum_kib));
+	if (g->est.has_used)
+		say(&s, ", %s are used", SIZE(g->est.used_kib));
+	if (g->sample.have & SAMPLE_RSS)
+		say(&s, ", and the host holds %s for it", SIZE(g->sample.rss_kib));
+	return text_copy(buffer, size, s.text);
+}
+
+/* ---- what the last pass did ---- */
+
+static void say_outcome(struct sentence *s, const struct guest *g)
+{
+	if (g->past.last.reached_kib)
+		say(s, ", and it reached %s", SIZE(g->past.last.reached_kib));
+	else if (g->sample.have & SAMPLE_ACTUAL)
+		say(s, ", and it has %s by now", SIZE(g->sample.actual_kib));
+}
+
+static void say_decision(struct sentence *s, const struct decision *d)
+{
+	if (!d->want_kib)
+		say(s, "left it alone");
+	else if (d->asked_kib)
+		say(s, "told it to go from %s to %s", SIZE(d->from_kib), SIZE(d->asked_kib));
+	else if (d->want_kib == d->from_kib)
+		say(s, "kept it at %s", SIZE(d->want_kib));
+	else
+		say(s, "wanted it to go from %s to %s and told it nothing", SIZE(d->from_kib), SIZE(d->want_kib));
+}
+
+char *text_explain_last(char *buffer, size_t size, const struct guest *g)
+{
+	const struct decision *d = &g->past.last;
+	struct sentence s = {.used = 0};
+
+	if (!d->decided_ms)
+		return text_copy(buffer, size, "no pass has decided anything for it yet");
+	say(&s, "the last pass, ");
+	say_age(&s, sub_kib(g->past.seen_ms, d->decided_ms));
+	say(&s, " ago, ");
+	say_decision(&s, d);
+	say(&s, " (%s)", reason_word(d->reason));
+	if (d->asked_kib)
+		say_outcome(&s, g);
+	return text_copy(buffer, size, s.text);
+}
+
 /* What the host has, and how far it is bespoken. */
 static void say_room(struct sentence *s, const struct host *host, uint64_t reserve_kib, const struct balance *b)
 {

@@ -18,6 +18,15 @@
  */
 char *text_explain(char *buffer, size_t size, const struct guest *g);
 
+/* What it has now, of how much, and what of it is used: "it has 391 MiB of at most 1 GiB, 366 MiB are used". */
+char *text_explain_size(char *buffer, size_t size, const struct guest *g);
+
+/*
+ * What the last pass decided for g (g->past.last), how long that is ago (by g->past.seen_ms), and what came of it: "the
+ * last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 512 MiB".
+ */
+char *text_explain_last(char *buffer, size_t size, const struct guest *g);
+
 /* The same for the host: demand, capacity, promised, reserve, shortage. */
 char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
                         const struct balance *balance);

@@ -111,6 +111,16 @@ struct hints {
 
 #define WEIGHT_DEFAULT 100
 
+/* What a pass decided for a guest, and what came of it. */
+struct decision {
+	uint64_t decided_ms;  /* CLOCK_BOOTTIME; 0: nothing was decided yet */
+	uint64_t from_kib;    /* actual, as the pass found it; 0: not known */
+	uint64_t want_kib;    /* the size planned; 0: left alone */
+	uint64_t asked_kib;   /* what the guest was told to go to; 0: nothing */
+	uint64_t reached_kib; /* how far it had come when the pass ended; 0: not known by then */
+	uint32_t reason;      /* enum reason */
+};
+
 /*
  * What a pass remembers of a guest for the next one. Times are CLOCK_BOOTTIME ms, so they outlive the process but not
  * the host's boot, like /run. Another domain id means another boot of the guest: everything is forgotten.
@@ -148,6 +158,7 @@ struct past {
 	uint64_t hold_ms;   /* a guest that needs back soon what was taken is not taken from for so long; doubles */
 	uint64_t hold_until_ms;
 	bool hung; /* did not answer the last pass: probed first by the next */
+	struct decision last;
 };
 
 /* What the estimate makes of sample and past. */
@@ -202,6 +213,7 @@ struct guest {
 	uint64_t ask_kib;   /* what virt_set is to send; 0: nothing */
 	uint64_t given_kib; /* what it was already told to grow to in this pass; 0: nothing */
 	bool sent;          /* it was sent */
+	uint64_t told_kib;  /* what it was last told to go to in this pass, or may have been; 0: nothing */
 	bool reread;        /* sample was read again after the command: actual is how far it came */
 	int error;          /* -errno of the last command to it */
 	char *words;        /* libvirt's own words for it; owned, NULL without error */

@@ -210,7 +210,9 @@ static int send(struct pass *p)
 	for (size_t i = 0; i < p->rep.n; i++) {
 		struct guest *g = &p->rep.guest[i];
 
-		if (!p->asked_kib[i] || !g->sent || g->error)
+		if (p->asked_kib[i] && (pass_moved(g) || g->error == -ETIMEDOUT))
+			g->told_kib = p->asked_kib[i];
+		if (!p->asked_kib[i] || !pass_moved(g))
 			continue;
 		p->rep.commands++;
 		estimate_asked(g, p->asked_kib[i], at);
@@ -360,6 +362,20 @@ static void reconcile(struct pass *p, const struct guest *g)
 	note_unsaved(p, registry_save_record(p->r, g->uuid, &now));
 }
 
+static struct decision decision_of(const struct guest *g, struct instant at)
+{
+	bool known = g->answered && g->sample.have & SAMPLE_ACTUAL;
+
+	return (struct decision){
+	    .decided_ms = at.now_ms,
+	    .from_kib = known ? g->past.actual_kib : 0,
+	    .want_kib = known && !g->fixed ? g->want_kib : 0,
+	    .asked_kib = g->told_kib,
+	    .reached_kib = g->told_kib && g->reread ? g->sample.actual_kib : 0,
+	    .reason = g->reason,
+	};
+}
+
 static void remember(struct pass *p)
 {
 	struct instant at = clock_now();
@@ -372,6 +388,8 @@ static void remember(struct pass *p)
 
 		if (g->reread)
 			estimate_reread(&past, g->sample.actual_kib, at);
+		if (g->reason != REASON_NONE)
+			past.last = decision_of(g, at);
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
 		if (g->answered)

@@ -16,7 +16,6 @@
 #define RECORD_BYTES 4096
 #define NAME_BYTES 1024   /* three times that, escaped, fits a record */
 #define MAX_ENTRIES 16384 /* of a folder that are looked at */
-#define VERSION "version=1"
 
 #define SAID_MAX 256
 #define SAID_TEXT 320
@@ -263,12 +262,18 @@ struct field {
 	size_t offset;
 };
 
+/* A kind of record. A key more or less is another version. */
+struct form {
+	const char *version; /* its first line */
+	const struct field *field;
+	size_t n;
+};
+
 #define KIND_OF(x)                                                                                                     \
 	_Generic((x), bool : KIND_BOOL, uint32_t : KIND_U32, uint64_t : KIND_U64, int64_t : KIND_I64, char * : KIND_TEXT)
 #define FIELD(type, member) #member, KIND_OF(((type *)0)->member), offsetof(type, member)
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-/* A key more or less is another version. */
 static const struct field past_fields[] = {
     {FIELD(struct past, known)},
     {FIELD(struct past, domain_id)},
@@ -303,7 +308,14 @@ static const struct field past_fields[] = {
     {FIELD(struct past, hold_ms)},
     {FIELD(struct past, hold_until_ms)},
     {FIELD(struct past, hung)},
+    {FIELD(struct past, last.decided_ms)},
+    {FIELD(struct past, last.from_kib)},
+    {FIELD(struct past, last.want_kib)},
+    {FIELD(struct past, last.asked_kib)},
+    {FIELD(struct past, last.reached_kib)},
+    {FIELD(struct past, last.reason)},
 };
+static const struct form past_form = {"version=2", past_fields, COUNT(past_fields)};
 
 static const struct field record_fields[] = {
     {FIELD(struct record, name)},
@@ -317,6 +329,7 @@ static const struct field record_fields[] = {
     {FIELD(struct record, hints.max_kib)},
     {FIELD(struct record, hints.weight)},
 };
+static const struct form record_form = {"version=1", record_fields, COUNT(record_fields)};
 
 struct pending {
 	uint64_t need_kib, since_s;
@@ -326,6 +339,7 @@ static const struct field pending_fields[] = {
     {FIELD(struct pending, need_kib)},
     {FIELD(struct pending, since_s)},
 };
+static const struct form pending_form = {"version=1", pending_fields, COUNT(pending_fields)};
 
 /* Letters, digits and the like stay as they are, every other byte becomes %XX; to be freed. */
 static char *encode(const char *text)
@@ -412,12 +426,12 @@ static int print_field(const struct field *f, const void *base, char *text, size
 }
 
 /* Returns the length of the text, or -errno. */
-static int print_fields(const struct field *fields, size_t n, const void *base, char *text, size_t size)
+static int print_record(const struct form *form, const void *base, char *text, size_t size)
 {
-	size_t used = (size_t)snprintf(text, size, "%s\n", VERSION);
+	size_t used = (size_t)snprintf(text, size, "%s\n", form->version);
 
-	for (size_t i = 0; i < n; i++) {
-		int length = print_field(&fields[i], base, text + used, size - used);
+	for (size_t i = 0; i < form->n; i++) {
+		int length = print_field(&form->field[i], base, text + used, size - used);
 
 		if (length < 0)
 			return -ENOMEM;
@@ -428,14 +442,19 @@ static int print_fields(const struct field *fields, size_t n, const void *base, 
 	return (int)used;
 }
 
-static int save(int at, const char *uuid, const struct field *fields, size_t n, const void *base)
+static int save(int at, const char *name, const struct form *form, const void *base)
 {
-	char text[RECORD_BYTES], name[UUID_TEXT];
-	int length = print_fields(fields, n, base, text, sizeof(text));
+	char text[RECORD_BYTES];
+	int length = print_record(form, base, text, sizeof(text));
 
-	if (!uuid_parse(uuid, name))
-		return -EINVAL;
 	return length < 0 ? length : write_file(at, name, text, (size_t)length);
+}
+
+static int save_guest(int at, const char *uuid, const struct form *form, const void *base)
+{
+	char name[UUID_TEXT];
+
+	return uuid_parse(uuid, name) ? save(at, name, form, base) : -EINVAL;
 }
 
 static bool read_field(const struct field *f, const char *text, void *base)
@@ -469,14 +488,14 @@ static bool read_field(const struct field *f, const char *text, void *base)
 }
 
 /* Reads one key=value; each field's bit in *found says that it was there. */
-static bool read_line(char *line, const struct field *fields, size_t n, void *base, uint64_t *found)
+static bool read_line(char *line, const struct form *form, void *base, uint64_t *found)
 {
 	const char *key = strsep(&line, "=");
 
-	for (size_t i = 0; line && i < n; i++) {
-		if (strcmp(fields[i].key, key) != 0)
+	for (size_t i = 0; line && i < form->n; i++) {
+		if (strcmp(form->field[i].key, key) != 0)
 			continue;
-		if ((*found & UINT64_C(1) << i) || !read_field(&fields[i], line, base))
+		if ((*found & UINT64_C(1) << i) || !read_field(&form->field[i], line, base))
 			return false;
 		*found |= UINT64_C(1) << i;
 	}
@@ -484,29 +503,36 @@ static bool read_line(char *line, const struct field *fields, size_t n, void *ba
 }
 
 /* base is to be cleared by the caller on failure too. */
-static int load(int at, const char *uuid, const struct field *fields, size_t n, void *base)
+static int load(int at, const char *name, const struct form *form, void *base)
 {
-	char text[RECORD_BYTES], name[UUID_TEXT], *rest = text, *line;
+	char text[RECORD_BYTES], *rest = text, *line;
 	uint64_t found = 0;
-	int r = uuid_parse(uuid, name) ? read_file(at, name, text, sizeof(text)) : -EINVAL;
+	int r = read_file(at, name, text, sizeof(text));
 
 	if (r < 0)
 		return r;
 	line = strsep(&rest, "\n");
-	if (!rest || strncmp(line, VERSION, strlen("version=")) != 0)
+	if (!rest || strncmp(line, form->version, strlen("version=")) != 0)
 		return -EBADMSG;
-	if (strcmp(line, VERSION) != 0)
+	if (strcmp(line, form->version) != 0)
 		return -ENOENT;
 	while ((line = strsep(&rest, "\n")) && rest)
-		if (!read_line(line, fields, n, base, &found))
+		if (!read_line(line, form, base, &found))
 			return -EBADMSG;
-	return line && *line == '\0' && found == (UINT64_C(1) << n) - 1 ? 0 : -EBADMSG;
+	return line && *line == '\0' && found == (UINT64_C(1) << form->n) - 1 ? 0 : -EBADMSG;
+}
+
+static int load_guest(int at, const char *uuid, const struct form *form, void *base)
+{
+	char name[UUID_TEXT];
+
+	return uuid_parse(uuid, name) ? load(at, name, form, base) : -EINVAL;
 }
 
 int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past)
 {
 	struct past past = {0};
-	int error = load(r->folder[STATE], uuid, past_fields, COUNT(past_fields), &past);
+	int error = load_guest(r->folder[STATE], uuid, &past_form, &past);
 
 	if (error == 0)
 		*ret_past = past;
@@ -515,13 +541,13 @@ int registry_load_past(const struct registry *r, const char *uuid, struct past *
 
 int registry_save_past(struct registry *r, const char *uuid, const struct past *past)
 {
-	return save(r->folder[STATE], uuid, past_fields, COUNT(past_fields), past);
+	return save_guest(r->folder[STATE], uuid, &past_form, past);
 }
 
 int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record)
 {
 	struct record record = {0};
-	int error = load(r->folder[DOMAINS], uuid, record_fields, COUNT(record_fields), &record);
+	int error = load_guest(r->folder[DOMAINS], uuid, &record_form, &record);
 
 	if (error == 0 && (record.hints.weight < 1 || record.hints.weight > 10000))
 		error = -EBADMSG;
@@ -535,7 +561,7 @@ int registry_load_record(const struct registry *r, const char *uuid, struct reco
 int registry_save_record(struct registry *r, const char *uuid, const struct record *record)
 {
 	char text[RECORD_BYTES], before[RECORD_BYTES + 1], name[UUID_TEXT];
-	int length = print_fields(record_fields, COUNT(record_fields), record, text, sizeof(text));
+	int length = print_record(&record_form, record, text, sizeof(text));
 
 	if (!uuid_parse(uuid, name))
 		return -EINVAL;
@@ -556,7 +582,7 @@ int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_ki
 {
 	const struct pending pending = {need_kib, now_s};
 
-	return save(r->folder[PENDING], uuid, pending_fields, COUNT(pending_fields), &pending);
+	return save_guest(r->folder[PENDING], uuid, &pending_form, &pending);
 }
 
 static void remove_guest(struct registry *r, enum folder folder, const char *uuid)
@@ -613,8 +639,7 @@ static void add_pending(int folder, const char *name, void *arg)
 	struct pending pending = {0};
 	struct sum *sum = arg;
 
-	if (load(folder, name, pending_fields, COUNT(pending_fields), &pending) == 0 &&
-	    is_due(pending.since_s, sum->now_s))
+	if (load_guest(folder, name, &pending_form, &pending) == 0 && is_due(pending.since_s, sum->now_s))
 		sum->kib = add_kib(sum->kib, pending.need_kib);
 }
 

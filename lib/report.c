@@ -55,6 +55,10 @@ GUEST_CELL(used, kib_if(g->est.has_used, g->est.used_kib))
 GUEST_CELL(want, kib_if(!g->fixed, g->want_kib))
 GUEST_CELL(age, ((struct cell){.kind = g->est.has_age ? CELL_MS : CELL_NONE, .number = g->est.age_ms}))
 GUEST_CELL(reason, words(reason_word(g->reason)))
+GUEST_CELL(last_want, kib_if(g->past.last.want_kib, g->past.last.want_kib))
+GUEST_CELL(last_reason, words(g->past.last.decided_ms ? reason_word(g->past.last.reason) : NULL))
+GUEST_CELL(last_age, ((struct cell){.kind = g->past.last.decided_ms ? CELL_MS : CELL_NONE,
+                                    .number = sub_kib(g->past.seen_ms, g->past.last.decided_ms)}))
 
 static const struct column guest_columns[] = {
     {"domain", "Domain", "name", "name of the domain", true, guest_name},
@@ -76,6 +80,9 @@ static const struct column guest_columns[] = {
     {"want", "Want", "want_bytes", "the size planned for it", true, guest_want},
     {"age", "Age", "stats_age_seconds", "age of its statistics", false, guest_age},
     {"reason", "Reason", "reason", "why", true, guest_reason},
+    {"last-want", "Last want", NULL, "the size that the last pass planned", false, guest_last_want},
+    {"last-reason", "Last reason", NULL, "why it did", false, guest_last_reason},
+    {"last-age", "Last age", NULL, "how long that is ago", false, guest_last_age},
     {.name = NULL},
 };
 
@@ -128,12 +135,19 @@ static void print_sentence(FILE *out, const char *name, const char *sentence)
 	free(escaped);
 }
 
-void report_explain(FILE *out, const struct pass_report *rep)
+void report_explain(FILE *out, const struct pass_report *rep, bool whole)
 {
 	char sentence[TEXT_EXPLAIN];
 
-	for (size_t i = 0; i < rep->n; i++)
-		print_sentence(out, rep->guest[i].name, text_explain(sentence, sizeof(sentence), &rep->guest[i]));
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+
+		if (whole)
+			print_sentence(out, g->name, text_explain_size(sentence, sizeof(sentence), g));
+		print_sentence(out, g->name, text_explain(sentence, sizeof(sentence), g));
+		if (whole)
+			print_sentence(out, g->name, text_explain_last(sentence, sizeof(sentence), g));
+	}
 	print_sentence(out, "host",
 	               text_explain_host(sentence, sizeof(sentence), &rep->host, rep->reserve_kib, &rep->balance));
 }

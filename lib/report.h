@@ -12,8 +12,11 @@
 /* The table of guests and, below it, that of the host. human: 1.5G in place of KiB. */
 void report_table(FILE *out, const struct pass_report *rep, bool human);
 
-/* "NAME: sentence." for each guest and then for the host. */
-void report_explain(FILE *out, const struct pass_report *rep);
+/*
+ * "NAME: sentence" for each guest, of what is done with it and why, and then for the host. whole: before it what the
+ * guest has, and behind it what the last pass decided and what came of it.
+ */
+void report_explain(FILE *out, const struct pass_report *rep, bool whole);
 
 /* One object, ended by a newline: memsched.stat/1 and memsched.pass/1. */
 void report_stat_json(FILE *out, const struct pass_report *rep);

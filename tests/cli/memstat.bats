@@ -67,8 +67,16 @@ stat() {
 @test "each guest is explained in a sentence with its numbers" {
 	run stat --explain needy
 	[ "$status" -eq 0 ]
-	[[ ${lines[0]} == 'needy: '*'MiB'* ]]
-	[[ ${lines[1]} == 'host: '* ]]
+	[ "${#lines[@]}" -eq 4 ]
+	[ "${lines[0]}" = 'needy: it has 200 MiB of at most 2 GiB, 100 MiB are used, and the host holds 100 MiB for it' ]
+	[[ ${lines[1]} == 'needy: give 46'*' MiB to reach 246 MiB: '* ]]
+	[ "${lines[2]}" = 'needy: no pass has decided anything for it yet' ]
+	[[ ${lines[3]} == 'host: '* ]]
+	membalance -c "$node" --root "$root"
+	run stat --explain needy
+	[[ ${lines[2]} =~ ^needy:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ told\ it\ to\ go\ from\ 200\ MiB\ to\ 246\ MiB\ \(below-target\),\ and\ it\ reached\ 246\ MiB$ ]]
+	run stat --explain resting
+	[[ ${lines[2]} =~ ^resting:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ left\ it\ alone\ \(paused\)$ ]]
 }
 
 @test "refusals" {

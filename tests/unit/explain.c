@@ -380,6 +380,64 @@ static const struct {
      "of 16 ZiB); 16 ZiB are promised but untouched; short by 16 ZiB: a guest of weight 100 gets 16 ZiB headroom"},
 };
 
+#define LAST(...) .past = {.seen_ms = 1000000, .last = {__VA_ARGS__}}
+#define AGO(s) .decided_ms = 1000000 - (s)*UINT64_C(1000)
+
+/* What the last pass did; some rows with what the guest has now. */
+static const struct {
+	struct guest g;
+	const char *text;
+} lasts[] = {
+    {GUEST(AT_TARGET, ACTUAL(512)), "no pass has decided anything for it yet"},
+    {GUEST(NONE, LAST(AGO(0), .from_kib = MIB(384), .want_kib = MIB(384), .reason = REASON_AT_TARGET)),
+     "the last pass, 0 s ago, kept it at 384 MiB (at-target)"},
+    {GUEST(NONE, LAST(AGO(119), .from_kib = MIB(384), .reason = REASON_PAUSED)),
+     "the last pass, 119 s ago, left it alone (paused)"},
+    {GUEST(NONE, LAST(AGO(60 * 15), .from_kib = MIB(384), .want_kib = MIB(512), .reason = REASON_HOST_RESERVE)),
+     "the last pass, 15 min ago, wanted it to go from 384 MiB to 512 MiB and told it nothing (host-reserve)"},
+    {GUEST(NONE, ACTUAL(100),
+           LAST(AGO(12), .from_kib = MIB(391), .want_kib = MIB(512), .asked_kib = MIB(512), .reached_kib = MIB(500),
+                .reason = REASON_BELOW_TARGET)),
+     "the last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 500 MiB"},
+    {GUEST(NONE, ACTUAL(440),
+           LAST(AGO(1), .from_kib = MIB(391), .want_kib = MIB(512), .asked_kib = MIB(441), .reason = REASON_NO_GIVE)),
+     "the last pass, 1 s ago, told it to go from 391 MiB to 441 MiB (no-give), and it has 440 MiB by now"},
+    {GUEST(NONE, LAST(AGO(1), .from_kib = MIB(391), .want_kib = MIB(300), .asked_kib = MIB(300),
+                      .reason = REASON_UNRESPONSIVE)),
+     "the last pass, 1 s ago, told it to go from 391 MiB to 300 MiB (unresponsive)"},
+    {GUEST(NONE, LAST(.decided_ms = 2000000, .want_kib = 1, .from_kib = 1, .reason = UINT32_MAX)),
+     "the last pass, 0 s ago, kept it at 1 KiB (none)"},
+};
+
+static void test_lasts(void **state)
+{
+	char text[TEXT_EXPLAIN];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lasts); i++)
+		assert_string_equal(text_explain_last(text, sizeof(text), &lasts[i].g), lasts[i].text);
+	assert_string_equal(text_explain_last(text, 9, &lasts[0].g), "no pa...");
+}
+
+static const struct {
+	struct guest g;
+	const char *text;
+} sizes[] = {
+    {GUEST(NONE, MAXIMUM(1024)), "what it has is not known"},
+    {GUEST(NONE, ACTUAL(391), USED(366), MAXIMUM(1024)), "it has 391 MiB of at most 1 GiB, 366 MiB are used"},
+    {GUEST(NONE, .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS, .actual_kib = MIB(391), .rss_kib = MIB(402)}),
+     "it has 391 MiB, and the host holds 402 MiB for it"},
+};
+
+static void test_sizes(void **state)
+{
+	char text[TEXT_EXPLAIN];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(sizes); i++)
+		assert_string_equal(text_explain_size(text, sizeof(text), &sizes[i].g), sizes[i].text);
+}
+
 static void test_hosts(void **state)
 {
 	char text[TEXT_EXPLAIN];
@@ -400,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sentences), cmocka_unit_test(test_every_reason), cmocka_unit_test(test_unknown),
 	    cmocka_unit_test(test_large),     cmocka_unit_test(test_cut),          cmocka_unit_test(test_hosts),
+	    cmocka_unit_test(test_lasts),     cmocka_unit_test(test_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

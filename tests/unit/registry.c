@@ -271,6 +271,7 @@ static const struct past example = {
     .no_gain = 20,
     .booted_ms = 21,
     .hung = true,
+    .last = {.decided_ms = 22, .from_kib = 23, .want_kib = 24, .asked_kib = 25, .reached_kib = 26, .reason = 27},
 };
 
 static void test_past(void **state)
@@ -412,9 +413,10 @@ static const struct {
 	int result;
 } past_rows[] = {
     {"", -EBADMSG},
-    {"version=1\n", -EBADMSG},
-    {"version=2\nanything else\n", -ENOENT},
-    {"version=1\nknown=1\ndomain_id=7\n", -EBADMSG},
+    {"version=2\n", -EBADMSG},
+    {"version=1\nanything else\n", -ENOENT},
+    {"version=3\nanything else\n", -ENOENT},
+    {"version=2\nknown=1\ndomain_id=7\n", -EBADMSG},
     {"known=1\n", -EBADMSG},
 };
 
