@@ -108,6 +108,18 @@ static void complain_of_failure(struct balancer *b, int r)
 
 /* ---- a pass ---- */
 
+/* Leaves the pass in last-pass.json; that it cannot is a complaint only. */
+static void keep(struct balancer *b, const struct pass_report *rep)
+{
+	char sentence[128];
+	int r = b->registry && !dry_run ? report_keep(b->registry, rep, clock_now().wall_ms) : 0;
+
+	if (!r)
+		return;
+	snprintf(sentence, sizeof(sentence), "cannot write 'last-pass.json': %s", strerror(-r));
+	complain(b, "last-pass", sentence);
+}
+
 static void show(struct balancer *b, const struct pass_report *rep)
 {
 	if (as_json)
@@ -119,6 +131,7 @@ static void show(struct balancer *b, const struct pass_report *rep)
 	fflush(stdout);
 	begin_complaints(b);
 	report_complain(rep, complain, b);
+	keep(b, rep);
 	end_complaints(b, say_over);
 }
 

@@ -213,13 +213,15 @@ static void move_json(struct json *j, const struct guest *g)
 	json_end_object(j);
 }
 
-void report_pass_json(FILE *out, const struct pass_report *rep)
+static void pass_json(FILE *out, const struct pass_report *rep, uint64_t wall_ms)
 {
 	struct json j;
 
 	json_init(&j, out);
 	json_object(&j, NULL);
 	json_string(&j, "schema", "memsched.pass/1");
+	if (wall_ms)
+		json_decimal(&j, "time_seconds", wall_ms, 3);
 	json_bool(&j, "dry_run", rep->dry_run);
 	json_string(&j, "result", rep->failed ? "partly" : "done");
 	json_bytes(&j, "shortage_bytes", rep->balance.shortage_kib);
@@ -229,6 +231,27 @@ void report_pass_json(FILE *out, const struct pass_report *rep)
 		move_json(&j, &rep->guest[i]);
 	json_end_array(&j);
 	json_end_object(&j);
+}
+
+void report_pass_json(FILE *out, const struct pass_report *rep)
+{
+	pass_json(out, rep, 0);
+}
+
+int report_keep(struct registry *r, const struct pass_report *rep, uint64_t wall_ms)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	int error = -ENOMEM;
+
+	if (!out)
+		return error;
+	pass_json(out, rep, wall_ms);
+	if (!fclose(out))
+		error = registry_write(r, "last-pass.json", text, length);
+	free(text);
+	return error;
 }
 
 /* ---- complaints ---- */

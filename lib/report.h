@@ -22,6 +22,9 @@ void report_explain(FILE *out, const struct pass_report *rep, bool whole);
 void report_stat_json(FILE *out, const struct pass_report *rep);
 void report_pass_json(FILE *out, const struct pass_report *rep);
 
+/* Writes last-pass.json: memsched.pass/1 and time_seconds, the wall clock. 0 or -errno; whole or not at all. */
+int report_keep(struct registry *r, const struct pass_report *rep, uint64_t wall_ms);
+
 /* What to say where a pass returned error; words are libvirt's own. Safe to print; to be freed, NULL without memory. */
 char *report_failure(int error, const char *uri, const char *root, const char *words);
 

@@ -28,6 +28,28 @@ balance() {
 		and (.moves[] | select(.name == "idle") | .action == "keep" and .reason == "stale-stats")' "$BATS_TEST_TMPDIR/json"
 }
 
+@test "each pass leaves last-pass.json, whole or not at all" {
+	last=$root/run/memsched/last-pass.json
+	balance -J >"$BATS_TEST_TMPDIR/json"
+	[ "$(stat -c %a "$last")" = 644 ]
+	jq -e --argjson now "$(date +%s)" '.time_seconds <= $now + 1 and .time_seconds > $now - 60' "$last"
+	jq -s '.[0] == (.[1] | del(.time_seconds))' "$BATS_TEST_TMPDIR/json" "$last" | grep -x true
+	before=$(cat "$last")
+	balance -n
+	[ "$(cat "$last")" = "$before" ]
+	balance
+	[ "$(cat "$last")" != "$before" ]
+	rm "$last"
+	mkdir "$last"
+	run --separate-stderr balance
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"cannot write 'last-pass.json': Is a directory"* ]]
+	rmdir "$last"
+	run --separate-stderr balance
+	[[ $stderr == *"over: cannot write 'last-pass.json'"* ]]
+	[ -s "$last" ]
+}
+
 @test "a dry run decides the same and changes nothing" {
 	run balance --dry-run --explain
 	[ "$status" -eq 0 ]
