@@ -39,7 +39,7 @@ COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='"$(VERSION)"' -Ilib
 LINK    = $(CC) $(HARDEN_LD) $(CFLAGS) -pthread $(LDFLAGS)
 
 # Who links what: the pure modules stand alone, the hook's helper never sees libvirt.
-PURE     := lib/units.o lib/level.o lib/estimate.o lib/policy.o
+PURE     := lib/units.o lib/level.o lib/estimate.o lib/policy.o lib/guard.o
 LIB      := $(patsubst %.c,%.o,$(wildcard lib/*.c))
 HOOK     := lib/units.o lib/domxml.o lib/registry.o lib/conf.o lib/text.o
 COMMANDS := $(patsubst %.c,%,$(wildcard bin/*.c))

@@ -1,0 +1,156 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "guard.h"
+#include "units.h"
+
+#define MIB KIB_PER_MIB
+#define STEPS 12
+
+static const struct guard_conf conf = {.reserve_kib = 400 * MIB, .hold_ms = 10000}; /* tight 300, critical 200 */
+
+struct look {
+	uint64_t at_ms, available_mib;
+	enum guard_level level;
+};
+
+static void test_levels(void **state)
+{
+	const struct {
+		const char *what;
+		struct look look[STEPS]; /* ended by 0 at_ms */
+	} rows[] = {
+	    {"plenty", {{1, 9000, GUARD_CALM}, {2001, 9000, GUARD_CALM}}},
+	    {"at the reserve", {{1, 400, GUARD_CALM}, {1001, 400, GUARD_CALM}}},
+	    {"just not tight", {{1, 300, GUARD_CALM}, {1001, 300, GUARD_CALM}}},
+	    {"tight", {{1, 299, GUARD_TIGHT}}},
+	    {"critical at first sight", {{1, 199, GUARD_CRITICAL}}},
+	    {"just not critical", {{1, 200, GUARD_TIGHT}}},
+	    {"a fall that reaches it within a second", {{1, 900, GUARD_CALM}, {201, 740, GUARD_TIGHT}}},
+	    {"one that does not", {{1, 900, GUARD_CALM}, {201, 800, GUARD_CALM}, {401, 760, GUARD_CALM}}},
+	    {"two looks at once tell no pace", {{1, 900, GUARD_CALM}, {51, 700, GUARD_CALM}, {101, 690, GUARD_CALM}}},
+	    {"but three do", {{1, 900, GUARD_CALM}, {101, 800, GUARD_CALM}, {201, 700, GUARD_TIGHT}}},
+	    {"a fall of long ago is no fall",
+	     {{1, 900, GUARD_CALM}, {3001, 500, GUARD_CALM}, {3201, 500, GUARD_CALM}, {3401, 490, GUARD_CALM}}},
+	    {"a fall alone is never critical", {{1, 9000, GUARD_CALM}, {201, 250, GUARD_TIGHT}}},
+	    {"held until ten seconds above the reserve",
+	     {{1, 299, GUARD_TIGHT},
+	      {1000, 399, GUARD_TIGHT},
+	      {20000, 399, GUARD_TIGHT},
+	      {21000, 400, GUARD_TIGHT},
+	      {30999, 400, GUARD_TIGHT},
+	      {31000, 400, GUARD_CALM}}},
+	    {"a dip begins it anew",
+	     {{1, 299, GUARD_TIGHT},
+	      {2000, 450, GUARD_TIGHT},
+	      {9000, 399, GUARD_TIGHT},
+	      {13000, 450, GUARD_TIGHT},
+	      {22999, 450, GUARD_TIGHT},
+	      {23000, 450, GUARD_CALM}}},
+	    {"critical is left for tight, at three quarters",
+	     {{1, 150, GUARD_CRITICAL},
+	      {1000, 299, GUARD_CRITICAL},
+	      {2000, 300, GUARD_CRITICAL},
+	      {11999, 300, GUARD_CRITICAL},
+	      {12000, 300, GUARD_TIGHT},
+	      {99000, 399, GUARD_TIGHT}}},
+	    {"from critical to calm there are two holds",
+	     {{1, 150, GUARD_CRITICAL},
+	      {2000, 900, GUARD_CRITICAL},
+	      {12000, 900, GUARD_TIGHT},
+	      {13000, 900, GUARD_TIGHT},
+	      {22999, 900, GUARD_TIGHT},
+	      {23000, 900, GUARD_CALM}}},
+	    {"tight becomes critical at once", {{1, 299, GUARD_TIGHT}, {101, 199, GUARD_CRITICAL}}},
+	    {"a clock that stands still harms nothing", {{5, 900, GUARD_CALM}, {5, 100, GUARD_CRITICAL}}},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
+		struct guard g = {.level = GUARD_CALM};
+
+		print_message("  %s\n", rows[r].what);
+		for (const struct look *l = rows[r].look; l < rows[r].look + STEPS && l->at_ms; l++)
+			assert_int_equal(guard_step(&conf, &g, l->available_mib * MIB, l->at_ms), l->level);
+	}
+}
+
+static void test_fall(void **state)
+{
+	struct guard g = {.level = GUARD_CALM};
+
+	(void)state;
+	for (uint64_t i = 0; i < 20; i++)
+		guard_step(&conf, &g, (20000 - 50 * i) * MIB, 1 + 100 * i);
+	assert_int_equal(g.fall_kibps, 500 * MIB);
+	assert_int_equal(guard_lack_kib(&conf, &g, 700 * MIB), 200 * MIB);
+	assert_int_equal(guard_lack_kib(&conf, &g, 900 * MIB), 0);
+	guard_step(&conf, &g, 30000 * MIB, 2100);
+	assert_int_equal(g.fall_kibps, 0);
+	assert_int_equal(guard_lack_kib(&conf, &g, 100 * MIB), 300 * MIB);
+}
+
+/* Whatever is seen, no level is below what the figure alone demands, and rising without end leads to calm. */
+static void test_any_walk(void **state)
+{
+	uint32_t seed = 1;
+
+	(void)state;
+	for (unsigned walk = 0; walk < 200; walk++) {
+		struct guard g = {.level = GUARD_CALM};
+		uint64_t now_ms = 1;
+
+		for (unsigned i = 0; i < 300; i++) {
+			uint64_t available_kib;
+			enum guard_level level;
+
+			seed = seed * 1664525 + 1013904223;
+			available_kib = (seed >> 8) % (600 * MIB);
+			now_ms += seed % 3000;
+			level = guard_step(&conf, &g, available_kib, now_ms);
+			assert_true(available_kib >= 200 * MIB || level == GUARD_CRITICAL);
+			assert_true(available_kib >= 300 * MIB || level >= GUARD_TIGHT);
+		}
+		for (unsigned i = 0; i < 30; i++)
+			guard_step(&conf, &g, 9000 * MIB, now_ms += 1000);
+		assert_int_equal(g.level, GUARD_CALM);
+	}
+}
+
+static void test_nap(void **state)
+{
+	const struct {
+		enum guard_level level;
+		uint64_t available_mib;
+		uint32_t nap_ms;
+	} rows[] = {
+	    {GUARD_CALM, 0, 100},         {GUARD_CALM, 300, 100},    {GUARD_CALM, 900, 100},
+	    {GUARD_CALM, 3300, 500},      {GUARD_CALM, 12300, 2000}, {GUARD_CALM, 999999, 2000},
+	    {GUARD_CRITICAL, 12300, 100},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
+		const struct guard g = {.level = rows[r].level};
+
+		assert_in_range(guard_nap_ms(&conf, &g, rows[r].available_mib * MIB), rows[r].nap_ms,
+		                rows[r].nap_ms + 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_levels),
+	    cmocka_unit_test(test_fall),
+	    cmocka_unit_test(test_any_walk),
+	    cmocka_unit_test(test_nap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
