@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "explain.h"
 #include "loop.h"
 #include "options.h"
 #include "pass.h"
@@ -17,7 +18,8 @@
 #define WORKERS 4
 
 static bool once, loop, dry_run, explain, as_json, quiet, verbose, unused_flag;
-static const char *root = "", *file;
+static bool resume;
+static const char *root = "", *file, *pause_for;
 
 enum { ROW_INTERVAL };
 
@@ -27,6 +29,8 @@ static struct option_row rows[] = {
     {0, "loop", NULL, "loop with the configured interval", .flag = &loop},
     {'n', "dry-run", NULL, "decide, but change and write nothing", .flag = &dry_run},
     {0, "explain", NULL, "one sentence a guest, with the numbers that decided", .flag = &explain},
+    {0, "pause", "TIME", "no passes for TIME, such as 30m", .text = &pause_for},
+    {0, "resume", NULL, "end a pause", .flag = &resume},
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "step", "SIZE", "least that is taken at once", .key = "step"},
@@ -47,7 +51,7 @@ static struct option_row rows[] = {
 
 static const struct program membalance = {
     .name = "membalance",
-    .synopsis = "[--once | --interval TIME | --loop] [options]",
+    .synopsis = "[--once | --interval TIME | --loop | --pause TIME | --resume] [options]",
     .purpose = "Moves host memory from idle guests to those that need it.",
     .rows = rows,
 };
@@ -57,6 +61,7 @@ struct balancer {
 	struct registry *registry; /* NULL: nothing is remembered */
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
+	bool paused, pause_unreadable;
 };
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
@@ -135,6 +140,22 @@ static void show(struct balancer *b, const struct pass_report *rep)
 	end_complaints(b, say_over);
 }
 
+/* A dry run is for looking, paused or not. */
+static bool is_paused(struct balancer *b)
+{
+	bool was_paused = b->paused;
+	uint64_t left_ms = 0;
+	char sentence[TEXT_EXPLAIN];
+
+	if (dry_run)
+		return false;
+	b->pause_unreadable = registry_paused(b->registry, clock_ms(CLOCK_BOOTTIME), &left_ms) < 0;
+	b->paused = left_ms > 0;
+	if (b->paused && !was_paused && verbose)
+		say_warning(&membalance, "%s", text_explain_pause(sentence, sizeof(sentence), left_ms));
+	return b->paused;
+}
+
 static int pass(struct balancer *b)
 {
 	const struct pass_conf pc = {
@@ -147,6 +168,8 @@ static int pass(struct balancer *b)
 	struct pass_report rep = {.guest = NULL};
 	int r = 0;
 
+	if (is_paused(b))
+		return EXIT_DONE;
 	if (!b->virt)
 		r = virt_open(b->conf->uri, dry_run, WORKERS, pc.end_ms, &b->virt);
 	if (!r)
@@ -156,6 +179,7 @@ static int pass(struct balancer *b)
 			complain_of_failure(b, r);
 		return exit_code_of(r);
 	}
+	rep.pause_unreadable = b->pause_unreadable;
 	show(b, &rep);
 	r = rep.failed ? EXIT_PARTLY : EXIT_DONE;
 	pass_clear(&rep);
@@ -217,6 +241,38 @@ static int open_registry(struct balancer *b)
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
 
+static bool is_contradiction(void)
+{
+	int pauses = resume + !!pause_for;
+
+	return once + loop + pauses > 1 || (dry_run && pauses);
+}
+
+/* --pause and --resume: needs neither the lock, which a loop holds, nor libvirt, nor a good configuration. */
+static int set_pause(void)
+{
+	struct registry *registry = NULL;
+	uint32_t for_ms = 0;
+	char word[256];
+	int r;
+
+	if (pause_for && (duration_parse(pause_for, &for_ms) || !for_ms || for_ms > PAUSE_MAX_MS)) {
+		say_error(&membalance, "bad value '%s' for '--pause': must be a time such as 30m (1ms to 168h)",
+		          text_escape(word, sizeof(word), pause_for, text_is_utf8()));
+		return EXIT_USAGE;
+	}
+	r = registry_open(root, !resume, &registry);
+	if (r == -ENOENT && resume)
+		return EXIT_DONE;
+	if (!r && resume)
+		r = registry_resume(registry);
+	else if (!r)
+		r = registry_pause(registry, clock_ms(CLOCK_BOOTTIME), for_ms);
+	if (r)
+		say_error(&membalance, "cannot write '%s/run/memsched/paused': %s", root, why_unusable(r));
+	return r ? exit_code_of(r) : EXIT_DONE;
+}
+
 static int balance(const struct conf *conf)
 {
 	struct balancer b = {.conf = conf};
@@ -234,10 +290,13 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	code = options_parse(&membalance, argc, argv, &operand);
-	if (!code && once && loop) {
-		say_error(&membalance, "'--once' and a loop exclude each other; try 'membalance --help'");
+	if (!code && is_contradiction()) {
+		say_error(&membalance,
+		          "'--once', a loop, '--pause' and '--resume' exclude each other; try 'membalance --help'");
 		code = EXIT_USAGE;
 	}
+	if (!code && (resume || pause_for))
+		program_end(&membalance, set_pause());
 	if (!code)
 		code = options_conf(&membalance, root, file, &conf);
 	if (!code) {

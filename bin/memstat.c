@@ -125,6 +125,8 @@ static int look(const struct conf *conf, char **operand)
 		say_error(&memstat, "%s", sentence ? sentence : strerror(-r));
 		return exit_code_of(r);
 	}
+	if (registry)
+		rep.pause_unreadable = registry_paused(registry, clock_ms(CLOCK_BOOTTIME), &rep.paused_ms) < 0;
 	return show(&rep, operand);
 }
 

@@ -373,6 +373,15 @@ char *text_explain_last(char *buffer, size_t size, const struct guest *g)
 	return text_copy(buffer, size, s.text);
 }
 
+char *text_explain_pause(char *buffer, size_t size, uint64_t left_ms)
+{
+	struct sentence s = {.used = 0};
+
+	say(&s, "balancing is paused for another ");
+	say_age(&s, add_kib(left_ms, 999)); /* half an hour is half an hour, not 29 min, a moment after it was said */
+	return text_copy(buffer, size, s.text);
+}
+
 /* What the host has, and how far it is bespoken. */
 static void say_room(struct sentence *s, const struct host *host, uint64_t reserve_kib, const struct balance *b)
 {

@@ -27,6 +27,9 @@ char *text_explain_size(char *buffer, size_t size, const struct guest *g);
  */
 char *text_explain_last(char *buffer, size_t size, const struct guest *g);
 
+/* "balancing is paused for another 29 min": a started second counts. */
+char *text_explain_pause(char *buffer, size_t size, uint64_t left_ms);
+
 /* The same for the host: demand, capacity, promised, reserve, shortage. */
 char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
                         const struct balance *balance);

@@ -29,6 +29,10 @@ struct pass_report {
 	unsigned commands; /* balloon commands sent */
 	unsigned failed;   /* guests that were unresponsive or whose command failed */
 	int unsaved;       /* -errno of what could not be remembered; 0: all was */
+
+	/* a pause is for the caller to keep, and to note here for the reports */
+	uint64_t paused_ms; /* what is left of it; 0: none */
+	bool pause_unreadable;
 };
 
 /*

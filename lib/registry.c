@@ -604,6 +604,43 @@ void registry_forget(struct registry *r, const char *uuid)
 		remove_guest(r, i, uuid);
 }
 
+/* ---- the pause ---- */
+
+struct pause {
+	uint64_t since_ms, until_ms; /* a clock before since is that of another boot, should /run have outlived it */
+};
+
+static const struct field pause_fields[] = {
+    {FIELD(struct pause, since_ms)},
+    {FIELD(struct pause, until_ms)},
+};
+static const struct form pause_form = {"version=1", pause_fields, COUNT(pause_fields)};
+
+int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms)
+{
+	const struct pause pause = {now_ms, now_ms + for_ms};
+
+	return for_ms > PAUSE_MAX_MS ? -ERANGE : save(r->dir, "paused", &pause_form, &pause);
+}
+
+int registry_resume(struct registry *r)
+{
+	return unlinkat(r->dir, "paused", 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms)
+{
+	struct pause pause = {0};
+	int error = load(r->dir, "paused", &pause_form, &pause);
+
+	if (error && error != -ENOENT)
+		return error;
+	if (sub_kib(pause.until_ms, pause.since_ms) > PAUSE_MAX_MS)
+		return -EBADMSG;
+	*ret_left_ms = now_ms < pause.since_ms ? 0 : sub_kib(pause.until_ms, now_ms);
+	return 0;
+}
+
 /* ---- folders ---- */
 
 /* Calls see for each name in a folder but . and .., for no more than MAX_ENTRIES. */

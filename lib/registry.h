@@ -68,6 +68,17 @@ void registry_forget(struct registry *r, const char *uuid);
 void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s);
 
 /*
+ * The administrator's pause: membalance makes no pass for so long, at most PAUSE_MAX_MS (-ERANGE); again counts anew.
+ * now_ms is CLOCK_BOOTTIME: it goes on in suspend, nobody can set it, and /run ends with it. Resuming where nothing is
+ * paused is fine.
+ */
+#define PAUSE_MAX_MS (UINT64_C(168) * 3600 * 1000)
+int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms);
+int registry_resume(struct registry *r);
+/* What is left of it; 0: not paused. -EBADMSG: it cannot be read, which counts as not paused. */
+int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms);
+
+/*
  * Whether a complaint is to be said now: when it first appears, then hourly. key identifies it, text is what is said.
  * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text)
  * for each complaint that was said earlier and has not come up again, and forgets it; over NULL: nobody knows what is

@@ -119,12 +119,15 @@ static const struct column host_columns[] = {
 void report_table(FILE *out, const struct pass_report *rep, bool human)
 {
 	const struct table_style style = {.human = human};
+	char sentence[TEXT_EXPLAIN];
 
 	table_write(out, guest_columns, rep->guest, rep->n, sizeof(*rep->guest), &style);
 	fputc('\n', out);
 	table_write(out, host_columns, rep, 1, sizeof(*rep), &style);
 	if (!human)
 		fputs("\nSizes in KiB.\n", out);
+	if (rep->paused_ms)
+		fprintf(out, "\n%s.\n", text_explain_pause(sentence, sizeof(sentence), rep->paused_ms));
 }
 
 static void print_sentence(FILE *out, const char *name, const char *sentence)
@@ -150,6 +153,8 @@ void report_explain(FILE *out, const struct pass_report *rep, bool whole)
 	}
 	print_sentence(out, "host",
 	               text_explain_host(sentence, sizeof(sentence), &rep->host, rep->reserve_kib, &rep->balance));
+	if (rep->paused_ms)
+		print_sentence(out, "host", text_explain_pause(sentence, sizeof(sentence), rep->paused_ms));
 }
 
 static const char *action_word(const struct guest *g)
@@ -181,6 +186,10 @@ void report_stat_json(FILE *out, const struct pass_report *rep)
 	json_init(&j, out);
 	json_object(&j, NULL);
 	json_string(&j, "schema", "memsched.stat/1");
+	if (rep->paused_ms)
+		json_decimal(&j, "paused_seconds", rep->paused_ms, 3);
+	else
+		json_null(&j, "paused_seconds");
 	host_json(&j, rep);
 	json_array(&j, "domains");
 	for (size_t i = 0; i < rep->n; i++) {
@@ -302,6 +311,9 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 		         strerror(-rep->unsaved));
 		say(arg, "state", sentence);
 	}
+	if (rep->pause_unreadable)
+		say(arg, "paused",
+		    "'/run/memsched/paused' cannot be read: nothing is paused; 'membalance --resume' removes it");
 	if (!rep->balance.least)
 		return;
 	snprintf(sentence, sizeof(sentence), "host: %s",

@@ -32,3 +32,14 @@ refuses() {
 	[ "${#stderr_lines[@]}" -eq 1 ] || { echo "not one line: $stderr"; return 1; }
 	[[ $stderr == *"$words"* ]] || { echo "no '$words' in: $stderr"; return 1; }
 }
+
+# wait_for COMMAND...: until it succeeds, at most 10 s.
+wait_for() {
+	local _
+	for _ in {1..100}; do
+		"$@" && return
+		sleep 0.1
+	done
+	echo "not in 10 s: $*"
+	return 1
+}

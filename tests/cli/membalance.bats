@@ -186,3 +186,93 @@ balance() {
 	[[ $stderr == *over:* ]]
 	[ -f "$state" ]
 }
+
+@test "a pause stops passes until it is over or ended" {
+	run balance --pause 30m
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[ "$(stat -c %a "$root/run/memsched/paused")" = 644 ]
+	run --separate-stderr balance -J
+	[ "$status" -eq 0 ]
+	[ -z "$output$stderr" ]
+	[ ! -e "$root/run/memsched/last-pass.json" ]
+	run --separate-stderr balance -v
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[ "$stderr" = 'membalance: warning: balancing is paused for another 30 min' ]
+	balance -nJ | jq -e '.dry_run and (.moves[] | select(.name == "needy") | .action == "grow")'
+	run balance --resume
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	balance -J | jq -e '.moves[] | select(.name == "needy") | .action == "grow"'
+	balance --resume
+	balance --pause 100ms
+	sleep 0.2
+	[ -e "$root/run/memsched/paused" ]
+	balance -J | jq -e '.moves | length > 0'
+}
+
+@test "a pause begins in a loop, and ends" {
+	membalance -c "$node" --root "$root" --interval 100ms -Jv >"$BATS_TEST_TMPDIR/passes" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
+	pid=$!
+	wait_for test -s "$BATS_TEST_TMPDIR/passes"
+	balance --pause 100s
+	wait_for grep -q paused "$BATS_TEST_TMPDIR/said"
+	passes=$(wc -l <"$BATS_TEST_TMPDIR/passes")
+	sleep 1
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -eq "$passes" ]
+	[ "$(grep -c paused "$BATS_TEST_TMPDIR/said")" -eq 1 ]
+	balance --resume
+	more() { [ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -gt "$passes" ]; }
+	wait_for more
+	kill -TERM $pid
+	wait $pid
+}
+
+@test "memstat shows a pause" {
+	show() { memstat -c "$node" --root "$root" "$@"; }
+	show -J | jq -e 'has("paused_seconds") and .paused_seconds == null'
+	[[ $(show) != *"balancing is paused"* ]]
+	balance --pause 2h
+	show -J | jq -e '.paused_seconds > 7000 and .paused_seconds <= 7200'
+	[[ $(show) == *$'\nbalancing is paused for another 2 h.' ]]
+	[[ $(show --explain) == *$'\nhost: balancing is paused for another 2 h' ]]
+}
+
+@test "a pause that cannot be read is none, and is said" {
+	balance --pause 30m
+	echo later >"$root/run/memsched/paused"
+	run --separate-stderr balance -J
+	[ "$status" -eq 0 ]
+	[ -n "$output" ]
+	[[ $stderr == *"paused' cannot be read"* ]]
+	run --separate-stderr memstat -c "$node" --root "$root" -J
+	[[ $stderr == *"paused' cannot be read"* ]]
+	jq -e '.paused_seconds == null' <<<"$output"
+	balance --resume
+	run --separate-stderr balance
+	[[ $stderr == *over:*paused* ]]
+}
+
+@test "refusals of --pause and --resume" {
+	local value
+	for value in 0 abc -1 '' 1d 169h 99999999999999999999 --resume; do
+		refuses 2 "bad value '$value' for '--pause'" balance --pause "$value"
+	done
+	refuses 2 "no argument for '--pause'" balance --pause
+	refuses 2 'exclude each other' balance --pause 5 --resume
+	refuses 2 'exclude each other' balance --pause 5 --once
+	refuses 2 'exclude each other' balance --resume --loop
+	refuses 2 'exclude each other' balance --pause 5 --dry-run
+	[ -z "$(ls -A "$root/run")" ]
+	run balance --resume
+	[ "$status" -eq 0 ]
+	[ -z "$(ls -A "$root/run")" ]
+	balance
+	mkdir "$root/run/memsched/paused"
+	refuses 1 "'$root/run/memsched/paused': Is a directory" balance --pause 5
+	refuses 1 "'$root/run/memsched/paused': Is a directory" balance --resume
+	rmdir "$root/run/memsched/paused"
+	chmod 777 "$root/run/memsched"
+	refuses 4 'another user' balance --pause 5
+}

@@ -419,6 +419,18 @@ static void test_lasts(void **state)
 	assert_string_equal(text_explain_last(text, 9, &lasts[0].g), "no pa...");
 }
 
+static void test_pause(void **state)
+{
+	char text[TEXT_EXPLAIN];
+
+	(void)state;
+	assert_string_equal(text_explain_pause(text, sizeof(text), 1), "balancing is paused for another 1 s");
+	assert_string_equal(text_explain_pause(text, sizeof(text), 1799001), "balancing is paused for another 30 min");
+	assert_string_equal(text_explain_pause(text, sizeof(text), 1799000), "balancing is paused for another 29 min");
+	assert_string_equal(text_explain_pause(text, sizeof(text), 604800000),
+	                    "balancing is paused for another 7 days");
+}
+
 static const struct {
 	struct guest g;
 	const char *text;
@@ -458,7 +470,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sentences), cmocka_unit_test(test_every_reason), cmocka_unit_test(test_unknown),
 	    cmocka_unit_test(test_large),     cmocka_unit_test(test_cut),          cmocka_unit_test(test_hosts),
-	    cmocka_unit_test(test_lasts),     cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_lasts),     cmocka_unit_test(test_sizes),        cmocka_unit_test(test_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -435,6 +435,79 @@ static void test_past_refused(void **state)
 	registry_close(r);
 }
 
+/* ---- the pause ---- */
+
+#define WEEK "604800000"
+
+/* A file and what is left of it at 5000 ms; 4242: nothing was written to the result. */
+static const struct {
+	const char *text;
+	int result;
+	uint64_t left_ms;
+} pauses[] = {
+    {"version=1\nsince_ms=1000\nuntil_ms=5001\n", 0, 1},
+    {"version=1\nsince_ms=1000\nuntil_ms=5000\n", 0, 0},
+    {"version=1\nsince_ms=1000\nuntil_ms=2000\n", 0, 0},
+    {"version=1\nsince_ms=5000\nuntil_ms=6000\n", 0, 1000},
+    {"version=1\nsince_ms=5001\nuntil_ms=6000\n", 0, 0}, /* of another boot */
+    {"version=1\nsince_ms=6000\nuntil_ms=1000\n", 0, 0},
+    {"version=1\nsince_ms=0\nuntil_ms=" WEEK "\n", 0, 604795000},
+    {"version=1\nsince_ms=0\nuntil_ms=604800001\n", -EBADMSG, 4242},
+    {"version=1\nsince_ms=0\nuntil_ms=18446744073709551615\n", -EBADMSG, 4242},
+    {"version=1\nuntil_ms=6000\n", -EBADMSG, 4242},
+    {"version=1\nsince_ms=x\nuntil_ms=6000\n", -EBADMSG, 4242},
+    {"version=9\n", 0, 0},
+    {"", -EBADMSG, 4242},
+    {"30m\n", -EBADMSG, 4242},
+};
+
+static void test_pause_as_file(void **state)
+{
+	struct registry *r = open_registry();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
+		uint64_t left_ms = 4242;
+
+		put("run/memsched/paused", pauses[i].text);
+		if (registry_paused(r, 5000, &left_ms) != pauses[i].result || left_ms != pauses[i].left_ms)
+			fail_msg("row %zu: %d", i, (int)left_ms);
+	}
+	assert_int_equal(registry_resume(r), 0);
+	registry_close(r);
+}
+
+static void test_pause(void **state)
+{
+	struct registry *r = open_registry();
+	uint64_t left_ms = 4242;
+
+	(void)state;
+	assert_int_equal(registry_paused(r, 1000, &left_ms), 0);
+	assert_int_equal(left_ms, 0);
+	assert_int_equal(registry_resume(r), 0);
+	assert_int_equal(registry_pause(r, 1000, PAUSE_MAX_MS + 1), -ERANGE);
+	assert_int_equal(registry_paused(r, 1000, &left_ms), 0);
+	assert_int_equal(left_ms, 0);
+	assert_int_equal(registry_pause(r, 1000, PAUSE_MAX_MS), 0);
+	assert_int_equal(mode_of("run/memsched/paused"), 0644);
+	assert_int_equal(registry_paused(r, 1000, &left_ms), 0);
+	assert_int_equal(left_ms, PAUSE_MAX_MS);
+	assert_int_equal(registry_pause(r, 2000, 500), 0);
+	assert_int_equal(registry_paused(r, 2499, &left_ms), 0);
+	assert_int_equal(left_ms, 1);
+	registry_prune(r, NULL, 0, 1000);
+	assert_int_equal(registry_paused(r, 2499, &left_ms), 0);
+	assert_int_equal(left_ms, 1);
+	assert_int_equal(registry_paused(r, 2500, &left_ms), 0);
+	assert_int_equal(left_ms, 0);
+	assert_int_equal(registry_pause(r, 2000, 500), 0);
+	assert_int_equal(registry_resume(r), 0);
+	assert_int_equal(registry_paused(r, 2100, &left_ms), 0);
+	assert_int_equal(left_ms, 0);
+	registry_close(r);
+}
+
 /* Cut anywhere, a record counts as absent. */
 static void test_half_written(void **state)
 {
@@ -1115,6 +1188,8 @@ int main(void)
 	    TEST(test_nul),
 	    TEST(test_size_cap),
 	    TEST(test_past_refused),
+	    TEST(test_pause),
+	    TEST(test_pause_as_file),
 	    TEST(test_half_written),
 	    TEST(test_shapes),
 	    TEST(test_write_through_symlink),
