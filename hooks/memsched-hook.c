@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "domxml.h"
+#include "file.h"
 #include "registry.h"
 #include "units.h"
 
@@ -125,22 +126,14 @@ static void limit_ourselves(void)
 /* All of stdin, to be freed; NULL where that is more than a domain may be. */
 static char *read_input(size_t *ret_length)
 {
-	size_t size = DOMXML_MAX_BYTES + 1, length = 0;
-	char *text = malloc(size);
-	ssize_t n = 1;
+	char *text = malloc(DOMXML_MAX_BYTES + 1);
+	ssize_t length = text ? file_read(STDIN_FILENO, text, DOMXML_MAX_BYTES + 1) : -ENOMEM;
 
-	while (text && n > 0 && length < size) {
-		n = read(STDIN_FILENO, text + length, size - length);
-		if (n < 0 && errno == EINTR)
-			n = 1;
-		else if (n > 0)
-			length += (size_t)n;
-	}
-	if (n != 0) {
+	if (length < 0 || length > DOMXML_MAX_BYTES) {
 		free(text);
 		return NULL;
 	}
-	*ret_length = length;
+	*ret_length = (size_t)length;
 	return text;
 }
 

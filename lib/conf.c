@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "file.h"
 #include "text.h"
 #include "units.h"
 
@@ -395,21 +396,6 @@ static int open_regular(const char *path)
 	return error;
 }
 
-/* Up to size bytes; their number or -errno. */
-static ssize_t read_up_to(int fd, char *bytes, size_t size)
-{
-	size_t length = 0;
-	ssize_t n;
-
-	do {
-		n = read(fd, bytes + length, size - length);
-		if (n < 0)
-			return -errno;
-		length += (size_t)n;
-	} while (n > 0);
-	return (ssize_t)length;
-}
-
 /* A whole file and a NUL behind it, to be freed; its length or -errno. */
 static ssize_t read_whole(const char *path, char **ret_bytes)
 {
@@ -420,7 +406,7 @@ static ssize_t read_whole(const char *path, char **ret_bytes)
 	if (fd < 0)
 		return fd;
 	bytes = malloc(FILE_MOST + 1);
-	length = bytes ? read_up_to(fd, bytes, FILE_MOST + 1) : -ENOMEM;
+	length = bytes ? file_read(fd, bytes, FILE_MOST + 1) : -ENOMEM;
 	close(fd);
 	if (length > FILE_MOST)
 		length = -EFBIG;

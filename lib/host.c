@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "host.h"
 #include "units.h"
 
@@ -17,12 +18,11 @@ struct text {
 	char bytes[16 * 1024];
 };
 
-/* Read until the end, because arcstats is handed out a page at a time; without waiting, should it be a FIFO. */
+/* Without waiting, should it be a FIFO. */
 static int text_read(const char *root, const char *path, struct text *ret_text)
 {
 	char full[PATH_MAX];
-	size_t length = 0;
-	ssize_t n;
+	ssize_t length;
 	int fd;
 
 	if ((size_t)snprintf(full, sizeof(full), "%s%s", root, path) >= sizeof(full))
@@ -30,16 +30,14 @@ static int text_read(const char *root, const char *path, struct text *ret_text)
 	fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
-	do {
-		n = read(fd, ret_text->bytes + length, sizeof(ret_text->bytes) - length);
-		length += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && length < sizeof(ret_text->bytes));
-	n = n < 0 ? -errno : 0;
+	length = file_read(fd, ret_text->bytes, sizeof(ret_text->bytes));
 	close(fd);
-	if (length == sizeof(ret_text->bytes))
+	if (length == (ssize_t)sizeof(ret_text->bytes))
 		return -EFBIG;
+	if (length < 0)
+		return (int)length;
 	ret_text->bytes[length] = '\0';
-	return (int)n;
+	return 0;
 }
 
 /* What follows label in the first line that begins with it. */
