@@ -17,7 +17,7 @@
 
 #define WORKERS 4
 
-static bool once, loop, dry_run, explain, as_json, quiet, verbose, unused_flag;
+static bool once, loop, dry_run, explain, as_json, quiet, verbose, show_config, unused_flag;
 static bool resume;
 static const char *root = "", *file, *pause_for;
 
@@ -40,6 +40,7 @@ static struct option_row rows[] = {
     {0, "deadline", "TIME", "ends a pass, whoever did not answer", .key = "deadline"},
     {0, "settle", "TIME", "how long takes may need to arrive before gives", .key = "settle"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
+    {0, "show-config", NULL, "print the settings that hold and where they stand", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'J', "json", NULL, "one JSON object a pass, sizes in bytes", .flag = &as_json},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
@@ -87,10 +88,13 @@ static void complain(void *arg, const char *key, const char *sentence)
 		say_warning(&membalance, "%s", sentence);
 }
 
-static void begin_complaints(const struct balancer *b)
+/* What is odd in the configuration comes first. */
+static void begin_complaints(struct balancer *b)
 {
 	if (b->registry && !dry_run)
 		registry_say_begin(b->registry, clock_now().wall_ms / 1000);
+	for (size_t i = 0; i < b->conf->n_warnings; i++)
+		complain(b, b->conf->warning[i], b->conf->warning[i]);
 }
 
 static void end_complaints(const struct balancer *b, void (*over)(void *arg, const char *text))

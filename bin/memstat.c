@@ -14,7 +14,7 @@
 
 #define WORKERS 4
 
-static bool human, as_json, explain, quiet, unused_flag;
+static bool human, as_json, explain, show_config, quiet, unused_flag;
 static const char *root = "", *file;
 
 static struct option_row rows[] = {
@@ -26,6 +26,7 @@ static struct option_row rows[] = {
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
+    {0, "show-config", NULL, "print the settings that hold and where they stand", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'q', "quiet", NULL, "say nothing of guests that did not answer", .flag = &quiet},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
@@ -140,6 +141,8 @@ int main(int argc, char **argv)
 	if (!code)
 		code = options_conf(&memstat, root, file, &conf);
 	if (!code) {
+		if (!quiet)
+			options_warn(&memstat, &conf);
 		loop_catch_signals();
 		virt_stop_on(loop_stop());
 		code = look(&conf, argv + operand);

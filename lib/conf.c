@@ -120,6 +120,22 @@ static bool is_log(const char *value)
 	return strcmp(value, "journal") == 0 || strcmp(value, "syslog") == 0 || is_file(value);
 }
 
+/* Whether a line of a file can have it as a value, and a terminal show it. */
+static bool is_plain(const char *value)
+{
+	const char *p = value;
+	uint32_t code;
+	size_t n;
+
+	for (; *p; p += n) {
+		n = text_decode(p, &code);
+		if (n == 0 || (!text_is_plain(code) && code != '\t') ||
+		    (*p == '#' && (p == value || strchr(BLANK, p[-1]))))
+			return false;
+	}
+	return p == value || (!strchr(BLANK, *value) && !strchr(BLANK, p[-1]));
+}
+
 static int text_set(const struct conf_key *key, const char *value, void *slot)
 {
 	char *copy = NULL;
@@ -128,7 +144,7 @@ static int text_set(const struct conf_key *key, const char *value, void *slot)
 		return -EINVAL;
 	if (strlen(value) > VALUE_MOST)
 		return -ERANGE;
-	if (*value && key->fits && !key->fits(value))
+	if (!is_plain(value) || (*value && key->fits && !key->fits(value)))
 		return -EINVAL;
 	if (*value && !(copy = strdup(value)))
 		return -ENOMEM;
@@ -178,6 +194,7 @@ static const struct conf_key keys[] = {
      offsetof(struct conf, log)},
     {0},
 };
+_Static_assert(COUNT(keys) == CONF_KEYS + 1, "each key has an origin");
 
 const struct conf_key *conf_keys(void)
 {
@@ -198,11 +215,47 @@ static void *slot_of(const struct conf_key *key, struct conf *conf)
 	return (char *)conf + key->slot;
 }
 
+static void origin_clear(struct conf_origin *origin)
+{
+	free(origin->value);
+	free(origin->where);
+	*origin = (struct conf_origin){0};
+}
+
+static int origin_init(struct conf_origin *ret_origin, const char *value, const char *where)
+{
+	struct conf_origin origin = {.value = strdup(value), .where = where ? strdup(where) : NULL};
+
+	if (!origin.value || (where && !origin.where)) {
+		origin_clear(&origin);
+		return -ENOMEM;
+	}
+	*ret_origin = origin;
+	return 0;
+}
+
+static int set_value(struct conf *conf, const struct conf_key *key, const char *value, const char *where)
+{
+	struct conf_origin origin;
+	int r = origin_init(&origin, value, where);
+
+	if (r < 0)
+		return r;
+	r = key->set(key, value, slot_of(key, conf));
+	if (r < 0) {
+		origin_clear(&origin);
+		return r;
+	}
+	origin_clear(&conf->origin[key - keys]);
+	conf->origin[key - keys] = origin;
+	return 0;
+}
+
 int conf_set(struct conf *conf, const char *name, const char *value)
 {
 	const struct conf_key *key = find_key(name);
 
-	return key ? key->set(key, value, slot_of(key, conf)) : -ENOENT;
+	return key ? set_value(conf, key, value, NULL) : -ENOENT;
 }
 
 const char *conf_form(const char *name)
@@ -214,9 +267,14 @@ const char *conf_form(const char *name)
 
 void conf_clear(struct conf *conf)
 {
-	for (const struct conf_key *key = keys; key->name; key++)
+	for (const struct conf_key *key = keys; key->name; key++) {
 		if (key->set == text_set)
 			free(*(char **)slot_of(key, conf));
+		origin_clear(&conf->origin[key - keys]);
+	}
+	for (size_t i = 0; i < conf->n_warnings; i++)
+		free(conf->warning[i]);
+	free(conf->warning);
 	*conf = (struct conf){0};
 }
 
@@ -235,16 +293,24 @@ int conf_init(struct conf *ret_conf)
 	return 0;
 }
 
+static int copy_text(char **text)
+{
+	return *text && !(*text = strdup(*text)) ? -ENOMEM : 0;
+}
+
+/* All but the warnings. */
 static int conf_copy(const struct conf *conf, struct conf *ret_copy)
 {
 	struct conf copy = *conf;
 	int r = 0;
 
+	copy.warning = NULL;
+	copy.n_warnings = 0;
 	for (const struct conf_key *key = keys; key->name; key++) {
-		char **text = slot_of(key, &copy);
-
-		if (key->set == text_set && *text && !(*text = strdup(*text)))
-			r = -ENOMEM;
+		if (key->set == text_set)
+			r |= copy_text(slot_of(key, &copy));
+		r |= copy_text(&copy.origin[key - keys].value);
+		r |= copy_text(&copy.origin[key - keys].where);
 	}
 	if (r < 0) {
 		conf_clear(&copy);
@@ -264,6 +330,18 @@ struct reader {
 	int error;                  /* the first */
 };
 
+/* Without memory it is lost. */
+static void keep_warning(struct conf *conf, const char *sentence)
+{
+	char **list = reallocarray(conf->warning, conf->n_warnings + 1, sizeof(*list));
+
+	if (!list)
+		return;
+	conf->warning = list;
+	list[conf->n_warnings] = strdup(sentence);
+	conf->n_warnings += list[conf->n_warnings] != NULL;
+}
+
 /* error 0 is a warning. Words from outside come escaped. */
 static void __attribute__((format(printf, 3, 4))) complain(struct reader *r, int error, const char *format, ...)
 {
@@ -278,7 +356,10 @@ static void __attribute__((format(printf, 3, 4))) complain(struct reader *r, int
 	va_end(ap);
 	if (r->error == 0)
 		r->error = error;
-	r->say(r->arg, error != 0, sentence);
+	if (error)
+		r->say(r->arg, sentence);
+	else
+		keep_warning(r->conf, sentence);
 }
 
 static void complain_file(struct reader *r, int error)
@@ -291,7 +372,7 @@ static void complain_file(struct reader *r, int error)
 static void take_value(struct reader *r, const char *name, const char *value)
 {
 	const struct conf_key *key = find_key(name);
-	char words[256];
+	char words[256], where[sizeof(r->path) + 16];
 	unsigned *seen;
 	int error;
 
@@ -303,7 +384,8 @@ static void take_value(struct reader *r, const char *name, const char *value)
 	if (*seen)
 		complain(r, 0, "'%s' again: this value holds, not that of line %u", name, *seen);
 	*seen = r->line;
-	error = conf_set(r->conf, name, value);
+	snprintf(where, sizeof(where), "%s:%u", r->path, r->line);
+	error = set_value(r->conf, key, value, where);
 	if (error == -ENOMEM)
 		complain(r, error, "%s", strerror(ENOMEM));
 	else if (error < 0)

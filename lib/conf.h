@@ -13,6 +13,13 @@ struct amount {
 	uint32_t pct; /* 0: kib holds */
 };
 
+/* How a key got its value. */
+struct conf_origin {
+	char *value; /* as it was written; owned; NULL: the default holds */
+	char *where; /* "/etc/memsched.conf:3", safe to print; owned; NULL: an option */
+};
+#define CONF_KEYS 15
+
 struct conf {
 	struct amount target;  /* pct: of the guest's maximum */
 	struct amount reserve; /* pct: of the host's memory; both 0: by conf_reserve_kib's rule */
@@ -29,6 +36,10 @@ struct conf {
 	char *on_critical;       /* argv split on blanks, the first an absolute path; owned; NULL: none */
 	char *textfile;          /* an absolute path; owned; NULL: none */
 	char *log;               /* "journal", "syslog" or an absolute path; owned; NULL: none */
+
+	struct conf_origin origin[CONF_KEYS]; /* in the order of conf_keys */
+	char **warning;                       /* what was odd in the files, as conf_say has it; owned */
+	size_t n_warnings;
 };
 
 /* One key. */
@@ -48,8 +59,8 @@ struct conf_key {
 /* The table, ended by a NULL name. */
 const struct conf_key *conf_keys(void);
 
-/* How complaints reach the caller: whole sentences with file:line, already escaped; not error: only a warning. */
-typedef void conf_say(void *arg, bool error, const char *sentence);
+/* How errors reach the caller: whole sentences with file:line, already escaped. */
+typedef void conf_say(void *arg, const char *sentence);
 
 /* The defaults. 0 or -ENOMEM. */
 int conf_init(struct conf *ret_conf);
@@ -57,8 +68,9 @@ void conf_clear(struct conf *conf);
 
 /*
  * Sets one key; -ENOENT unknown key, -EINVAL bad value, -ERANGE value out of range, -ENOMEM; conf is untouched on
- * failure. An empty value is good where the default is empty. Options of the commands are set through this too, so that
- * file and option take the same words.
+ * failure. An empty value is good where the default is empty. Texts are what a line can have as a value: plain UTF-8
+ * and tabs, no blank at an end and none before a #. Options of the commands are set through this too, so that file and
+ * option take the same words.
  */
 int conf_set(struct conf *conf, const char *key, const char *value);
 
@@ -68,9 +80,10 @@ const char *conf_form(const char *key);
 /*
  * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names
  * (strcmp; dot files are not read); what is absent is skipped unless named. Regular files of at most 1 MiB with lines
- * of at most 4096 bytes. An unknown key is said and skipped, a key given twice in one file is said and the later holds.
- * Anything worse is said and makes it fail, after everything was read, with the first error: -EINVAL for a bad value or
- * line, else -errno of the file. Whenever it fails something was said, and conf is untouched.
+ * of at most 4096 bytes. An unknown key is a warning and skipped, a key given twice in one file is a warning and the
+ * later holds: good files replace the warnings that were there. Anything worse is said and makes it fail, after
+ * everything was read, with the first error: -EINVAL for a bad value or line, else -errno of the file. Whenever it
+ * fails something was said, and conf is untouched.
  */
 int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg);
 

@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "text.h"
+#include "virt.h"
 
 #define MAX_OPTIONS 40
 
@@ -138,9 +141,9 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 	return 0;
 }
 
-static void say_conf(void *arg, bool error, const char *sentence)
+static void say_conf(void *arg, const char *sentence)
 {
-	(error ? say_error : say_warning)(arg, "%s", sentence);
+	say_error(arg, "%s", sentence);
 }
 
 static int override(const struct program *program, struct conf *conf)
@@ -158,6 +161,49 @@ static int override(const struct program *program, struct conf *conf)
 	return 0;
 }
 
+void options_warn(const struct program *program, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_warnings; i++)
+		say_warning(program, "%s", conf->warning[i]);
+}
+
+static bool is_asked(const struct program *program, const char *name)
+{
+	const struct option_row *row = program->rows;
+
+	while (row->name && strcmp(row->name, name) != 0)
+		row++;
+	return row->name && *row->flag;
+}
+
+/* What an empty or relative reserve comes to, where that is known without asking another host. */
+static void show_reserve(const struct conf *conf, const char *root)
+{
+	struct host host;
+
+	if (!conf->reserve.kib && !virt_uri_is_remote(conf->uri) && host_read(root, &host) == 0)
+		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host.total_kib));
+}
+
+/* As a configuration file that says the same. */
+static void show_conf(const struct conf *conf, const char *root)
+{
+	for (size_t i = 0; i < CONF_KEYS; i++) {
+		const struct conf_key *key = &conf_keys()[i];
+		const struct conf_origin *origin = &conf->origin[i];
+		const char *value = origin->value ? origin->value : key->value;
+		int width = printf("%s =%s%s", key->name, *value ? " " : "", value);
+
+		printf("%*s # from %s", width < 30 ? 30 - width : 0, "",
+		       !origin->value  ? "default"
+		       : origin->where ? origin->where
+		                       : "option");
+		if (!strcmp(key->name, "reserve"))
+			show_reserve(conf, root);
+		putchar('\n');
+	}
+}
+
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
 {
 	struct conf conf;
@@ -166,11 +212,17 @@ int options_conf(const struct program *program, const char *root, const char *fi
 	if (!r)
 		r = conf_load(&conf, root, file, say_conf, (void *)(uintptr_t)program);
 	r = r ? EXIT_USAGE : override(program, &conf);
-	if (r)
+	if (r) {
 		conf_clear(&conf);
-	else
-		*ret_conf = conf;
-	return r;
+		return r;
+	}
+	if (is_asked(program, "show-config")) {
+		options_warn(program, &conf);
+		show_conf(&conf, root);
+		program_end(program, EXIT_DONE);
+	}
+	*ret_conf = conf;
+	return 0;
 }
 
 int exit_code_of(int error)

@@ -50,9 +50,13 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 
 /*
  * The configuration: defaults, then file (or the files below root), then the options that are keys. Returns 0 or an
- * exit code after saying what is wrong. conf is to be cleared by the caller on success.
+ * exit code after saying what is wrong; what is only odd is left in conf->warning. conf is to be cleared by the caller
+ * on success. Where the row "show-config" has its flag set, the configuration is printed, and the process ends.
  */
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf);
+
+/* Says the warnings of the configuration at once. */
+void options_warn(const struct program *program, const struct conf *conf);
 
 /* "membalance: error: …" and "membalance: warning: …" on stderr. Outside strings have to be escaped before. */
 void say_error(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));

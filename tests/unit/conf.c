@@ -40,22 +40,32 @@ static const char *show(const struct conf *c)
 /* What was said, a line for each sentence, with the root taken out. */
 static char said[65536];
 
-static void hear(void *arg, bool error, const char *sentence)
+static void note(const char *kind, const char *sentence)
 {
 	size_t n = strlen(said);
 	const char *at;
 
-	assert_ptr_equal(arg, said);
-	n += (size_t)snprintf(said + n, sizeof(said) - n, "%s ", error ? "error" : "warning");
+	n += (size_t)snprintf(said + n, sizeof(said) - n, "%s ", kind);
 	for (; (at = strstr(sentence, root)); sentence = at + strlen(root))
 		n += (size_t)snprintf(said + n, sizeof(said) - n, "%.*s", (int)(at - sentence), sentence);
 	snprintf(said + n, sizeof(said) - n, "%s\n", sentence);
 }
 
+static void hear(void *arg, const char *sentence)
+{
+	assert_ptr_equal(arg, said);
+	note("error", sentence);
+}
+
 static int load(struct conf *c, const char *file)
 {
+	int r;
+
 	said[0] = '\0';
-	return conf_load(c, root, file, hear, said);
+	r = conf_load(c, root, file, hear, said);
+	for (size_t i = 0; r == 0 && i < c->n_warnings; i++)
+		note("warning", c->warning[i]);
+	return r;
 }
 
 static char *in_root(const char *path)
@@ -208,6 +218,17 @@ static void test_set(void **state)
 	    {"exclude", "", 0, "exclude=(none) "},
 	    {"uri", "test:///default", 0, "uri=test:///default"},
 	    {"uri", "", -EINVAL, NULL},
+	    /* what a line of a file could not say, or a terminal not show */
+	    {"exclude", "B\xc3\xbcro* a\tb#c", 0, "exclude=B\xc3\xbcro* a\tb#c uri"},
+	    {"exclude", "B\xfcro*", -EINVAL, NULL},
+	    {"exclude", "a\xc2\x9b", -EINVAL, NULL},
+	    {"exclude", "a\xe2\x80\xae", -EINVAL, NULL},
+	    {"exclude", "a\nb", -EINVAL, NULL},
+	    {"exclude", " a", -EINVAL, NULL},
+	    {"exclude", "a ", -EINVAL, NULL},
+	    {"exclude", "#a", -EINVAL, NULL},
+	    {"exclude", "a #b", -EINVAL, NULL},
+	    {"uri", "qemu:///system\x1b[2J", -EINVAL, NULL},
 	    {"tagret", "1MiB", -ENOENT, NULL},
 	    {"Target", "1MiB", -ENOENT, NULL},
 	    {"target ", "1MiB", -ENOENT, NULL},
@@ -342,14 +363,11 @@ static void test_files(void **state)
 	    {"target = 1MiB\rstep = 2MiB\n", -EINVAL,
 	     "error " IN ":1: bad value '1MiB\\x0Dstep = 2MiB' for 'target': " BAD_TARGET, NULL},
 	    {"target = 1GiB\ntarget = x\ntarget = 2GiB\n", -EINVAL,
-	     "warning " IN ":2: 'target' again: this value holds, not that of line 1\nerror " IN
-	     ":2: bad value 'x' for 'target': " BAD_TARGET "warning " IN
-	     ":3: 'target' again: this value holds, not that of line 2\n",
-	     NULL},
+	     "error " IN ":2: bad value 'x' for 'target': " BAD_TARGET, NULL},
 	    {"signal = free\nuri =\n[x]\ntagret = 1\n", -EINVAL,
 	     "error " IN ":1: bad value 'free' for 'signal': must be usable or unused\nerror " IN
 	     ":2: bad value '' for 'uri': must be a libvirt URI such as qemu:///system\nerror " IN
-	     ":3: not 'key = value': '[x]'\nwarning " IN ":4: unknown key 'tagret'\n",
+	     ":3: not 'key = value': '[x]'\n",
 	     NULL},
 	    {"on_critical = x\ntextfile = x\nlog = x # y\n", -EINVAL,
 	     "error " IN ":1: bad value 'x' for 'on_critical': must be a command and its arguments, beginning with an "
@@ -469,7 +487,6 @@ static void test_drop_ins(void **state)
 	put("etc/memsched.conf.d/B.conf", "settle = x\nfoo\n");
 	check_load(
 	    NULL, -EINVAL,
-	    "warning /etc/memsched.conf.d/20.conf:2: unknown key 'tagret'\n"
 	    "error /etc/memsched.conf.d/20.conf:3: bad value 'x' for 'step': must be a size such as 50000KiB (at "
 	    "least 1MiB)\n"
 	    "error /etc/memsched.conf.d/B.conf:1: bad value 'x' for 'settle': must be a duration such as 500ms, "
@@ -546,6 +563,55 @@ static void test_reload(void **state)
 	conf_clear(&c);
 }
 
+/* How each key got its value, one a line; keys that have their defaults are left out. */
+static const char *origins(const struct conf *c)
+{
+	static char text[4096];
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < CONF_KEYS; i++) {
+		const char *where = c->origin[i].where;
+
+		if (where && strncmp(where, root, strlen(root)) == 0)
+			where += strlen(root);
+		if (c->origin[i].value)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s=%s %s\n", conf_keys()[i].name,
+			                      c->origin[i].value, where ? where : "option");
+		else
+			assert_null(where);
+	}
+	return text;
+}
+
+static void test_origins(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	assert_int_equal(conf_init(&c), 0);
+	assert_string_equal(origins(&c), "");
+	put("etc/memsched.conf", "tagret = 1\nstep = 1 MiB\nexclude = a  b # c\nreserve =\n");
+	assert_int_equal(mkdir(in_root("etc/memsched.conf.d"), 0700), 0);
+	put("etc/memsched.conf.d/a\x1b.conf", "\nsettle = 5\n");
+	assert_int_equal(load(&c, NULL), 0);
+	assert_int_equal(conf_set(&c, "step", "2MiB"), 0);
+	assert_int_equal(conf_set(&c, "exclude", "\n"), -EINVAL); /* stays as it was */
+	assert_string_equal(origins(&c),
+	                    "step=2MiB option\nreserve= " IN ":4\nsettle=5 /etc/memsched.conf.d/a\\x1B.conf:2\n"
+	                    "exclude=a  b " IN ":3\n");
+	/* warnings are of the last good load, origins last as long as their values */
+	assert_int_equal(c.n_warnings, 1);
+	put("etc/memsched.conf", "step = x\n");
+	assert_int_equal(load(&c, NULL), -EINVAL);
+	assert_int_equal(c.n_warnings, 1);
+	put("etc/memsched.conf", "step = 3MiB\n");
+	assert_int_equal(load(&c, NULL), 0);
+	assert_int_equal(c.n_warnings, 0);
+	assert_non_null(strstr(origins(&c), "step=3MiB " IN ":1\nreserve= " IN ":4\n"));
+	conf_clear(&c);
+}
+
 static void test_amounts(void **state)
 {
 	static const struct {
@@ -588,7 +654,7 @@ static void test_excludes(void **state)
 		bool excluded;
 	} rows[] = {
 	    {"", "vm1", false},           {"", "", false},
-	    {" , ,", "", false},          {"vm1", "vm1", true},
+	    {", ,", "", false},          {"vm1", "vm1", true},
 	    {"vm1", "vm11", false},       {"vm1", "VM1", false},
 	    {"vm1", "", false},           {"vm*", "vm11", true},
 	    {"vm*", "svm", false},        {"vm?", "vm1", true},
@@ -718,6 +784,7 @@ int main(void)
 	    cmocka_unit_test_teardown(test_drop_ins, empty_root),
 	    cmocka_unit_test_teardown(test_odd_files, empty_root),
 	    cmocka_unit_test_teardown(test_reload, empty_root),
+	    cmocka_unit_test_teardown(test_origins, empty_root),
 	    cmocka_unit_test(test_amounts),
 	    cmocka_unit_test(test_excludes),
 	    cmocka_unit_test_teardown(test_default_file, empty_root),
