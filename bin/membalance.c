@@ -18,13 +18,14 @@
 #define WORKERS 4
 
 static bool once, loop, dry_run, explain, as_json, quiet, verbose, show_config, unused_flag;
-static bool resume;
+static bool resume, to_log;
 static const char *root = "", *file, *pause_for;
 
-enum { ROW_INTERVAL };
+enum { ROW_INTERVAL, ROW_LOG };
 
 static struct option_row rows[] = {
     [ROW_INTERVAL] = {'i', "interval", "TIME", "loop, a pass each TIME", .flag = &loop, .key = "interval"},
+    [ROW_LOG] = {0, "log", "[=WHERE]", "record moves in the journal, syslog or a FILE", .flag = &to_log, .key = "log"},
     {0, "once", NULL, "one pass (the default)", .flag = &once},
     {0, "loop", NULL, "loop with the configured interval", .flag = &loop},
     {'n', "dry-run", NULL, "decide, but change and write nothing", .flag = &dry_run},
@@ -63,6 +64,9 @@ struct balancer {
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
 	bool paused, pause_unreadable;
+	struct audit audit;
+	int log_error; /* of the last time that there was something to log */
+	bool logged;   /* there was, in this pass */
 };
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
@@ -115,6 +119,43 @@ static void complain_of_failure(struct balancer *b, int r)
 	free(sentence);
 }
 
+/* ---- the log of moves ---- */
+
+static void write_log(struct balancer *b)
+{
+	if (b->audit.n && b->conf->log) {
+		b->log_error = audit_write(&b->audit, b->conf->log);
+		b->logged = true;
+	}
+}
+
+/* How far a guest has come, a loop sees in the pass after; who makes no other soon has to say what it knows. */
+static void log_moves(struct balancer *b, const struct pass_report *rep, bool last)
+{
+	b->logged = false;
+	if (dry_run || !b->conf->log)
+		return;
+	report_reached(rep, &b->audit);
+	if (!last)
+		write_log(b);
+	report_moves(rep, clock_now(), &b->audit);
+	if (last)
+		write_log(b);
+}
+
+/* What cannot be written is known when there is something to write: in between, what was said of it stands. */
+static void complain_of_log(struct balancer *b)
+{
+	char sentence[TEXT_EXPLAIN];
+
+	if (!b->conf->log)
+		return;
+	if (b->log_error)
+		complain(b, "log", audit_complaint(sentence, sizeof(sentence), &b->audit, b->conf->log, b->log_error));
+	else if (!b->logged)
+		registry_say_still(b->registry, "log");
+}
+
 /* ---- a pass ---- */
 
 /* Leaves the pass in last-pass.json; that it cannot is a complaint only. */
@@ -141,6 +182,7 @@ static void show(struct balancer *b, const struct pass_report *rep)
 	begin_complaints(b);
 	report_complain(rep, complain, b);
 	keep(b, rep);
+	complain_of_log(b);
 	end_complaints(b, say_over);
 }
 
@@ -172,20 +214,21 @@ static int pass(struct balancer *b)
 	struct pass_report rep = {.guest = NULL};
 	int r = 0;
 
-	if (is_paused(b))
+	if (is_paused(b)) {
+		write_log(b);
 		return EXIT_DONE;
+	}
 	if (!b->virt)
 		r = virt_open(b->conf->uri, dry_run, WORKERS, pc.end_ms, &b->virt);
 	if (!r)
 		r = (dry_run ? pass_look : pass_run)(&pc, b->virt, b->registry, &rep);
-	if (r) {
-		if (!*loop_stop())
-			complain_of_failure(b, r);
-		return exit_code_of(r);
-	}
+	log_moves(b, &rep, r || !loop || *loop_stop());
 	rep.pause_unreadable = b->pause_unreadable;
-	show(b, &rep);
-	r = rep.failed ? EXIT_PARTLY : EXIT_DONE;
+	if (!r)
+		show(b, &rep);
+	else if (!*loop_stop())
+		complain_of_failure(b, r);
+	r = r ? exit_code_of(r) : rep.failed ? EXIT_PARTLY : EXIT_DONE;
 	pass_clear(&rep);
 	return r;
 }
@@ -208,6 +251,7 @@ static int run_loop(struct balancer *b)
 			b->backoff = (struct backoff){0};
 		}
 	} while (loop_sleep_until(next_ms));
+	write_log(b);
 	return EXIT_DONE;
 }
 
@@ -279,7 +323,7 @@ static int set_pause(void)
 
 static int balance(const struct conf *conf)
 {
-	struct balancer b = {.conf = conf};
+	struct balancer b = {.conf = conf, .audit = {.program = membalance.name, .root = root}};
 	int code = open_registry(&b);
 
 	if (code)
@@ -294,6 +338,8 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	code = options_parse(&membalance, argc, argv, &operand);
+	if (to_log && !rows[ROW_LOG].value)
+		rows[ROW_LOG].value = "journal";
 	if (!code && is_contradiction()) {
 		say_error(&membalance,
 		          "'--once', a loop, '--pause' and '--resume' exclude each other; try 'membalance --help'");

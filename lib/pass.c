@@ -419,10 +419,9 @@ static int finish(struct pass *p, int r, struct pass_report *ret_report)
 	free(p->scratch.item);
 	free(p->scratch.edge);
 	free(p->asked_kib);
-	if (r)
+	if (r && p->rep.dry_run)
 		pass_clear(&p->rep);
-	else
-		*ret_report = p->rep;
+	*ret_report = p->rep;
 	return r;
 }
 

@@ -42,7 +42,10 @@ struct pass_report {
  */
 int pass_look(const struct pass_conf *pc, struct virt *v, struct registry *r, struct pass_report *ret_report);
 
-/* The whole pass. The caller holds the lock. As pass_look; guests that failed are counted, not returned. */
+/*
+ * The whole pass. The caller holds the lock. As pass_look; guests that failed are counted, not returned. Where it fails
+ * midway the report has the guests, what was asked of them, and is to be cleared.
+ */
 int pass_run(const struct pass_conf *pc, struct virt *v, struct registry *r, struct pass_report *ret_report);
 
 void pass_clear(struct pass_report *report);

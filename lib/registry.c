@@ -829,6 +829,14 @@ bool registry_say(struct registry *r, const char *key, const char *text)
 	return true;
 }
 
+void registry_say_still(struct registry *r, const char *key)
+{
+	struct complaint *c = r && r->said ? find_complaint(r->said, hash(key)) : NULL;
+
+	if (c)
+		c->seen = true;
+}
+
 static int write_said(struct registry *r)
 {
 	char *text = malloc(SAID_BYTES);

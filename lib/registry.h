@@ -87,6 +87,8 @@ int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_lef
  */
 int registry_say_begin(struct registry *r, uint64_t now_s);
 bool registry_say(struct registry *r, const char *key, const char *text);
+/* Nothing is known of key in this pass: what was said of it stands. */
+void registry_say_still(struct registry *r, const char *key);
 void registry_say_end(struct registry *r, void (*over)(void *arg, const char *text), void *arg);
 
 /* Writes name (last-pass.json) whole or not at all. */

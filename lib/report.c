@@ -263,6 +263,38 @@ int report_keep(struct registry *r, const struct pass_report *rep, uint64_t wall
 	return error;
 }
 
+/* ---- the audit ---- */
+
+void report_moves(const struct pass_report *rep, struct instant at, struct audit *a)
+{
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+		uint64_t ago_ms = pass_moved(g) ? sub_kib(at.now_ms, g->past.asked_ms) : 0;
+		struct audit_move move = {.wall_ms = sub_kib(at.wall_ms, ago_ms),
+		                          .from_kib = g->past.actual_kib,
+		                          .asked_kib = g->told_kib,
+		                          .has_reached = g->reread,
+		                          .reached_kib = g->sample.actual_kib,
+		                          .reason = g->reason};
+
+		if (!g->told_kib)
+			continue;
+		snprintf(move.name, sizeof(move.name), "%s", g->name);
+		snprintf(move.uuid, sizeof(move.uuid), "%s", g->uuid);
+		audit_add(a, &move);
+	}
+}
+
+void report_reached(const struct pass_report *rep, struct audit *a)
+{
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+
+		if (g->answered && g->sample.have & SAMPLE_ACTUAL)
+			audit_reached(a, g->uuid, g->past.actual_kib);
+	}
+}
+
 /* ---- complaints ---- */
 
 char *report_failure(int error, const char *uri, const char *root, const char *words)

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "audit.h"
 #include "json.h"
 #include "pass.h"
 
@@ -24,6 +25,11 @@ void report_pass_json(FILE *out, const struct pass_report *rep);
 
 /* Writes last-pass.json: memsched.pass/1 and time_seconds, the wall clock. 0 or -errno; whole or not at all. */
 int report_keep(struct registry *r, const struct pass_report *rep, uint64_t wall_ms);
+
+/* Adds the moves of the pass to the audit; at is now. */
+void report_moves(const struct pass_report *rep, struct instant at, struct audit *a);
+/* Notes in the audit how far guests had come when the pass began: what came of the moves of the pass before. */
+void report_reached(const struct pass_report *rep, struct audit *a);
 
 /* What to say where a pass returned error; words are libvirt's own. Safe to print; to be freed, NULL without memory. */
 char *report_failure(int error, const char *uri, const char *root, const char *words);

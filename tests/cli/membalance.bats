@@ -286,3 +286,97 @@ balance() {
 	chmod 777 "$root/run/memsched"
 	refuses 4 'another user' balance --pause 5
 }
+
+# A pass in which there is something to move, as if it were the first.
+moving() {
+	rm -rf "$root/run/memsched/state"
+	balance "$@"
+}
+
+@test "each move is logged to a file as a line of JSON, and nothing is printed" {
+	log=$BATS_TEST_TMPDIR/log
+	run moving --log="$log"
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[ "$(stat -c %a "$log")" = 640 ]
+	[ "$(wc -l <"$log")" -eq 1 ]
+	jq -e --argjson now "$(date +%s)" '(keys_unsorted | sort) == (["schema","time_seconds","program","name","uuid","action",
+			"from_bytes","asked_bytes","reached_bytes","reason"] | sort)
+		and .schema == "memsched.move/1" and .program == "membalance" and .name == "needy"
+		and .time_seconds <= $now + 1 and .time_seconds > $now - 60
+		and .uuid == "11111111-0000-4000-8000-000000000001" and .action == "grow" and .from_bytes == 204800 * 1024
+		and .asked_bytes == 252400 * 1024 and .reached_bytes == .asked_bytes and .reason == "below-target"' "$log"
+	moving --log="$log" --dry-run
+	[ "$(wc -l <"$log")" -eq 1 ]
+	mv "$log" "$log.1"
+	echo "log = $log" >"$root/etc/memsched.conf"
+	moving
+	[ "$(wc -l <"$log")" -eq 1 ]
+	moving --log=
+	[ "$(wc -l <"$log")" -eq 1 ]
+	[ "$(wc -l <"$log.1")" -eq 1 ]
+}
+
+@test "a loop logs a move when it has seen how far the guest came, and the last one as it ends" {
+	log=$BATS_TEST_TMPDIR/log
+	membalance -c "$node" --root "$root" --interval 300ms --log="$log" -J >"$BATS_TEST_TMPDIR/passes" 3>&- &
+	pid=$!
+	wait_for test -s "$log"
+	kill -TERM $pid
+	wait $pid
+	jq -es '.[0].reached_bytes == .[0].asked_bytes and .[0].action == "grow"' "$log"
+	grows=$(jq -s "[.[].moves[] | select(.action == \"grow\")] | length" "$BATS_TEST_TMPDIR/passes")
+	[ "$(wc -l <"$log")" -ge "$grows" ] && [ "$(wc -l <"$log")" -le $((grows + 1)) ] # the last pass may not have come to its end
+}
+
+# listen SOCKET: prints "ready", and then each datagram with an empty line behind it.
+listen() {
+	exec perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => shift) or die; $| = 1;
+		print "ready\n"; alarm 30; print "$_\n\n" while defined $s->recv($_, 65536)' "$1"
+}
+
+@test "moves go to the journal with fields, and to syslog where there is none" {
+	mkdir -p "$root/run/systemd/journal" "$root/dev"
+	journal=$root/run/systemd/journal/socket
+	coproc listen "$journal"
+	read -r -u "${COPROC[0]}" _
+	moving --log
+	sed '/^$/q' <&"${COPROC[0]}" >"$BATS_TEST_TMPDIR/fields"
+	for field in MESSAGE='needy: grow from 204800 KiB to 252400 KiB (below-target), reached 252400 KiB' \
+		SYSLOG_IDENTIFIER=membalance MEMSCHED_DOMAIN=needy MEMSCHED_DOMAIN_UUID=11111111-0000-4000-8000-000000000001 \
+		MEMSCHED_FROM_BYTES=209715200 MEMSCHED_ASKED_BYTES=258457600 MEMSCHED_REACHED_BYTES=258457600 \
+		MEMSCHED_REASON=below-target; do
+		grep -qFx "$field" "$BATS_TEST_TMPDIR/fields"
+	done
+	kill "$COPROC_PID"
+	wait "$COPROC_PID" || :
+	coproc listen "$root/dev/log"
+	read -r -u "${COPROC[0]}" _
+	echo 'log = journal' >"$root/etc/memsched.conf"
+	moving
+	read -r -t 10 -u "${COPROC[0]}" line
+	[[ $line == '<30>'*' membalance: needy: grow from 204800 KiB to 252400 KiB (below-target), reached 252400 KiB' ]]
+	kill "$COPROC_PID"
+}
+
+@test "a log that cannot be written is said once, and fails nothing" {
+	log=$BATS_TEST_TMPDIR/log
+	mkdir "$log"
+	run --separate-stderr moving --log="$log"
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "membalance: warning: cannot log to '$log': not a plain file; moves that are missing there: 1" ]
+	run --separate-stderr balance --log="$log"
+	[ -z "$stderr" ]
+	run --separate-stderr moving --log="$log"
+	[ -z "$stderr" ]
+	rmdir "$log"
+	run --separate-stderr balance --log="$log"
+	[ -z "$stderr" ]
+	run --separate-stderr moving --log="$log"
+	[[ $stderr == "membalance: warning: over: cannot log to '$log'"* ]]
+	run --separate-stderr moving --log
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"cannot log to 'journal': No such file or directory"* ]]
+	refuses 2 "bad value 'x' for '--log'" balance --log=x
+	refuses 2 "unexpected argument 'journal'" balance --log journal
+}

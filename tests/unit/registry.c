@@ -1076,6 +1076,15 @@ static void test_said_stands(void **state)
 	assert_false(registry_say(r, "a", "the sentence a"));
 	registry_say_end(r, note_over, over);
 	assert_string_equal(over, "b");
+	assert_int_equal(registry_say_begin(r, 1003), 0);
+	registry_say_still(r, "a");
+	registry_say_still(r, "never said");
+	registry_say_end(r, note_over, over);
+	assert_string_equal(over, "b");
+	registry_say_begin(r, 1004);
+	registry_say_end(r, note_over, over);
+	assert_string_equal(over, "ba");
+	registry_say_still(NULL, "a");
 	registry_close(r);
 }
 

@@ -1,0 +1,61 @@
+/*
+ * The record of moves: who asked a guest to go from what to what, when, why, and how far it came. It goes to the
+ * journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was asked for, and
+ * written once it is known how far the guest came, or that nobody will know.
+ *
+ * Writing never blocks but for AUDIT_WAIT_MS on a socket that is full. Nothing is kept open, so that a rotated file, or
+ * a journal that was started anew, is found again with the next move.
+ */
+#ifndef MEMSCHED_AUDIT_H
+#define MEMSCHED_AUDIT_H
+
+#include <stdio.h>
+
+#include "guest.h"
+
+#define AUDIT_NAME 512    /* bytes of a name that are kept: a line stays below PIPE_BUF */
+#define AUDIT_WAIT_MS 100 /* what one audit_write may wait, however many moves it writes */
+
+struct audit_move {
+	char name[AUDIT_NAME + 1]; /* hostile */
+	char uuid[UUID_TEXT];
+	uint64_t wall_ms; /* when it was asked for */
+	uint64_t from_kib, asked_kib;
+	bool has_reached;
+	uint64_t reached_kib;
+	enum reason reason;
+};
+
+/* {.program, .root} is an audit without moves. */
+struct audit {
+	const char *program;     /* who asks: "membalance" */
+	const char *root;        /* of /run and /dev, where the sockets are */
+	struct audit_move *move; /* not written yet; owned, audit_clear */
+	size_t n, room;
+	size_t lost; /* moves that could not be kept or written, since all could */
+	bool unkept; /* one could not be kept, since audit_write */
+};
+
+/* Keeps a move; it counts as lost without memory. */
+void audit_add(struct audit *a, const struct audit_move *move);
+/* Notes how far the guest has come, for its moves that are kept. */
+void audit_reached(struct audit *a, const char *uuid, uint64_t actual_kib);
+/*
+ * Writes what is kept and keeps it no more, written or not. where: "journal" (where there is none: syslog), "syslog",
+ * or the path of a file: made with 0640, never through a symlink. Returns 0 or the first -errno; -EMEDIUMTYPE: the file
+ * is no plain file.
+ */
+int audit_write(struct audit *a, const char *where);
+void audit_clear(struct audit *a);
+
+/* What to say after audit_write returned error. Safe to print. Returns buffer. */
+char *audit_complaint(char *buffer, size_t size, const struct audit *a, const char *where, int error);
+
+/* What a move looks like. A line of JSON: memsched.move/1. */
+void audit_json(FILE *out, const char *program, const struct audit_move *move);
+/* A datagram of the journal's native protocol. */
+void audit_fields(FILE *out, const char *program, const struct audit_move *move);
+/* A datagram as syslog(3) would send it, in ASCII, with the time of the move. */
+void audit_syslog(FILE *out, const char *program, const struct audit_move *move);
+
+#endif
