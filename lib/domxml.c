@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 
@@ -16,9 +17,14 @@
 #define WEIGHT_MOST 10000
 #define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* what libvirt shows where a limit of memtune was taken away */
 
-#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING)
+#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER)
+#define ERRORS_MAX 64 /* beside undeclared entities; of 100, libxml2 2.13 does not tell any more */
 
 /* ---- documents ---- */
+
+struct trouble { /* that came up while a document was parsed */
+	unsigned errors, entities;
+};
 
 /* Before anything it declares can be used: entities in values of attributes are expanded whatever the options. */
 static void refuse_dtd(void *ctxt, const xmlChar *name, const xmlChar *external_id, const xmlChar *system_id)
@@ -27,13 +33,42 @@ static void refuse_dtd(void *ctxt, const xmlChar *name, const xmlChar *external_
 	xmlStopParser(ctxt);
 }
 
+/*
+ * Each error ends the parsing but an undeclared entity: libvirt drops the DTD of a definition and hands on what it
+ * declared for <metadata>. A reference without an entity is put there, before an element for one in its attributes.
+ */
+static void note_error(void *arg, const char *message, ...)
+{
+	xmlParserCtxt *ctxt = arg;
+	const xmlError *error = xmlCtxtGetLastError(ctxt);
+	struct trouble *t = ctxt->_private;
+
+	(void)message;
+	t->errors++;
+	if (!error || error->level < XML_ERR_FATAL)
+		return;
+	if (error->code != XML_ERR_UNDECLARED_ENTITY || !ctxt->node || t->errors > ERRORS_MAX) {
+		xmlStopParser(ctxt);
+		return;
+	}
+	t->entities++;
+	xmlSAX2Reference(ctxt, BAD_CAST "undeclared");
+}
+
+static bool is_entity(const xmlNode *node)
+{
+	return node && node->type == XML_ENTITY_REF_NODE;
+}
+
 static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
 
 /* The encoding is given so that one the document declares cannot make iconv load modules. */
 static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 {
+	struct trouble trouble = {0};
 	xmlParserCtxt *ctxt;
 	xmlDoc *doc;
+	bool whole;
 	int error;
 
 	if (length > DOMXML_MAX_BYTES)
@@ -43,10 +78,13 @@ static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 	if (!ctxt)
 		return -ENOMEM;
 	ctxt->sax->internalSubset = refuse_dtd;
+	ctxt->sax->error = note_error;
+	ctxt->_private = &trouble;
 	doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, "UTF-8", PARSE_OPTIONS);
 	error = ctxt->errNo == XML_ERR_NO_MEMORY ? -ENOMEM : -EBADMSG;
+	whole = !ctxt->disableSAX && (ctxt->wellFormed || (trouble.entities && trouble.errors <= ERRORS_MAX));
 	xmlFreeParserCtxt(ctxt);
-	if (!doc || !xmlDocGetRootElement(doc)) {
+	if (!whole || !doc || !xmlDocGetRootElement(doc)) {
 		xmlFreeDoc(doc);
 		return error;
 	}
@@ -226,14 +264,24 @@ static void judge_bounds(const struct context *in, struct hints *h)
 	}
 }
 
+/* What an undeclared entity stood for may have been any of the hints. */
 static void read_hints(const xmlNode *element, const struct context *in, struct hints *h)
 {
+	bool unknown = is_entity(element->prev);
+
 	h->present = true;
 	if (!is_named(element, "memory")) {
 		void_hint(h, in, "element", (const char *)element->name, "its name is not 'memory'");
 		return;
 	}
-	read_managed(element, in, h);
+	if (!unknown)
+		read_managed(element, in, h);
+	for (const xmlNode *c = element->children; c; c = c->next)
+		unknown |= is_entity(c);
+	if (unknown) {
+		void_hint(h, in, "element", "memory", "an undeclared entity stands in it");
+		return;
+	}
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		read_part(&parts[i], element, in, h);
 	judge_bounds(in, h);

@@ -4,6 +4,8 @@
  * other encoding than UTF-8; text is taken from direct text children only; sizes and counts are capped. Allocates only
  * inside libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very many
  * attributes (100000: 10 s); libvirt has paid that price before us, and the hook's helper has an alarm.
+ * libvirt itself emits documents that are not well-formed: of a definition with a DTD it keeps references to entities
+ * in <metadata>, and drops what declared them (9.0). Up to 64 of them are read past; they void the hints they stand in.
  */
 #ifndef MEMSCHED_DOMXML_H
 #define MEMSCHED_DOMXML_H
@@ -27,6 +29,8 @@ struct domxml {
  * domain, -ENOMEM; *ret_domain is untouched then. A wrong hint is no failure: it is voided, alone, with a sentence in
  * hints.fault that names the domain, the element and the value:
  *   not a size as libvirt takes it, too large, weight outside 1-10000, managed other than yes or no, an element twice;
+ *   an undeclared entity in it; all of them where one stands between them or in the attributes of one (but managed="no"
+ *   holds where that can be read);
  *   a max below the default floor of a guest of this size (policy_floor_kib);
  *   min above max: the max is voided and the min holds, for a guest with too much memory costs the others something,
  *   and a guest with too little dies.

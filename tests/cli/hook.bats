@@ -225,8 +225,15 @@ strace_opens() {
 	fi
 }
 
-@test "an entity that is not declared, as libvirt itself may hand it on" {
-	undeclared() { domain '<description>&a;</description>'; }
+@test "an entity that is not declared, as libvirt itself hands it on: only the hint it stands in is void" {
+	domain "" | sed 's|512|5\&a;12|; s|</metadata>|<o:o xmlns:o="urn:o">\&a;</o:o></metadata>|' >"$BATS_TEST_TMPDIR/undeclared"
+	grep -q '5&a;12' "$BATS_TEST_TMPDIR/undeclared"
+	harmless "$stub" web started begin - <"$BATS_TEST_TMPDIR/undeclared"
+	[ "$(files)" = "domains/$uuid" ]
+	grep -qx hints.has_min=0 "$registry/domains/$uuid"
+	grep -qx maximum_kib=4194304 "$registry/domains/$uuid"
+	undeclared() { domain "<description>$(repeat 100000 '&a;')</description>"; }
+	rm -r "${registry:?}"
 	hostile undeclared
 }
 

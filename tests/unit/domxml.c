@@ -379,6 +379,21 @@ static const struct {
     {"<devices><memsched:memory " NS "><min>5</min></memsched:memory></devices>", false, 0, NULL},
     {"<metadata><memsched:limits " NS "><min>5</min></memsched:limits></metadata>", true, 0,
      "domain 'vm': hint element 'limits' is ignored: its name is not 'memory'"},
+    /* undeclared entities, as libvirt hands them on */
+    {"<metadata><o:o xmlns:o='urn:o' a='&a;'>&a;</o:o><memsched:memory " NS
+     "><min>5</min></memsched:memory></metadata>",
+     true, 5, NULL},
+    {"<metadata><memsched:memory " NS "><min>5</min></memsched:memory>&a;</metadata>", true, 5, NULL},
+    {"<metadata><memsched:memory " NS "><min>5&a;</min></memsched:memory></metadata>", true, 0,
+     "domain 'vm': hint min '5' is ignored: not a size such as 512 with unit='MiB'"},
+    {"<metadata><memsched:memory " NS "><min>5</min><max>&a;</max></memsched:memory></metadata>", true, 5,
+     "domain 'vm': hint max '' is ignored: not a size such as 512 with unit='MiB'"},
+    {"<metadata><memsched:memory " NS "><max>5</max>&a;<min>5</min></memsched:memory></metadata>", true, 0,
+     "domain 'vm': hint element 'memory' is ignored: an undeclared entity stands in it"},
+    {"<metadata><memsched:memory " NS "><min unit='M&a;B'>5</min></memsched:memory></metadata>", true, 0,
+     "domain 'vm': hint element 'memory' is ignored: an undeclared entity stands in it"},
+    {"<metadata><memsched:memory " NS " managed='&a;no'><min>5</min></memsched:memory></metadata>", true, 0,
+     "domain 'vm': hint element 'memory' is ignored: an undeclared entity stands in it"},
 };
 
 static void test_element(void **state)
@@ -390,7 +405,8 @@ static void test_element(void **state)
 
 		snprintf(xml, sizeof(xml), PLAIN "%s</domain>", element_rows[i].metadata);
 		assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
-		if (d.hints.present != element_rows[i].present || d.hints.min_kib != element_rows[i].min_kib)
+		if (d.hints.present != element_rows[i].present || d.hints.min_kib != element_rows[i].min_kib ||
+		    d.hints.opted_out || d.device.maximum_kib != 4096 * MIB)
 			fail_msg("%s", xml);
 		assert_int_equal(d.hints.n_faults, element_rows[i].fault ? 1 : 0);
 		if (element_rows[i].fault)
@@ -401,6 +417,7 @@ static void test_element(void **state)
 
 static void test_bare_element(void **state)
 {
+	static const char unknown[] = "<memory managed='no'>&a;</memory>";
 	struct hints h = {.weight = 42};
 
 	(void)state;
@@ -409,6 +426,8 @@ static void test_bare_element(void **state)
 	    h.fault[0], "domain '': hint max '9 KiB' is ignored: below the least a guest of this size keeps (8 MiB)");
 	assert_int_equal(domxml_read_hints("<memory><max unit='TiB'>9</max></memory>", 40, "vm", 0, &h), 0);
 	assert_int_equal(h.max_kib, UINT64_C(9) << 30);
+	assert_int_equal(domxml_read_hints(unknown, strlen(unknown), "vm", 0, &h), 0);
+	assert_true(h.opted_out && h.n_faults == 1);
 	h.weight = 42;
 	assert_int_equal(domxml_read_hints("<memory xmlns='urn:x'/>", 23, "vm", 0, &h), -EBADMSG);
 	assert_int_equal(h.weight, 42);
@@ -575,7 +594,12 @@ static const struct {
     {"<domain/>garbage", -1},
     {"<network/>", -1},
     {"<d:domain xmlns:d='urn:d'/>", -1},
-    {"<domain><name>&nbsp;</name></domain>", -1},
+    {"<domain id='&a;'/>", -1},
+    {"<domain><metadata>&a;</metadata>", -1},
+    {"<domain><metadata>&a;</metadata></domain>&a;", -1},
+    {"<domain><metadata>&a</metadata></domain>", -1},
+    {"<domain><metadata>&a;</metadata><name>\xff</name></domain>", -1},
+    {"<domain><metadata a='&a;' a='&a;'/></domain>", -1},
     {"<domain><name>a</nome></domain>", -1},
     {"<domain id='1' id='2'/>", -1},
     {"<domain><name>\xff\xfe</name></domain>", -1},
@@ -636,6 +660,10 @@ static const struct {
      "</m:memory></metadata></domain>", 0},
     {"<domain><metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>", "<b/>1", 100000,
      "</m:min></m:memory></metadata></domain>", 0},
+    {"<domain><metadata>", "&a;", 64, "</metadata></domain>", 0},
+    {"<domain><metadata>", "&a;", 65, "</metadata></domain>", -EBADMSG},
+    {"<domain><metadata>", "<a:b/>", 100000, "</metadata></domain>", 0}, /* a prefix that is not declared */
+    {"<domain><metadata>&a;", "<a:b/>", 1000, "</metadata></domain>", -EBADMSG},
 };
 
 static void test_large(void **state)
