@@ -229,7 +229,9 @@ static void tell_paused(struct sentence *s, const struct guest *g)
 
 static void tell_pinned(struct sentence *s, const struct guest *g)
 {
-	if (g->device.virtio_mem && !g->device.locked)
+	if (g->device.unknown)
+		say(s, "its definition cannot be read, so its devices and hints are not known");
+	else if (g->device.virtio_mem && !g->device.locked)
 		say(s, "its size is set by virtio-mem");
 	else
 		say(s, "its memory is locked, the host would get nothing back");

@@ -93,6 +93,7 @@ struct device {
 	bool passthrough;        /* a host device (VFIO, vDPA) or launch security: the host frees nothing */
 	bool virtio_mem;         /* resized by other means */
 	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
+	bool unknown;            /* the XML could not be had or read: only maximum and current are known */
 };
 
 #define HINT_FAULTS 4 /* min, max, weight, managed */

@@ -65,6 +65,7 @@ static enum reason why_fixed(const struct guest *g)
 	    {g->hung || !g->answered, REASON_UNRESPONSIVE},
 	    {g->run != RUN_RUNNING && g->run != RUN_BLOCKED, REASON_PAUSED},
 	    {g->migrating, REASON_MIGRATING},
+	    {g->device.unknown, REASON_PINNED},
 	    {!g->device.balloon, REASON_NO_BALLOON},
 	    {g->device.passthrough, REASON_PASSTHROUGH},
 	    {g->device.locked, REASON_PINNED},

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -7,6 +8,7 @@
 #include <libvirt/virterror.h>
 
 #include "domxml.h"
+#include "text.h"
 #include "units.h"
 #include "virt.h"
 #include "virt_link.h"
@@ -39,7 +41,6 @@ static const struct {
     {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, EACCES, -EACCES},
     {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, EPERM, -EACCES},
     {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, ANY_NUMBER, -ENOTCONN},
-    {VIR_ERR_RPC, ANY_DOMAIN, ANY_NUMBER, -ENOTCONN},
     {VIR_ERR_NO_CONNECT, ANY_DOMAIN, ANY_NUMBER, -EINVAL},
     {VIR_ERR_INTERNAL_ERROR, VIR_FROM_URI, ANY_NUMBER, -EINVAL},
     {VIR_ERR_INVALID_ARG, ANY_DOMAIN, ANY_NUMBER, -EINVAL},
@@ -238,18 +239,39 @@ static int guest_await(struct link *l, virDomainPtr dom, bool *ret_free)
 	return rc;
 }
 
+/* A guest that may have all that forbids taking from it, and that is not to fail each pass for it. */
+static int guest_read_no_xml(struct link *l, virDomainPtr dom, const char *why, struct guest *g)
+{
+	char name[96], words[96];
+	virDomainInfo info;
+
+	if (virDomainGetInfo(dom, &info) < 0)
+		return guest_fail(l, dom);
+	g->device = (struct device){.maximum_kib = info.maxMem, .current_kib = info.memory, .unknown = true};
+	g->hints = (struct hints){.weight = WEIGHT_DEFAULT, .n_faults = 1};
+	snprintf(g->hints.fault[0], HINT_FAULT_TEXT, "domain '%s': its definition cannot be read: %s",
+	         text_escape(name, sizeof(name), virDomainGetName(dom), text_is_utf8()),
+	         text_escape(words, sizeof(words), why, text_is_utf8()));
+	return 0;
+}
+
+/* What libvirt cannot encode, because it is larger than a message may be, is an error of none of the kinds we know. */
 static int guest_read_xml(struct link *l, virDomainPtr dom, struct guest *g)
 {
 	struct domxml d;
 	char *xml = virDomainGetXMLDesc(dom, 0);
 	int rc;
 
-	if (!xml)
-		return guest_fail(l, dom);
+	if (!xml) {
+		rc = guest_fail(l, dom);
+		return rc == -EIO ? guest_read_no_xml(l, dom, link_words(l), g) : rc;
+	}
 	rc = domxml_read(xml, strlen(xml), &d);
 	free(xml);
+	if (rc < 0 && rc != -ENOMEM)
+		return guest_read_no_xml(l, dom, "it is too large or not well-formed", g);
 	if (rc < 0)
-		return link_refuse(l, rc, "its XML cannot be read");
+		return link_refuse(l, rc, strerror(-rc));
 	g->device = d.device;
 	g->hints = d.hints;
 	domxml_clear(&d);

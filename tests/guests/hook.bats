@@ -274,7 +274,7 @@ still_starts() {
 
 # pass: one pass of membalance; what it does to the guest does not matter here.
 pass() {
-	timeout 30 membalance --once -q
+	timeout 30 membalance --once "${@:--q}"
 }
 
 has() {
@@ -303,6 +303,30 @@ has() {
 	virsh -q destroy empty
 	virsh -q start empty
 	has hints.present=0
+}
+
+@test "definitions that libvirt cannot hand on whole: their guests do not fail, nor do passes" {
+	local deep out
+	deep=$(printf '<a>%.0s' {1..40})$(printf '<b/>%.0s' {1..75000})$(printf '</a>%.0s' {1..40}) # 5 MB once it is indented
+	empty "<o:o xmlns:o='urn:o'>$deep</o:o>$hints" >"$BATS_TEST_TMPDIR/large.xml"
+	virsh -q create "$BATS_TEST_TMPDIR/large.xml"
+	run ! virsh -q dumpxml empty
+	{
+		echo '<!DOCTYPE domain [<!ENTITY a "5">]>'
+		empty | sed '/<uuid>/d; s/>empty/>entity/; s/>300</>\&a;</'
+	} >"$BATS_TEST_TMPDIR/entity.xml"
+	virsh -q create "$BATS_TEST_TMPDIR/entity.xml"
+	virsh -q dumpxml entity | grep -q '&a;'
+	[ -s "$registry/domains/$(virsh domuuid entity)" ]
+
+	run --separate-stderr pass -J
+	[ "$status" -eq 0 ]
+	jq -e '.result == "done" and ([.moves[] | {(.name): .reason}] | add) == {empty: "pinned", entity: "booting"}' <<<"$output"
+	[[ $stderr == *"domain 'empty': its definition cannot be read"*"domain 'entity': hint min ' MiB' is ignored"* ]]
+	run --separate-stderr pass
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[[ $(memstat --explain empty 2>/dev/null) == *'its definition cannot be read'* ]]
 }
 
 @test "a pass registers a guest that the hook missed, and forgets one that is gone" {

@@ -190,6 +190,8 @@ static const struct {
     {GUEST(PINNED, .fixed = true, .device = {.locked = true, .virtio_mem = true}),
      "left alone: its memory is locked, the host would get nothing back"},
     {GUEST(PINNED, .fixed = true, .device.virtio_mem = true), "left alone: its size is set by virtio-mem"},
+    {GUEST(PINNED, .fixed = true, .device.unknown = true),
+     "left alone: its definition cannot be read, so its devices and hints are not known"},
     {GUEST(HUGEPAGES, .fixed = true), "left alone: its memory is huge pages, the host would get nothing back"},
     {GUEST(PASSTHROUGH, .fixed = true), "left alone: a passed-through device or encryption pins its memory"},
     {GUEST(OPTED_OUT, .fixed = true), "left alone: its metadata says managed=\"no\""},

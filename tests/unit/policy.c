@@ -339,6 +339,11 @@ static void boots_stale(struct guest *g)
 	g->est.booting = g->est.stale = true;
 }
 
+static void unknown(struct guest *g)
+{
+	g->device = (struct device){.maximum_kib = g->device.maximum_kib, .unknown = true};
+}
+
 static void boots_silent(struct guest *g)
 {
 	g->est.booting = true;
@@ -393,6 +398,7 @@ static const struct {
     {"locked", locked, REASON_PINNED, 300000},
     {"hugepages", hugepages, REASON_HUGEPAGES, 0},
     {"virtio-mem", virtio_mem, REASON_PINNED, 300000},
+    {"its XML not known", unknown, REASON_PINNED, 300000},
     {"rebooted", rebooted, REASON_BOOTING, 1300000},
     {"booting, its statistics stale", boots_stale, REASON_BOOTING, 1300000},
     {"booting, no statistics yet", boots_silent, REASON_BOOTING, 1300000},
