@@ -103,6 +103,47 @@ commands() {
 	[ "$want" -eq $(($(guest_actual idle1) * 1024)) ]
 }
 
+# Gives a guest more than it needs, behind membalance's back.
+spoil() {
+	guest_set "$1" 700
+	wait_until 20 spoilt "$1"
+	sleep 2 # its statistics are of the new size
+}
+
+spoilt() {
+	[ "$(guest_actual "$1")" -ge $((690 * 1024)) ]
+}
+
+@test "each move is on record: what the guest had, was told, and came to; and memstat tells" {
+	spoil busy
+	log=$BATS_TEST_TMPDIR/moves
+	membalance --log="$log"
+	jq -e 'select(.name == "busy") | .action == "shrink" and .reason == "above-target" and .from_bytes == 700 * 1048576
+		and .asked_bytes < .from_bytes and .reached_bytes < .from_bytes and .reached_bytes >= .asked_bytes - 1048576' "$log"
+	reached=$(jq 'select(.name == "busy") | .reached_bytes / 1024' "$log")
+	[[ $(memstat --explain busy) =~ busy:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ told\ it\ to\ go\ from\ 700\ MiB\ to.*\(above-target\),\ and\ it\ reached ]]
+	jq -e --argjson reached "$reached" '.moves[] | select(.name == "busy") | .reached_bytes == $reached * 1024' /run/memsched/last-pass.json
+	sleep 2
+	[ "$(guest_actual busy)" -le "$reached" ] # it may have been on its way still
+	timeout 5 membalance --interval 1 --log="$log" || [ $? -eq 124 ]
+	jq -es 'map(select(.name == "busy")) | length > 1 and all(.[]; .reached_bytes != null and .reached_bytes <= .from_bytes)' "$log"
+}
+
+@test "a pause holds guests as they are, until it is ended" {
+	spoil busy
+	log=$BATS_TEST_TMPDIR/moves
+	before=$(guest_actual busy)
+	membalance --pause 1h
+	membalance --log="$log"
+	timeout 3 membalance --interval 500ms --log="$log" || [ $? -eq 124 ]
+	[ ! -e "$log" ]
+	[ "$(guest_actual busy)" -eq "$before" ]
+	[[ $(memstat) == *'balancing is paused for another '* ]]
+	membalance --resume
+	membalance --log="$log"
+	jq -e 'select(.name == "busy") | .action == "shrink" and .reached_bytes < .from_bytes' "$log"
+}
+
 @test "min and max of the metadata hold, also when they change" {
 	virsh metadata busy urn:memsched:domain:1.0 --key memsched --live --set '<memory><max unit="MiB">300</max></memory>' >/dev/null
 	virsh metadata idle1 urn:memsched:domain:1.0 --key memsched --live --set '<memory><min unit="MiB">350</min></memory>' >/dev/null
