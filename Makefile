@@ -102,7 +102,8 @@ demo:
 	@tests/guests/demo
 
 # The quick tier in copies of the tree: under the sanitizers, and the unit tests under valgrind.
-COPY = rm -rf build/$(1) && mkdir -p build/$(1) && git ls-files -z | xargs -0 cp --parents -t build/$(1) 2>/dev/null
+COPY = rm -rf build/$(1) && mkdir -p build/$(1) && git ls-files -z -co --exclude-standard | \
+	xargs -0 sh -c 'for f; do if [ -e "$$f" ]; then printf "%s\0" "$$f"; fi; done' sh | xargs -0 cp --parents -t build/$(1)
 sanitize:
 	@$(call COPY,asan)
 	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory -C build/asan -s quick HARDEN= \
@@ -120,6 +121,8 @@ lint:
 		-std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION="\"\"" -Ilib $(VIRT_CFLAGS) $(XML_CFLAGS) 2>/dev/null' tidy
 	shellcheck -x $(SCRIPTS)
 	mandoc -T lint -W warning $(PAGES)
+	@for unit in $(filter %.service,$(UNITS)); do echo "lint: $$unit"; \
+		systemd-analyze security --offline=true --no-pager --threshold=20 $$unit >build/exposure || { cat build/exposure; exit 1; }; done
 	clang-format --dry-run -Werror $(wildcard lib/*.[ch] bin/*.c hooks/*.c tests/unit/*.c tests/bench/*.c)
 SCRIPTS := tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass)
 
@@ -146,33 +149,22 @@ bench: all $(BENCH)
 	tests/bench/pass
 	tests/bench/scenario --compare one all swap seesaw rest
 
-# ---- installation: lays files down, and nothing else ----
+# ---- installation: lays files down, and nothing else; what goes where stands in hooks/install ----
 
-PAGES := $(wildcard man/*.[578])
-INSTALL ?= install
-TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
-HOOK_PATH ?= $(SYSCONFDIR)/libvirt/hooks/qemu.d/memsched
+TMPFILESDIR   ?= $(PREFIX)/lib/tmpfiles.d
+UNITDIR       ?= $(PREFIX)/lib/systemd/system
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+DATADIR       ?= $(PREFIX)/share/memsched
+HOOK_PATH     ?= $(SYSCONFDIR)/libvirt/hooks/qemu.d/memsched
+PAGES         := $(wildcard man/*.[578])
+UNITS         := $(filter-out $(if $(wildcard bin/memguard.c),,hooks/memguard.service),$(wildcard hooks/*.service hooks/*.timer))
 
+$(foreach v,DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR DATADIR HOOK_PATH COMMANDS HELPERS UNITS PAGES,\
+  $(eval install uninstall: export $v := $$($v)))
 install: all
-	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d
-	$(INSTALL) -m 755 $(COMMANDS) $(HELPERS) $(DESTDIR)$(SBINDIR)
-	$(INSTALL) -D -m 644 hooks/memsched.tmpfiles $(DESTDIR)$(TMPFILESDIR)/memsched.conf
-	@for page in $(PAGES); do \
-		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
-	@if [ ! -e $(DESTDIR)$(SYSCONFDIR)/memsched.conf ]; then \
-		$(INSTALL) -m 644 man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; \
-	elif ! cmp -s man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; then \
-		echo "install: $(DESTDIR)$(SYSCONFDIR)/memsched.conf was changed and is kept"; fi
-	@hooks/install hooks/qemu $(HOOK_PATH) $(SBINDIR) $(DESTDIR)
-
-# The stub goes first: without its helper it does nothing, but without it nothing is asked of the helper.
+	@hooks/install install
 uninstall:
-	@if cmp -s hooks/qemu $(DESTDIR)$(HOOK_PATH); then rm -f $(DESTDIR)$(HOOK_PATH); fi
-	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,$(notdir $(COMMANDS) $(HELPERS))) $(DESTDIR)$(TMPFILESDIR)/memsched.conf
-	@for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
-	@if cmp -s man/memsched.conf $(DESTDIR)$(SYSCONFDIR)/memsched.conf; then \
-		rm -f $(DESTDIR)$(SYSCONFDIR)/memsched.conf; fi
-	@rmdir $(DESTDIR)$(SYSCONFDIR)/memsched.conf.d 2>/dev/null || :
+	@hooks/install uninstall
 
 clean:
 	rm -rf build $(COMMANDS) $(HELPERS) $(UNIT) $(SIM) $(BENCH) lib/libmemsched.a

@@ -1,0 +1,230 @@
+bats_require_minimum_version 1.5.0
+
+# make install and uninstall below a directory of the test's: what is laid down, what stays, what is refused. The bed of
+# the guests tier installs for real, and runs with what was installed.
+
+setup() {
+	cd "$BATS_TEST_DIRNAME/../.." || return 1
+	root="$BATS_TEST_TMPDIR/a host's root"
+	conf=$root/etc/memsched.conf
+	cron=$root/etc/cron.d/memsched
+	hook=$root/etc/libvirt/hooks/qemu.d/memsched
+	unset MAKEFLAGS MAKELEVEL MFLAGS
+}
+
+lay() {
+	make --no-print-directory -s "$@" DESTDIR="$root"
+}
+
+# Everything below the root, with its mode.
+laid() {
+	(cd "$root" && find . ! -type d -printf '%m %P\n' | LC_ALL=C sort -k 2)
+}
+
+expected() {
+	local file command
+	{
+		printf '644 %s\n' etc/cron.d/memsched etc/memsched.conf usr/lib/tmpfiles.d/memsched.conf \
+			usr/share/memsched/{memsched.conf,memsched.cron,qemu} \
+			usr/lib/systemd/system/membalance{.service,-once.service,-once.timer}
+		[ ! -e bin/memguard.c ] || echo "644 usr/lib/systemd/system/memguard.service"
+		printf '755 %s\n' etc/libvirt/hooks/qemu.d/memsched usr/sbin/memsched-hook
+		for file in bin/*.c; do
+			command=$(basename "$file" .c)
+			echo "755 usr/sbin/$command"
+			[ ! -e bin/memsched.bash ] || echo "644 usr/share/bash-completion/completions/$command"
+		done
+		for file in man/*.[578]; do
+			echo "644 usr/share/man/man${file##*.}/${file##*/}"
+		done
+	} | LC_ALL=C sort -k 2
+}
+
+# older FILE COPY: FILE is as another version of memsched would have laid it down.
+older() {
+	echo '# from another version' | tee "$1" >"$2"
+}
+
+@test "what is laid down, with which modes, whatever the umask" {
+	umask 077
+	run lay install
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	diff <(expected) <(laid)
+	[ -z "$(find "$root" -mindepth 1 -type d ! -perm 755)" ]
+	[ -d "$root/etc/memsched.conf.d" ]
+	cmp man/memsched.conf "$conf"
+	[ ! -x "$cron" ]
+}
+
+@test "uninstall leaves nothing, and what others have laid down" {
+	mkdir -p "$root/etc/cron.d" "$root/etc/libvirt/hooks/qemu.d" "$root/usr/sbin"
+	touch "$root/etc/cron.d/other" "$root/etc/libvirt/hooks/qemu.d/other" "$root/usr/sbin/membalance2"
+	laid >"$BATS_TEST_TMPDIR/before"
+	lay install
+	lay uninstall
+	diff "$BATS_TEST_TMPDIR/before" <(laid)
+	[ -z "$(find "$root" -name '*memsched*')" ]
+	rm -r "$root"
+	lay install
+	lay uninstall
+	[ -z "$(laid)" ]
+	[ ! -e "${hook%/*}" ]
+	run lay uninstall
+	[ "$status" -eq 0 ]
+}
+
+@test "what an administrator changed is kept by an upgrade and by uninstall" {
+	local file
+	lay install
+	laid >"$BATS_TEST_TMPDIR/before"
+	echo 'step = 64MiB' >>"$conf"
+	sed -i 's/^#\*/*/' "$cron"
+	echo 'target = 1G' >"$root/etc/memsched.conf.d/10-mine.conf"
+	run lay install
+	[ "$status" -eq 0 ]
+	for file in "$conf" "$cron"; do
+		[[ $output == *"'$file' was changed and is kept; this version's is '$root/usr/share/memsched/"* ]]
+	done
+	grep -qx 'step = 64MiB' "$conf"
+	grep -q '^\* \* \* \* \* root ' "$cron"
+	diff "$BATS_TEST_TMPDIR/before" <(laid | grep -v mine)
+	run lay uninstall
+	[ "$status" -eq 0 ]
+	[[ $output == *"'$conf' was changed and is kept"*  ]]
+	[[ $output == *"'$cron' was changed and is kept"* ]]
+	[ "$(laid)" = "$(printf '644 %s\n' etc/cron.d/memsched etc/memsched.conf etc/memsched.conf.d/10-mine.conf)" ]
+	lay install
+	grep -qx 'step = 64MiB' "$conf"
+}
+
+@test "what nobody changed is replaced by an upgrade" {
+	lay install
+	older "$conf" "$root/usr/share/memsched/memsched.conf"
+	older "$cron" "$root/usr/share/memsched/memsched.cron"
+	older "$hook" "$root/usr/share/memsched/qemu"
+	rm "$root/usr/sbin/membalance"
+	echo '#!/bin/false' >"$root/usr/sbin/memstat"
+	run lay install
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	diff <(expected) <(laid)
+	cmp man/memsched.conf "$conf"
+	cmp hooks/qemu "$hook"
+	cmp bin/memstat "$root/usr/sbin/memstat"
+	older "$conf" "$root/usr/share/memsched/memsched.conf"
+	lay uninstall
+	[ -z "$(laid)" ]
+}
+
+@test "a hook that was disabled stays so" {
+	lay install
+	chmod 644 "$hook"
+	lay install
+	[ "$(stat -c %a "$hook")" = 644 ]
+}
+
+@test "another's hook is never touched: nothing is laid down" {
+	mkdir -p "${hook%/*}"
+	echo 'exit 0' >"$hook"
+	run lay install
+	[ "$status" -ne 0 ]
+	[[ $output == *"error: '$hook' is there already and is not ours"* ]]
+	[ "$(laid)" = "644 etc/libvirt/hooks/qemu.d/memsched" ]
+	lay uninstall
+	[ "$(<"$hook")" = 'exit 0' ]
+	lay install HOOK_PATH=/etc/libvirt/hooks/qemu
+	cmp hooks/qemu "$root/etc/libvirt/hooks/qemu"
+}
+
+@test "a place that units and cron cannot name is refused: nothing is laid down" {
+	local dir
+	for dir in sbin '/my programs' '/usr/sbin%' '/a;b'; do
+		run lay install SBINDIR="$dir"
+		[ "$status" -ne 0 ]
+		[[ $output == *"error: SBINDIR '$dir' is no plain absolute path"* ]]
+		[ ! -e "$root" ]
+	done
+}
+
+@test "a failure is one, and leaves no half a file" {
+	mkdir -p "$root/usr"
+	echo in the way >"$root/usr/lib"
+	run lay install
+	[ "$status" -ne 0 ]
+	[ -z "$(find "$root" -name '*.new')" ]
+}
+
+@test "with another PREFIX units and cron follow, and AppArmor is warned of" {
+	run lay install PREFIX=/usr/local
+	[ "$status" -eq 0 ]
+	[[ $output == *"warning: the hook runs /usr/sbin/memsched-hook only"* ]]
+	[ -x "$root/usr/local/sbin/memsched-hook" ]
+	grep -qx 'ExecStart=/usr/local/sbin/membalance --loop' "$root/usr/local/lib/systemd/system/membalance.service"
+	grep -q '|| /usr/local/sbin/membalance --once$' "$cron"
+	[ -z "$(grep -r '[^l]/sbin/' "$root/usr/local/lib" "$cron")" ]
+	[ ! -e "$root/usr/sbin" ]
+	run lay install PREFIX=/usr/local
+	[[ $output != *changed* ]]
+	lay uninstall PREFIX=/usr/local
+	[ -z "$(laid)" ]
+}
+
+@test "the next steps are said on the host itself, not to a packager" {
+	local dir=$BATS_TEST_TMPDIR/host
+	run make --no-print-directory -s install PREFIX="$dir/usr" SYSCONFDIR="$dir/etc"
+	[ "$status" -eq 0 ]
+	[[ $output == *"nothing was started or enabled"*"$dir/etc/cron.d/memsched"*"enable --now membalance-once.timer"* ]]
+	[[ $output == *"reload libvirtd"* ]]
+	[ ! -e "$dir/etc/systemd" ]
+}
+
+@test "cron's line is commented out, in a file that cron reads, and silent where membalance is gone" {
+	lay install
+	[[ ${cron##*/} =~ ^[A-Za-z0-9_-]+$ ]]
+	[ -z "$(grep -v '^#' "$cron")" ]
+	sed -i 's/^#\*/*/' "$cron"
+	[ "$(grep -vc '^#' "$cron")" -eq 1 ]
+	read -r _ _ _ _ _ user command < <(grep -v '^#' "$cron")
+	[ "$user" = root ]
+	[[ $command != *%* ]]
+	run env -i /bin/sh -c "${command//\/usr\/sbin/$BATS_TEST_TMPDIR}"
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	printf '#!/bin/sh\necho "passed $*"\n' >"$BATS_TEST_TMPDIR/membalance"
+	chmod 755 "$BATS_TEST_TMPDIR/membalance"
+	run env -i /bin/sh -c "${command//\/usr\/sbin/$BATS_TEST_TMPDIR}"
+	[ "$output" = "passed --once" ]
+}
+
+@test "systemd takes the units as they are installed" {
+	command -v systemd-analyze >/dev/null || skip "no systemd-analyze here"
+	lay install
+	# what the units refer to
+	cp -rn /usr/lib/systemd/system/. "$root/usr/lib/systemd/system"
+	install -D /bin/kill "$root/bin/kill"
+	run systemd-analyze verify --man=no --root="$root" membalance.service membalance-once.timer membalance-once.service \
+		$([ ! -e bin/memguard.c ] || echo memguard.service)
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+}
+
+@test "a unit that is still enabled is named by uninstall, with a command that disables it" {
+	local unit
+	command -v systemctl >/dev/null || skip "no systemctl here"
+	lay install
+	for unit in membalance.service membalance-once.timer; do
+		systemctl -q --root="$root" enable $unit
+	done
+	mkdir -p "$root/etc/systemd/system/membalance.service.d"
+	run lay uninstall
+	[ "$status" -eq 0 ]
+	[[ $output == *"'$root/etc/systemd/system/membalance.service.d' is kept"* ]]
+	for unit in membalance.service membalance-once.timer; do
+		[[ $output == *"systemctl disable --now $unit"* ]]
+		systemctl -q --root="$root" disable $unit
+	done
+	[ -z "$(find "$root/etc/systemd" -type l)" ]
+	[[ $(lay uninstall) != *disable* ]]
+}
