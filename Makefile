@@ -39,9 +39,9 @@ COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='"$(VERSION)"' -Ilib
 LINK    = $(CC) $(HARDEN_LD) $(CFLAGS) -pthread $(LDFLAGS)
 
 # Who links what: the pure modules stand alone, the hook's helper never sees libvirt.
-PURE     := lib/units.o lib/level.o lib/estimate.o lib/policy.o lib/guard.o
+PURE     := lib/units.o lib/uri.o lib/level.o lib/estimate.o lib/policy.o lib/guard.o
 LIB      := $(patsubst %.c,%.o,$(wildcard lib/*.c))
-HOOK     := lib/units.o lib/domxml.o lib/registry.o lib/conf.o lib/text.o
+HOOK     := lib/units.o lib/uri.o lib/domxml.o lib/registry.o lib/conf.o lib/text.o
 COMMANDS := $(patsubst %.c,%,$(wildcard bin/*.c))
 HELPERS  := $(patsubst %.c,%,$(wildcard hooks/*.c))
 UNIT     := $(patsubst %.c,%.test,$(wildcard tests/unit/*.c))
@@ -136,7 +136,7 @@ FUZZ_SECONDS ?= 60
 FUZZ := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
 tests/fuzz/domxml.fuzz: FUZZED = lib/domxml.c lib/units.c lib/text.c $(XML_CFLAGS) $(XML_LIBS) -lm
 tests/fuzz/sizes.fuzz: FUZZED = lib/units.c
-tests/fuzz/registry.fuzz: FUZZED = lib/registry.c lib/units.c
+tests/fuzz/registry.fuzz: FUZZED = lib/registry.c lib/units.c lib/uri.c
 %.fuzz: %.c $(wildcard lib/*.[ch])
 	$(call show,FUZZ)clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ilib -o $@ $< $(FUZZED)
 fuzz: $(FUZZ)

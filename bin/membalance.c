@@ -59,7 +59,7 @@ static const struct program membalance = {
 };
 
 struct balancer {
-	const struct conf *conf;
+	struct conf *conf;
 	struct registry *registry; /* NULL: nothing is remembered */
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
@@ -273,7 +273,7 @@ static const char *why_unusable(int error)
 
 static int open_registry(struct balancer *b)
 {
-	int r = registry_open(root, !dry_run, &b->registry);
+	int r = registry_open_uri(root, b->conf->uri, !dry_run, &b->registry);
 
 	if (dry_run)
 		return EXIT_DONE;
@@ -321,7 +321,7 @@ static int set_pause(void)
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
 
-static int balance(const struct conf *conf)
+static int balance(struct conf *conf)
 {
 	struct balancer b = {.conf = conf, .audit = {.program = membalance.name, .root = root}};
 	int code = open_registry(&b);

@@ -11,7 +11,7 @@
 
 #include "host.h"
 #include "text.h"
-#include "virt.h"
+#include "uri.h"
 
 #define MAX_OPTIONS 40
 
@@ -181,7 +181,7 @@ static void show_reserve(const struct conf *conf, const char *root)
 {
 	struct host host;
 
-	if (!conf->reserve.kib && !virt_uri_is_remote(conf->uri) && host_read(root, &host) == 0)
+	if (!conf->reserve.kib && uri_is_own(conf->uri) && host_read(root, &host) == 0)
 		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host.total_kib));
 }
 

@@ -11,6 +11,7 @@
 
 #include "registry.h"
 #include "units.h"
+#include "uri.h"
 #include "uuid.h"
 
 #define RECORD_BYTES 4096
@@ -40,7 +41,8 @@ struct said {
 };
 
 struct registry {
-	int dir;
+	int top;             /* run/memsched */
+	int dir;             /* of this libvirt's guests: the same, or below hosts */
 	int folder[FOLDERS]; /* -1: not there */
 	int lock;            /* -1: not held */
 	struct said *said;   /* between say_begin and say_end; longer where it could not be written */
@@ -86,7 +88,34 @@ static int open_folders(struct registry *r, bool create)
 	return 0;
 }
 
+static uint64_t hash(const char *key)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	for (; *key; key++)
+		h = (h ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static int open_host(int top, const char *uri, bool create)
+{
+	int hosts = open_dir(top, "hosts", create), dir;
+	char name[17];
+
+	if (hosts < 0)
+		return hosts;
+	snprintf(name, sizeof(name), "%016" PRIx64, hash(uri));
+	dir = open_dir(hosts, name, create);
+	close(hosts);
+	return dir;
+}
+
 int registry_open(const char *root, bool create, struct registry **ret_registry)
+{
+	return registry_open_uri(root, "qemu:///system", create, ret_registry);
+}
+
+int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry)
 {
 	struct registry *r = calloc(1, sizeof(*r));
 	char *path = NULL;
@@ -96,9 +125,11 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
 		free(r);
 		return -ENOMEM;
 	}
-	*r = (struct registry){.folder = {-1, -1, -1}, .lock = -1};
-	r->dir = open_dir(AT_FDCWD, path, create);
+	*r = (struct registry){.dir = -1, .folder = {-1, -1, -1}, .lock = -1};
+	r->top = r->dir = open_dir(AT_FDCWD, path, create);
 	free(path);
+	if (r->top >= 0 && !uri_is_own(uri))
+		r->dir = open_host(r->top, uri, create);
 	error = r->dir < 0 ? r->dir : open_folders(r, create);
 	if (error < 0) {
 		registry_close(r);
@@ -116,8 +147,10 @@ void registry_close(struct registry *r)
 	for (size_t i = 0; i < FOLDERS; i++)
 		if (r->folder[i] >= 0)
 			close(r->folder[i]);
-	if (r->dir >= 0)
+	if (r->dir >= 0 && r->dir != r->top)
 		close(r->dir);
+	if (r->top >= 0)
+		close(r->top);
 	free(r->said);
 	free(r);
 }
@@ -620,18 +653,18 @@ int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms)
 {
 	const struct pause pause = {now_ms, now_ms + for_ms};
 
-	return for_ms > PAUSE_MAX_MS ? -ERANGE : save(r->dir, "paused", &pause_form, &pause);
+	return for_ms > PAUSE_MAX_MS ? -ERANGE : save(r->top, "paused", &pause_form, &pause);
 }
 
 int registry_resume(struct registry *r)
 {
-	return unlinkat(r->dir, "paused", 0) == 0 || errno == ENOENT ? 0 : -errno;
+	return unlinkat(r->top, "paused", 0) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms)
 {
 	struct pause pause = {0};
-	int error = load(r->dir, "paused", &pause_form, &pause);
+	int error = load(r->top, "paused", &pause_form, &pause);
 
 	if (error && error != -ENOENT)
 		return error;
@@ -728,15 +761,6 @@ void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_
 }
 
 /* ---- complaints ---- */
-
-static uint64_t hash(const char *key)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-
-	for (; *key; key++)
-		h = (h ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
-	return h;
-}
 
 static struct complaint *find_complaint(struct said *said, uint64_t key)
 {

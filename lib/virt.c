@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "uri.h"
 #include "virt.h"
 #include "virt_link.h"
 #include "workers.h"
@@ -193,46 +194,11 @@ static int run_one(struct virt *v, errand_call *call, const char *key, uint64_t 
 
 /* ---- connection ---- */
 
-static bool is_this_host(const char *host, size_t length)
-{
-	static const char *const names[] = {"", "localhost", "127.0.0.1", "[::1]"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strlen(names[i]) == length && !strncasecmp(host, names[i], length))
-			return true;
-	return false;
-}
-
-/* A transport other than the local socket may be a tunnel: taking this host's memory for the guests' would be worse
- * than knowing less of it. */
-bool virt_uri_is_remote(const char *uri)
-{
-	size_t scheme = strcspn(uri, ":"), transport = strcspn(uri, "+:"), length;
-	const char *host = uri + scheme, *at;
-
-	if (transport < scheme && strncasecmp(uri + transport, "+unix:", 6))
-		return true;
-	if (strncmp(host, "://", 3))
-		return false;
-	host += 3;
-	length = strcspn(host, "/?#");
-	at = memrchr(host, '@', length);
-	if (at) {
-		length -= (size_t)(at + 1 - host);
-		host = at + 1;
-	}
-	if (*host != '[')
-		length = strcspn(host, ":/?#");
-	else if (memchr(host, ']', length))
-		length = (size_t)((const char *)memchr(host, ']', length) + 1 - host);
-	return !is_this_host(host, length);
-}
-
 static int call_hello(struct link *l, struct errand *e)
 {
 	char *uri = link_uri(l);
 
-	e->remote = uri && virt_uri_is_remote(uri);
+	e->remote = uri && uri_is_remote(uri);
 	free(uri);
 	return 0;
 }

@@ -34,7 +34,6 @@ void virt_stop_on(const volatile sig_atomic_t *stop);
 
 /* Whether host memory has to be asked of libvirt because the URI names another host. */
 bool virt_is_remote(const struct virt *v);
-bool virt_uri_is_remote(const char *uri);
 
 /*
  * The running and paused domains, with name, uuid, id and nothing else, in the order of their names.

@@ -147,6 +147,45 @@ static void test_open(void **state)
 	registry_close(NULL);
 }
 
+/* Guests of another host are remembered, locked, forgotten and complained of apart; one pause is for all. */
+static void test_hosts(void **state)
+{
+	const char *const uris[] = {"test:///default", "qemu+ssh://a/system", "qemu+ssh://b/system", "qemu:///session"};
+	struct registry *r[4], *again;
+	uint64_t left_ms = 0;
+	struct past past;
+
+	(void)state;
+	assert_int_equal(registry_open_uri(root, uris[0], true, &r[0]), 0);
+	assert_false(is_there("run/memsched/hosts"));
+	assert_int_equal(registry_open_uri(root, uris[1], false, &r[1]), -ENOENT);
+	assert_int_equal(registry_save_past(r[0], A, &(struct past){.known = true}), 0);
+	for (size_t i = 1; i < 4; i++) {
+		assert_int_equal(registry_open_uri(root, uris[i], true, &r[i]), 0);
+		assert_int_equal(registry_load_past(r[i], A, &past), -ENOENT);
+		assert_int_equal(registry_save_past(r[i], A, &(struct past){.known = true}), 0);
+	}
+	assert_int_equal(count_entries("run/memsched/hosts"), 3);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(registry_lock(r[i]), 0);
+	assert_int_equal(registry_open_uri(root, uris[1], false, &again), 0);
+	assert_int_equal(registry_lock(again), -EWOULDBLOCK);
+	registry_close(again);
+
+	registry_prune(r[1], NULL, 0, 0);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(registry_load_past(r[i], A, &past), i == 1 ? -ENOENT : 0);
+	registry_prune(r[0], NULL, 0, (uint64_t)time(NULL) + 2 * PENDING_MAX_S);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(registry_load_past(r[i], A, &past), i < 2 ? -ENOENT : 0);
+
+	assert_int_equal(registry_pause(r[2], 1000, 500), 0);
+	assert_int_equal(registry_paused(r[0], 1000, &left_ms), 0);
+	assert_int_equal(left_ms, 500);
+	for (size_t i = 0; i < 4; i++)
+		registry_close(r[i]);
+}
+
 /* A directory without folders can be read by who must not make them. */
 static void test_open_without_folders(void **state)
 {
@@ -1188,6 +1227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_open),
+	    TEST(test_hosts),
 	    TEST(test_open_without_folders),
 	    TEST(test_open_refused),
 	    TEST(test_open_without_run),

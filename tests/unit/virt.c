@@ -423,52 +423,6 @@ static void test_stop(void **state)
 	close_all(NULL, NULL, 0);
 }
 
-static void test_remote_uris(void **state)
-{
-	static const struct {
-		const char *uri;
-		bool remote;
-	} rows[] = {
-	    {"qemu:///system", false},
-	    {"qemu:///session", false},
-	    {"test:///default", false},
-	    {"test:///tmp/a+b@c:1/x.xml", false},
-	    {"xen:///", false},
-	    {"qemu+unix:///system", false},
-	    {"qemu+unix:///system?socket=/run/a@b:c", false},
-	    {"QEMU+UNIX:///system", false},
-	    {"qemu://localhost/system", false},
-	    {"qemu://LocalHost:16514/system", false},
-	    {"qemu://user@localhost/system", false},
-	    {"qemu://127.0.0.1/system", false},
-	    {"qemu://[::1]:16514/system", false},
-	    {"qemu:///system?host=there", false},
-	    {"", false},
-	    {"qemu", false},
-	    {"://", false},
-	    {"qemu://there/system", true},
-	    {"qemu://there", true},
-	    {"qemu://there?x=/", true},
-	    {"qemu://user@there:1/system", true},
-	    {"qemu://localhost@there/system", true},
-	    {"qemu://localhost.there/system", true},
-	    {"qemu://[fe80::1]/system", true},
-	    {"qemu://[fe80::1/system", true},
-	    {"qemu+ssh://there/system", true},
-	    {"qemu+ssh://root@there:22/system?keyfile=/k", true},
-	    {"qemu+ssh://localhost/system", true}, /* may be a tunnel */
-	    {"qemu+tls:///system", true},
-	    {"qemu+tcp:///system", true},
-	    {"qemu+libssh2://there/system", true},
-	    {"qemu+ext:///system?command=/bin/x", true},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++)
-		if (virt_uri_is_remote(rows[i].uri) != rows[i].remote)
-			fail_msg("%s is taken for %s", rows[i].uri, rows[i].remote ? "local" : "remote");
-}
-
 static int make_folder(void **state)
 {
 	(void)state;
@@ -504,7 +458,6 @@ int main(void)
 	    cmocka_unit_test(test_what_cannot_be_opened),
 	    cmocka_unit_test(test_a_daemon_that_does_not_answer),
 	    cmocka_unit_test(test_stop),
-	    cmocka_unit_test(test_remote_uris),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
