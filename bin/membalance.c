@@ -14,6 +14,7 @@
 #include "report.h"
 #include "text.h"
 #include "units.h"
+#include "uri.h"
 
 #define WORKERS 4
 
@@ -233,29 +234,7 @@ static int pass(struct balancer *b)
 	return r;
 }
 
-static int run_loop(struct balancer *b)
-{
-	uint64_t next_ms = clock_ms(CLOCK_BOOTTIME);
-	int code;
-
-	do {
-		code = pass(b);
-		if (code == EXIT_USAGE || code == EXIT_DENIED)
-			return code;
-		next_ms = max_kib(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));
-		if (code == EXIT_AGAIN || code == EXIT_FAILED) {
-			virt_close(b->virt);
-			b->virt = NULL;
-			next_ms = clock_ms(CLOCK_BOOTTIME) + backoff_next_ms(&b->backoff);
-		} else {
-			b->backoff = (struct backoff){0};
-		}
-	} while (loop_sleep_until(next_ms));
-	write_log(b);
-	return EXIT_DONE;
-}
-
-/* ---- before the first pass ---- */
+/* ---- the registry ---- */
 
 static const char *why_unusable(int error)
 {
@@ -280,14 +259,89 @@ static int open_registry(struct balancer *b)
 	if (!r)
 		r = registry_lock(b->registry);
 	if (r == -EWOULDBLOCK) {
-		if (verbose)
-			say_warning(&membalance, "another pass holds '%s/run/memsched/lock'", root);
+		if (verbose || loop)
+			say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'", root);
 		return EXIT_AGAIN;
 	}
 	if (r)
 		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
+
+/* ---- the loop ---- */
+
+/* False where libvirt says that it never will be; what is only away comes back. */
+static bool can_connect(struct balancer *b)
+{
+	uint64_t end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms;
+	int r = virt_open(b->conf->uri, dry_run, WORKERS, end_ms, &b->virt);
+	char *sentence = r == -EINVAL || r == -EACCES ? report_failure(r, b->conf->uri, root, virt_words(NULL)) : NULL;
+
+	if (sentence)
+		say_error(&membalance, "%s", sentence);
+	free(sentence);
+	return r != -EINVAL && r != -EACCES;
+}
+
+/* Goes over to another URI; the lock of one registry cannot be had twice. Moves that nobody will follow are logged. */
+static bool move(void *arg, struct conf *fresh)
+{
+	struct balancer *b = arg, next = {.conf = fresh};
+	bool shared = uri_is_own(fresh->uri) && uri_is_own(b->conf->uri), good;
+	bool stays = !strcmp(b->conf->uri, fresh->uri);
+
+	if (!stays || !fresh->log)
+		write_log(b);
+	if (stays)
+		return true;
+	if (shared)
+		next.registry = b->registry;
+	good = (shared || open_registry(&next) == EXIT_DONE) && can_connect(&next);
+	if (!shared)
+		registry_close(good ? b->registry : next.registry);
+	if (!good)
+		return false;
+	virt_close(b->virt);
+	b->virt = next.virt;
+	b->registry = next.registry;
+	b->backoff = next.backoff;
+	return true;
+}
+
+static void reload(struct balancer *b)
+{
+	if (options_reload(&membalance, root, file, move, b, b->conf) && verbose)
+		say_note(&membalance, "read the configuration again");
+}
+
+static int run_loop(struct balancer *b)
+{
+	uint64_t next_ms = clock_ms(CLOCK_BOOTTIME);
+	int code;
+
+	loop_catch_reload();
+	do {
+		if (loop_reload()) {
+			reload(b);
+			next_ms = clock_ms(CLOCK_BOOTTIME);
+		}
+		code = pass(b);
+		if (code == EXIT_USAGE || code == EXIT_DENIED)
+			return code;
+		next_ms = max_kib(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));
+		if (code == EXIT_AGAIN || code == EXIT_FAILED) {
+			virt_close(b->virt);
+			b->virt = NULL;
+			next_ms = clock_ms(CLOCK_BOOTTIME) + backoff_next_ms(&b->backoff);
+		} else {
+			b->backoff = (struct backoff){0};
+		}
+	} while (loop_sleep_until(next_ms));
+	write_log(b);
+	return EXIT_DONE;
+}
+
+/* ---- before the first pass ---- */
 
 static bool is_contradiction(void)
 {

@@ -116,7 +116,8 @@ static int look(const struct conf *conf, char **operand)
 	struct virt *virt = NULL;
 	int r;
 
-	registry_open_uri(root, conf->uri, false, &registry); /* without it nothing is remembered, which is no reason not to show */
+	registry_open_uri(root, conf->uri, false,
+	                  &registry); /* without it nothing is remembered, which is no reason not to show */
 	r = virt_open(conf->uri, true, WORKERS, pc.end_ms, &virt);
 	if (!r)
 		r = pass_look(&pc, virt, registry, &rep);

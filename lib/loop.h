@@ -12,7 +12,15 @@
 void loop_catch_signals(void);
 const volatile sig_atomic_t *loop_stop(void);
 
-/* Sleeps until CLOCK_BOOTTIME reaches until_ms. Returns false, at once, when told to stop. */
+/*
+ * From now on SIGHUP makes loop_reload true, once, and ends a sleep. Where it comes because the terminal is gone, it
+ * stops the loop, unless it was ignored before (nohup).
+ */
+void loop_catch_reload(void);
+bool loop_reload(void);
+
+/* Sleeps until CLOCK_BOOTTIME reaches until_ms. Returns false, at once, when told to stop; true early when told to
+ * reload. */
 bool loop_sleep_until(uint64_t until_ms);
 
 /* Pauses between attempts to reconnect: 1 s, doubled each time, at most 30 s. */

@@ -19,7 +19,7 @@ __attribute__((format(printf, 3, 0))) static void say(const struct program *prog
                                                       const char *format, va_list args)
 {
 	flockfile(stderr);
-	fprintf(stderr, "%s: %s: ", program->name, kind);
+	fprintf(stderr, "%s: %s", program->name, kind);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
 	funlockfile(stderr);
@@ -30,7 +30,7 @@ void say_error(const struct program *program, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(program, "error", format, args);
+	say(program, "error: ", format, args);
 	va_end(args);
 }
 
@@ -39,13 +39,22 @@ void say_warning(const struct program *program, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(program, "warning", format, args);
+	say(program, "warning: ", format, args);
 	va_end(args);
 }
 
 static bool may_lack_arg(const struct option_row *row)
 {
 	return row->arg && row->arg[0] == '[';
+}
+
+void say_note(const struct program *program, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(program, "", format, args);
+	va_end(args);
 }
 
 static void print_help(const struct program *program)
@@ -223,6 +232,21 @@ int options_conf(const struct program *program, const char *root, const char *fi
 	}
 	*ret_conf = conf;
 	return 0;
+}
+
+bool options_reload(const struct program *program, const char *root, const char *file,
+                    bool (*suits)(void *arg, struct conf *fresh), void *arg, struct conf *conf)
+{
+	struct conf fresh = {.n_warnings = 0};
+
+	if (options_conf(program, root, file, &fresh) || (suits && !suits(arg, &fresh))) {
+		conf_clear(&fresh);
+		say_error(program, "the configuration stays as it was");
+		return false;
+	}
+	conf_clear(conf);
+	*conf = fresh;
+	return true;
 }
 
 int exit_code_of(int error)

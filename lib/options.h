@@ -55,12 +55,21 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
  */
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf);
 
+/*
+ * Reads it all again. What is good takes the place of *conf, where suits (NULL: anything does) has no objection; what
+ * it objects to, it has said. Else that is said, and *conf stays as it is. Returns whether it changed.
+ */
+bool options_reload(const struct program *program, const char *root, const char *file,
+                    bool (*suits)(void *arg, struct conf *fresh), void *arg, struct conf *conf);
+
 /* Says the warnings of the configuration at once. */
 void options_warn(const struct program *program, const struct conf *conf);
 
-/* "membalance: error: …" and "membalance: warning: …" on stderr. Outside strings have to be escaped before. */
+/* "membalance: error: …", "membalance: warning: …" and "membalance: …" on stderr. Outside strings have to be escaped
+ * before. */
 void say_error(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void say_warning(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void say_note(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The exit code for a -errno of the library. */
 int exit_code_of(int error);
