@@ -25,14 +25,26 @@ struct door {
 	char words[WORDS_BYTES];
 };
 
+struct errand;
+
+/* What a round over the guests needs, made beforehand (virt_prepare) and kept from round to round. */
+struct stock {
+	size_t room; /* for so many guests */
+	struct job **job;
+	struct guest **home;
+	size_t n_errands;
+	struct errand **errand;
+};
+
 struct virt {
 	struct workers *workers;
 	struct door *door;
+	unsigned strength; /* workers */
 	bool remote;
+	struct stock stock;
 	char words[WORDS_BYTES];
 };
 
-struct errand;
 typedef int errand_call(struct link *l, struct errand *e);
 
 /* One call to be made by a worker. It owns all that it needs and all that it brings. */
@@ -131,16 +143,24 @@ static void errand_free(struct job *job)
 	free(e);
 }
 
-static struct errand *errand_new(errand_call *call)
+static struct errand *errand_new(struct stock *stock, errand_call *call)
 {
-	struct errand *e = calloc(1, sizeof(*e));
+	struct errand *e = stock->n_errands ? stock->errand[--stock->n_errands] : malloc(sizeof(*e));
 
-	if (e) {
-		e->job.run = errand_run;
-		e->job.free = errand_free;
-		e->call = call;
-	}
+	if (e)
+		*e = (struct errand){.job = {.run = errand_run, .free = errand_free}, .call = call};
 	return e;
+}
+
+/* Takes it back into the stock, or frees it. */
+static void errand_return(struct stock *stock, struct errand *e)
+{
+	if (stock->n_errands >= stock->room) {
+		errand_free(&e->job);
+		return;
+	}
+	free(e->words);
+	stock->errand[stock->n_errands++] = e;
 }
 
 static int virt_fail(struct virt *v, int error, const char *words)
@@ -173,7 +193,7 @@ static int run(struct virt *v, struct job **job, size_t n, uint64_t deadline_ms)
 /* For calls that are about no guest. On success *ret_errand is to be freed. */
 static int run_one(struct virt *v, errand_call *call, const char *key, uint64_t deadline_ms, struct errand **ret_errand)
 {
-	struct errand *e = errand_new(call);
+	struct errand *e = errand_new(&v->stock, call);
 	struct job *job = &e->job;
 	int rc;
 
@@ -192,6 +212,49 @@ static int run_one(struct virt *v, errand_call *call, const char *key, uint64_t 
 	return rc;
 }
 
+/* ---- the stock ---- */
+
+static void stock_clear(struct stock *stock)
+{
+	while (stock->n_errands)
+		errand_free(&stock->errand[--stock->n_errands]->job);
+	free(stock->job);
+	free(stock->home);
+	free(stock->errand);
+}
+
+static int stock_grow(struct stock *stock, size_t room)
+{
+	struct stock grown = {
+	    .room = room,
+	    .job = calloc(room, sizeof(*grown.job)),
+	    .home = calloc(room, sizeof(*grown.home)),
+	    .errand = calloc(room, sizeof(*grown.errand)),
+	};
+
+	if (!grown.job || !grown.home || !grown.errand) {
+		stock_clear(&grown);
+		return -ENOMEM;
+	}
+	stock_clear(stock);
+	*stock = grown;
+	return 0;
+}
+
+/* Errands that were abandoned are gone with their workers. */
+static int stock_fill(struct stock *stock, size_t n)
+{
+	while (stock->n_errands < n) {
+		struct errand *e = malloc(sizeof(*e));
+
+		if (!e)
+			return -ENOMEM;
+		memset(e, 0, sizeof(*e)); /* touched now, not when it is needed */
+		stock->errand[stock->n_errands++] = e;
+	}
+	return 0;
+}
+
 /* ---- connection ---- */
 
 static int call_hello(struct link *l, struct errand *e)
@@ -206,12 +269,11 @@ static int call_hello(struct link *l, struct errand *e)
 /* The worlds of the test driver live and die with their connection: there is but one worker then. */
 static int connect_workers(struct virt *v, const char *uri, bool read_only, unsigned workers)
 {
-	if (!strncmp(uri, "test:", 5))
-		workers = 1;
+	v->strength = !workers || !strncmp(uri, "test:", 5) ? 1 : workers;
 	v->door = door_new(uri, read_only);
 	if (!v->door)
 		return virt_fail(v, -ENOMEM, NULL);
-	return workers_new(&door_kind, v->door, workers ? workers : 1, &v->workers);
+	return workers_new(&door_kind, v->door, v->strength, &v->workers);
 }
 
 int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt)
@@ -242,6 +304,7 @@ void virt_close(struct virt *v)
 	if (!v)
 		return;
 	workers_free(v->workers, clock_ms(CLOCK_BOOTTIME) + GOODBYE_MS);
+	stock_clear(&v->stock);
 	free(v);
 }
 
@@ -293,8 +356,9 @@ void guests_free(struct guest *g, size_t n)
 
 /* ---- many guests ---- */
 
-/* The errands to some of the guests. */
+/* The errands to some of the guests. The arrays are the stock's where it has room. */
 struct round {
+	struct stock *stock;
 	size_t n;
 	struct job **job;
 	struct guest **home; /* whose errand it is */
@@ -304,14 +368,16 @@ static void round_clear(struct round *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (r->job[i])
-			r->job[i]->free(r->job[i]);
+			errand_return(r->stock, (struct errand *)r->job[i]);
+	if (r->job == r->stock->job)
+		return;
 	free(r->job);
 	free(r->home);
 }
 
 static int round_add(struct round *r, struct guest *g, errand_call *call, uint32_t period_s)
 {
-	struct errand *e = errand_new(call);
+	struct errand *e = errand_new(r->stock, call);
 
 	if (!e)
 		return -ENOMEM;
@@ -324,10 +390,15 @@ static int round_add(struct round *r, struct guest *g, errand_call *call, uint32
 	return 0;
 }
 
-static int round_init(struct round *ret_round, struct guest *g, size_t n, bool (*want)(const struct guest *g),
-                      errand_call *call, uint32_t period_s)
+static int round_init(struct stock *stock, struct guest *g, size_t n, bool (*want)(const struct guest *g),
+                      errand_call *call, uint32_t period_s, struct round *ret_round)
 {
-	struct round r = {.job = calloc(n + 1, sizeof(*r.job)), .home = calloc(n + 1, sizeof(*r.home))};
+	bool stocked = n && n <= stock->room;
+	struct round r = {
+	    .stock = stock,
+	    .job = stocked ? stock->job : calloc(n + 1, sizeof(*r.job)),
+	    .home = stocked ? stock->home : calloc(n + 1, sizeof(*r.home)),
+	};
 	int rc = r.job && r.home ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < n && !rc; i++)
@@ -393,7 +464,7 @@ static int for_guests(struct virt *v, struct guest *g, size_t n, bool (*want)(co
                       uint32_t period_s, uint64_t deadline_ms)
 {
 	struct round r;
-	int rc = round_init(&r, g, n, want, call, period_s);
+	int rc = round_init(&v->stock, g, n, want, call, period_s, &r);
 
 	if (rc < 0)
 		return virt_fail(v, rc, NULL);
@@ -490,6 +561,29 @@ static bool lacks_period(const struct guest *g)
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms)
 {
 	return for_guests(v, g, n, lacks_period, call_set_period, period_s, deadline_ms);
+}
+
+/* A greeting for each worker, so that each is started and connects. */
+static int greet(struct virt *v, uint64_t deadline_ms)
+{
+	struct guest *nobody = calloc(v->strength, sizeof(*nobody));
+	int rc = nobody ? for_guests(v, nobody, v->strength, is_there, call_hello, 0, deadline_ms) : -ENOMEM;
+
+	guests_free(nobody, nobody ? v->strength : 0);
+	return rc;
+}
+
+int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms)
+{
+	int rc = n > v->stock.room ? stock_grow(&v->stock, n + n / 2) : 0;
+
+	if (!rc)
+		rc = stock_fill(&v->stock, n);
+	if (!rc)
+		rc = greet(v, deadline_ms);
+	if (rc == -ENOMEM)
+		return virt_fail(v, rc, NULL);
+	return rc < 0 ? rc : 0;
 }
 
 /* ---- host ---- */

@@ -59,6 +59,13 @@ int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const st
  */
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
+/*
+ * Makes ready for virt_set of n guests: starts and connects the workers, and allocates what they need. After it
+ * virt_set allocates nothing here unless a guest fails or hangs; call it again from time to time, for what hung is not
+ * given back.
+ */
+int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms);
+
 /* Sets the statistics period of the running guests that have a balloon and no period. Returns how many were set, or an
  * error. */
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);

@@ -1,0 +1,126 @@
+#include "squeeze.h"
+
+#include <string.h>
+
+#define LEAST_HEADROOM 8 /* target / 8: design §4 */
+
+uint64_t squeeze_bottom_kib(const struct guest *g)
+{
+	uint64_t used_kib = add_kib(g->est.used_kib, add_kib(g->est.foreseen_kib, g->target_kib / LEAST_HEADROOM));
+
+	return max_kib(g->floor_kib, used_kib);
+}
+
+static bool may_take(const struct guest *g)
+{
+	return !g->fixed && !g->no_take && !g->est.blind && !g->hung && !g->vanished;
+}
+
+/* What it was told to give and has not given; a guest that does not obey is not waited for. */
+static uint64_t told_kib(const struct guest *g)
+{
+	if (!g->past.asked_kib || g->fixed || g->hung || g->vanished || g->est.stuck)
+		return 0;
+	return sub_kib(g->sample.actual_kib, g->past.asked_kib);
+}
+
+uint64_t squeeze_coming_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum_kib = add_kib(sum_kib, told_kib(&g[i]));
+	return sum_kib;
+}
+
+/* The most that may come of it by this way. */
+static uint64_t most_kib(enum squeeze_way way, const struct guest *g)
+{
+	uint64_t idle_kib = may_take(g) ? policy_excess_kib(g) : 0;
+
+	if (way != SQUEEZE_HARD || !may_take(g))
+		return idle_kib;
+	return max_kib(idle_kib, sub_kib(g->sample.actual_kib, squeeze_bottom_kib(g)));
+}
+
+static struct level_item squeeze_item(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	uint64_t most = most_kib(way, g);
+	struct level_item item = {.lo_kib = told_kib(g)};
+
+	if (way != SQUEEZE_ROOM && may_take(g))
+		item.lo_kib = max_kib(item.lo_kib, policy_excess_kib(g));
+	item.hi_kib = most > tolerance_kib ? max_kib(item.lo_kib, most) : item.lo_kib;
+	item.weight = max_kib(1, scale_kib(item.hi_kib, 10000, weight_of(g)));
+	return item;
+}
+
+static void tell(uint64_t give_kib, uint64_t tolerance_kib, struct guest *g)
+{
+	g->want_kib = sub_kib(g->sample.actual_kib, give_kib);
+	g->ask_kib = may_take(g) && give_kib > add_kib(told_kib(g), tolerance_kib) ? g->want_kib : 0;
+}
+
+uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
+                      struct policy_scratch *scratch)
+{
+	uint64_t sum_kib = 0;
+	struct level level;
+
+	for (size_t i = 0; i < n; i++)
+		scratch->item[i] = squeeze_item(way, tolerance_kib, &g[i]);
+	level_find(scratch->item, n, need_kib, scratch->edge, &level); /* at level 0 each gives its least */
+	for (size_t i = 0; i < n; i++) {
+		uint64_t give_kib = level_share_kib(&level, &scratch->item[i]);
+
+		tell(give_kib, tolerance_kib, &g[i]);
+		sum_kib = add_kib(sum_kib, give_kib);
+	}
+	return sum_kib;
+}
+
+int squeeze_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms, struct instant at)
+{
+	int r = virt_set(v, g, n, deadline_ms), sent = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!g[i].sent || g[i].error)
+			continue;
+		estimate_asked(&g[i], g[i].want_kib, at);
+		g[i].sent = false;
+		sent++;
+	}
+	return r < 0 && !sent ? r : sent;
+}
+
+enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	if (g->hung)
+		return REASON_UNRESPONSIVE;
+	if (g->fixed || g->no_take)
+		return g->reason;
+	if (g->error)
+		return REASON_FAILED;
+	if (g->est.blind)
+		return REASON_STALE_STATS;
+	return most_kib(way, g) > tolerance_kib ? REASON_NONE : REASON_AT_MIN;
+}
+
+uint64_t squeeze_starting_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (g[i].est.booting && !g[i].vanished && !g[i].device.hugepages)
+			sum_kib = add_kib(sum_kib, sub_kib(g[i].device.maximum_kib, g[i].sample.rss_kib));
+	return sum_kib;
+}
+
+int squeeze_order(const void *a, const void *b)
+{
+	const struct guest *x = a, *y = b;
+
+	if (weight_of(x) != weight_of(y))
+		return weight_of(x) < weight_of(y) ? -1 : 1;
+	return strcmp(x->name, y->name);
+}

@@ -1,0 +1,45 @@
+/*
+ * The guard's acting line: which guests give memory back, how much, in which order, until the host has what it needs.
+ * Design §5. The plan is pure; sending is virt_set.
+ */
+#ifndef MEMSCHED_SQUEEZE_H
+#define MEMSCHED_SQUEEZE_H
+
+#include "estimate.h"
+#include "policy.h"
+#include "virt.h"
+
+enum squeeze_way {
+	SQUEEZE_ROOM, /* of what is idle, what is needed: for a guest that starts */
+	SQUEEZE_IDLE, /* all that is idle, whatever is needed: the host is tight */
+	SQUEEZE_HARD, /* and of the rest what is needed, down to the guard's bottom: it is critical */
+};
+
+/* Below this the guard takes nothing: the guest's floor, and what it uses and may soon use with an eighth of its
+ * headroom. Of a guest that was judged (policy_judge). */
+uint64_t squeeze_bottom_kib(const struct guest *g);
+
+/*
+ * Plans so that need_kib come back, counting what guests were told to give and have not given yet. Sets want_kib of all
+ * guests, and ask_kib of those that are to be told. They have been judged; what each gives is in proportion to what it
+ * could give by its weight. Returns what all give together, what is on its way included.
+ */
+uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
+                      struct policy_scratch *scratch);
+
+/* Sends what was planned, and remembers it. Returns the number of commands, or -errno of virt_set. */
+int squeeze_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms, struct instant at);
+
+/* What guests were told to give and have not given yet. */
+uint64_t squeeze_coming_kib(const struct guest *g, size_t n);
+
+/* Why nothing more can be had of a guest; REASON_NONE where more can be had by that way. */
+enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g);
+
+/* What guests that start may still touch: the rest of their maximum, for their balloon may not work yet. */
+uint64_t squeeze_starting_kib(const struct guest *g, size_t n);
+
+/* The order in which guests are told: least weight first, then by name. For qsort. */
+int squeeze_order(const void *a, const void *b);
+
+#endif
