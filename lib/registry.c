@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "registry.h"
@@ -17,6 +19,9 @@
 #define RECORD_BYTES 4096
 #define NAME_BYTES 1024   /* three times that, escaped, fits a record */
 #define MAX_ENTRIES 16384 /* of a folder that are looked at */
+
+#define NO_GIVE_TRIES 20
+#define NO_GIVE_PAUSE_NS 200000
 
 #define SAID_MAX 256
 #define SAID_TEXT 320
@@ -45,6 +50,7 @@ struct registry {
 	int dir;             /* of this libvirt's guests: the same, or below hosts */
 	int folder[FOLDERS]; /* -1: not there */
 	int lock;            /* -1: not held */
+	int no_give;         /* -1: never held by us */
 	struct said *said;   /* between say_begin and say_end; longer where it could not be written */
 };
 
@@ -125,7 +131,7 @@ int registry_open_uri(const char *root, const char *uri, bool create, struct reg
 		free(r);
 		return -ENOMEM;
 	}
-	*r = (struct registry){.dir = -1, .folder = {-1, -1, -1}, .lock = -1};
+	*r = (struct registry){.dir = -1, .folder = {-1, -1, -1}, .lock = -1, .no_give = -1};
 	r->top = r->dir = open_dir(AT_FDCWD, path, create);
 	free(path);
 	if (r->top >= 0 && !uri_is_own(uri))
@@ -144,6 +150,8 @@ void registry_close(struct registry *r)
 	if (!r)
 		return;
 	registry_unlock(r);
+	if (r->no_give >= 0)
+		close(r->no_give);
 	for (size_t i = 0; i < FOLDERS; i++)
 		if (r->folder[i] >= 0)
 			close(r->folder[i]);
@@ -283,6 +291,31 @@ bool registry_no_give(const struct registry *r)
 	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 	close(fd);
 	return held;
+}
+
+/* A pass that is just looking holds it for some microseconds. */
+int registry_hold_no_give(struct registry *r)
+{
+	struct stat st;
+	int fd = r->no_give, tries = NO_GIVE_TRIES;
+
+	if (fd < 0)
+		fd = open_file(r->dir, "no-give", O_RDWR | O_CREAT, &st);
+	if (fd < 0)
+		return fd;
+	r->no_give = fd;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || --tries == 0)
+			return -errno;
+		nanosleep(&(struct timespec){.tv_nsec = NO_GIVE_PAUSE_NS}, NULL);
+	}
+	return 0;
+}
+
+void registry_release_no_give(struct registry *r)
+{
+	if (r->no_give >= 0)
+		flock(r->no_give, LOCK_UN);
 }
 
 /* ---- records ---- */
@@ -719,6 +752,75 @@ uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s)
 
 	walk(r->folder[PENDING], add_pending, &sum);
 	return sum.kib;
+}
+
+int registry_watch_pending(const struct registry *r)
+{
+	char path[sizeof("/proc/self/fd/") + 11];
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), error;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->folder[PENDING]);
+	if (inotify_add_watch(fd, path, IN_MOVED_TO | IN_DELETE | IN_ONLYDIR) >= 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+struct listing {
+	const struct registry *registry;
+	uint64_t now_s;
+	struct guest *guest;
+	size_t n, room;
+};
+
+static bool is_pending(const struct registry *r, const char *uuid, uint64_t now_s)
+{
+	struct pending pending = {0};
+
+	return load_guest(r->folder[PENDING], uuid, &pending_form, &pending) == 0 && is_due(pending.since_s, now_s);
+}
+
+static void list_one(int folder, const char *name, void *arg)
+{
+	struct listing *l = arg;
+	struct record record = {0};
+	struct guest g = {.domain_id = -1};
+
+	(void)folder;
+	if (l->n == l->room || registry_load_record(l->registry, name, &record) < 0)
+		return;
+	memcpy(g.uuid, name, sizeof(g.uuid));
+	g.name = record.name; /* it goes on as the guest's */
+	if (is_pending(l->registry, name, l->now_s))
+		record_clear(&record);
+	else
+		l->guest[l->n++] = g;
+}
+
+static void count_one(int folder, const char *name, void *arg)
+{
+	size_t *n = arg;
+
+	(void)folder;
+	(void)name;
+	++*n;
+}
+
+int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_guests, size_t *ret_n)
+{
+	struct listing l = {.registry = r, .now_s = now_s};
+
+	walk(r->folder[DOMAINS], count_one, &l.room);
+	l.guest = calloc(l.room + 1, sizeof(*l.guest));
+	if (!l.guest)
+		return -ENOMEM;
+	walk(r->folder[DOMAINS], list_one, &l);
+	*ret_guests = l.guest;
+	*ret_n = l.n;
+	return 0;
 }
 
 struct pruning {

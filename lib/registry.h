@@ -41,6 +41,13 @@ void registry_unlock(struct registry *r);
 /* Whether the guard forbids gives (it holds a flock on no-give). False for who may not open that file. */
 bool registry_no_give(const struct registry *r);
 
+/*
+ * The guard's part: forbids gives until it is released or the process ends. -EWOULDBLOCK: another process holds it.
+ * Waits for 4 ms at most. Its file (0600) stays, and is opened once.
+ */
+int registry_hold_no_give(struct registry *r);
+void registry_release_no_give(struct registry *r);
+
 /* state/<uuid>. -ENOENT none, -EBADMSG unreadable. */
 int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past);
 int registry_save_past(struct registry *r, const char *uuid, const struct past *past);
@@ -64,6 +71,14 @@ int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_ki
 void registry_forget_pending(struct registry *r, const char *uuid);
 /* The sum of what is pending at now_s. */
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s);
+/* A descriptor (inotify, does not block) that is readable when a start becomes or ceases to be pending; or -errno. */
+int registry_watch_pending(const struct registry *r);
+
+/*
+ * The registered guests, with name and uuid and nothing else, without those that are being started: for when libvirt
+ * cannot list them because a hook runs. *ret_guests is the caller's (guest_clear, free).
+ */
+int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_guests, size_t *ret_n);
 
 /* Forgets one guest: its record, its pending start, its state. Absent is fine. */
 void registry_forget(struct registry *r, const char *uuid);

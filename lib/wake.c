@@ -1,0 +1,96 @@
+#include "wake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "units.h"
+
+#define TRIGGER "some 70000 1000000" /* microseconds, within microseconds */
+#define GLANCE_MS 250                /* a signal that comes just before poll costs so much at most */
+
+static int open_trigger(const char *path)
+{
+	struct statfs fs;
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC), error = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ENOSYS : -errno;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+		error = -ENOSYS;
+	else if (write(fd, TRIGGER, sizeof(TRIGGER)) < 0) /* with its end, as the kernel wants it */
+		error = errno == EOPNOTSUPP ? -ENOSYS : -errno;
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
+}
+
+int wake_open(const char *root, struct wake *w)
+{
+	char path[PATH_MAX];
+	int fd = -ENAMETOOLONG;
+
+	*w = (struct wake){.pressure = -1, .pending = -1};
+	if ((size_t)snprintf(path, sizeof(path), "%s/proc/pressure/memory", root) < sizeof(path))
+		fd = open_trigger(path);
+	w->pressure = fd < 0 ? -1 : fd;
+	return fd < 0 ? fd : 0;
+}
+
+static void forget(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void wake_close(struct wake *w)
+{
+	forget(&w->pressure);
+	forget(&w->pending);
+}
+
+static void drain(int fd)
+{
+	char events[4096];
+
+	while (read(fd, events, sizeof(events)) > 0)
+		;
+}
+
+static enum wake_reason look(struct wake *w, int timeout_ms)
+{
+	struct pollfd fd[] = {{.fd = w->pressure, .events = POLLPRI}, {.fd = w->pending, .events = POLLIN}};
+
+	if (poll(fd, 2, timeout_ms) <= 0)
+		return WAKE_TIME;
+	if (fd[0].revents & (POLLERR | POLLNVAL))
+		forget(&w->pressure);
+	if (fd[1].revents & (POLLERR | POLLNVAL | POLLHUP))
+		forget(&w->pending);
+	else if (fd[1].revents) {
+		drain(w->pending);
+		return WAKE_PENDING;
+	}
+	return fd[0].revents & POLLPRI ? WAKE_PRESSURE : WAKE_TIME;
+}
+
+enum wake_reason wake_wait(struct wake *w, uint32_t nap_ms, const volatile sig_atomic_t *stop)
+{
+	uint64_t until_ms = clock_ms(CLOCK_BOOTTIME) + nap_ms, now_ms;
+
+	while ((now_ms = clock_ms(CLOCK_BOOTTIME)) < until_ms && !*stop) {
+		enum wake_reason reason = look(w, (int)min_kib(until_ms - now_ms, GLANCE_MS));
+
+		if (reason != WAKE_TIME)
+			return reason;
+	}
+	return *stop ? WAKE_STOP : WAKE_TIME;
+}
