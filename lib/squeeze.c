@@ -13,7 +13,7 @@ uint64_t squeeze_bottom_kib(const struct guest *g)
 
 static bool may_take(const struct guest *g)
 {
-	return !g->fixed && !g->no_take && !g->est.blind && !g->hung && !g->vanished;
+	return !g->fixed && !g->no_take && !g->est.blind && !g->hung && !g->vanished && !g->error;
 }
 
 /* What it was told to give and has not given; a guest that does not obey is not waited for. */

@@ -1,0 +1,15 @@
+/* A process that has to act when the host has no memory left: it stays in memory, and is not the first to be killed. */
+#ifndef MEMSCHED_RESIDENT_H
+#define MEMSCHED_RESIDENT_H
+
+/*
+ * Touches memory to spare for the stack and the heap, which is not handed back from then on, and locks it all. Where
+ * the limit of locked memory could make a later allocation fail, only what is there now is locked. 0, or -errno: it is
+ * not locked.
+ */
+int resident_lock(void);
+
+/* Lowers oom_score_adj to -900, as systemd-oomd has it, where it is higher. 0 or -errno. */
+int resident_spare(void);
+
+#endif

@@ -1,0 +1,248 @@
+#include "sentry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "text.h"
+
+#define WORKERS 4
+
+struct sentry {
+	const struct conf *conf;
+	const char *root;
+	bool dry_run;
+	struct guard guard;
+	struct keeper *keeper;
+	struct registry *registry; /* NULL: not there */
+	struct virt *virt;         /* for sending only; NULL: not connected */
+	size_t ready;              /* for so many guests */
+	uint64_t pending_kib;
+};
+
+int sentry_new(const struct conf *conf, const char *root, bool dry_run, struct sentry **ret_sentry)
+{
+	struct sentry *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct sentry){.conf = conf, .root = root, .dry_run = dry_run};
+	r = keeper_new(conf, root, dry_run, &s->keeper);
+	if (r)
+		free(s);
+	else
+		*ret_sentry = s;
+	return r;
+}
+
+void sentry_free(struct sentry *s, uint64_t deadline_ms)
+{
+	if (!s)
+		return;
+	registry_close(s->registry);
+	virt_close(s->virt);
+	keeper_free(s->keeper, deadline_ms);
+	free(s);
+}
+
+void sentry_configure(struct sentry *s, const struct conf *conf)
+{
+	keeper_configure(s->keeper, conf);
+	if (strcmp(s->conf->uri, conf->uri) != 0) {
+		virt_close(s->virt);
+		s->virt = NULL;
+	}
+	s->conf = conf;
+}
+
+struct keeper *sentry_keeper(struct sentry *s)
+{
+	return s->keeper;
+}
+
+/* ---- in calm times ---- */
+
+int sentry_open_registry(struct sentry *s)
+{
+	int r = s->registry ? 0 : registry_open(s->root, !s->dry_run, &s->registry);
+
+	if (!r)
+		sentry_count_pending(s);
+	return r;
+}
+
+int sentry_prepare(struct sentry *s, uint64_t deadline_ms)
+{
+	size_t n = keeper_herd(s->keeper)->n;
+	int r = 0;
+
+	keeper_done(s->keeper);
+	if (s->dry_run || (s->virt && s->ready >= n && s->ready))
+		return 0;
+	if (!s->virt)
+		r = virt_open(s->conf->uri, false, WORKERS, deadline_ms, &s->virt);
+	if (!r)
+		r = virt_prepare(s->virt, n + WORKERS, deadline_ms);
+	if (!r)
+		s->ready = n + WORKERS;
+	return r;
+}
+
+const char *sentry_words(const struct sentry *s)
+{
+	return virt_words(s->virt);
+}
+
+int sentry_watch_pending(const struct sentry *s)
+{
+	return s->registry ? registry_watch_pending(s->registry) : -ENOENT;
+}
+
+void sentry_count_pending(struct sentry *s)
+{
+	s->pending_kib = s->registry ? registry_pending_kib(s->registry, clock_now().wall_ms / 1000) : 0;
+}
+
+/* ---- a look ---- */
+
+/* Whether and how guests are to give; a host that is not short gives room only to guests that start. */
+static void decide(struct sentry *s, const struct guard_conf *gc, struct sight *v)
+{
+	uint64_t coming_kib = add_kib(v->pending_kib, v->starting_kib);
+
+	v->lack_kib = guard_lack_kib(gc, &s->guard, sub_kib(v->host.available_kib, coming_kib));
+	if (v->level == GUARD_CALM) /* a fall that does not lead below is no lack */
+		v->lack_kib = sub_kib(add_kib(v->reserve_kib, coming_kib), v->host.available_kib);
+	v->way = v->level == GUARD_CRITICAL ? SQUEEZE_HARD : v->level == GUARD_TIGHT ? SQUEEZE_IDLE : SQUEEZE_ROOM;
+	v->squeezing = v->level > GUARD_CALM || (coming_kib && v->lack_kib);
+}
+
+static void forbid_gives(struct sentry *s, struct sight *v)
+{
+	if (!s->registry || s->dry_run)
+		v->no_give = s->dry_run ? 0 : -ENOENT;
+	else if (v->level > GUARD_CALM)
+		v->no_give = registry_hold_no_give(s->registry);
+	else
+		registry_release_no_give(s->registry);
+}
+
+static void note_before(struct herd *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->guest[i].ask_kib && !h->before_kib[i])
+			h->before_kib[i] = h->guest[i].sample.rss_kib;
+}
+
+static uint64_t freed_kib(const struct herd *h)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < h->n; i++)
+		sum_kib = add_kib(sum_kib, sub_kib(h->before_kib[i], h->guest[i].sample.rss_kib));
+	return sum_kib;
+}
+
+static void squeeze(struct sentry *s, struct herd *h, struct sight *v)
+{
+	v->planned_kib = squeeze_plan(v->way, v->lack_kib, s->conf->tolerance_kib, h->guest, h->n, &h->scratch);
+	if (s->dry_run)
+		return;
+	note_before(h);
+	v->sent = s->virt ? squeeze_send(s->virt, h->guest, h->n, v->at.now_ms + SENTRY_SEND_MS, v->at) : -ENOTCONN;
+	if (v->sent > 0)
+		v->sent_ms = clock_ms(CLOCK_BOOTTIME);
+}
+
+/* The connection died with libvirtd: another is needed now, not in calm times. */
+static void send_again(struct sentry *s, struct herd *h, struct sight *v)
+{
+	virt_close(s->virt);
+	s->virt = NULL;
+	if (virt_open(s->conf->uri, false, WORKERS, v->at.now_ms + 2 * SENTRY_SEND_MS, &s->virt))
+		s->virt = NULL;
+	s->ready = 0;
+	if (s->virt)
+		squeeze(s, h, v);
+}
+
+static void act(struct sentry *s, struct herd *h, struct sight *v)
+{
+	if (v->squeezing)
+		squeeze(s, h, v);
+	if (v->squeezing && v->sent == -ENOTCONN)
+		send_again(s, h, v);
+	v->freed_kib = freed_kib(h);
+	if (!v->squeezing && h->n)
+		memset(h->before_kib, 0, h->n * sizeof(*h->before_kib));
+}
+
+int sentry_look(struct sentry *s, struct sight *ret_sight)
+{
+	struct sight v = {.at = clock_now()};
+	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
+	struct herd *h;
+	int r = host_read(s->root, &v.host);
+
+	if (r < 0)
+		return r;
+	gc.reserve_kib = v.reserve_kib = conf_reserve_kib(s->conf, v.host.total_kib);
+	v.level = guard_step(&gc, &s->guard, v.host.available_kib, v.at.now_ms);
+	v.pending_kib = s->pending_kib;
+	forbid_gives(s, &v);
+	h = keeper_herd(s->keeper);
+	v.starting_kib = squeeze_starting_kib(h->guest, h->n);
+	decide(s, &gc, &v);
+	act(s, h, &v);
+	keeper_done(s->keeper);
+	*ret_sight = v;
+	return 0;
+}
+
+/* ---- what could not be done ---- */
+
+static size_t add_refusal(char *text, size_t size, size_t used, const struct guest *g, enum reason why)
+{
+	char name[128];
+	int n;
+
+	text_escape(name, sizeof(name), g->name, text_is_utf8());
+	n = snprintf(text + used, size - used, "%s%s (%s)", used ? ", " : "", name, reason_word(why));
+	return n > 0 && used + (size_t)n < size ? used + (size_t)n : 0;
+}
+
+static void list_refusals(struct sentry *s, enum squeeze_way way, const struct herd *h, char *text, size_t size)
+{
+	size_t used = 0, left = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < h->n; i++) {
+		enum reason why = squeeze_refusal(way, s->conf->tolerance_kib, &h->guest[i]);
+		size_t longer = why && !left ? add_refusal(text, size - 32, used, &h->guest[i], why) : 0;
+
+		if (longer)
+			used = longer;
+		else
+			left += why != REASON_NONE;
+	}
+	if (left)
+		snprintf(text + used, size - used, "%s%zu more", used ? " and " : "", left);
+	if (!used && !left)
+		snprintf(text, size, "nobody");
+}
+
+bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, size_t size)
+{
+	const struct guard_conf gc = {.reserve_kib = sight->reserve_kib};
+	struct herd *h = keeper_herd(s->keeper);
+	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
+	              sight->sent <= 0 && !squeeze_coming_kib(h->guest, h->n);
+
+	if (cannot)
+		list_refusals(s, sight->way, h, refused, size);
+	keeper_done(s->keeper);
+	return cannot;
+}

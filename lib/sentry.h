@@ -1,0 +1,72 @@
+/*
+ * The guard on duty: looks at the host, decides by guard.h, takes by squeeze.h from what keeper.h keeps, and knows what
+ * came of it. Design §5. It never waits for the lock of balancing passes, and for libvirt at most SENTRY_SEND_MS at a
+ * time; between a look and the first command nothing here allocates.
+ */
+#ifndef MEMSCHED_SENTRY_H
+#define MEMSCHED_SENTRY_H
+
+#include "conf.h"
+#include "guard.h"
+#include "host.h"
+#include "keeper.h"
+#include "registry.h"
+#include "squeeze.h"
+
+#define SENTRY_SEND_MS 300 /* a healthy QEMU answers in 1 ms */
+
+/* What was seen and done at one look. */
+struct sight {
+	struct instant at;
+	struct host host;
+	uint64_t reserve_kib;
+	enum guard_level level;
+	uint64_t pending_kib, starting_kib; /* what guests that are being started, and those that boot, will need */
+	uint64_t lack_kib;                  /* what is to come back */
+	bool squeezing;                     /* it is to come back from guests */
+	enum squeeze_way way;
+	uint64_t planned_kib; /* what guests give, what is on its way included */
+	uint64_t freed_kib;   /* what QEMUs hold less than before they were told to give, in this emergency */
+	int sent;             /* commands; -errno: none could be sent */
+	uint64_t sent_ms;     /* CLOCK_BOOTTIME when the first had been sent; 0: none was */
+	int no_give;          /* -errno where gives cannot be forbidden */
+};
+
+struct sentry;
+
+/* conf and root stay the caller's. dry_run: nothing is written or commanded. 0 or -ENOMEM. */
+int sentry_new(const struct conf *conf, const char *root, bool dry_run, struct sentry **ret_sentry);
+/* Releases no-give. */
+void sentry_free(struct sentry *s, uint64_t deadline_ms);
+
+/* Another configuration in place of the first, which is not used any more afterwards. */
+void sentry_configure(struct sentry *s, const struct conf *conf);
+
+struct keeper *sentry_keeper(struct sentry *s);
+
+/*
+ * Opens the registry where it is not (-errno: it cannot be used, and nothing forbids gives), and connects and makes
+ * ready for sending where that was lost or guests were added (-errno of virt_open). For calm times, and before the
+ * first look.
+ */
+int sentry_open_registry(struct sentry *s);
+int sentry_prepare(struct sentry *s, uint64_t deadline_ms);
+
+/* libvirt's words for what failed last in sentry_prepare and in sending. */
+const char *sentry_words(const struct sentry *s);
+
+/* A descriptor that is readable when starts become pending; -errno where there is none. */
+int sentry_watch_pending(const struct sentry *s);
+/* Looks again what starts are pending. */
+void sentry_count_pending(struct sentry *s);
+
+/* Looks and acts. 0, or -errno of /proc/meminfo: nothing was done. */
+int sentry_look(struct sentry *s, struct sight *ret_sight);
+
+/*
+ * Whether the host is short though nothing more is on its way: who gave nothing more, and why, as "a (stuck), b
+ * (at-min)", cut to size.
+ */
+bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, size_t size);
+
+#endif
