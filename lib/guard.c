@@ -6,6 +6,7 @@
 #define FALL_MOST_MS 600  /* and no further back than this: a flood does not announce itself */
 #define NAP_LEAST_MS 100
 #define NAP_MOST_MS 2000
+#define NAP_FALLING_MS 25
 #define FILL_KIB_PER_MS (6000 * KIB_PER_MIB / 1000)
 
 uint64_t guard_tight_kib(const struct guard_conf *conf)
@@ -83,5 +84,7 @@ uint32_t guard_nap_ms(const struct guard_conf *conf, const struct guard *g, uint
 {
 	uint64_t spare_kib = g->level == GUARD_CALM ? sub_kib(available_kib, guard_tight_kib(conf)) : 0;
 
+	if (spare_kib < 2 * g->fall_kibps)
+		return NAP_FALLING_MS;
 	return (uint32_t)clamp_kib(spare_kib / FILL_KIB_PER_MS, NAP_LEAST_MS, NAP_MOST_MS);
 }

@@ -198,6 +198,7 @@ int sentry_look(struct sentry *s, struct sight *ret_sight)
 	decide(s, &gc, &v);
 	act(s, h, &v);
 	keeper_done(s->keeper);
+	v.nap_ms = guard_nap_ms(&gc, &s->guard, v.host.available_kib);
 	*ret_sight = v;
 	return 0;
 }

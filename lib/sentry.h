@@ -30,6 +30,7 @@ struct sight {
 	int sent;             /* commands; -errno: none could be sent */
 	uint64_t sent_ms;     /* CLOCK_BOOTTIME when the first had been sent; 0: none was */
 	int no_give;          /* -errno where gives cannot be forbidden */
+	uint32_t nap_ms;      /* until the next look */
 };
 
 struct sentry;

@@ -1,0 +1,428 @@
+/* memguard: keeps the host alive: before it runs short of memory, takes memory back from guests, hard if need be. */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "command.h"
+#include "loop.h"
+#include "notify.h"
+#include "options.h"
+#include "report.h"
+#include "resident.h"
+#include "sentry.h"
+#include "text.h"
+#include "wake.h"
+
+#define STEP_MS 100   /* between two looks of a single run */
+#define REREAD_MS 500 /* between two readings of a single run */
+#define CALM_MS 1000  /* between two rounds of what can wait */
+#define CANNOT_AGAIN_MS 60000
+#define COMMAND_AGAIN_MS 60000
+#define STUCK_MS 30000 /* a keeper that lives is heard of every few seconds */
+#define SENTENCE 640
+
+static bool once, dry_run, explain, check, quiet, verbose, show_config, unused_flag;
+static const char *root = "", *file;
+
+static struct option_row rows[] = {
+    {0, "once", NULL, "one look, and what it takes", .flag = &once},
+    {'n', "dry-run", NULL, "one look: tell what would be taken, but change nothing", .flag = &dry_run},
+    {0, "explain", NULL, "with --once or --dry-run: a sentence for each guest", .flag = &explain},
+    {0, "check", NULL, "one line for a monitoring system, whose exit codes it has", .flag = &check},
+    {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
+    {0, "reserve", "SIZE", "what stays available on the host", .key = "reserve"},
+    {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
+    {0, "on-critical", "COMMAND", "what to run when the host is critical", .key = "on_critical"},
+    {0, "deadline", "TIME", "ends a single run", .key = "deadline"},
+    {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
+    {0, "show-config", NULL, "print the settings that hold and where they stand", .flag = &show_config},
+    {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
+    {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
+    {'v', "verbose", NULL, "tell of each round of commands", .flag = &verbose},
+    {'h', "help", NULL, "show this help", .flag = &unused_flag},
+    {'V', "version", NULL, "show the version", .flag = &unused_flag},
+    {.name = NULL},
+};
+
+static const struct program memguard = {
+    .name = "memguard",
+    .synopsis = "[--once | --dry-run | --check] [options]",
+    .purpose = "Keeps the host alive: takes memory back from guests before it runs short.",
+    .rows = rows,
+};
+
+/* ---- words ---- */
+
+static const char *const level_words[] = {
+    [GUARD_CALM] = "calm", [GUARD_TIGHT] = "tight", [GUARD_CRITICAL] = "critical"};
+
+/* "210 MiB available of a reserve of 293 MiB" */
+static const char *host_words(const struct sight *v, char *text, size_t size)
+{
+	char available[TEXT_SIZE], reserve[TEXT_SIZE];
+
+	snprintf(text, size, "%s available, reserve %s", text_size(available, sizeof(available), v->host.available_kib),
+	         text_size(reserve, sizeof(reserve), v->reserve_kib));
+	return text;
+}
+
+static void say_cannot(const struct sight *v, const char *refused)
+{
+	char needed[TEXT_SIZE], freed[TEXT_SIZE];
+	uint64_t lack_kib = sub_kib(v->reserve_kib, v->host.available_kib);
+
+	say_error(&memguard, "cannot free: needed %s, freed %s, refused: %s",
+	          text_size(needed, sizeof(needed), add_kib(lack_kib, v->freed_kib)),
+	          text_size(freed, sizeof(freed), v->freed_kib), refused);
+}
+
+static void say_of_libvirt(const struct conf *conf, int error, const char *words)
+{
+	char *sentence = report_failure(error, conf->uri, root, words);
+
+	say_error(&memguard, "%s", sentence ? sentence : strerror(-error));
+	free(sentence);
+}
+
+static void explain_guest(const struct sight *v, const struct conf *conf, const struct guest *g)
+{
+	char name[256], actual[TEXT_SIZE], give[TEXT_SIZE], bottom[TEXT_SIZE];
+	enum reason why = squeeze_refusal(v->way, conf->tolerance_kib, g);
+
+	text_escape(name, sizeof(name), g->name, text_is_utf8());
+	text_size(actual, sizeof(actual), g->sample.actual_kib);
+	text_size(bottom, sizeof(bottom), squeeze_bottom_kib(g));
+	if (v->squeezing && g->want_kib < g->sample.actual_kib)
+		printf("%s: gives %s of its %s; its bottom is %s.\n", name,
+		       text_size(give, sizeof(give), g->sample.actual_kib - g->want_kib), actual, bottom);
+	else if (why)
+		printf("%s: has %s and gives nothing: %s.\n", name, actual, reason_word(why));
+	else
+		printf("%s: has %s and need not give; its bottom is %s.\n", name, actual, bottom);
+}
+
+static void explain_all(struct sentry *s, const struct sight *v, const struct conf *conf)
+{
+	struct herd *h = keeper_herd(sentry_keeper(s));
+	char text[SENTENCE], planned[TEXT_SIZE];
+
+	for (size_t i = 0; i < h->n && explain; i++)
+		explain_guest(v, conf, &h->guest[i]);
+	keeper_done(sentry_keeper(s));
+	if (explain || dry_run)
+		printf("host: %s: %s; guests give %s.\n", level_words[v->level], host_words(v, text, sizeof(text)),
+		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
+}
+
+/* ---- --check ---- */
+
+static int check_host(const struct conf *conf)
+{
+	static const char *const words[] = {"OK", "WARNING", "CRITICAL"};
+	struct host host;
+	struct sight v = {.level = GUARD_CALM};
+	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
+	struct guard guard = {.level = GUARD_CALM};
+	char text[SENTENCE];
+	int r = host_read(root, &host);
+
+	if (r) {
+		printf("MEMGUARD UNKNOWN - cannot read '%s/proc/meminfo': %s\n", root, strerror(-r));
+		return 3;
+	}
+	v.host = host;
+	v.reserve_kib = gc.reserve_kib = conf_reserve_kib(conf, host.total_kib);
+	v.level = guard_step(&gc, &guard, host.available_kib, clock_now().now_ms);
+	printf("MEMGUARD %s - %s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[v.level],
+	       host_words(&v, text, sizeof(text)), (unsigned long long)host.available_kib * 1024,
+	       (unsigned long long)guard_tight_kib(&gc) * 1024, (unsigned long long)guard_critical_kib(&gc) * 1024,
+	       (unsigned long long)host.total_kib * 1024, (unsigned long long)v.reserve_kib * 1024);
+	return (int)v.level;
+}
+
+/* ---- a single run ---- */
+
+static uint64_t wanted_kib(const struct sight *v)
+{
+	return add_kib(v->reserve_kib, add_kib(v->pending_kib, v->starting_kib));
+}
+
+/* Looks until the host has what it needs, or nothing more comes. */
+static int squeeze_once(struct sentry *s, const struct conf *conf, uint64_t end_ms)
+{
+	uint64_t read_ms = clock_ms(CLOCK_BOOTTIME);
+	char refused[SENTENCE];
+	struct sight v;
+	bool first = true, cannot = false;
+	int r;
+
+	do {
+		r = sentry_look(s, &v);
+		if (r)
+			return r;
+		if (first)
+			explain_all(s, &v, conf);
+		first = false;
+		cannot = sentry_cannot(s, &v, refused, sizeof(refused));
+		if (dry_run || !v.squeezing || cannot || v.host.available_kib >= wanted_kib(&v))
+			break;
+		if (clock_ms(CLOCK_BOOTTIME) - read_ms >= REREAD_MS) {
+			keeper_read(sentry_keeper(s), min_kib(end_ms, clock_ms(CLOCK_BOOTTIME) + REREAD_MS));
+			read_ms = clock_ms(CLOCK_BOOTTIME);
+		}
+	} while (loop_sleep_until(clock_ms(CLOCK_BOOTTIME) + STEP_MS) && clock_ms(CLOCK_BOOTTIME) < end_ms);
+	if (!dry_run && v.host.available_kib < guard_tight_kib(&(struct guard_conf){.reserve_kib = v.reserve_kib})) {
+		sentry_cannot(s, &v, refused, sizeof(refused));
+		say_cannot(&v, cannot ? refused : "nobody, but it takes longer than the deadline");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int run_once(struct sentry *s, const struct conf *conf)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), end_ms = now_ms + conf->deadline_ms;
+	int r = sentry_prepare(s, now_ms + conf->deadline_ms / 2), short_of;
+
+	if (!r)
+		r = keeper_read(sentry_keeper(s), now_ms + conf->deadline_ms / 2);
+	if (r) {
+		char words[512];
+
+		keeper_state(sentry_keeper(s), words, sizeof(words));
+		say_of_libvirt(conf, r, *words ? words : sentry_words(s));
+	}
+	short_of = squeeze_once(s, conf, end_ms);
+	if (short_of && short_of != -EBUSY)
+		say_of_libvirt(conf, -ENODATA, NULL);
+	return short_of ? EXIT_FAILED : exit_code_of(r);
+}
+
+/* ---- the loop ---- */
+
+struct duty {
+	const struct conf *conf;
+	struct sentry *sentry;
+	struct wake wake;
+	struct command *command;                         /* on_critical; NULL: none */
+	enum guard_level level;                          /* that was said */
+	bool squeezing;                                  /* likewise, for a guest that starts */
+	int libvirt, registry, no_give, host;            /* errors that were said */
+	uint64_t cannot_ms, command_ms, calm_ms, fed_ms; /* when it was done last; 0: never */
+};
+
+static bool is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
+{
+	return !last_ms || now_ms - last_ms >= each_ms;
+}
+
+/* Says a new error, and that an old one is over. */
+static void tell_error(int *said, int error, const char *what, const char *words)
+{
+	if (error == *said)
+		return;
+	if (error)
+		say_error(&memguard, "%s: %s", what, words ? words : strerror(-error));
+	else if (!quiet)
+		say_warning(&memguard, "over: %s", what);
+	*said = error;
+}
+
+static void tell_level(struct duty *d, const struct sight *v)
+{
+	char text[SENTENCE], planned[TEXT_SIZE];
+
+	host_words(v, text, sizeof(text));
+	text_size(planned, sizeof(planned), v->planned_kib);
+	if (v->level != d->level && !quiet)
+		say_warning(&memguard, v->level ? "%s: %s; taking back %s" : "%s: %s", level_words[v->level], text,
+		            planned);
+	else if (v->squeezing && !d->squeezing && v->planned_kib && !quiet)
+		say_warning(&memguard, "making room for a guest that starts: %s; taking %s", text, planned);
+	d->level = v->level;
+	d->squeezing = v->squeezing;
+	if (verbose && v->sent > 0)
+		say_warning(&memguard, "at %llu ms: %s: %s; %d commands, %llu ms after the look",
+		            (unsigned long long)v->sent_ms, level_words[v->level], text, v->sent,
+		            (unsigned long long)(v->sent_ms - v->at.now_ms));
+}
+
+static void tell_cannot(struct duty *d, const struct sight *v)
+{
+	char refused[SENTENCE];
+
+	if (!is_due(d->cannot_ms, v->at.now_ms, CANNOT_AGAIN_MS) ||
+	    !sentry_cannot(d->sentry, v, refused, sizeof(refused)))
+		return;
+	say_cannot(v, refused);
+	d->cannot_ms = v->at.now_ms;
+}
+
+static void run_command(struct duty *d, const struct sight *v)
+{
+	const struct command_number numbers[] = {
+	    {"MEMSCHED_AVAILABLE_BYTES", v->host.available_kib * 1024},
+	    {"MEMSCHED_RESERVE_BYTES", v->reserve_kib * 1024},
+	    {"MEMSCHED_LACK_BYTES", v->lack_kib * 1024},
+	    {"MEMSCHED_FREED_BYTES", v->freed_kib * 1024},
+	    {NULL, 0},
+	};
+	int r;
+
+	if (v->level != GUARD_CRITICAL || !d->command || !is_due(d->command_ms, v->at.now_ms, COMMAND_AGAIN_MS))
+		return;
+	d->command_ms = v->at.now_ms;
+	r = command_run(d->command, numbers);
+	if (r)
+		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
+}
+
+/* What can wait: connections, the registry, what has gone wrong there. */
+static void keep_house(struct duty *d, uint64_t now_ms)
+{
+	char words[512];
+	int r = keeper_state(d->sentry ? sentry_keeper(d->sentry) : NULL, words, sizeof(words));
+
+	if (!is_due(d->calm_ms, now_ms, CALM_MS))
+		return;
+	d->calm_ms = now_ms;
+	if (!r)
+		r = sentry_prepare(d->sentry, now_ms + SENTRY_SEND_MS);
+	tell_error(&d->libvirt, r, "cannot see the guests", *words ? words : sentry_words(d->sentry));
+	tell_error(&d->registry, sentry_open_registry(d->sentry), "cannot use '/run/memsched'", NULL);
+	if (d->wake.pending < 0)
+		d->wake.pending = sentry_watch_pending(d->sentry);
+}
+
+/* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */
+static void feed(struct duty *d, uint64_t now_ms)
+{
+	uint64_t each_ms = notify_watchdog_ms();
+
+	if (!each_ms || !is_due(d->fed_ms, now_ms, each_ms / 2) ||
+	    now_ms > keeper_beat_ms(sentry_keeper(d->sentry)) + STUCK_MS)
+		return;
+	d->fed_ms = now_ms;
+	notify_send("WATCHDOG=1");
+}
+
+static uint32_t look(struct duty *d)
+{
+	struct sight v;
+	int r = sentry_look(d->sentry, &v);
+
+	tell_error(&d->host, r, "cannot read '/proc/meminfo'", NULL);
+	if (r)
+		return CALM_MS;
+	tell_level(d, &v);
+	run_command(d, &v);
+	tell_cannot(d, &v);
+	tell_error(&d->no_give, d->registry ? 0 : v.no_give, "cannot forbid gives", NULL);
+	if (v.level == GUARD_CALM)
+		keep_house(d, v.at.now_ms);
+	feed(d, v.at.now_ms);
+	return v.nap_ms;
+}
+
+static void settle_in(struct duty *d)
+{
+	int r = resident_spare();
+
+	signal(SIGCHLD, SIG_IGN); /* of on_critical nobody waits */
+	if (r && !quiet)
+		say_warning(&memguard, "cannot lower oom_score_adj: %s", strerror(-r));
+	r = wake_open(root, &d->wake);
+	if (r && !quiet)
+		say_warning(&memguard, "no wake-up by memory pressure: %s", strerror(-r));
+	r = d->conf->on_critical ? command_new(d->conf->on_critical, &d->command) : 0;
+	if (r)
+		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
+	keep_house(d, clock_ms(CLOCK_BOOTTIME));
+	r = keeper_start(sentry_keeper(d->sentry));
+	tell_error(&d->libvirt, r, "cannot see the guests", NULL);
+	r = resident_lock();
+	if (r && !quiet)
+		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
+	notify_send("READY=1");
+}
+
+static int run_loop(struct sentry *s, const struct conf *conf)
+{
+	struct duty d = {.conf = conf, .sentry = s};
+
+	settle_in(&d);
+	while (!*loop_stop()) {
+		uint32_t nap_ms = look(&d);
+
+		if (wake_wait(&d.wake, nap_ms, loop_stop()) == WAKE_PENDING)
+			sentry_count_pending(s);
+	}
+	notify_send("STOPPING=1");
+	wake_close(&d.wake);
+	command_free(d.command);
+	return EXIT_DONE;
+}
+
+/* ---- before the first look ---- */
+
+static int guard(const struct conf *conf)
+{
+	bool single = once || dry_run;
+	struct sentry *s;
+	int r = sentry_new(conf, root, dry_run, &s), code;
+
+	if (r) {
+		say_error(&memguard, "%s", strerror(-r));
+		return EXIT_FAILED;
+	}
+	r = sentry_open_registry(s);
+	if (r && !dry_run)
+		say_error(&memguard, "cannot use '%s/run/memsched': %s", root, strerror(-r));
+	if (r == -EACCES && !dry_run)
+		return EXIT_DENIED;
+	code = single ? run_once(s, conf) : run_loop(s, conf);
+	sentry_free(s, clock_ms(CLOCK_BOOTTIME) + SENTRY_SEND_MS);
+	return code;
+}
+
+static int refuse_nonsense(void)
+{
+	if (once + dry_run + check > 1 && !(once && dry_run && !check)) {
+		say_error(&memguard, "'--once', '--dry-run' and '--check' exclude each other; try 'memguard --help'");
+		return EXIT_USAGE;
+	}
+	if (explain && !once && !dry_run) {
+		say_error(&memguard, "'--explain' needs '--once' or '--dry-run'; try 'memguard --help'");
+		return EXIT_USAGE;
+	}
+	return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	struct conf conf;
+	int operand, code;
+
+	setlocale(LC_ALL, "");
+	code = options_parse(&memguard, argc, argv, &operand);
+	if (!code)
+		code = refuse_nonsense();
+	if (!code)
+		code = options_conf(&memguard, root, file, &conf);
+	if (!code && !check && virt_uri_is_remote(conf.uri)) {
+		say_error(&memguard, "'%s' is another host's libvirt: run memguard there", conf.uri);
+		code = EXIT_USAGE;
+	}
+	if (code)
+		program_end(&memguard, check ? 3 : code);
+	if (check)
+		program_end(&memguard, check_host(&conf));
+	loop_catch_signals();
+	virt_stop_on(loop_stop());
+	program_end(&memguard, guard(&conf));
+}

@@ -1,0 +1,99 @@
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BLANKS " \t"
+#define NUMBERS 16
+#define NUMBER_BYTES 64
+
+extern char **environ;
+
+struct command {
+	char *line; /* cut into words */
+	char **argv;
+};
+
+int command_new(const char *line, struct command **ret_command)
+{
+	struct command *c = calloc(1, sizeof(*c));
+	size_t n = 0;
+
+	if (c)
+		c->line = strdup(line);
+	if (c && c->line)
+		c->argv = calloc(strlen(line) / 2 + 2, sizeof(*c->argv));
+	if (!c || !c->line || !c->argv) {
+		command_free(c);
+		return -ENOMEM;
+	}
+	for (char *rest = c->line, *word; (word = strsep(&rest, BLANKS));)
+		if (*word)
+			c->argv[n++] = word;
+	if (!n) {
+		command_free(c);
+		return -EINVAL;
+	}
+	*ret_command = c;
+	return 0;
+}
+
+void command_free(struct command *c)
+{
+	if (!c)
+		return;
+	free(c->argv);
+	free(c->line);
+	free(c);
+}
+
+/* Only what may be called between fork and exec in a process with threads. */
+static _Noreturn void become(const struct command *c, char **env)
+{
+	sigset_t none;
+	int fd;
+
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "0", 1) < 0)
+		close(fd);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		dup2(fd, STDIN_FILENO);
+	execve(c->argv[0], c->argv, env);
+	_exit(127);
+}
+
+int command_run(const struct command *c, const struct command_number *numbers)
+{
+	char text[NUMBERS][NUMBER_BYTES];
+	size_t n = 0, m = 0;
+	char **env;
+	pid_t child;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + NUMBERS + 1, sizeof(*env));
+	if (!env)
+		return -ENOMEM;
+	for (; m < NUMBERS && numbers[m].name; m++) {
+		snprintf(text[m], NUMBER_BYTES, "%s=%" PRIu64, numbers[m].name, numbers[m].number);
+		env[m] = text[m];
+	}
+	memcpy(env + m, environ, n * sizeof(*env));
+	child = fork();
+	if (child == 0)
+		become(c, env);
+	free(env);
+	return child < 0 ? -errno : 0;
+}
