@@ -117,6 +117,7 @@ static void explain_all(struct sentry *s, const struct sight *v, const struct co
 	if (explain || dry_run)
 		printf("host: %s: %s; guests give %s.\n", level_words[v->level], host_words(v, text, sizeof(text)),
 		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
+	fflush(stdout);
 }
 
 /* ---- --check ---- */
@@ -236,16 +237,17 @@ static void tell_error(int *said, int error, const char *what, const char *words
 static void tell_level(struct duty *d, const struct sight *v)
 {
 	char text[SENTENCE], planned[TEXT_SIZE];
+	bool takes = v->squeezing && v->planned_kib, new_level = v->level != d->level;
 
 	host_words(v, text, sizeof(text));
 	text_size(planned, sizeof(planned), v->planned_kib);
-	if (v->level != d->level && !quiet)
-		say_warning(&memguard, v->level ? "%s: %s; taking back %s" : "%s: %s", level_words[v->level], text,
-		            planned);
-	else if (v->squeezing && !d->squeezing && v->planned_kib && !quiet)
-		say_warning(&memguard, "making room for a guest that starts: %s; taking %s", text, planned);
+	if (!quiet && takes && (new_level || !d->takes))
+		say_warning(&memguard, "%s: %s; taking back %s",
+		            v->level ? level_words[v->level] : "making room for a guest that starts", text, planned);
+	else if (!quiet && new_level)
+		say_warning(&memguard, "%s: %s", level_words[v->level], text);
 	d->level = v->level;
-	d->squeezing = v->squeezing;
+	d->takes = takes;
 	if (verbose && v->sent > 0)
 		say_warning(&memguard, "at %llu ms: %s: %s; %d commands, %llu ms after the look",
 		            (unsigned long long)v->sent_ms, level_words[v->level], text, v->sent,
@@ -342,9 +344,9 @@ static void settle_in(struct duty *d)
 	r = d->conf->on_critical ? command_new(d->conf->on_critical, &d->command) : 0;
 	if (r)
 		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
-	keep_house(d, clock_ms(CLOCK_BOOTTIME));
 	r = keeper_start(sentry_keeper(d->sentry));
 	tell_error(&d->libvirt, r, "cannot see the guests", NULL);
+	keep_house(d, clock_ms(CLOCK_BOOTTIME));
 	r = resident_lock();
 	if (r && !quiet)
 		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
@@ -415,7 +417,10 @@ int main(int argc, char **argv)
 	if (!code)
 		code = options_conf(&memguard, root, file, &conf);
 	if (!code && !check && virt_uri_is_remote(conf.uri)) {
-		say_error(&memguard, "'%s' is another host's libvirt: run memguard there", conf.uri);
+		char uri[256];
+
+		say_error(&memguard, "'%s' is another host's libvirt: run memguard there",
+		          text_escape(uri, sizeof(uri), conf.uri, text_is_utf8()));
 		code = EXIT_USAGE;
 	}
 	if (code)

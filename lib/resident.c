@@ -45,9 +45,9 @@ int resident_lock(void)
 	touch_heap();
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* who may not may have it already */
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
-	    mlockall(MCL_CURRENT | MCL_FUTURE) == 0)
+	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
 		return 0;
-	return mlockall(MCL_CURRENT) < 0 ? -errno : 0;
+	return mlockall(MCL_CURRENT | MCL_ONFAULT) < 0 ? -errno : 0;
 }
 
 static int oom_score_adj(int *ret_score)

@@ -238,11 +238,14 @@ static void list_refusals(struct sentry *s, enum squeeze_way way, const struct h
 bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, size_t size)
 {
 	const struct guard_conf gc = {.reserve_kib = sight->reserve_kib};
+	bool unseen = keeper_state(s->keeper, NULL, 0) != 0;
 	struct herd *h = keeper_herd(s->keeper);
 	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
-	              sight->sent <= 0 && !squeeze_coming_kib(h->guest, h->n);
+	              sight->sent <= 0 && !squeeze_coming_kib(h->guest, h->n) && (unseen || h->number);
 
-	if (cannot)
+	if (cannot && unseen)
+		snprintf(refused, size, "all (libvirt does not answer)");
+	else if (cannot)
 		list_refusals(s, sight->way, h, refused, size);
 	keeper_done(s->keeper);
 	return cannot;

@@ -12,8 +12,26 @@
 #include "clock.h"
 #include "units.h"
 
-#define TRIGGER "some 70000 1000000" /* microseconds, within microseconds */
-#define GLANCE_MS 250                /* a signal that comes just before poll costs so much at most */
+#define GLANCE_MS 250 /* a signal that comes just before poll costs so much at most */
+
+/* Microseconds within microseconds, the end included as the kernel wants it. Who lacks CAP_SYS_RESOURCE may only have
+ * windows of whole 2 s. */
+static const struct {
+	const char *text;
+	size_t size;
+} triggers[] = {{"some 70000 1000000", 19}, {"some 70000 2000000", 19}};
+
+static int set_trigger(int fd)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(triggers) / sizeof(*triggers); i++) {
+		if (write(fd, triggers[i].text, triggers[i].size) >= 0)
+			return 0;
+		error = errno == EOPNOTSUPP ? -ENOSYS : -errno;
+	}
+	return error;
+}
 
 static int open_trigger(const char *path)
 {
@@ -24,8 +42,8 @@ static int open_trigger(const char *path)
 		return errno == ENOENT ? -ENOSYS : -errno;
 	if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		error = -ENOSYS;
-	else if (write(fd, TRIGGER, sizeof(TRIGGER)) < 0) /* with its end, as the kernel wants it */
-		error = errno == EOPNOTSUPP ? -ENOSYS : -errno;
+	else
+		error = set_trigger(fd);
 	if (!error)
 		return fd;
 	close(fd);

@@ -16,8 +16,8 @@ struct wake {
 };
 
 /*
- * Sets a trigger on root/proc/pressure/memory: some task waiting for memory for 70 ms within a second. Returns 0 or
- * -errno (-ENOSYS: this kernel has none, or root is no real /proc; -EACCES: not permitted); w is usable in any case.
+ * Sets a trigger on root/proc/pressure/memory: some task waiting for memory for 70 ms within a second or two. Returns 0
+ * or -errno (-ENOSYS: this kernel has none, or root is no real /proc; -EACCES: not permitted); w is usable in any case.
  */
 int wake_open(const char *root, struct wake *w);
 void wake_close(struct wake *w);
