@@ -212,7 +212,7 @@ struct duty {
 	struct wake wake;
 	struct command *command;                         /* on_critical; NULL: none */
 	enum guard_level level;                          /* that was said */
-	bool squeezing;                                  /* likewise, for a guest that starts */
+	bool takes;                                      /* likewise */
 	int libvirt, registry, no_give, host;            /* errors that were said */
 	uint64_t cannot_ms, command_ms, calm_ms, fed_ms; /* when it was done last; 0: never */
 };
@@ -288,7 +288,7 @@ static void run_command(struct duty *d, const struct sight *v)
 static void keep_house(struct duty *d, uint64_t now_ms)
 {
 	char words[512];
-	int r = keeper_state(d->sentry ? sentry_keeper(d->sentry) : NULL, words, sizeof(words));
+	int r = keeper_state(sentry_keeper(d->sentry), words, sizeof(words));
 
 	if (!is_due(d->calm_ms, now_ms, CALM_MS))
 		return;
