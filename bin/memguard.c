@@ -16,6 +16,7 @@
 #include "resident.h"
 #include "sentry.h"
 #include "text.h"
+#include "uri.h"
 #include "wake.h"
 
 #define STEP_MS 100   /* between two looks of a single run */
@@ -207,12 +208,13 @@ static int run_once(struct sentry *s, const struct conf *conf)
 /* ---- the loop ---- */
 
 struct duty {
-	const struct conf *conf;
+	struct conf *conf;
 	struct sentry *sentry;
 	struct wake wake;
-	struct command *command;                         /* on_critical; NULL: none */
-	enum guard_level level;                          /* that was said */
-	bool takes;                                      /* likewise */
+	struct command *command; /* on_critical; NULL: none */
+	enum guard_level level;  /* that was said */
+	bool takes;              /* likewise */
+	bool reload, reconnect;
 	int libvirt, registry, no_give, host;            /* errors that were said */
 	uint64_t cannot_ms, command_ms, calm_ms, fed_ms; /* when it was done last; 0: never */
 };
@@ -249,9 +251,9 @@ static void tell_level(struct duty *d, const struct sight *v)
 	d->level = v->level;
 	d->takes = takes;
 	if (verbose && v->sent > 0)
-		say_warning(&memguard, "at %llu ms: %s: %s; %d commands, %llu ms after the look",
-		            (unsigned long long)v->sent_ms, level_words[v->level], text, v->sent,
-		            (unsigned long long)(v->sent_ms - v->at.now_ms));
+		say_note(&memguard, "at %llu ms: %s: %s; %d commands, %llu ms after the look",
+		         (unsigned long long)v->sent_ms, level_words[v->level], text, v->sent,
+		         (unsigned long long)(v->sent_ms - v->at.now_ms));
 }
 
 static void tell_cannot(struct duty *d, const struct sight *v)
@@ -331,19 +333,57 @@ static uint32_t look(struct duty *d)
 	return v.nap_ms;
 }
 
+static void set_command(struct duty *d)
+{
+	int r;
+
+	command_free(d->command);
+	d->command = NULL;
+	r = d->conf->on_critical ? command_new(d->conf->on_critical, &d->command) : 0;
+	if (r)
+		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
+}
+
+static bool is_ours(void *arg, struct conf *fresh)
+{
+	struct duty *d = arg;
+
+	if (uri_is_remote(fresh->uri)) {
+		say_error(&memguard, "the configured libvirt is another host's: run memguard there");
+		return false;
+	}
+	d->reconnect = strcmp(d->conf->uri, fresh->uri) != 0;
+	return true;
+}
+
+/* In calm times only: it waits for the keeper to put its reading down. */
+static void reload(struct duty *d)
+{
+	bool changed;
+
+	d->reload = d->reconnect = false;
+	sentry_hold(d->sentry);
+	changed = options_reload(&memguard, root, file, is_ours, d, d->conf);
+	sentry_resume(d->sentry, changed && d->reconnect);
+	if (!changed)
+		return;
+	set_command(d);
+	if (verbose)
+		say_note(&memguard, "read the configuration again");
+}
+
 static void settle_in(struct duty *d)
 {
 	int r = resident_spare();
 
+	loop_catch_reload();
 	signal(SIGCHLD, SIG_IGN); /* of on_critical nobody waits */
 	if (r && !quiet)
 		say_warning(&memguard, "cannot lower oom_score_adj: %s", strerror(-r));
 	r = wake_open(root, &d->wake);
 	if (r && !quiet)
 		say_warning(&memguard, "no wake-up by memory pressure: %s", strerror(-r));
-	r = d->conf->on_critical ? command_new(d->conf->on_critical, &d->command) : 0;
-	if (r)
-		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
+	set_command(d);
 	r = keeper_start(sentry_keeper(d->sentry));
 	tell_error(&d->libvirt, r, "cannot see the guests", NULL);
 	keep_house(d, clock_ms(CLOCK_BOOTTIME));
@@ -353,13 +393,17 @@ static void settle_in(struct duty *d)
 	notify_send("READY=1");
 }
 
-static int run_loop(struct sentry *s, const struct conf *conf)
+static int run_loop(struct sentry *s, struct conf *conf)
 {
 	struct duty d = {.conf = conf, .sentry = s};
 
 	settle_in(&d);
 	while (!*loop_stop()) {
 		uint32_t nap_ms = look(&d);
+
+		d.reload |= loop_reload();
+		if (d.reload && d.level == GUARD_CALM)
+			reload(&d);
 
 		if (wake_wait(&d.wake, nap_ms, loop_stop()) == WAKE_PENDING)
 			sentry_count_pending(s);
@@ -372,7 +416,7 @@ static int run_loop(struct sentry *s, const struct conf *conf)
 
 /* ---- before the first look ---- */
 
-static int guard(const struct conf *conf)
+static int guard(struct conf *conf)
 {
 	bool single = once || dry_run;
 	struct sentry *s;
@@ -416,7 +460,7 @@ int main(int argc, char **argv)
 		code = refuse_nonsense();
 	if (!code)
 		code = options_conf(&memguard, root, file, &conf);
-	if (!code && !check && virt_uri_is_remote(conf.uri)) {
+	if (!code && !check && uri_is_remote(conf.uri)) {
 		char uri[256];
 
 		say_error(&memguard, "'%s' is another host's libvirt: run memguard there",

@@ -331,14 +331,17 @@ uint64_t keeper_beat_ms(struct keeper *k)
 	return beat_ms;
 }
 
-void keeper_configure(struct keeper *k, const struct conf *conf)
+void keeper_hold(struct keeper *k)
 {
 	pthread_mutex_lock(&k->reading);
-	if (strcmp(k->conf->uri, conf->uri) != 0) {
+}
+
+void keeper_resume(struct keeper *k, bool reconnect)
+{
+	if (reconnect) {
 		virt_close(k->virt);
 		k->virt = NULL;
 	}
-	k->conf = conf;
 	pthread_mutex_unlock(&k->reading);
 }
 

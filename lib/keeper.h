@@ -27,8 +27,10 @@ int keeper_new(const struct conf *conf, const char *root, bool read_only, struct
 /* Ends the thread, waiting until deadline_ms; one that does not end keeps what it has. NULL is fine. */
 void keeper_free(struct keeper *k, uint64_t deadline_ms);
 
-/* Puts another configuration in place of the first; waits for the end of a reading, which is bounded. */
-void keeper_configure(struct keeper *k, const struct conf *conf);
+/* Between the two conf is not in use and may be changed; reconnect: its URI was. keeper_hold waits for the end of a
+ * reading, which is bounded. */
+void keeper_hold(struct keeper *k);
+void keeper_resume(struct keeper *k, bool reconnect);
 
 /* One reading by the caller, before end_ms. 0, or what virt_open, virt_list or virt_read returned; the herd stays as it
  * was then. */

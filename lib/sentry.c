@@ -48,14 +48,19 @@ void sentry_free(struct sentry *s, uint64_t deadline_ms)
 	free(s);
 }
 
-void sentry_configure(struct sentry *s, const struct conf *conf)
+void sentry_hold(struct sentry *s)
 {
-	keeper_configure(s->keeper, conf);
-	if (strcmp(s->conf->uri, conf->uri) != 0) {
+	keeper_hold(s->keeper);
+}
+
+void sentry_resume(struct sentry *s, bool reconnect)
+{
+	if (reconnect) {
 		virt_close(s->virt);
 		s->virt = NULL;
+		s->ready = 0;
 	}
-	s->conf = conf;
+	keeper_resume(s->keeper, reconnect);
 }
 
 struct keeper *sentry_keeper(struct sentry *s)

@@ -40,8 +40,10 @@ int sentry_new(const struct conf *conf, const char *root, bool dry_run, struct s
 /* Releases no-give. */
 void sentry_free(struct sentry *s, uint64_t deadline_ms);
 
-/* Another configuration in place of the first, which is not used any more afterwards. */
-void sentry_configure(struct sentry *s, const struct conf *conf);
+/* Between the two, conf may be changed in place; reconnect: its URI was. Waits for the end of a reading, which is
+ * bounded. */
+void sentry_hold(struct sentry *s);
+void sentry_resume(struct sentry *s, bool reconnect);
 
 struct keeper *sentry_keeper(struct sentry *s);
 
