@@ -157,7 +157,7 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 DATADIR       ?= $(PREFIX)/share/memsched
 HOOK_PATH     ?= $(SYSCONFDIR)/libvirt/hooks/qemu.d/memsched
 PAGES         := $(wildcard man/*.[578])
-UNITS         := $(filter-out $(if $(wildcard bin/memguard.c),,hooks/memguard.service),$(wildcard hooks/*.service hooks/*.timer))
+UNITS         := $(wildcard hooks/*.service hooks/*.timer)
 
 $(foreach v,DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR DATADIR HOOK_PATH COMMANDS HELPERS UNITS PAGES,\
   $(eval install uninstall: export $v := $$($v)))

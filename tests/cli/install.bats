@@ -26,8 +26,7 @@ expected() {
 	{
 		printf '644 %s\n' etc/cron.d/memsched etc/memsched.conf usr/lib/tmpfiles.d/memsched.conf \
 			usr/share/memsched/{memsched.conf,memsched.cron,qemu} \
-			usr/lib/systemd/system/membalance{.service,-once.service,-once.timer}
-		[ ! -e bin/memguard.c ] || echo "644 usr/lib/systemd/system/memguard.service"
+			usr/lib/systemd/system/{memguard.service,membalance.service,membalance-once.service,membalance-once.timer}
 		printf '755 %s\n' etc/libvirt/hooks/qemu.d/memsched usr/sbin/memsched-hook
 		for file in bin/*.c; do
 			command=$(basename "$file" .c)
@@ -174,7 +173,7 @@ older() {
 	local dir=$BATS_TEST_TMPDIR/host
 	run make --no-print-directory -s install PREFIX="$dir/usr" SYSCONFDIR="$dir/etc"
 	[ "$status" -eq 0 ]
-	[[ $output == *"nothing was started or enabled"*"$dir/etc/cron.d/memsched"*"enable --now membalance-once.timer"* ]]
+	[[ $output == *"nothing was started or enabled"*"$dir/etc/cron.d/memsched"*"enable --now membalance-once.timer"*"enable --now memguard.service"* ]]
 	[[ $output == *"reload libvirtd"* ]]
 	[ ! -e "$dir/etc/systemd" ]
 }
@@ -204,7 +203,7 @@ older() {
 	cp -rn /usr/lib/systemd/system/. "$root/usr/lib/systemd/system"
 	install -D /bin/kill "$root/bin/kill"
 	run systemd-analyze verify --man=no --root="$root" membalance.service membalance-once.timer membalance-once.service \
-		$([ ! -e bin/memguard.c ] || echo memguard.service)
+		memguard.service
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
@@ -214,14 +213,14 @@ older() {
 	local unit
 	command -v systemctl >/dev/null || skip "no systemctl here"
 	lay install
-	for unit in membalance.service membalance-once.timer; do
+	for unit in membalance.service membalance-once.timer memguard.service; do
 		systemctl -q --root="$root" enable $unit
 	done
 	mkdir -p "$root/etc/systemd/system/membalance.service.d"
 	run lay uninstall
 	[ "$status" -eq 0 ]
 	[[ $output == *"'$root/etc/systemd/system/membalance.service.d' is kept"* ]]
-	for unit in membalance.service membalance-once.timer; do
+	for unit in membalance.service membalance-once.timer memguard.service; do
 		[[ $output == *"systemctl disable --now $unit"* ]]
 		systemctl -q --root="$root" disable $unit
 	done
