@@ -217,6 +217,8 @@ static int pass(struct balancer *b)
 
 	if (is_paused(b)) {
 		write_log(b);
+		virt_close(b->virt); /* libvirtd may well be restarted meanwhile */
+		b->virt = NULL;
 		return EXIT_DONE;
 	}
 	if (!b->virt)

@@ -1,4 +1,4 @@
-/* libFuzzer: any file as a record of each kind and as the complaints. What is read can be written and read again. */
+/* libFuzzer: any file as a record of each kind, as a pause and as the complaints. What is read can be written and read again. */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -92,6 +92,16 @@ static void try_said(void)
 	registry_say_end(registry, check_over, NULL);
 }
 
+static void try_pause(void)
+{
+	uint64_t left_ms = 1;
+
+	if (registry_paused(registry, NOW_S, &left_ms) == 0)
+		check(left_ms <= PAUSE_MAX_MS);
+	check(registry_pause(registry, NOW_S, 5) == 0 && registry_paused(registry, NOW_S + 1, &left_ms) == 0);
+	check(left_ms == 4 && registry_resume(registry) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!registry)
@@ -100,7 +110,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	put("domains/" UUID, data, size);
 	put("pending/" UUID, data, size);
 	put("said", data, size);
+	put("paused", data, size);
 	try_past();
+	try_pause();
 	try_record();
 	try_said();
 	registry_pending_kib(registry, NOW_S);
