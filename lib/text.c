@@ -151,19 +151,32 @@ char *text_copy(char *buffer, size_t size, const char *safe)
 	return buffer;
 }
 
-size_t text_width(const char *escaped)
+size_t text_prefix(const char *escaped, size_t columns, size_t *ret_width)
 {
+	const char *at = escaped;
 	size_t width = 0, n;
 
-	for (; *escaped; escaped += n) {
+	for (; *at; at += n) {
 		uint32_t code = 0;
 
-		n = text_decode(escaped, &code);
+		n = text_decode(at, &code);
 		n += n == 0;
-		int columns = wcwidth((wchar_t)code); /* the C locale knows ASCII only: -1 for the rest */
+		int columns_of = wcwidth((wchar_t)code); /* the C locale knows ASCII only: -1 for the rest */
+		size_t more = columns_of < 0 || code == 0 ? 1 : (size_t)columns_of;
 
-		width += columns < 0 || code == 0 ? 1 : (size_t)columns;
+		if (more > columns - width)
+			break;
+		width += more;
 	}
+	*ret_width = width;
+	return (size_t)(at - escaped);
+}
+
+size_t text_width(const char *escaped)
+{
+	size_t width;
+
+	text_prefix(escaped, SIZE_MAX, &width);
 	return width;
 }
 

@@ -36,6 +36,9 @@ bool text_is_plain(uint32_t code);
 /* Columns of a terminal that an escaped text takes. */
 size_t text_width(const char *escaped);
 
+/* How many bytes of it are its longest beginning that takes at most so many columns, and how many it takes. */
+size_t text_prefix(const char *escaped, size_t columns, size_t *ret_width);
+
 /* Whether the locale set by setlocale takes UTF-8. */
 bool text_is_utf8(void);
 

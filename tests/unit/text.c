@@ -355,6 +355,36 @@ static void test_width(void **state)
 	check_widths(true);
 }
 
+static const struct {
+	const char *text;
+	size_t columns, bytes, width;
+} prefixes[] = {
+    {"", 0, 0, 0},
+    {"", 5, 0, 0},
+    {"abc", 0, 0, 0},
+    {"abc", 2, 2, 2},
+    {"abc", 3, 3, 3},
+    {"abc", SIZE_MAX, 3, 3},
+    {"caf\xc3\xa9s", 4, 5, 4},
+    {"cafe\xcc\x81s", 4, 6, 4},            /* what combines stays with its letter */
+    {"\xe4\xb8\xad\xe6\x96\x87", 3, 3, 2}, /* half a letter does not fit */
+    {"\xe4\xb8\xad", 1, 0, 0},
+    {"\xff\xff", 1, 1, 1},
+};
+
+static void test_prefix(void **state)
+{
+	(void)state;
+	if (!setlocale(LC_ALL, "C.UTF-8"))
+		skip();
+	for (size_t i = 0; i < COUNT(prefixes); i++) {
+		size_t width = 77, bytes = text_prefix(prefixes[i].text, prefixes[i].columns, &width);
+
+		if (bytes != prefixes[i].bytes || width != prefixes[i].width)
+			fail_msg("row %zu: %zu bytes, %zu columns", i, bytes, width);
+	}
+}
+
 /* ---- words ---- */
 
 static const char *const reasons[REASON_COUNT] = {
@@ -438,12 +468,19 @@ static void test_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_decode),         cmocka_unit_test(test_decode_all),
-	    cmocka_unit_test(test_plain),          cmocka_unit_test(test_escape),
-	    cmocka_unit_test(test_escape_no_room), cmocka_unit_test(test_escape_bytes),
-	    cmocka_unit_test(test_escape_long),    cmocka_unit_test(test_escaped_locale),
-	    cmocka_unit_test(test_copy),           cmocka_unit_test(test_width),
-	    cmocka_unit_test(test_reason_words),   cmocka_unit_test(test_run_state_words),
+	    cmocka_unit_test(test_decode),
+	    cmocka_unit_test(test_decode_all),
+	    cmocka_unit_test(test_plain),
+	    cmocka_unit_test(test_escape),
+	    cmocka_unit_test(test_escape_no_room),
+	    cmocka_unit_test(test_escape_bytes),
+	    cmocka_unit_test(test_escape_long),
+	    cmocka_unit_test(test_escaped_locale),
+	    cmocka_unit_test(test_copy),
+	    cmocka_unit_test(test_width),
+	    cmocka_unit_test(test_prefix),
+	    cmocka_unit_test(test_reason_words),
+	    cmocka_unit_test(test_run_state_words),
 	    cmocka_unit_test(test_sizes),
 	};
 
