@@ -312,10 +312,7 @@ static bool move(void *arg, struct conf *fresh)
 
 static void reload(struct balancer *b)
 {
-	if (!options_reload(&membalance, root, file, move, b, b->conf))
-		return;
-	b->log_error = 0; /* it may be another log now */
-	if (verbose)
+	if (options_reload(&membalance, root, file, move, b, b->conf) && verbose)
 		say_note(&membalance, "read the configuration again");
 }
 

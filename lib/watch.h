@@ -1,0 +1,34 @@
+/*
+ * Looks again and again, and shows what was found: as bars on the terminal, or by the caller's own means each time. It
+ * goes on when libvirt goes away and comes back, until it is told to end.
+ */
+#ifndef MEMSCHED_WATCH_H
+#define MEMSCHED_WATCH_H
+
+#include "bars.h"
+#include "feed.h"
+
+struct watch {
+	struct feed_conf feed;
+	uint64_t count; /* looks, failed ones included; 0: no end */
+
+	/* Leaves the guests that are wanted. */
+	void (*keep)(void *arg, struct pass_report *report);
+	/* Writes a report, or says a failure; returns an exit code. Bars call it for the failure alone that ends them.
+	 */
+	int (*show)(void *arg, const struct look *look);
+	void *arg;
+
+	/* for bars */
+	enum bars_order order;
+	const char *nobody; /* what is shown where no guest is left; safe to print */
+};
+
+/*
+ * Both return an exit code: EXIT_DONE when told to end, that of the last look after count of them, that of the first
+ * where libvirt will never answer (not permitted, no such URI), EXIT_FAILED where nothing can be shown any more.
+ */
+int watch_append(const struct watch *w); /* standard output, flushed after each */
+int watch_bars(const struct watch *w);   /* takes the terminal (screen_is_there) and gives it back */
+
+#endif

@@ -1,0 +1,407 @@
+# memstat --watch, on terminals of tmux and without one.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	load cli.bash
+	cli_setup
+	meminfo 16777216 4194304
+	dir=$BATS_TEST_TMPDIR
+	export LC_ALL=C.UTF-8
+	unset NO_COLOR TMUX
+	world=$node
+}
+
+teardown() {
+	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null || :
+	tmux -S "$dir/tmux" kill-server 2>/dev/null || :
+}
+
+# ---- a terminal with a shell in it
+
+pane() {
+	tmux -S "$dir/tmux" -u "$@" 3>&-
+}
+
+# shell COLUMNSxROWS: where `w OPTIONS` runs memstat -w, leaves its number in pid, and tells how it ended.
+shell() {
+	cat >"$dir/rc" <<-END
+		PS1='\$ '
+		w() {
+			stty -g >"$dir/before"
+			(echo \$BASHPID >"$dir/pid"; exec memstat -w -c "$world" --root "$root" "\$@")
+			echo "ended \$?"
+			stty -g >"$dir/after"
+			: >"$dir/over"
+		}
+	END
+	pane -f /dev/null new-session -d -x "${1%x*}" -y "${1#*x}" "exec bash --noprofile --rcfile '$dir/rc' -i"
+	type_line 'echo be""fore'
+	sees 'before'
+}
+
+type_line() {
+	pane send-keys -l "$*"
+	pane send-keys Enter
+}
+
+press() {
+	pane send-keys "$@"
+}
+
+shown() {
+	pane capture-pane -p
+}
+
+# sees REGEX…: waits until the terminal shows each.
+sees() {
+	local regex
+	for regex; do
+		wait_for shows "$regex" || {
+			shown
+			return 1
+		}
+	done
+}
+
+shows() {
+	shown | grep -qE -- "$1"
+}
+
+flag() {
+	pane display-message -p "#{$1}"
+}
+
+# watching COLUMNSxROWS [OPTION…]: a shell with the bars of some guests in it.
+watching() {
+	shell "$1"
+	type_line "w ${*:2}"
+	sees '^Host'
+	[ "$(flag alternate_on)" = 1 ]
+}
+
+# given_back CODE: what was there before is there again, and the terminal as it was.
+given_back() {
+	sees "^ended $1\$"
+	wait_for test -e "$dir/over"
+	is_as_before
+}
+
+is_as_before() {
+	sees '^before$'
+	cmp "$dir/before" "$dir/after"
+	[ "$(flag alternate_on)" = 0 ]
+	[ "$(flag cursor_flag)" = 1 ]
+	[ "$(flag wrap_flag)" = 1 ]
+	type_line 'echo still""here'
+	sees '^stillhere$'
+}
+
+# guests NUMBER: a world of so many.
+guests() {
+	local i
+	world=test://$dir/world.xml
+	meminfo 67108864 62914560
+	{
+		sed '/<domain/,$d' tests/cli/node.xml
+		for ((i = 1; i <= $1; i++)); do
+			printf "<domain type='test'><name>vm%02d</name><memory unit='MiB'>1024</memory>" "$i"
+			printf "<currentMemory unit='MiB'>%d</currentMemory><os><type>hvm</type></os>" $((200 + 10 * i))
+			echo "<devices><memballoon model='virtio'><stats period='1'/></memballoon></devices></domain>"
+		done
+		echo '</node>'
+	} >"$dir/world.xml"
+}
+
+# ---- the bars
+
+@test "80x24: host with its mark, a bar a guest, figures and reasons" {
+	watching 80x24
+	sees '^Host +█+░+│░? +12G of 16G used$' '^available 4G  reserve 293M .* by name  [0-9:]{8}$' \
+		'^5 guests +█ used ░ free · away +Used Actual Maximum  Want  Reason$' \
+		'^idle +█+░+ +1G +2G +2G +2G  stale-stats$' \
+		'^needy +█░·+ +100M +200M +2G +[0-9M]+  below-target$' '^plain +─+ +- +512M +512M +-  no-balloon$' \
+		'^resting +█+░+ .* paused$' '^-rf .xC2.x9B2J.…' 'q quit  s sort  ↑↓ PgUp PgDn scroll$'
+	! shown | grep -q sleeping
+	[ "$(shown | wc -l)" -eq 24 ]
+}
+
+@test "other sizes, and a change of size" {
+	watching 200x50
+	sees '^5 guests +█ used  ░ free  · ballooned away +Used  Free Actual Maximum  Want  Reason$' \
+		'^-rf .xC2.x9B2J.xE2.x80.xAEx +█'
+	pane resize-window -x 40 -y 10
+	sees '^Host +█+░*│░* +12G of 16G used$' '^needy +█░?·+ +200M'
+	pane resize-window -x 20 -y 5
+	sees '^Host +█+░*│░*$' '^needy +█░?·+$' '… 2 more'
+	pane resize-window -x 80 -y 24
+	sees ' Maximum  Want  Reason$'
+	press q
+	given_back 0
+}
+
+@test "more guests than fit: scrolling, and what is cut is said" {
+	guests 40
+	watching 80x24
+	sees '^vm01 ' '^… 21 more ' '^vm19 '
+	press Down
+	sees '^… 20 more, 1 above ' '^vm20 '
+	press PageDown
+	sees '^… 1 more, 20 above ' '^vm21 '
+	press PageDown
+	sees '^… 21 above ' '^vm40 '
+	press Up
+	sees '^… 1 more, 20 above '
+	press Home
+	sees '^… 21 more ' '^vm01 '
+	press End
+	sees '^vm40 '
+	press g
+	sees '^vm01 '
+}
+
+@test "sorted by another figure at a key" {
+	guests 3
+	watching 80x24
+	sees 'by name '
+	press s
+	sees 'by used '
+	[ "$(shown | grep -o '^vm0.' | tr '\n' ' ')" = 'vm03 vm02 vm01 ' ]
+	press s
+	sees 'by free '
+	[ "$(shown | grep -o '^vm0.' | tr '\n' ' ')" = 'vm01 vm02 vm03 ' ]
+	press s s s
+	sees 'by name '
+}
+
+@test "the figures are those of now" {
+	watching 80x24 --watch=100ms
+	sees 'available 4G '
+	meminfo 16777216 200000
+	sees 'available 195M ' '15.8G of 16G used'
+	meminfo 16777216 8388608
+	sees 'available 8G '
+}
+
+@test "named guests alone, and none of them" {
+	watching 80x24 needy nosuch
+	sees '^needy ' '^1 guest '
+	! shown | grep -q '^idle '
+	press q
+	given_back 0
+	rm "$dir/over"
+	type_line w nosuch
+	sees '^none of the named guests is running$'
+}
+
+@test "--count ends it" {
+	watching 80x24 --watch=100ms --count 20
+	given_back 0
+}
+
+# ---- what a terminal can do
+
+@test "no color where NO_COLOR says so, ASCII where the locale has no more, no escapes on a dumb terminal" {
+	shell 80x24
+	pane pipe-pane "cat >'$dir/color'"
+	type_line w
+	sees '^Host'
+	press q
+	sees '^ended 0$'
+	grep -q $'\033\\[3[123]m' "$dir/color"
+	grep -q '█' "$dir/color"
+	pane pipe-pane "cat >'$dir/plain'"
+	type_line 'clear; NO_COLOR=1 LC_ALL=C w; echo plain""end'
+	sees '^Host +#+=+\|=? '
+	press q
+	sees '^plainend$'
+	! LC_ALL=C grep -qP '[\x80-\xff]|\x1b\[[1-9][0-9;]*m' "$dir/plain"
+	pane pipe-pane "cat >'$dir/dumb'"
+	type_line 'TERM=dumb w --count 2; echo dumb""end'
+	wait_for grep -q '^dumbend' "$dir/dumb"
+	[ "$(grep -c '^Domain ' "$dir/dumb")" -eq 2 ]
+	! sed -n '/^Domain/,/^ended/p' "$dir/dumb" | grep -q $'\033'
+}
+
+@test "without a terminal on standard input there are no keys, and Ctrl-C ends it" {
+	watching 80x24 '</dev/null'
+	press q
+	sees '^needy '
+	press C-c
+	given_back 0
+}
+
+# ---- ways out
+
+@test "q, Ctrl-C and signals: the terminal is given back" {
+	watching 80x24
+	press q
+	given_back 0
+	local signal
+	for signal in TERM HUP; do
+		rm "$dir/over"
+		type_line 'clear; echo be""fore; w'
+		sees '^Host'
+		kill "-$signal" "$(<"$dir/pid")"
+		given_back 0
+	done
+	rm "$dir/over"
+	type_line 'clear; echo be""fore; w'
+	sees '^Host'
+	press C-c
+	given_back 0
+}
+
+@test "a crash gives the terminal back as well" {
+	shell 80x24
+	local signal
+	for signal in SEGV ABRT QUIT USR1; do
+		rm -f "$dir/over"
+		type_line 'clear; echo be""fore; ulimit -c 0; w'
+		sees '^Host'
+		kill "-$signal" "$(<"$dir/pid")"
+		given_back $((128 + $(kill -l "$signal")))
+	done
+}
+
+@test "Ctrl-Z and fg, and a stop from outside" {
+	watching 80x24
+	press C-z
+	sees 'Stopped' '^before$'
+	[ "$(flag alternate_on)" = 0 ]
+	[ "$(flag cursor_flag)" = 1 ]
+	type_line 'echo mean""while'
+	sees '^meanwhile$'
+	type_line fg
+	sees '^Host' '^needy '
+	[ "$(flag alternate_on)" = 1 ]
+	kill -STOP "$(<"$dir/pid")"
+	sees 'Stopped'
+	type_line 'clear; echo be""fore; fg'
+	sees '^Host' '^needy '
+	press s
+	sees 'by used '
+	press q
+	wait_for not_running "$(<"$dir/pid")"
+	type_line "stty -g >'$dir/after'"
+	wait_for test -s "$dir/after"
+	is_as_before
+}
+
+@test "it ends when its terminal is gone, with SIGHUP ignored too" {
+	shell 80x24
+	type_line "trap '' HUP; w"
+	sees '^Host'
+	local pid
+	pid=$(<"$dir/pid")
+	pane kill-server
+	wait_for not_running "$pid"
+}
+
+not_running() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+# ---- libvirt
+
+@test "without libvirt it says so and comes back by itself" {
+	guests 3
+	mv "$dir/world.xml" "$dir/later.xml"
+	shell 80x24
+	type_line w
+	sees '^trying again( in [0-9]+ s)?: cannot ask libvirt at$' ' XML error'
+	mv "$dir/later.xml" "$dir/world.xml"
+	sees '^vm01 ' '^Host'
+	! shown | grep -q 'trying again'
+	press q
+	given_back 0
+}
+
+@test "where libvirt does not answer, keys do" {
+	perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => shift, Listen => 9) or die;
+		sleep 120' "$dir/mute" 3>&- &
+	pid=$!
+	wait_for test -S "$dir/mute"
+	world="qemu+unix:///system?socket=$dir/mute"
+	shell 80x24
+	type_line w --deadline 100s
+	sees '^asking libvirt' '^no answer for [0-9]+ s'
+	press q
+	given_back 0
+}
+
+@test "what libvirt will never know ends it" {
+	world=nosuch
+	shell 80x24
+	type_line w
+	sees '^memstat: error: cannot ask libvirt at .nosuch.'
+	given_back 2
+}
+
+@test "memory and descriptors stay as they are" {
+	watching 80x24 --watch=100ms
+	local pid fds kib
+	export ASAN_OPTIONS=${ASAN_OPTIONS:-}:quarantine_size_mb=1:thread_local_quarantine_size_kb=0
+	pid=$(<"$dir/pid")
+	sleep 2
+	fds=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
+	kib=$(awk '$1 == "VmRSS:" { print $2 }' "/proc/$pid/status")
+	sleep 4
+	[ "$(find "/proc/$pid/fd" -mindepth 1 | wc -l)" -eq "$fds" ]
+	[ "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/$pid/status")" -lt $((kib + 1024)) ]
+}
+
+# ---- no terminal
+
+@test "piped: a table each time, and nothing of a terminal" {
+	run --separate-stderr bash -c "memstat -w100ms --count 3 -c '$world' --root '$root' | cat"
+	[ "$status" -eq 0 ]
+	[ "$(grep -c '^Domain ' <<<"$output")" -eq 3 ]
+	[ "$(grep -c '^host ' <<<"$output")" -eq 3 ]
+	[ "$(grep -cE '^20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}$' <<<"$output")" -eq 3 ]
+	[[ $output != *$'\033'* ]]
+	[ -z "$stderr" ]
+}
+
+@test "piped: JSON objects in lines" {
+	memstat --watch=100ms --count 3 -J -c "$world" --root "$root" >"$dir/json"
+	[ "$(jq -s 'map(select(.schema == "memsched.stat/1")) | length' "$dir/json")" -eq 3 ]
+}
+
+@test "piped: failures are said once while they last, and it goes on" {
+	guests 2
+	mv "$dir/world.xml" "$dir/later.xml"
+	memstat --watch=100ms -c "$world" --root "$root" >"$dir/out" 2>"$dir/err" 3>&- &
+	pid=$!
+	wait_for test -s "$dir/err"
+	mv "$dir/later.xml" "$dir/world.xml"
+	wait_for grep -q '^vm01 ' "$dir/out"
+	mv "$root/proc/meminfo" "$root/proc/away"
+	wait_for grep -q 'proc/meminfo' "$dir/err"
+	kill "$pid"
+	wait "$pid"
+	[ "$(grep -c '^memstat: error: ' "$dir/err")" -eq 2 ]
+}
+
+@test "piped: failed looks count" {
+	run --separate-stderr memstat --watch=100ms --count 2 -c "test:///$dir/nosuch" --root "$root"
+	[ "$status" -ne 0 ]
+	[ -z "$output" ]
+	[ "$(grep -c '^memstat: error: ' <<<"$stderr")" -eq 1 ]
+}
+
+@test "piped: a full disk ends it" {
+	run bash -c "memstat -w100ms -c '$world' --root '$root' >/dev/full"
+	[ "$status" -eq 1 ]
+	[[ $output == *'cannot write'* ]]
+}
+
+@test "refusals" {
+	local value
+	refuses 2 "'--count' goes with '--watch'" memstat -c "$world" --root "$root" --count 3
+	for value in 0 -1 x 99999999999; do
+		refuses 2 "bad value '$value' for '--count'" memstat -c "$world" --root "$root" -w --count "$value"
+	done
+	for value in 0 99ms x -1 1d; do
+		refuses 2 "bad value '$value' for '--watch'" memstat -c "$world" --root "$root" --watch="$value"
+	done
+}
