@@ -261,7 +261,7 @@ static unsigned message_lines(const struct bars_view *view)
 {
 	unsigned lines = 0, most = view->rows < 12 ? 1 : MESSAGE_MOST;
 
-	for (const char *text = view->message; text && *text && lines < most; lines++)
+	for (const char *text = view->message ? view->message : ""; *text && lines < most; lines++)
 		first_line(text, view->columns, &text);
 	return lines;
 }

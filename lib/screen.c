@@ -271,7 +271,7 @@ int screen_draw(const char *lines)
 /* "ESC [ 5 ~", "ESC [ A", "ESC O A": what follows ESC, without digits of modifiers. */
 static const struct {
 	const char *sequence;
-	enum key key;
+	int key; /* enum key */
 } sequences[] = {
     {"[A", KEY_UP},    {"[B", KEY_DOWN},  {"[5~", KEY_PAGE_UP}, {"[6~", KEY_PAGE_DOWN}, {"[H", KEY_HOME},
     {"[1~", KEY_HOME}, {"[7~", KEY_HOME}, {"[F", KEY_END},      {"[4~", KEY_END},       {"[8~", KEY_END},
@@ -306,7 +306,7 @@ size_t screen_key(const char *input, size_t n, int *ret_key)
 		return 0;
 	if (input[0] != '\033') {
 		if (input[0] >= 0x20 && input[0] < 0x7f)
-			*ret_key = input[0];
+			*ret_key = (unsigned char)input[0];
 		return 1;
 	}
 	length = sequence_length(input, n);
