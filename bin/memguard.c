@@ -179,7 +179,6 @@ static int squeeze_once(struct sentry *s, const struct conf *conf, uint64_t end_
 		}
 	} while (loop_sleep_until(clock_ms(CLOCK_BOOTTIME) + STEP_MS) && clock_ms(CLOCK_BOOTTIME) < end_ms);
 	if (!dry_run && v.host.available_kib < guard_tight_kib(&(struct guard_conf){.reserve_kib = v.reserve_kib})) {
-		sentry_cannot(s, &v, refused, sizeof(refused));
 		say_cannot(&v, cannot ? refused : "nobody, but it takes longer than the deadline");
 		return -EBUSY;
 	}
@@ -224,13 +223,16 @@ static bool is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
 	return !last_ms || now_ms - last_ms >= each_ms;
 }
 
-/* Says a new error, and that an old one is over. */
+/* Says a new error, and that an old one is over. words may come from outside; none: those of the error. */
 static void tell_error(int *said, int error, const char *what, const char *words)
 {
+	char escaped[SENTENCE];
+
 	if (error == *said)
 		return;
 	if (error)
-		say_error(&memguard, "%s: %s", what, words ? words : strerror(-error));
+		say_error(&memguard, "%s: %s", what,
+		          words ? text_escape(escaped, sizeof(escaped), words, text_is_utf8()) : strerror(-error));
 	else if (!quiet)
 		say_warning(&memguard, "over: %s", what);
 	*said = error;
@@ -368,6 +370,8 @@ static void reload(struct duty *d)
 	if (!changed)
 		return;
 	set_command(d);
+	if (!quiet)
+		options_warn(&memguard, d->conf);
 	if (verbose)
 		say_note(&memguard, "read the configuration again");
 }
@@ -427,7 +431,7 @@ static int guard(struct conf *conf)
 		return EXIT_FAILED;
 	}
 	r = sentry_open_registry(s);
-	if (r && !dry_run)
+	if (r && !dry_run && (single || r == -EACCES)) /* the loop says it itself, and when it is over */
 		say_error(&memguard, "cannot use '%s/run/memsched': %s", root, strerror(-r));
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
@@ -455,6 +459,8 @@ int main(int argc, char **argv)
 	int operand, code;
 
 	setlocale(LC_ALL, "");
+	for (int i = 1; i < argc; i++) /* whatever else is wrong with them, a monitoring system is to hear of it */
+		check |= !strcmp(argv[i], "--check");
 	code = options_parse(&memguard, argc, argv, &operand);
 	if (!code)
 		code = refuse_nonsense();
@@ -467,8 +473,12 @@ int main(int argc, char **argv)
 		          text_escape(uri, sizeof(uri), conf.uri, text_is_utf8()));
 		code = EXIT_USAGE;
 	}
+	if (code && check)
+		puts("MEMGUARD UNKNOWN - wrong usage or configuration");
 	if (code)
 		program_end(&memguard, check ? 3 : code);
+	if (!quiet)
+		options_warn(&memguard, &conf);
 	if (check)
 		program_end(&memguard, check_host(&conf));
 	loop_catch_signals();

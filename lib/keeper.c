@@ -61,8 +61,8 @@ static const struct guest *herd_find(const struct herd *h, const char *uuid)
 	return NULL;
 }
 
-/* What was asked since the reading began is not known to it yet. */
-static void herd_inherit(struct herd *h, const struct herd *old, uint64_t began_ms)
+/* What was asked since the past was recalled is not known to it yet. */
+static void herd_inherit(struct herd *h, const struct herd *old)
 {
 	for (size_t i = 0; i < h->n; i++) {
 		struct guest *g = &h->guest[i];
@@ -71,7 +71,7 @@ static void herd_inherit(struct herd *h, const struct herd *old, uint64_t began_
 		if (!before || before->domain_id != g->domain_id)
 			continue;
 		h->before_kib[i] = old->before_kib[before - old->guest];
-		if (before->past.asked_ms < began_ms)
+		if (before->past.asked_ms == g->past.asked_ms)
 			continue;
 		g->past.asked_kib = before->past.asked_kib;
 		g->past.asked_ms = before->past.asked_ms;
@@ -115,25 +115,30 @@ static int list(struct keeper *k, struct registry *r, uint64_t end_ms, struct he
 	return error == -ETIMEDOUT ? list_known(k, r, h) : error;
 }
 
-static void recall(struct keeper *k, struct registry *r, struct herd *h)
+static void recall(struct keeper *k, struct herd *h)
 {
 	const struct herd *old = keeper_herd(k);
 
 	for (size_t i = 0; i < h->n; i++) {
-		struct guest *g = &h->guest[i];
-		const struct guest *before = herd_find(old, g->uuid);
-		struct record record;
+		const struct guest *before = herd_find(old, h->guest[i].uuid);
 
 		if (before)
-			g->past = before->past; /* another domain id resets it */
-		g->excluded = conf_excludes(k->conf, g->name);
-		if (!r || registry_load_record(r, g->uuid, &record))
-			continue;
-		g->registered = true;
-		g->started_s = record.started_s;
-		record_clear(&record);
+			h->guest[i].past = before->past; /* another domain id resets it */
 	}
 	keeper_done(k);
+}
+
+/* What is known from elsewhere; it takes a file for each, so the guard is not kept from the herd meanwhile. */
+static void look_up(const struct keeper *k, const struct registry *r, struct guest *g)
+{
+	struct record record;
+
+	g->excluded = conf_excludes(k->conf, g->name);
+	if (!r || registry_load_record(r, g->uuid, &record))
+		return;
+	g->registered = true;
+	g->started_s = record.started_s;
+	record_clear(&record);
 }
 
 static void judge(const struct conf *c, struct guest *g, struct instant at)
@@ -161,7 +166,9 @@ static int fill(struct keeper *k, struct registry *r, uint64_t end_ms, struct he
 		error = herd_room(h);
 	if (error)
 		return error;
-	recall(k, r, h);
+	recall(k, h);
+	for (size_t i = 0; i < h->n; i++)
+		look_up(k, r, &h->guest[i]);
 	error = virt_read(k->virt, h->guest, h->n, end_ms);
 	if (!error && !k->read_only) {
 		error = virt_set_period(k->virt, h->guest, h->n, PERIOD_S, end_ms);
@@ -174,11 +181,11 @@ static int fill(struct keeper *k, struct registry *r, uint64_t end_ms, struct he
 	return error;
 }
 
-static void publish(struct keeper *k, struct herd *h, uint64_t began_ms)
+static void publish(struct keeper *k, struct herd *h)
 {
 	struct herd *old = keeper_herd(k), gone = *old;
 
-	herd_inherit(h, old, began_ms);
+	herd_inherit(h, old);
 	h->number = old->number + 1;
 	*old = *h;
 	keeper_done(k);
@@ -196,7 +203,6 @@ static void note(struct keeper *k, int error)
 
 static int read_herd(struct keeper *k, uint64_t end_ms)
 {
-	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	struct registry *r = NULL;
 	struct herd h = {.n = 0};
 	int error = 0;
@@ -211,7 +217,7 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 	if (error)
 		herd_clear(&h);
 	else
-		publish(k, &h, began_ms);
+		publish(k, &h);
 	note(k, error);
 	if (error == -ENOTCONN) {
 		virt_close(k->virt);

@@ -145,6 +145,13 @@ int registry_open_uri(const char *root, const char *uri, bool create, struct reg
 	return 0;
 }
 
+bool registry_is_gone(const struct registry *r)
+{
+	struct stat st;
+
+	return fstat(r->dir, &st) < 0 || st.st_nlink == 0;
+}
+
 void registry_close(struct registry *r)
 {
 	if (!r)

@@ -28,6 +28,8 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
  * that is said below but "paused", which is one for all.
  */
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry);
+/* Whether its directory was removed since: what is written goes nowhere. Open it anew. */
+bool registry_is_gone(const struct registry *r);
 /* Releases the lock too. NULL is fine. */
 void registry_close(struct registry *r);
 

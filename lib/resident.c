@@ -29,7 +29,7 @@ static void touch_heap(void)
 
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	mallopt(M_MMAP_THRESHOLD, 1 << 30); /* large blocks from the heap too */
+	mallopt(M_MMAP_THRESHOLD, 1 << 25); /* large blocks from the heap too; glibc takes no more than 32 MiB */
 	heap = malloc(HEAP_BYTES);
 	if (heap)
 		memset(heap, 1, HEAP_BYTES);

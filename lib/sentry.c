@@ -72,7 +72,13 @@ struct keeper *sentry_keeper(struct sentry *s)
 
 int sentry_open_registry(struct sentry *s)
 {
-	int r = s->registry ? 0 : registry_open(s->root, !s->dry_run, &s->registry);
+	int r;
+
+	if (s->registry && registry_is_gone(s->registry)) {
+		registry_close(s->registry);
+		s->registry = NULL;
+	}
+	r = s->registry ? 0 : registry_open(s->root, !s->dry_run, &s->registry);
 
 	if (!r)
 		sentry_count_pending(s);
@@ -243,7 +249,7 @@ static void list_refusals(struct sentry *s, enum squeeze_way way, const struct h
 bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, size_t size)
 {
 	const struct guard_conf gc = {.reserve_kib = sight->reserve_kib};
-	bool unseen = keeper_state(s->keeper, NULL, 0) != 0;
+	bool unseen = sight->sent == -ENOTCONN || keeper_state(s->keeper, NULL, 0) != 0;
 	struct herd *h = keeper_herd(s->keeper);
 	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
 	              sight->sent <= 0 && !squeeze_coming_kib(h->guest, h->n) && (unseen || h->number);

@@ -541,7 +541,7 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 		}
 	rc = for_guests(v, g, n, has_ask, call_set, 0, deadline_ms);
 	for (size_t i = 0; i < n; i++) {
-		if (g[i].ask_kib && !g[i].sent && !g[i].vanished && !g[i].error)
+		if (rc >= 0 && g[i].ask_kib && !g[i].sent && !g[i].vanished && !g[i].error)
 			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
 		g[i].ask_kib = 0;
 	}

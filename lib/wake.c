@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -75,12 +76,21 @@ void wake_close(struct wake *w)
 	forget(&w->pending);
 }
 
-static void drain(int fd)
+/* False where the directory is gone, and the watch with it: its last event says so. */
+static bool drain(int fd)
 {
-	char events[4096];
+	_Alignas(struct inotify_event) char events[4096];
+	bool alive = true;
+	ssize_t n;
 
-	while (read(fd, events, sizeof(events)) > 0)
-		;
+	while ((n = read(fd, events, sizeof(events))) > 0)
+		for (const char *at = events; at < events + n;) {
+			const struct inotify_event *event = (const void *)at;
+
+			alive &= !(event->mask & IN_IGNORED);
+			at += sizeof(*event) + event->len;
+		}
+	return alive;
 }
 
 static enum wake_reason look(struct wake *w, int timeout_ms)
@@ -94,7 +104,8 @@ static enum wake_reason look(struct wake *w, int timeout_ms)
 	if (fd[1].revents & (POLLERR | POLLNVAL | POLLHUP))
 		forget(&w->pending);
 	else if (fd[1].revents) {
-		drain(w->pending);
+		if (!drain(w->pending))
+			forget(&w->pending);
 		return WAKE_PENDING;
 	}
 	return fd[0].revents & POLLPRI ? WAKE_PRESSURE : WAKE_TIME;

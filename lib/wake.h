@@ -12,7 +12,7 @@ enum wake_reason { WAKE_TIME, WAKE_PRESSURE, WAKE_PENDING, WAKE_STOP };
 
 struct wake {
 	int pressure; /* a PSI trigger; -1: none */
-	int pending;  /* registry_watch_pending; -1: none */
+	int pending;  /* registry_watch_pending; -1: none, or its directory is gone */
 };
 
 /*
