@@ -17,6 +17,7 @@
 #include "uri.h"
 
 #define WORKERS 4
+#define SENTENCE 512
 
 static bool once, loop, dry_run, explain, as_json, quiet, verbose, show_config, unused_flag;
 static bool resume, to_log;
@@ -252,6 +253,13 @@ static const char *why_unusable(int error)
 	}
 }
 
+static int yield_to_other(bool aloud)
+{
+	if (aloud)
+		say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'", root);
+	return EXIT_AGAIN;
+}
+
 static int open_registry(struct balancer *b)
 {
 	int r = registry_open_uri(root, b->conf->uri, !dry_run, &b->registry);
@@ -260,14 +268,29 @@ static int open_registry(struct balancer *b)
 		return EXIT_DONE;
 	if (!r)
 		r = registry_lock(b->registry);
-	if (r == -EWOULDBLOCK) {
-		if (verbose || loop)
-			say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'", root);
-		return EXIT_AGAIN;
-	}
+	if (r == -EWOULDBLOCK)
+		return yield_to_other(verbose || loop);
 	if (r)
 		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
+}
+
+/* Before each pass of a loop: the registry may have been removed or replaced under it, and then the lock is another. */
+static int keep_registry(struct balancer *b)
+{
+	int r = dry_run ? 0 : registry_refresh(b->registry);
+	char sentence[SENTENCE];
+
+	if (!r)
+		return EXIT_DONE;
+	if (r == -EWOULDBLOCK)
+		return yield_to_other(verbose);
+	snprintf(sentence, sizeof(sentence), "cannot use '%s/run/memsched': %s", root, why_unusable(r));
+	begin_complaints(b);
+	if (is_due(b, "registry", sentence))
+		say_error(&membalance, "%s", sentence);
+	end_complaints(b, NULL);
+	return EXIT_AGAIN;
 }
 
 /* ---- the loop ---- */
@@ -327,7 +350,9 @@ static int run_loop(struct balancer *b)
 			reload(b);
 			next_ms = clock_ms(CLOCK_BOOTTIME);
 		}
-		code = pass(b);
+		code = keep_registry(b);
+		if (!code)
+			code = pass(b);
 		if (code == EXIT_USAGE || code == EXIT_DENIED)
 			return code;
 		next_ms = max_kib(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));

@@ -46,11 +46,14 @@ struct said {
 };
 
 struct registry {
+	char *path;          /* of top */
 	int top;             /* run/memsched */
-	int dir;             /* of this libvirt's guests: the same, or below hosts */
+	char host[24];       /* below it: hosts/HASH; "": none */
+	int dir;             /* of this libvirt's guests: host's, or top's */
 	int folder[FOLDERS]; /* -1: not there */
 	int lock;            /* -1: not held */
-	int no_give;         /* -1: never held by us */
+	bool wants_lock;     /* registry_lock was called, and registry_unlock was not */
+	int no_give;         /* -1: not opened by us */
 	struct said *said;   /* between say_begin and say_end; longer where it could not be written */
 };
 
@@ -103,17 +106,47 @@ static uint64_t hash(const char *key)
 	return h;
 }
 
-static int open_host(int top, const char *uri, bool create)
+/* The directory of the guests: of another host's below that of all. */
+static int open_host(struct registry *r, bool create)
 {
-	int hosts = open_dir(top, "hosts", create), dir;
-	char name[17];
+	int hosts;
 
+	if (!*r->host)
+		return r->top;
+	hosts = open_dir(r->top, "hosts", create);
 	if (hosts < 0)
 		return hosts;
-	snprintf(name, sizeof(name), "%016" PRIx64, hash(uri));
-	dir = open_dir(hosts, name, create);
 	close(hosts);
-	return dir;
+	return open_dir(r->top, r->host, create);
+}
+
+static void shut(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void close_dirs(struct registry *r)
+{
+	for (size_t i = 0; i < FOLDERS; i++)
+		shut(&r->folder[i]);
+	if (r->dir == r->top)
+		r->dir = -1;
+	shut(&r->dir);
+	shut(&r->top);
+}
+
+static int open_dirs(struct registry *r, bool create)
+{
+	int error;
+
+	r->top = open_dir(AT_FDCWD, r->path, create);
+	r->dir = r->top < 0 ? r->top : open_host(r, create);
+	error = r->dir < 0 ? r->dir : open_folders(r, create);
+	if (error < 0)
+		close_dirs(r);
+	return error;
 }
 
 int registry_open(const char *root, bool create, struct registry **ret_registry)
@@ -124,19 +157,16 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry)
 {
 	struct registry *r = calloc(1, sizeof(*r));
-	char *path = NULL;
 	int error;
 
-	if (!r || asprintf(&path, "%s/run/memsched", root) < 0) {
-		free(r);
+	if (!r)
 		return -ENOMEM;
-	}
-	*r = (struct registry){.dir = -1, .folder = {-1, -1, -1}, .lock = -1, .no_give = -1};
-	r->top = r->dir = open_dir(AT_FDCWD, path, create);
-	free(path);
-	if (r->top >= 0 && !uri_is_own(uri))
-		r->dir = open_host(r->top, uri, create);
-	error = r->dir < 0 ? r->dir : open_folders(r, create);
+	*r = (struct registry){.top = -1, .dir = -1, .folder = {-1, -1, -1}, .lock = -1, .no_give = -1};
+	if (!uri_is_own(uri))
+		snprintf(r->host, sizeof(r->host), "hosts/%016" PRIx64, hash(uri));
+	if (asprintf(&r->path, "%s/run/memsched", root) < 0)
+		r->path = NULL;
+	error = r->path ? open_dirs(r, create) : -ENOMEM;
 	if (error < 0) {
 		registry_close(r);
 		return error;
@@ -145,29 +175,43 @@ int registry_open_uri(const char *root, const char *uri, bool create, struct reg
 	return 0;
 }
 
-bool registry_is_gone(const struct registry *r)
-{
-	struct stat st;
-
-	return fstat(r->dir, &st) < 0 || st.st_nlink == 0;
-}
-
 void registry_close(struct registry *r)
 {
 	if (!r)
 		return;
 	registry_unlock(r);
-	if (r->no_give >= 0)
-		close(r->no_give);
-	for (size_t i = 0; i < FOLDERS; i++)
-		if (r->folder[i] >= 0)
-			close(r->folder[i]);
-	if (r->dir >= 0 && r->dir != r->top)
-		close(r->dir);
-	if (r->top >= 0)
-		close(r->top);
+	shut(&r->no_give);
+	close_dirs(r);
 	free(r->said);
+	free(r->path);
 	free(r);
+}
+
+/* Whether that is still what fd has open. */
+static bool is_same(int fd, int at, const char *name)
+{
+	struct stat open, now;
+
+	return fd >= 0 && fstat(fd, &open) == 0 && fstatat(at, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       open.st_dev == now.st_dev && open.st_ino == now.st_ino;
+}
+
+int registry_refresh(struct registry *r)
+{
+	bool same = is_same(r->top, AT_FDCWD, r->path) && (!*r->host || is_same(r->dir, r->top, r->host));
+	int error = 0;
+
+	for (size_t i = 0; i < FOLDERS; i++)
+		same = same && is_same(r->folder[i], r->dir, folder_names[i]);
+	if (!same || !is_same(r->lock, r->dir, "lock"))
+		shut(&r->lock);
+	if (!same || !is_same(r->no_give, r->dir, "no-give"))
+		shut(&r->no_give);
+	if (!same) {
+		close_dirs(r);
+		error = open_dirs(r, true);
+	}
+	return !error && r->wants_lock ? registry_lock(r) : error;
 }
 
 /* ---- files ---- */
@@ -265,9 +309,12 @@ int registry_lock(struct registry *r)
 	struct stat st;
 	int fd;
 
+	r->wants_lock = true;
 	if (r->lock >= 0)
 		return 0;
 	fd = open_file(r->dir, "lock", O_RDWR | O_CREAT, &st);
+	if (fd == -EROFS && faccessat(r->dir, "lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		fd = open_file(r->dir, "lock", O_RDONLY, &st); /* will do for a lock */
 	if (fd < 0)
 		return fd;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -285,6 +332,7 @@ void registry_unlock(struct registry *r)
 	if (r->lock >= 0)
 		close(r->lock);
 	r->lock = -1;
+	r->wants_lock = false;
 }
 
 bool registry_no_give(const struct registry *r)

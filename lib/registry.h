@@ -28,10 +28,17 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
  * that is said below but "paused", which is one for all.
  */
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry);
-/* Whether its directory was removed since: what is written goes nowhere. Open it anew. */
-bool registry_is_gone(const struct registry *r);
 /* Releases the lock too. NULL is fine. */
 void registry_close(struct registry *r);
+
+/*
+ * For who keeps r open: the directory, a folder or the lock's file may have been removed or replaced since, and what is
+ * open is then no longer what others see. Opens anew what is not the same, and takes the lock again where
+ * registry_lock was called before (and no registry_unlock since). Fails as registry_open (with create) and
+ * registry_lock do; then the lock is not held, and this may be tried again. While the directory is not there, all else
+ * returns an error or nothing.
+ */
+int registry_refresh(struct registry *r);
 
 /*
  * The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds

@@ -72,14 +72,12 @@ struct keeper *sentry_keeper(struct sentry *s)
 
 int sentry_open_registry(struct sentry *s)
 {
-	int r;
+	int r = 0;
 
-	if (s->registry && registry_is_gone(s->registry)) {
-		registry_close(s->registry);
-		s->registry = NULL;
-	}
-	r = s->registry ? 0 : registry_open(s->root, !s->dry_run, &s->registry);
-
+	if (!s->registry)
+		r = registry_open(s->root, !s->dry_run, &s->registry);
+	else if (!s->dry_run)
+		r = registry_refresh(s->registry);
 	if (!r)
 		sentry_count_pending(s);
 	return r;

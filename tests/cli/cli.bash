@@ -43,3 +43,9 @@ wait_for() {
 	echo "not in 10 s: $*"
 	return 1
 }
+
+# as_root_only: for tests that mount or take on other users.
+as_root_only() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	unshare -m true 2>/dev/null || skip "cannot make mount namespaces"
+}

@@ -328,11 +328,7 @@ strace_opens() {
 	exec {fd}>&-
 }
 
-# as_root_only: the tests below mount, or take on other users.
-as_root_only() {
-	[ "$(id -u)" -eq 0 ] || skip "needs root"
-	unshare -m true 2>/dev/null || skip "cannot make mount namespaces"
-}
+# The tests below mount, or take on other users.
 
 @test "a registry of another user" {
 	as_root_only

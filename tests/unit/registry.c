@@ -773,6 +773,32 @@ static void test_records_refused(void **state)
 
 /* ---- faults while writing ---- */
 
+/* All that may lie in pending/ is passed over, and nothing is waited for. */
+static void test_pending_shapes(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX], name[128];
+
+	(void)state;
+	assert_int_equal(registry_save_pending(r, A, 7, 1000), 0);
+	put("twice", GOOD "need_kib=1\n");
+	path_of(path, sizeof(path), "twice");
+	for (int i = 0; i < 10000; i++) {
+		snprintf(name, sizeof(name), "%s/" PENDING "%08x-0000-4000-8000-000000000001", root, i);
+		assert_int_equal(link(path, name), 0);
+	}
+	make(PENDING B, SHAPE_FIFO, 0, 0);
+	make(PENDING C, SHAPE_DIR, 0, 0);
+	path_of(path, sizeof(path), PENDING "dddddddd-0000-4000-8000-000000000004");
+	path_of(name, sizeof(name), PENDING A);
+	assert_int_equal(symlink(name, path), 0);
+	make_socket(PENDING "eeeeeeee-0000-4000-8000-000000000005");
+	assert_int_equal(registry_pending_kib(r, 1000), 7);
+	registry_prune(r, NULL, 0, (uint64_t)time(NULL) + PENDING_MAX_S + 60);
+	assert_int_equal(count_entries("run/memsched/pending"), 1); /* the directory */
+	registry_close(r);
+}
+
 static void test_no_space(void **state)
 {
 	struct registry *r = open_registry();
@@ -850,6 +876,81 @@ static void test_lock_is_a_symlink(void **state)
 	(void)state;
 	make("run/memsched/lock", SHAPE_SYMLINK, 0, 0);
 	assert_int_equal(registry_lock(r), -EBADMSG);
+	registry_close(r);
+}
+
+/* What may become of the directory under a loop; "MEMSCHED" stands for it. */
+static const struct {
+	const char *command;
+	int result;
+} refresh_rows[] = {
+    {"true", 0},
+    {"rm -r MEMSCHED", 0},
+    {"mv MEMSCHED MEMSCHED.old", 0},
+    {"mv MEMSCHED MEMSCHED.old && mkdir MEMSCHED", 0},
+    {"rm -r MEMSCHED/state", 0},
+    {"mv MEMSCHED/state MEMSCHED/old && mkdir MEMSCHED/state", 0},
+    {"rm MEMSCHED/lock", 0},
+    {"mv MEMSCHED/lock MEMSCHED/old && touch MEMSCHED/lock", 0},
+    {"rm -r MEMSCHED && touch MEMSCHED", -ENOTDIR},
+    {"mv MEMSCHED MEMSCHED.old && ln -s MEMSCHED.old MEMSCHED", -ENOTDIR},
+    {"chmod 777 MEMSCHED && mv MEMSCHED/state MEMSCHED/old", -EPERM},
+    {"rm -r MEMSCHED/lock && mkdir MEMSCHED/lock", -EBADMSG},
+};
+
+static void run_on_memsched(const char *command)
+{
+	char line[PATH_MAX + 256];
+
+	snprintf(line, sizeof(line), "cd '%s/run' && m=memsched && %s", root, command);
+	for (char *at; (at = strstr(line, "MEMSCHED"));) {
+		memmove(at + 2, at + 8, strlen(at + 8) + 1);
+		memcpy(at, "$m", 2);
+	}
+	assert_int_equal(system(line), 0);
+}
+
+static void test_refresh(void **state)
+{
+	for (size_t i = 0; i < sizeof(refresh_rows) / sizeof(refresh_rows[0]); i++) {
+		struct registry *r = open_registry(), *other = NULL;
+
+		assert_int_equal(registry_lock(r), 0);
+		run_on_memsched(refresh_rows[i].command);
+		if (registry_refresh(r) != refresh_rows[i].result)
+			fail_msg("%s: %d", refresh_rows[i].command, registry_refresh(r));
+		if (refresh_rows[i].result == 0) {
+			assert_int_equal(registry_save_past(r, A, &example), 0);
+			assert_true(is_there("run/memsched/state/" A));
+			assert_int_equal(registry_open(root, false, &other), 0);
+			assert_int_equal(registry_lock(other), -EWOULDBLOCK);
+			registry_close(other);
+		}
+		run_on_memsched("rm -rf MEMSCHED");
+		assert_int_equal(registry_refresh(r), 0); /* whatever it was, it is over */
+		registry_close(r);
+		assert_int_equal(tear_down(state) + set_up(state), 0);
+	}
+}
+
+static void test_refresh_finds_another_pass(void **state)
+{
+	struct registry *r = open_registry(), *other;
+
+	(void)state;
+	assert_int_equal(registry_lock(r), 0);
+	run_on_memsched("rm -r MEMSCHED");
+	other = open_registry();
+	assert_int_equal(registry_lock(other), 0);
+	assert_int_equal(registry_refresh(r), -EWOULDBLOCK);
+	assert_int_equal(registry_refresh(r), -EWOULDBLOCK);
+	registry_close(other);
+	assert_int_equal(registry_refresh(r), 0);
+	registry_unlock(r);
+	assert_int_equal(registry_refresh(r), 0); /* who has no lock gets none */
+	other = open_registry();
+	assert_int_equal(registry_lock(other), 0);
+	registry_close(other);
 	registry_close(r);
 }
 
@@ -1247,10 +1348,13 @@ int main(void)
 	    TEST(test_record_without_name),
 	    TEST(test_long_name),
 	    TEST(test_records_refused),
+	    TEST(test_pending_shapes),
 	    TEST(test_no_space),
 	    TEST(test_read_while_written),
 	    TEST(test_lock),
 	    TEST(test_lock_is_a_symlink),
+	    TEST(test_refresh),
+	    TEST(test_refresh_finds_another_pass),
 	    TEST(test_no_give),
 	    TEST(test_pending),
 	    TEST(test_forget),
