@@ -174,11 +174,12 @@ static void forget_load(struct past *p, struct instant at)
 
 /*
  * rss beyond actual is QEMU's own: the most that was seen at rest and not after a take, for what a balloon does not
- * free looks the same; it may be more where the guest has not touched all it has.
+ * free looks the same, and still does when some of it was given back; it may be more where the guest has not touched
+ * all it has.
  */
 static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e)
 {
-	bool took = p->asked_from_kib > s->actual_kib;
+	bool took = p->no_gain || p->asked_from_kib > s->actual_kib;
 	uint64_t beyond_kib;
 
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
@@ -203,7 +204,8 @@ static bool follows_balloon(const struct past *p, const struct guest *g, const s
 /*
  * available - free + overhead is all of one sample, so it does not jump when the balloon moves; actual belongs to it
  * only at rest, which is when overhead is learned. Where available does not follow the balloon (autodeflate, Windows),
- * only samples taken at rest say anything. ret_new: used can be compared with the last one.
+ * only samples taken at rest say anything; one with more free than there is was taken before the balloon moved, by a
+ * guest that does not report by itself. ret_new: used can be compared with the last one.
  */
 static bool find_used(struct past *p, const struct guest *g, struct estimate *e, bool *ret_new)
 {
@@ -211,11 +213,13 @@ static bool find_used(struct past *p, const struct guest *g, struct estimate *e,
 	bool follows = follows_balloon(p, g, e);
 
 	if (!follows) {
-		p->learned &= !e->settled;
-		e->used_kib = e->settled ? sub_kib(s->actual_kib, e->free_kib) : p->used_kib;
-		*ret_new = e->settled;
-		e->blind = !e->settled;
-		return e->settled || p->has_used;
+		bool tells = e->settled && e->free_kib <= s->actual_kib;
+
+		p->learned &= !tells;
+		e->used_kib = tells ? s->actual_kib - e->free_kib : p->used_kib;
+		*ret_new = tells;
+		e->blind = !tells;
+		return tells || p->has_used;
 	}
 	if (e->settled && !e->stale) {
 		p->overhead_kib = s->actual_kib - s->available_kib;
@@ -339,7 +343,6 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 
 	if (p->known && p->domain_id != g->domain_id)
 		*p = (struct past){.known = false};
-	p->hung = g->hung;
 	p->domain_id = g->domain_id;
 	e.horizon_ms = horizon_ms(conf, g, at);
 	if (g->answered) {

@@ -199,6 +199,8 @@ static void tell_no_stats(struct sentence *s, const struct guest *g)
 		say(s, "its statistics contradict each other");
 	else if (!g->device.period_s)
 		say(s, "it does not report what it uses; virsh dommemstat DOMAIN --period 1 --live makes it");
+	else if (g->est.blind)
+		say(s, "its statistics tell of more free memory than it has: they are of before its balloon moved");
 	else
 		say(s, "it does not report what it uses");
 }

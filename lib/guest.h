@@ -158,7 +158,6 @@ struct past {
 	uint64_t taken_ms;  /* when it was last told to give; 0: never */
 	uint64_t hold_ms;   /* a guest that needs back soon what was taken is not taken from for so long; doubles */
 	uint64_t hold_until_ms;
-	bool hung; /* did not answer the last pass: probed first by the next */
 	struct decision last;
 };
 

@@ -409,7 +409,6 @@ static void note_failures(struct pass *p)
 			g->reason = REASON_UNRESPONSIVE;
 		else if (g->error)
 			g->reason = REASON_FAILED;
-		g->past.hung = g->hung;
 		p->rep.failed += !g->vanished && (g->hung || g->error);
 	}
 }

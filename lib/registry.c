@@ -428,7 +428,6 @@ static const struct field past_fields[] = {
     {FIELD(struct past, taken_ms)},
     {FIELD(struct past, hold_ms)},
     {FIELD(struct past, hold_until_ms)},
-    {FIELD(struct past, hung)},
     {FIELD(struct past, last.decided_ms)},
     {FIELD(struct past, last.from_kib)},
     {FIELD(struct past, last.want_kib)},

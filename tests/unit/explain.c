@@ -166,6 +166,8 @@ static const struct {
     /* left alone */
     {GUEST(NO_STATS, .fixed = true, .est.absurd = true), "left alone: its statistics contradict each other"},
     {GUEST(NO_STATS, .fixed = true, .device.period_s = 5), "left alone: it does not report what it uses"},
+    {GUEST(NO_STATS, .fixed = true, .device.period_s = 5, .est.blind = true),
+     "left alone: its statistics tell of more free memory than it has: they are of before its balloon moved"},
     {GUEST(NO_STATS, .fixed = true),
      "left alone: it does not report what it uses; virsh dommemstat DOMAIN --period 1 --live makes it"},
     {GUEST(NO_BALLOON, .fixed = true), "left alone: it has no balloon device"},

@@ -309,7 +309,6 @@ static const struct past example = {
     .qemu_kib = 19,
     .no_gain = 20,
     .booted_ms = 21,
-    .hung = true,
     .last = {.decided_ms = 22, .from_kib = 23, .want_kib = 24, .asked_kib = 25, .reached_kib = 26, .reason = 27},
 };
 
