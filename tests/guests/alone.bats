@@ -3,8 +3,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	host_needs 4000
-	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	file_begin 4000
 	guest_start healthy max=256 current=256
 	guest_start driverless max=256 cmdline=nodriver
 	guest_start bare max=256 balloon=none
@@ -19,9 +18,7 @@ setup_file() {
 
 teardown_file() {
 	load bed.bash
-	guests_stop_all
-	rm -f /etc/memsched.conf.d/test.conf
-	rm -rf /run/memsched/state/* /run/memsched/said
+	file_end
 }
 
 setup() {
@@ -30,7 +27,7 @@ setup() {
 }
 
 teardown() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+	kill_background
 }
 
 # reason GUEST: the word of it in the output of the last run.

@@ -3,8 +3,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	host_needs 4000
-	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	file_begin 4000
 	guests_start 3 idle max=768 current=384
 	guest_start busy max=768 current=384 period=0
 	guest_wait idle1 idle2 idle3 busy
@@ -13,9 +12,7 @@ setup_file() {
 
 teardown_file() {
 	load bed.bash
-	guests_stop_all
-	rm -f /etc/memsched.conf.d/test.conf
-	rm -rf /run/memsched/state/* /run/memsched/said
+	file_end
 }
 
 setup() {
@@ -24,7 +21,7 @@ setup() {
 }
 
 teardown() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+	kill_background
 }
 
 # commands FILE: how many balloon commands the passes in it sent.

@@ -278,3 +278,21 @@ guests_stop_all() {
 	mapfile -t names < <(timeout 10 virsh -q list --name | grep .)
 	[ ${#names[@]} -eq 0 ] || guest_stop "${names[@]}"
 }
+
+# ---- files of tests: guests for all tests of a file, and a process of its own ($pid) for each test
+
+# file_begin MIB: before the guests are started, which need so much of the host.
+file_begin() {
+	host_needs "$1"
+	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+}
+
+file_end() {
+	guests_stop_all
+	rm -f /etc/memsched.conf.d/test.conf
+	rm -rf /run/memsched/state/* /run/memsched/said
+}
+
+kill_background() {
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+}

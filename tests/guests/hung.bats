@@ -3,9 +3,8 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	host_needs 9500
+	file_begin 9500
 	local batch i
-	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
 	for ((batch = 0; batch < 4; batch++)); do
 		for ((i = 10 * batch + 1; i <= 10 * batch + 10; i++)); do
 			guest_start "g$i" max=128 current=128 period=2
@@ -19,9 +18,7 @@ setup_file() {
 
 teardown_file() {
 	load bed.bash
-	guests_stop_all
-	rm -f /etc/memsched.conf.d/test.conf
-	rm -rf /run/memsched/state/* /run/memsched/said
+	file_end
 }
 
 setup() {
@@ -30,7 +27,7 @@ setup() {
 }
 
 teardown() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+	kill_background
 }
 
 # stopped SIGNAL NUMBER: sends it to the QEMUs of the first NUMBER guests.
