@@ -270,6 +270,55 @@ still_starts() {
 	done
 }
 
+# Of the longest name that QEMU's files bear: 255 bytes without what libvirt adds. As character references, and as JSON.
+long_name=$(printf 'x%.0s' {1..240})
+hostile_names=('&#x9b;2J' '&#x202e;gnp.exe' -rf --help .. 'a&#10;b&#13;c' '%s%n' '&lt;b&gt; "&amp;' '&#x2028;' "$long_name")
+hostile_json='["\u009b2J", "\u202egnp.exe", "-rf", "--help", "..", "a\nb\rc", "%s%n", "<b> \"&", "\u2028", "'$long_name'"]'
+
+# is_clean FILE: nothing in it moves a cursor, a line or a reading direction, in bytes or as UTF-8.
+is_clean() {
+	run ! env LC_ALL=C.UTF-8 grep -P '[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]' "$1"
+	run ! env LC_ALL=C grep -aP '[\x00-\x09\x0b-\x1f\x7f]' "$1"
+}
+
+# is_table FILE N: a head and N rows of as many columns, each to the end; the first is the name.
+is_table() {
+	awk -v n="$2" 'NR == 1 { after = NF - 1; next } !NF { exit } { rows++; bad += NF < after + 1 }
+		END { exit bad || rows != n }' "$1" && [ "$(grep -cE ' (booting|no-driver)$' "$1")" -eq "$2" ]
+}
+
+@test "hostile names are shown escaped, and tables and JSON stay whole" {
+	local name n=${#hostile_names[@]} locale out=$BATS_TEST_TMPDIR/out
+	for name in "${hostile_names[@]}"; do
+		empty "" | sed "/<uuid>/d; s|<name>empty|<name>${name//&/\\&}|" >"$BATS_TEST_TMPDIR/named.xml"
+		timeout 30 virsh -q create "$BATS_TEST_TMPDIR/named.xml"
+	done
+	[ "$(find $registry/domains -type f | wc -l)" -eq "$n" ]
+	for locale in C C.UTF-8; do
+		export LC_ALL=$locale
+		memstat >"$out"
+		is_clean "$out"
+		is_table "$out" "$n"
+		memstat --explain >"$out"
+		is_clean "$out"
+		[ "$(grep -c ': left alone: ' "$out")" -eq "$n" ]
+		memstat -J >"$out"
+		is_clean "$out"
+		jq -e --argjson names "$hostile_json" '([.domains[].name] | sort) == ($names | sort) and all(.domains[]; .registered)' "$out"
+		pass -v >"$out"
+		is_clean "$out"
+		is_table "$out" "$n"
+		pass -J >"$out"
+		is_clean "$out"
+		jq -e --argjson names "$hostile_json" '([.moves[].name] | sort) == ($names | sort)' "$out"
+		jq -e --argjson names "$hostile_json" '[.. | .name? // empty] | sort == ($names | sort)' $registry/last-pass.json
+	done
+	memstat -J -- -rf | jq -e '[.domains[].name] == ["-rf"]'
+	memstat -J $'a\nb\rc' | jq -e '[.domains[].name] == ["a\nb\rc"]'
+	run memstat -- $'\xc2\x9bnosuch'
+	[[ $output == *'\xC2\x9Bnosuch'* ]]
+}
+
 # ---- hints
 
 # pass: one pass of membalance; what it does to the guest does not matter here.
