@@ -5,6 +5,7 @@
  * Prints "filled MIB" when it is there. Ends with its parent.
  */
 #include <err.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MIB = 1 << 20, CHUNK_MIB = 32 };
+enum { MIB = 1 << 20, CHUNK_MIB = 32, THREADS = 4 };
+
+struct part {
+	char *memory;
+	size_t size;
+};
 
 static long host_available_mib(void)
 {
@@ -40,15 +46,40 @@ static void die_first(void)
 		err(1, "cannot write '/proc/self/oom_score_adj'");
 }
 
+static void *touch(void *arg)
+{
+	const struct part *p = arg;
+
+	for (size_t at = 0; at < p->size; at += 4096) /* different pages: KSM merges equal ones */
+		memcpy(p->memory + at, &(char *){p->memory + at}, sizeof(char *));
+	return NULL;
+}
+
+/* Side by side: where the host is itself a guest, each page may have to come from elsewhere first. */
 static void take(long mib)
 {
 	size_t size = (size_t)mib * MIB;
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread[THREADS];
+	struct part part[THREADS];
 
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
-	for (size_t at = 0; at < size; at += 4096) /* different pages: KSM merges equal ones */
-		memcpy(memory + at, &at, sizeof at);
+	for (int i = 0; i < THREADS; i++) {
+		part[i] = (struct part){memory + size / THREADS * (size_t)i, size / THREADS};
+		if (pthread_create(&thread[i], NULL, touch, &part[i]) != 0)
+			errx(1, "cannot start a thread");
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/* With a rate small steps, else large ones until it is nearly there. */
+static long next_mib(long spare_mib, long rate)
+{
+	if (spare_mib < CHUNK_MIB)
+		return spare_mib;
+	return rate || spare_mib / 2 < CHUNK_MIB ? CHUNK_MIB : spare_mib / 2;
 }
 
 int main(int argc, char **argv)
@@ -61,7 +92,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	die_first();
 	while ((spare_mib = host_available_mib() - wanted_mib) > 0) {
-		long mib = spare_mib < CHUNK_MIB ? spare_mib : CHUNK_MIB;
+		long mib = next_mib(spare_mib, rate);
 		struct timespec rest = {0};
 
 		take(mib);
