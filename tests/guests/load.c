@@ -4,6 +4,7 @@
  *
  * One order a line on stdin:
  *   MIB [MIB_PER_S]  hold that much touched anonymous memory: grow at the rate (0: at once), shrink at once
+ *   keep MIB         have the kernel keep that much free, out of the balloon's reach; 0: as at the start
  *   cache MIB        read that much of /dev/vda into the page cache; 0 drops all of it
  *   reboot | quit    reset | switch off
  * Answers go to /dev/kmsg, one whole line each whatever else is printed there:
@@ -107,6 +108,20 @@ static int cache(size_t mib)
 	return ret;
 }
 
+/* Below vm.min_free_kbytes nothing is handed out, and a balloon stays as it is. */
+static int keep(size_t mib)
+{
+	static int usual_kib;
+	FILE *f = fopen("/proc/sys/vm/min_free_kbytes", "r+");
+	int ret = !f || (!usual_kib && fscanf(f, "%d", &usual_kib) != 1) ? -1 : 0;
+
+	if (!ret)
+		rewind(f);
+	if (!ret && fprintf(f, "%zu\n", mib ? mib * 1024 : (size_t)usual_kib) < 0)
+		ret = -1;
+	return f && fclose(f) == 0 ? ret : -1;
+}
+
 static void obey(struct load *l, const char *order)
 {
 	unsigned mib, rate = 0;
@@ -122,6 +137,8 @@ static void obey(struct load *l, const char *order)
 	if (strcmp(order, "quit") == 0)
 		reboot(RB_POWER_OFF);
 	if (sscanf(order, "cache %u", &mib) == 1 && cache(mib) == 0)
+		return;
+	if (sscanf(order, "keep %u", &mib) == 1 && keep(mib) == 0)
 		return;
 	say("<3>load: bad %s", order);
 	l->order[0] = 0;

@@ -1,0 +1,141 @@
+# Real guests that want more than there is: a reserve just below what is available makes any host short.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	load bed.bash
+	host_needs 3000
+	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	guest_start light max=768 current=512
+	guest_start heavy max=768 current=512 \
+		metadata="<memsched:memory xmlns:memsched='urn:memsched:domain:1.0'><memsched:weight>300</memsched:weight></memsched:memory>"
+	guest_start swaps max=512 current=256 cmdline=zram=256M
+	guest_wait light heavy swaps
+	guest_stop swaps # the host's memory comes and goes with it
+	guest_ask light 60
+	guest_ask heavy 60
+	sleep 2
+}
+
+teardown_file() {
+	load bed.bash
+	guests_stop_all
+	rm -f /etc/memsched.conf.d/test.conf
+	rm -rf /run/memsched/state/* /run/memsched/said
+}
+
+setup() {
+	load bed.bash
+	pid=
+	passes=$BATS_TEST_TMPDIR/passes
+	: >"$passes"
+}
+
+teardown() {
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+}
+
+available_kib() {
+	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
+}
+
+# reserve_short_by MIB OPTION…: the reserve (KiB) with which the guests lack so much.
+reserve_short_by() {
+	local reserve short
+	reserve=$(available_kib)
+	short=$(membalance --dry-run --quiet -J "${@:2}" --reserve "$reserve" | jq .shortage_bytes)
+	echo $((reserve - short / 1024 + $1 * 1024))
+}
+
+balance() {
+	membalance --interval 1 -J "$@" >"$passes" 3>&- &
+	pid=$!
+}
+
+balance_end() {
+	kill "$pid"
+	wait "$pid"
+	pid=
+}
+
+# last GUEST CONDITION: whether the last pass said that of the guest.
+last() {
+	tail -n 1 "$passes" | jq -es "any(.[].moves[] | select(.name == \"$1\"); $2)" >/dev/null
+}
+
+# some GUEST CONDITION: whether any pass did.
+some() {
+	jq -es "any(.[].moves[] | select(.name == \"$1\"); $2)" "$passes" >/dev/null
+}
+
+@test "weight 300 gets three times the headroom of weight 100, and the reasons say so" {
+	options=(--target 400MiB --tolerance 1MiB)
+	options+=(--reserve "$(reserve_short_by 340 "${options[@]}")")
+	balance "${options[@]}"
+	sleep 8
+	balance_end
+	sleep 1.5
+	light=$(guest_stat light usable) heavy=$(guest_stat heavy usable)
+	echo "# figure: weights 100 and 300: headroom $((light / 1024)) and $((heavy / 1024)) MiB" >&3
+	[ "$heavy" -le $((390 * 1024)) ] # else the level is not between least headroom and target
+	[ "$light" -ge $((105 * 1024)) ]
+	[ $((heavy * 10)) -ge $((light * 27)) ]
+	[ $((heavy * 10)) -le $((light * 33)) ]
+	run membalance --dry-run --quiet --explain "${options[@]}"
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 3 ]
+	[[ ${lines[0]} =~ ^heavy:\ .*weight\ 300\ gets\ .*\ headroom\ of\ the\ wished\ 400\ MiB\ .*\ less\ than\ the\ .*\ it\ needs ]]
+	[[ ${lines[1]} =~ ^light:\ .*weight\ 100\ gets\ .*\ headroom\ of\ the\ wished\ 400\ MiB\ .*\ less\ than\ the\ .*\ it\ needs ]]
+	[[ ${lines[2]} =~ ^host:\ guests\ need\ .*\ of\ .*\ available,\ .*\ a\ reserve\ of\ .*\ promised\ .*\ short\ by\ .*weight\ 100\ gets ]]
+}
+
+@test "a guest that ignores its balloon is stuck after 3 passes; others get what is there; it obeys again: back within 2" {
+	virsh metadata heavy urn:memsched:domain:1.0 --key memsched --live --remove >/dev/null
+	guest_set light 512
+	guest_ask light 380 # so that the host holds all it has, and nothing of that is only promised
+	guest_ask light 20
+	guest_ask light keep 300
+	sleep 2.5
+	balance --signal unused # with `usable`, nothing would be asked of it: that knows what the kernel keeps
+	wait_until 20 last light '.reason == "stuck"'
+	balance_end
+	asked=$(jq -s '[.[].moves[] | select(.name == "light" and .action == "shrink")] | length' "$passes")
+	[ "$asked" -ge 2 ]
+	[ "$asked" -le 5 ] # it went some of the way at first
+	balance --signal unused --reserve $(($(available_kib) - 150 * 1024))
+	guest_ask heavy 280 40
+	sleep 2
+	last heavy '.reason == "shared-shortage" or .reason == "host-reserve"'
+	last light '.reason == "stuck" and .action == "keep"'
+	# Never more than was there: room, and what others gave since.
+	jq -es '[., .[1:]] | transpose | map(select(all(. != null)) |
+		(.[0].host.available_bytes - .[0].host.reserve_bytes) as $room |
+		([.[0].moves, .[1].moves | map({(.name): .from_bytes}) | add] | {grown: (.[1].heavy - .[0].heavy), freed: (.[0].light - .[1].light)}) |
+		.grown <= ([$room, 0] | max) + ([.freed, 0] | max) + 2 * 1048576) | all' "$passes" ||
+		{ jq -c '[.host, .moves]' "$passes"; return 1; }
+	guest_ask light keep 0
+	before=$(wc -l <"$passes")
+	wait_until 10 obeys_again
+	after=$(($(wc -l <"$passes") - before))
+	[ "$after" -le 3 ] # one of them had begun before
+	balance_end
+	[ "$(guest_restarts heavy)" -eq 0 ]
+	[ "$(guest_restarts light)" -eq 0 ]
+}
+
+obeys_again() {
+	last light '.reason != "stuck"'
+}
+
+@test "a guest that swaps is given to although it has more unused than the target: distress" {
+	guest_stop light heavy
+	guest_start swaps max=512 current=256 cmdline=zram=256M
+	guest_wait swaps
+	guest_ask swaps keep 45 # its kernel keeps some 70 MiB unused
+	guest_ask swaps 170 40
+	sleep 2
+	balance --signal unused --target 30MiB
+	wait_until 30 some swaps '.reason == "distress" and .action == "grow"'
+	balance_end
+	[ "$(guest_stat swaps unused)" -ge $((40 * 1024)) ]
+	[ "$(guest_restarts swaps)" -eq 0 ]
+}
