@@ -256,8 +256,10 @@ static void tell_shared(struct sentence *s, const struct guest *g)
 
 	say(s, "memory is short, weight %" PRIu32 " gets ", weight);
 	if (g->est.has_used)
-		say(s, "%s headroom of the wished %s above %s used, ", SIZE(sub_kib(goal, g->est.used_kib)),
-		    SIZE(g->target_kib), SIZE(g->est.used_kib));
+		say(s, "%s headroom of the wished %s above %s used%s", SIZE(sub_kib(goal, g->est.used_kib)),
+		    SIZE(g->target_kib), SIZE(g->est.used_kib), g->level_kib ? "" : ", ");
+	if (g->level_kib)
+		say(s, " at a shared level of %s for weight %d, ", SIZE(g->level_kib), WEIGHT_DEFAULT);
 	say(s, "%s less than the %s it needs", SIZE(sub_kib(g->need_kib, goal)), SIZE(g->need_kib));
 	say_growth(s, g);
 }

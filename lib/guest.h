@@ -204,7 +204,8 @@ struct guest {
 	/* decided by policy_plan */
 	uint64_t target_kib; /* wished headroom of this guest */
 	uint64_t need_kib, floor_kib, ceil_kib, bottom_kib;
-	uint64_t want_kib; /* the size planned; actual where nothing is to be done */
+	uint64_t want_kib;  /* the size planned; actual where nothing is to be done */
+	uint64_t level_kib; /* under shortage: the headroom that weight 100 gets, by the shared level; 0: none */
 	enum reason reason;
 	bool fixed;   /* left alone: neither given to nor taken from */
 	bool no_take; /* may be given to, is never taken from */

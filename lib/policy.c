@@ -105,6 +105,7 @@ void policy_judge(const struct policy_conf *conf, struct guest *g)
 		g->sample.actual_kib = g->device.current_kib;
 	g->want_kib = g->sample.actual_kib;
 	g->need_kib = 0;
+	g->level_kib = 0;
 	g->given_kib = 0;
 	g->reason = why_fixed(g);
 	g->fixed = g->reason != REASON_NONE;
@@ -287,6 +288,7 @@ static void plan_shortage(const struct policy_conf *conf, struct balance *b, str
 	for (size_t i = 0; i < n; i++) {
 		uint64_t share = level_share_kib(&level, &scratch->item[i]), actual = g[i].sample.actual_kib;
 
+		g[i].level_kib = b->has_level ? b->level_kib : 0;
 		if (!g[i].fixed && (share > actual ? share - actual : actual - share) > conf->tolerance_kib)
 			g[i].want_kib = share;
 	}

@@ -222,6 +222,10 @@ static const struct {
            MAXIMUM(1024), .hints.weight = 300),
      "take 82 MiB to reach 418 MiB: memory is short, weight 300 gets 52 MiB headroom of the wished 146 MiB above "
      "366 MiB used, 134 MiB less than the 552 MiB it needs, and use grows by 20 MiB/s"},
+    {GUEST(SHARED_SHORTAGE, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(426), .given_kib = MIB(426),
+           .need_kib = MIB(512), .level_kib = MIB(20), MAXIMUM(1024), .hints.weight = 300),
+     "give 35 MiB to reach 426 MiB: memory is short, weight 300 gets 60 MiB headroom of the wished 146 MiB above "
+     "366 MiB used at a shared level of 20 MiB for weight 100, 86 MiB less than the 512 MiB it needs"},
     {GUEST(SHARED_SHORTAGE, ACTUAL(391), WISHED, .want_kib = MIB(391), .need_kib = MIB(512), MAXIMUM(1024)),
      "keep 391 MiB: memory is short, weight 100 gets 121 MiB less than the 512 MiB it needs"},
 
