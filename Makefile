@@ -46,7 +46,7 @@ COMMANDS := $(patsubst %.c,%,$(wildcard bin/*.c))
 HELPERS  := $(patsubst %.c,%,$(wildcard hooks/*.c))
 UNIT     := $(patsubst %.c,%.test,$(wildcard tests/unit/*.c))
 PUREUNIT := $(filter $(patsubst lib/%.o,tests/unit/%.test,$(PURE)),$(UNIT))
-SIM      := $(addprefix tests/sim/,peers_test world_test worlds bench)
+SIM      := $(addprefix tests/sim/,peers_test world_test ours_test worlds bench)
 SIMPARTS := $(filter-out $(addsuffix .o,$(SIM)),$(patsubst %.c,%.o,$(wildcard tests/sim/*.c)))
 BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
 
@@ -81,7 +81,7 @@ $(BENCH): %: %.c
 unit: $(UNIT)
 	@tests/run unit $(UNIT)
 sim: $(SIM)
-	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/worlds
+	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds
 cli: all
 	@tests/run cli $(wildcard tests/cli/*.bats)
 guests: all $(BENCH)

@@ -6,6 +6,8 @@
 #include "clock.h"
 
 #define POLL_MS 100         /* between two looks at a balloon that moves */
+#define GIVE_MS 300         /* of the deadline are left to the commands that follow a wait */
+#define ROUND_MS 1000       /* a round of takes and gives needs this much of the deadline to be worth it */
 #define FIRST_STATS_MS 1500 /* a guest that was just given a statistics period reports within this */
 
 struct pass {
@@ -254,7 +256,7 @@ static bool any(const struct pass *p, bool (*is)(const struct guest *g))
 /* Waits until none of the guests is in this state any more, or settle ended. */
 static int settle(struct pass *p, bool (*is)(const struct guest *g))
 {
-	uint64_t until_ms = min_kib(clock_ms(CLOCK_BOOTTIME) + p->pc->conf->settle_ms, p->end_ms);
+	uint64_t until_ms = min_kib(clock_ms(CLOCK_BOOTTIME) + p->pc->conf->settle_ms, sub_kib(p->end_ms, GIVE_MS));
 	int r = 0;
 
 	while (!r && any(p, is) && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
@@ -324,22 +326,39 @@ static void ask_takes(struct pass *p)
 	}
 }
 
+static int give_what_arrived(struct pass *p, uint64_t spare_kib, uint64_t *handed_kib)
+{
+	uint64_t budget_kib;
+	int r = second_budget(p, spare_kib, *handed_kib, &budget_kib);
+
+	if (r)
+		return r;
+	*handed_kib = add_kib(*handed_kib, grant(p, budget_kib, REASON_NONE));
+	return told_to_stop(p) ? 0 : send(p);
+}
+
+/* Who comes only once waits for slow guests as long as the deadline lets it; a loop sees to them in its next pass. */
+static bool goes_round(const struct pass *p)
+{
+	return !p->pc->interval_ms && !told_to_stop(p) && any(p, is_giving) && any(p, awaits_give) &&
+	       clock_ms(CLOCK_BOOTTIME) + ROUND_MS < p->end_ms;
+}
+
 static int act(struct pass *p)
 {
-	uint64_t spare_kib = no_give(p) ? 0 : p->rep.balance.spare_kib, handed_kib, budget_kib = 0;
+	uint64_t spare_kib = no_give(p) ? 0 : p->rep.balance.spare_kib, handed_kib;
 	int r;
 
 	handed_kib = grant(p, spare_kib, REASON_NONE);
 	ask_takes(p);
 	r = send(p);
 	if (!r && any(p, awaits_give)) {
-		r = settle(p, is_giving);
-		if (!r)
-			r = second_budget(p, spare_kib, handed_kib, &budget_kib);
-		if (!r) {
-			grant(p, budget_kib, why_refused(p));
-			r = told_to_stop(p) ? 0 : send(p);
-		}
+		do {
+			r = settle(p, is_giving);
+			if (!r)
+				r = give_what_arrived(p, spare_kib, &handed_kib);
+		} while (!r && goes_round(p));
+		grant(p, 0, why_refused(p));
 	}
 	if (!r && !p->pc->interval_ms) /* who comes only once tells how far it came */
 		r = settle(p, is_moving);
