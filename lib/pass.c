@@ -19,6 +19,7 @@ struct pass {
 	struct policy_scratch scratch;
 	struct pass_report rep;
 	uint64_t *asked_kib; /* what each guest was last sent */
+	bool *looked;        /* whether it was looked at again just now */
 	uint64_t read_by_ms, end_ms;
 };
 
@@ -145,7 +146,8 @@ static int decide(struct pass *p)
 	p->scratch.item = calloc(rep->n + 1, sizeof(*p->scratch.item));
 	p->scratch.edge = calloc(rep->n + 1, 2 * sizeof(*p->scratch.edge));
 	p->asked_kib = calloc(rep->n + 1, sizeof(*p->asked_kib));
-	if (!p->scratch.item || !p->scratch.edge || !p->asked_kib)
+	p->looked = calloc(rep->n + 1, sizeof(*p->looked));
+	if (!p->scratch.item || !p->scratch.edge || !p->asked_kib || !p->looked)
 		return -ENOMEM;
 	rep->reserve_kib = conf_reserve_kib(p->pc->conf, rep->host.total_kib);
 	p->policy.reserve_kib = rep->reserve_kib;
@@ -253,6 +255,19 @@ static bool any(const struct pass *p, bool (*is)(const struct guest *g))
 	return false;
 }
 
+/* Who does not answer keeps the sample of before, which tells nothing of how far it came. */
+static int look_again(struct pass *p, bool (*is)(const struct guest *g))
+{
+	int r;
+
+	for (size_t i = 0; i < p->rep.n; i++)
+		p->looked[i] = is(&p->rep.guest[i]);
+	r = virt_sample(p->v, p->rep.guest, p->rep.n, is, p->end_ms);
+	for (size_t i = 0; i < p->rep.n; i++)
+		p->rep.guest[i].reread |= !r && p->looked[i] && !p->rep.guest[i].hung;
+	return r;
+}
+
 /* Waits until none of the guests is in this state any more, or settle ended. */
 static int settle(struct pass *p, bool (*is)(const struct guest *g))
 {
@@ -261,9 +276,7 @@ static int settle(struct pass *p, bool (*is)(const struct guest *g))
 
 	while (!r && any(p, is) && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
 		sleep_ms(POLL_MS);
-		for (size_t i = 0; i < p->rep.n; i++)
-			p->rep.guest[i].reread |= is(&p->rep.guest[i]);
-		r = virt_sample(p->v, p->rep.guest, p->rep.n, is, p->end_ms);
+		r = look_again(p, is);
 	}
 	return r;
 }
@@ -437,6 +450,7 @@ static int finish(struct pass *p, int r, struct pass_report *ret_report)
 	free(p->scratch.item);
 	free(p->scratch.edge);
 	free(p->asked_kib);
+	free(p->looked);
 	if (r && p->rep.dry_run)
 		pass_clear(&p->rep);
 	*ret_report = p->rep;

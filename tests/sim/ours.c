@@ -123,10 +123,10 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms)
 {
 	(void)deadline_ms;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && !v->sample_error; i++)
 		if (want(&g[i]))
 			g[i].sample = world_sample(v->world, vm_of(v, &g[i]));
-	return 0;
+	return v->sample_error;
 }
 
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)

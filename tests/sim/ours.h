@@ -11,6 +11,7 @@
 
 struct virt {
 	struct world *world;
+	int sample_error; /* what virt_sample returns in place of samples; 0: samples */
 };
 
 struct registry {
