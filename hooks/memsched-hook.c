@@ -23,12 +23,12 @@
 #define MEMORY_BYTES (128u << 20)
 #define FILE_BYTES (64u << 10)
 
-/* What a start will take: of hugepages nothing that the host's available memory counts. */
+/* What a start will take: of hugepages nothing that the host's available memory counts but what QEMU itself needs. */
 static uint64_t start_kib(const struct device *d)
 {
 	bool whole = d->locked || d->passthrough || d->preallocated || !d->current_kib;
 
-	return d->hugepages ? 0 : add_kib(whole ? d->maximum_kib : d->current_kib, QEMU_KIB);
+	return d->hugepages ? QEMU_KIB : add_kib(whole ? d->maximum_kib : d->current_kib, QEMU_KIB);
 }
 
 static void expect_guest(struct registry *r, const struct domxml *d, uint64_t now_s)

@@ -141,7 +141,7 @@ static int decide(struct pass *p)
 {
 	struct pass_report *rep = &p->rep;
 	struct instant at = clock_now();
-	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, at.wall_ms / 1000) : 0;
+	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, at.wall_ms / 1000, &rep->pending_unreadable) : 0;
 
 	p->scratch.item = calloc(rep->n + 1, sizeof(*p->scratch.item));
 	p->scratch.edge = calloc(rep->n + 1, 2 * sizeof(*p->scratch.edge));
@@ -389,9 +389,12 @@ static void note_unsaved(struct pass *p, int error)
 /* The registry as the guest is now: started without a hook, or with hints that were changed while it runs. */
 static void reconcile(struct pass *p, const struct guest *g)
 {
-	const struct record now = {g->name, g->device.maximum_kib, g->started_s, g->hints};
+	struct record now = {g->name, g->device.maximum_kib, g->started_s, g->hints}, was = {0};
 
+	if (registry_load_record(p->r, g->uuid, &was) == 0) /* the hook may have written since the guest was read */
+		now.started_s = was.started_s;
 	note_unsaved(p, registry_save_record(p->r, g->uuid, &now));
+	record_clear(&was);
 }
 
 static struct decision decision_of(const struct guest *g, struct instant at)

@@ -33,6 +33,8 @@ struct pass_report {
 	/* a pause is for the caller to keep, and to note here for the reports */
 	uint64_t paused_ms; /* what is left of it; 0: none */
 	bool pause_unreadable;
+
+	bool pending_unreadable; /* something that looks like a pending start cannot be read */
 };
 
 /*

@@ -783,6 +783,7 @@ static void walk(int folder, void (*see)(int folder, const char *name, void *arg
 
 struct sum {
 	uint64_t now_s, kib;
+	bool unreadable;
 };
 
 /* A start that lies ahead is as void as an old one: the clock was set. */
@@ -795,16 +796,20 @@ static void add_pending(int folder, const char *name, void *arg)
 {
 	struct pending pending = {0};
 	struct sum *sum = arg;
+	int error = load_guest(folder, name, &pending_form, &pending);
 
-	if (load_guest(folder, name, &pending_form, &pending) == 0 && is_due(pending.since_s, sum->now_s))
+	sum->unreadable |= error == -EBADMSG;
+	if (error == 0 && is_due(pending.since_s, sum->now_s))
 		sum->kib = add_kib(sum->kib, pending.need_kib);
 }
 
-uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s)
+uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable)
 {
 	struct sum sum = {.now_s = now_s};
 
 	walk(r->folder[PENDING], add_pending, &sum);
+	if (ret_unreadable)
+		*ret_unreadable = sum.unreadable;
 	return sum.kib;
 }
 

@@ -343,6 +343,8 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 		         strerror(-rep->unsaved));
 		say(arg, "state", sentence);
 	}
+	if (rep->pending_unreadable)
+		say(arg, "pending", "something in '/run/memsched/pending' cannot be read: it counts as absent");
 	if (rep->pause_unreadable)
 		say(arg, "paused",
 		    "'/run/memsched/paused' cannot be read: nothing is paused; 'membalance --resume' removes it");

@@ -112,7 +112,7 @@ int sentry_watch_pending(const struct sentry *s)
 
 void sentry_count_pending(struct sentry *s)
 {
-	s->pending_kib = s->registry ? registry_pending_kib(s->registry, clock_now().wall_ms / 1000) : 0;
+	s->pending_kib = s->registry ? registry_pending_kib(s->registry, clock_now().wall_ms / 1000, NULL) : 0;
 }
 
 /* ---- a look ---- */

@@ -14,7 +14,7 @@
 #define GOODBYE_MS 100 /* libvirtd complains in its log of a client that goes without a word */
 
 #define NO_ANSWER "no answer from libvirt in time"
-#define ALL_STUCK "too many calls to libvirt are stuck"
+#define ALL_STUCK "too many calls are stuck: end or continue the guests that 'virsh domcontrol' finds occupied"
 
 /* What workers need to connect; theirs, for they may outlive their virt. */
 struct door {

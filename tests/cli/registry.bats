@@ -160,6 +160,7 @@ end_loop() {
 	[ "$status" -eq 0 ]
 	jq -e '.result == "done"' <<<"$output"
 	[[ $stderr == *"$needy"*'cannot be read'* ]]
+	[[ $stderr == *"something in '/run/memsched/pending' cannot be read"* ]]
 	[ -f "$registry/domains/$needy" ]
 	[ "$(stat -c %s "$registry/said")" -lt 100000 ]
 }

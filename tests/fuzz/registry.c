@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_pause();
 	try_record();
 	try_said();
-	registry_pending_kib(registry, NOW_S);
+	registry_pending_kib(registry, NOW_S, NULL);
 	registry_forget(registry, UUID);
 	return 0;
 }

@@ -354,6 +354,26 @@ has() {
 	has hints.present=0
 }
 
+@test "a start that the hook registers while a pass is under way keeps its time" {
+	local pass
+	mv $helper $helper.away
+	empty_start
+	empty | sed '/<uuid>/d; s/>empty/>stopped/' >"$BATS_TEST_TMPDIR/stopped.xml"
+	virsh -q create "$BATS_TEST_TMPDIR/stopped.xml"
+	mv $helper.away $helper
+	kill -STOP "$(guest_pid stopped)" # half the deadline is spent on it
+	pass --deadline 6 3>&- &
+	pass=$!
+	wait_until 10 sh -c '! flock -n /run/memsched/lock true'
+	sleep 1
+	virsh dumpxml empty | $helper empty started begin -
+	[ "$(started_s)" -gt 0 ]
+	wait "$pass" || [ $? -eq 3 ]
+	kill -CONT "$(guest_pid stopped)"
+	[ -e "$registry/state/$uuid" ] # the pass knew the guest
+	[ "$(started_s)" -gt 0 ]
+}
+
 @test "definitions that libvirt cannot hand on whole: their guests do not fail, nor do passes" {
 	local deep out
 	deep=$(printf '<a>%.0s' {1..40})$(printf '<b/>%.0s' {1..75000})$(printf '</a>%.0s' {1..40}) # 5 MB once it is indented

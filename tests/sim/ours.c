@@ -155,9 +155,10 @@ bool registry_no_give(const struct registry *r)
 	return r->no_give;
 }
 
-uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s)
+uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable)
 {
 	(void)now_s;
+	*ret_unreadable = false;
 	return r->pending_kib;
 }
 

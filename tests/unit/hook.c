@@ -30,8 +30,8 @@ static const struct {
     {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .passthrough = true}, 4160 * MIB},
     {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .preallocated = true}, 4160 * MIB},
     {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .virtio_mem = true}, 1088 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .hugepages = true}, 0},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .hugepages = true, .locked = true}, 0},
+    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .hugepages = true}, 64 * MIB},
+    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .hugepages = true, .locked = true}, 64 * MIB},
     {{0}, 64 * MIB},
     {{.maximum_kib = UINT64_MAX, .current_kib = UINT64_MAX}, UINT64_MAX},
 };
@@ -202,8 +202,8 @@ static void test_pending(void **state)
 	(void)state;
 	run_phase("prepare", "begin", DOMAIN(UUID));
 	assert_int_equal(registry_open(root, false, &r), 0);
-	assert_int_equal(registry_pending_kib(r, now_s), 1088 * MIB);
-	assert_int_equal(registry_pending_kib(r, now_s + 120), 0);
+	assert_int_equal(registry_pending_kib(r, now_s, NULL), 1088 * MIB);
+	assert_int_equal(registry_pending_kib(r, now_s + 120, NULL), 0);
 	registry_close(r);
 }
 
