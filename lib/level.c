@@ -1,17 +1,43 @@
 #include "level.h"
 
-#include <stdlib.h>
-
 #include "units.h"
 
 typedef unsigned __int128 wide;
 
-static int compare_edges(const void *a, const void *b)
+static int compare_edges(const struct level_edge *x, const struct level_edge *y)
 {
-	const struct level_edge *x = a, *y = b;
 	wide l = (wide)x->num * y->den, r = (wide)y->num * x->den;
 
 	return (l > r) - (l < r);
+}
+
+/* Lets edge[i] sink to its place in the heap of n, the greatest on top. */
+static void sink(struct level_edge *edge, size_t i, size_t n)
+{
+	struct level_edge e = edge[i];
+
+	for (size_t child; (child = 2 * i + 1) < n; i = child) {
+		if (child + 1 < n && compare_edges(&edge[child], &edge[child + 1]) < 0)
+			child++;
+		if (compare_edges(&e, &edge[child]) >= 0)
+			break;
+		edge[i] = edge[child];
+	}
+	edge[i] = e;
+}
+
+/* In place: qsort of glibc may allocate, and the guard must not. */
+static void sort_edges(struct level_edge *edge, size_t n)
+{
+	for (size_t i = n / 2; i > 0; i--)
+		sink(edge, i - 1, n);
+	for (size_t end = n; end > 1; end--) {
+		struct level_edge last = edge[end - 1];
+
+		edge[end - 1] = edge[0];
+		edge[0] = last;
+		sink(edge, 0, end - 1);
+	}
 }
 
 static size_t edges_sorted(const struct level_item *item, size_t n, struct level_edge *edge)
@@ -36,7 +62,7 @@ static size_t edges_sorted(const struct level_item *item, size_t n, struct level
 		edge[count].end_kib = it->hi_kib;
 		edge[count++].starts = false;
 	}
-	qsort(edge, count, sizeof(*edge), compare_edges);
+	sort_edges(edge, count);
 	return count;
 }
 

@@ -43,14 +43,15 @@ static uint64_t most_kib(enum squeeze_way way, const struct guest *g)
 	return max_kib(idle_kib, sub_kib(g->sample.actual_kib, squeeze_bottom_kib(g)));
 }
 
+/* A crumb that nobody is told to give for does not count as given. */
 static struct level_item squeeze_item(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g)
 {
-	uint64_t most = most_kib(way, g);
+	uint64_t least_kib = add_kib(told_kib(g), tolerance_kib), most = most_kib(way, g);
 	struct level_item item = {.lo_kib = told_kib(g)};
 
-	if (way != SQUEEZE_ROOM && may_take(g))
-		item.lo_kib = max_kib(item.lo_kib, policy_excess_kib(g));
-	item.hi_kib = most > tolerance_kib ? max_kib(item.lo_kib, most) : item.lo_kib;
+	if (way != SQUEEZE_ROOM && may_take(g) && policy_excess_kib(g) > least_kib)
+		item.lo_kib = policy_excess_kib(g);
+	item.hi_kib = most > least_kib ? most : item.lo_kib;
 	item.weight = max_kib(1, scale_kib(item.hi_kib, 10000, weight_of(g)));
 	return item;
 }

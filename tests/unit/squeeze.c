@@ -1,0 +1,387 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../sim/random.h"
+#include "squeeze.h"
+
+#define MIB KIB_PER_MIB
+#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
+#define TARGET 128 /* MiB; the guard leaves an eighth of it: 16 */
+#define TOLERANCE (5 * MIB)
+#define HERD 4
+#define WORLDS 20000
+
+enum trait { PLAIN, FIXED, NO_TAKE, BLIND, HUNG, VANISHED, ERROR, STUCK };
+
+/* A guest that was judged. MiB; each has a headroom of TARGET beyond what it uses. */
+struct row {
+	uint64_t actual, used, floor, told; /* told: the size it was told to go to before; 0: none */
+	uint32_t weight;                    /* 0: the default */
+	enum trait trait;
+};
+
+static struct guest guest_of(const struct row *row)
+{
+	struct guest g = {.name = (char *)"x", .target_kib = TARGET * MIB, .answered = true};
+
+	g.sample.have = SAMPLE_ACTUAL;
+	g.sample.actual_kib = row->actual * MIB;
+	g.est.has_used = true;
+	g.est.used_kib = row->used * MIB;
+	g.floor_kib = row->floor * MIB;
+	g.need_kib = max_kib(g.floor_kib, (row->used + TARGET) * MIB);
+	g.hints.weight = row->weight;
+	g.past.asked_kib = row->told * MIB;
+	g.fixed = row->trait == FIXED;
+	g.no_take = row->trait == NO_TAKE || row->trait == STUCK || g.fixed;
+	g.reason = g.fixed ? REASON_PAUSED : g.no_take ? REASON_DISTRESS : REASON_NONE;
+	if (row->trait == STUCK)
+		g.reason = REASON_STUCK;
+	g.est.stuck = row->trait == STUCK;
+	g.est.blind = row->trait == BLIND;
+	g.hung = row->trait == HUNG;
+	g.vanished = row->trait == VANISHED;
+	g.error = row->trait == ERROR ? -EIO : 0;
+	return g;
+}
+
+static uint64_t plan(enum squeeze_way way, uint64_t need_kib, struct guest *g, size_t n)
+{
+	struct level_item item[HERD];
+	struct level_edge edge[2 * HERD];
+	struct policy_scratch scratch = {item, edge};
+
+	return squeeze_plan(way, need_kib, TOLERANCE, g, n, &scratch);
+}
+
+/* Shares are rounded down to KiB. */
+static bool is_about(uint64_t a_kib, uint64_t b_kib)
+{
+	return a_kib <= b_kib + 2 && b_kib <= a_kib + 2;
+}
+
+static void test_plans(void **state)
+{
+	const struct {
+		const char *what;
+		enum squeeze_way way;
+		uint64_t need;
+		struct row guest[HERD]; /* ended by no actual */
+		uint64_t want[HERD];    /* size planned */
+		uint64_t ask[HERD];     /* 0: not told */
+		uint64_t sum;
+	} rows[] = {
+	    {"room: what is needed, in equal parts of what is idle",
+	     SQUEEZE_ROOM,
+	     300,
+	     {{.actual = 1000, .used = 472}, {.actual = 400, .used = 72}},
+	     {800, 300},
+	     {800, 300},
+	     300},
+	    {"room: not more than is idle",
+	     SQUEEZE_ROOM,
+	     9000,
+	     {{.actual = 1000, .used = 472}, {.actual = 400, .used = 72}},
+	     {600, 200},
+	     {600, 200},
+	     600},
+	    {"room: nothing needed, nothing taken", SQUEEZE_ROOM, 0, {{.actual = 1000, .used = 472}}, {1000}, {0}, 0},
+	    {"idle: all that is idle, whatever is needed",
+	     SQUEEZE_IDLE,
+	     1,
+	     {{.actual = 1000, .used = 472}, {.actual = 200, .used = 72}},
+	     {600, 200},
+	     {600, 0},
+	     400},
+	    {"idle: headroom is left alone however much is needed",
+	     SQUEEZE_IDLE,
+	     9000,
+	     {{.actual = 600, .used = 472}},
+	     {600},
+	     {0},
+	     0},
+	    {"hard: all idle; who has no more gives of the headroom first",
+	     SQUEEZE_HARD,
+	     456,
+	     {{.actual = 1000, .used = 472}, {.actual = 200, .used = 72}},
+	     {600, 144},
+	     {600, 144},
+	     456},
+	    {"hard: then each the same part of what it could give",
+	     SQUEEZE_HARD,
+	     546,
+	     {{.actual = 1000, .used = 472}, {.actual = 200, .used = 72}},
+	     {552, 102},
+	     {552, 102},
+	     546},
+	    {"hard: everyone at the bottom",
+	     SQUEEZE_HARD,
+	     9000,
+	     {{.actual = 1000, .used = 472}, {.actual = 200, .used = 72}},
+	     {488, 88},
+	     {488, 88},
+	     624},
+	    {"hard: the bottom is the floor where that is higher",
+	     SQUEEZE_HARD,
+	     9000,
+	     {{.actual = 600, .used = 72, .floor = 550}},
+	     {550},
+	     {550},
+	     50},
+	    {"hard: below its bottom already", SQUEEZE_HARD, 9000, {{.actual = 80, .used = 72}}, {80}, {0}, 0},
+	    {"half the weight gives twice as much",
+	     SQUEEZE_ROOM,
+	     300,
+	     {{.actual = 1000, .used = 472, .weight = 200}, {.actual = 1000, .used = 472, .weight = 100}},
+	     {900, 800},
+	     {900, 800},
+	     300},
+	    {"what is told and not given yet counts, and is not told again",
+	     SQUEEZE_ROOM,
+	     300,
+	     {{.actual = 1000, .used = 472, .told = 600}, {.actual = 400, .used = 72}},
+	     {600, 400},
+	     {0, 0},
+	     400},
+	    {"what is still missing is asked of the others",
+	     SQUEEZE_ROOM,
+	     500,
+	     {{.actual = 1000, .used = 472, .told = 600}, {.actual = 400, .used = 72}},
+	     {600, 300},
+	     {0, 300},
+	     500},
+	    {"told to grow is nothing to come",
+	     SQUEEZE_ROOM,
+	     100,
+	     {{.actual = 1000, .used = 472, .told = 1500}},
+	     {900},
+	     {900},
+	     100},
+	    {"a guest that does not obey is not waited for",
+	     SQUEEZE_ROOM,
+	     100,
+	     {{.actual = 1000, .used = 472, .told = 600, .trait = STUCK}, {.actual = 400, .used = 72}},
+	     {1000, 300},
+	     {0, 300},
+	     100},
+	    {"nor one that hangs, though it was told",
+	     SQUEEZE_HARD,
+	     50,
+	     {{.actual = 1000, .used = 472, .told = 600, .trait = HUNG}, {.actual = 400, .used = 72}},
+	     {1000, 200},
+	     {0, 200},
+	     200},
+	    {"within the tolerance nothing moves",
+	     SQUEEZE_IDLE,
+	     9000,
+	     {{.actual = 605, .used = 472}, {.actual = 606, .used = 472}},
+	     {605, 600},
+	     {0, 600},
+	     6},
+	    {"nor for a crumb more than it was told",
+	     SQUEEZE_IDLE,
+	     9000,
+	     {{.actual = 1000, .used = 472, .told = 604}},
+	     {604},
+	     {0},
+	     396},
+	    {"left alone: fixed, never taken from, blind, failed",
+	     SQUEEZE_HARD,
+	     9000,
+	     {{.actual = 1000, .trait = FIXED},
+	      {.actual = 1000, .trait = NO_TAKE},
+	      {.actual = 1000, .trait = BLIND},
+	      {.actual = 1000, .trait = ERROR}},
+	     {1000, 1000, 1000, 1000},
+	     {0},
+	     0},
+	    {"nobody", SQUEEZE_HARD, 9000, {{0}}, {0}, {0}, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct guest g[HERD];
+		size_t n = 0;
+		uint64_t sum_kib;
+
+		for (; n < HERD && rows[i].guest[n].actual; n++)
+			g[n] = guest_of(&rows[i].guest[n]);
+		sum_kib = plan(rows[i].way, rows[i].need * MIB, g, n);
+		if (!is_about(sum_kib, rows[i].sum * MIB))
+			fail_msg("%s: %llu KiB together", rows[i].what, (unsigned long long)sum_kib);
+		for (size_t k = 0; k < n; k++)
+			if (!is_about(g[k].want_kib, rows[i].want[k] * MIB) ||
+			    !is_about(g[k].ask_kib, rows[i].ask[k] * MIB))
+				fail_msg("%s: guest %zu: want %llu, ask %llu KiB", rows[i].what, k,
+				         (unsigned long long)g[k].want_kib, (unsigned long long)g[k].ask_kib);
+	}
+}
+
+static void test_refusals(void **state)
+{
+	const struct {
+		struct row guest;
+		enum squeeze_way way;
+		enum reason reason;
+	} rows[] = {
+	    {{.actual = 1000, .used = 472}, SQUEEZE_IDLE, REASON_NONE},
+	    {{.actual = 605, .used = 472}, SQUEEZE_IDLE, REASON_AT_MIN}, /* but for a crumb */
+	    {{.actual = 605, .used = 472}, SQUEEZE_HARD, REASON_NONE},
+	    {{.actual = 493, .used = 472}, SQUEEZE_HARD, REASON_AT_MIN},
+	    {{.actual = 1000, .floor = 1000}, SQUEEZE_HARD, REASON_AT_MIN},
+	    {{.actual = 1000, .trait = FIXED}, SQUEEZE_HARD, REASON_PAUSED},
+	    {{.actual = 1000, .trait = STUCK}, SQUEEZE_HARD, REASON_STUCK},
+	    {{.actual = 1000, .trait = NO_TAKE}, SQUEEZE_HARD, REASON_DISTRESS},
+	    {{.actual = 1000, .trait = HUNG}, SQUEEZE_HARD, REASON_UNRESPONSIVE},
+	    {{.actual = 1000, .trait = ERROR}, SQUEEZE_HARD, REASON_FAILED},
+	    {{.actual = 1000, .trait = BLIND}, SQUEEZE_HARD, REASON_STALE_STATS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct guest g = guest_of(&rows[i].guest);
+
+		if (squeeze_refusal(rows[i].way, TOLERANCE, &g) != rows[i].reason)
+			fail_msg("row %zu: reason %d", i, squeeze_refusal(rows[i].way, TOLERANCE, &g));
+	}
+}
+
+/* Growth that is foreseen is the guest's, like what it uses. */
+static void test_bottom(void **state)
+{
+	struct guest g = guest_of(&(struct row){.actual = 1000, .used = 100, .floor = 50});
+
+	(void)state;
+	assert_int_equal(squeeze_bottom_kib(&g), 116 * MIB);
+	g.est.foreseen_kib = 100 * MIB;
+	assert_int_equal(squeeze_bottom_kib(&g), 216 * MIB);
+	g.floor_kib = 300 * MIB;
+	assert_int_equal(squeeze_bottom_kib(&g), 300 * MIB);
+	g.est.used_kib = UINT64_MAX;
+	assert_int_equal(squeeze_bottom_kib(&g), UINT64_MAX);
+}
+
+static void test_coming(void **state)
+{
+	struct guest g[] = {
+	    guest_of(&(struct row){.actual = 1000, .told = 700}),
+	    guest_of(&(struct row){.actual = 1000, .told = 1200}),
+	    guest_of(&(struct row){.actual = 1000}),
+	    guest_of(&(struct row){.actual = 1000, .told = 500, .trait = STUCK}),
+	    guest_of(&(struct row){.actual = 1000, .told = 500, .trait = VANISHED}),
+	    guest_of(&(struct row){.actual = 1000, .told = 900, .trait = NO_TAKE}),
+	};
+
+	(void)state;
+	assert_int_equal(squeeze_coming_kib(g, LENGTH(g)), 400 * MIB);
+	assert_int_equal(squeeze_coming_kib(g, 0), 0);
+}
+
+static void test_starting(void **state)
+{
+	struct guest g[] = {{.device = {.maximum_kib = 1000}, .sample = {.rss_kib = 300}, .est = {.booting = true}},
+	                    {.device = {.maximum_kib = 1000}, .sample = {.rss_kib = 1300}, .est = {.booting = true}},
+	                    {.device = {.maximum_kib = 1000}},
+	                    {.device = {.maximum_kib = 1000}, .vanished = true, .est = {.booting = true}},
+	                    {.device = {.maximum_kib = 1000, .hugepages = true}, .est = {.booting = true}}};
+
+	(void)state;
+	assert_int_equal(squeeze_starting_kib(g, LENGTH(g)), 700);
+}
+
+static void test_order(void **state)
+{
+	struct guest g[] = {{.name = (char *)"b"},
+	                    {.name = (char *)"c", .hints = {.weight = 1}},
+	                    {.name = (char *)"a"},
+	                    {.name = (char *)"d", .hints = {.weight = 10000}}};
+
+	(void)state;
+	qsort(g, LENGTH(g), sizeof(*g), squeeze_order);
+	assert_string_equal(g[0].name, "c");
+	assert_string_equal(g[1].name, "a");
+	assert_string_equal(g[2].name, "b");
+	assert_string_equal(g[3].name, "d");
+}
+
+/* ---- over random worlds ---- */
+
+static struct row random_row(struct rng *r)
+{
+	struct row row = {
+	    .actual = rng_between(r, 1, 4000),
+	    .used = rng_between(r, 0, 3000),
+	    .floor = rng_between(r, 0, 1000),
+	    .told = rng_chance(r, 30) ? rng_between(r, 1, 4000) : 0,
+	    .weight = rng_chance(r, 50) ? (uint32_t)rng_between(r, 1, 10000) : 0,
+	    .trait = rng_chance(r, 40) ? (enum trait)rng_between(r, FIXED, STUCK) : PLAIN,
+	};
+
+	return row;
+}
+
+/* What must hold whatever the world is like. */
+static void check_plan(enum squeeze_way way, uint64_t need_kib, uint64_t sum_kib, const struct guest *g, size_t n)
+{
+	uint64_t given_kib = 0;
+	bool all = true;
+
+	for (size_t i = 0; i < n; i++) {
+		bool alone = g[i].fixed || g[i].no_take || g[i].est.blind || g[i].hung || g[i].vanished || g[i].error;
+		uint64_t bottom_kib = squeeze_bottom_kib(&g[i]), least_kib;
+
+		assert_true(g[i].want_kib <= g[i].sample.actual_kib);
+		assert_true(!g[i].ask_kib || (!alone && g[i].ask_kib >= bottom_kib));
+		assert_true(!g[i].ask_kib || way == SQUEEZE_HARD || g[i].ask_kib >= g[i].need_kib);
+		assert_true(!g[i].ask_kib || g[i].ask_kib + TOLERANCE < g[i].sample.actual_kib);
+		given_kib += g[i].sample.actual_kib - g[i].want_kib;
+		least_kib = way == SQUEEZE_HARD ? min_kib(g[i].need_kib, bottom_kib) : g[i].need_kib;
+		all &= squeeze_refusal(way, TOLERANCE, &g[i]) || g[i].want_kib <= least_kib + TOLERANCE;
+	}
+	assert_int_equal(given_kib, sum_kib);
+	assert_true(sum_kib + n >= need_kib || all); /* enough, or all that there is */
+}
+
+static void test_worlds(void **state)
+{
+	struct rng rng = {1};
+
+	(void)state;
+	for (unsigned world = 0; world < WORLDS; world++) {
+		enum squeeze_way way = (enum squeeze_way)rng_between(&rng, SQUEEZE_ROOM, SQUEEZE_HARD);
+		size_t n = rng_between(&rng, 1, HERD), shift = rng_between(&rng, 1, HERD);
+		uint64_t need_kib = rng_between(&rng, 0, 6000 * MIB), sum_kib;
+		struct guest g[HERD], turned[HERD];
+
+		for (size_t i = 0; i < n; i++) {
+			struct row row = random_row(&rng);
+
+			g[i] = guest_of(&row);
+			turned[(i + shift) % n] = g[i];
+		}
+		sum_kib = plan(way, need_kib, g, n);
+		check_plan(way, need_kib, sum_kib, g, n);
+		assert_int_equal(plan(way, need_kib, turned, n), sum_kib);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(turned[(i + shift) % n].ask_kib, g[i].ask_kib);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_plans),  cmocka_unit_test(test_refusals), cmocka_unit_test(test_bottom),
+	    cmocka_unit_test(test_coming), cmocka_unit_test(test_starting), cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_worlds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
