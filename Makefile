@@ -66,6 +66,7 @@ $(HELPERS): %: %.o $(HOOK)
 	$(call show,LD)$(LINK) -o $@ $^ $(XML_LIBS)
 
 tests/unit/%.test: LIBS = -lcmocka
+tests/unit/sentry.test: LIBS += -Wl,--wrap=clock_gettime
 $(PUREUNIT): %.test: %.o $(PURE)
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) -lm
 $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a

@@ -1,0 +1,422 @@
+/* The guard on duty, over the test driver: what it asks for, and that nothing is allocated before it does. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "clock.h"
+#include "sentry.h"
+
+#define MIB KIB_PER_MIB
+#define GUESTS 40 /* more than qsort would sort without memory of its own */
+#define TIME_MS 5000
+#define LAST_UPDATE_S 627319920 /* what the test driver says of every guest's statistics */
+
+/* ---- the wall clock stands a second after those statistics: they are fresh ---- */
+
+int __real_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *t)
+{
+	if (id != CLOCK_REALTIME)
+		return __real_clock_gettime(id, t);
+	*t = (struct timespec){.tv_sec = LAST_UPDATE_S + 1};
+	return 0;
+}
+
+/* ---- allocations of this thread are counted, libc's and libvirt's too ---- */
+
+static __thread volatile bool counting;
+static __thread volatile unsigned allocations;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAN_COUNT false
+#else
+#define CAN_COUNT true
+
+static void *(*next_malloc)(size_t size);
+static void *(*next_calloc)(size_t n, size_t size);
+static void *(*next_realloc)(void *was, size_t size);
+
+static void *next(const char *name)
+{
+	bool was = counting;
+	void *symbol;
+
+	counting = false;
+	symbol = dlsym(RTLD_NEXT, name);
+	counting = was;
+	return symbol;
+}
+
+void *malloc(size_t size)
+{
+	if (!next_malloc)
+		*(void **)&next_malloc = next("malloc");
+	allocations += counting;
+	return next_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	static _Alignas(max_align_t) char early[4096]; /* for dlsym itself */
+	static bool asking;
+
+	if (!next_calloc && asking)
+		return n * size <= sizeof(early) ? early : NULL;
+	asking = true;
+	if (!next_calloc)
+		*(void **)&next_calloc = next("calloc");
+	allocations += counting;
+	return next_calloc(n, size);
+}
+
+void *realloc(void *was, size_t size)
+{
+	if (!next_realloc)
+		*(void **)&next_realloc = next("realloc");
+	allocations += counting;
+	return next_realloc(was, size);
+}
+#endif
+
+/* ---- a root, a world, a configuration ---- */
+
+static char root[64], uri[PATH_MAX];
+static struct conf conf;
+
+static FILE *create(const char *name)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	return f;
+}
+
+static void host_has(uint64_t available_kib)
+{
+	FILE *f = create("proc/meminfo");
+
+	fprintf(f, "MemTotal: 16777216 kB\nMemFree: %llu kB\nMemAvailable: %llu kB\nBuffers: 0 kB\nCached: 0 kB\n",
+	        (unsigned long long)available_kib, (unsigned long long)available_kib);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Guests of 1 GiB, half of which the test driver says is unused. */
+static void make_world(unsigned n)
+{
+	FILE *f = create("world.xml");
+
+	fprintf(f, "<node><memory>33554432</memory>");
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f,
+		        "<domain type='test'><name>guest%02u</name><uuid>00000000-0000-4000-8000-0000000000%02u</uuid>"
+		        "<memory unit='MiB'>1024</memory><currentMemory unit='MiB'>1024</currentMemory>"
+		        "<os><type>hvm</type></os><devices><memballoon model='virtio'><stats period='1'/></memballoon>"
+		        "</devices></domain>",
+		        i, i);
+	fprintf(f, "</node>");
+	assert_int_equal(fclose(f), 0);
+}
+
+static int set_up(void **state)
+{
+	static const char *const folders[] = {"proc", "run", "etc"};
+	char path[PATH_MAX];
+
+	(void)state;
+	snprintf(root, sizeof(root), "/tmp/memsched-sentry-XXXXXX");
+	assert_non_null(mkdtemp(root));
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", root, folders[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+	snprintf(uri, sizeof(uri), "test://%s/world.xml", root);
+	assert_int_equal(conf_init(&conf), 0);
+	assert_int_equal(conf_set(&conf, "uri", uri), 0);
+	assert_int_equal(conf_set(&conf, "reserve", "1024MiB"), 0);
+	make_world(GUESTS);
+	host_has(8192 * MIB);
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	conf_clear(&conf);
+	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static uint64_t in_time(void)
+{
+	return clock_ms(CLOCK_BOOTTIME) + TIME_MS;
+}
+
+/* A sentry that knows its guests and is ready to send. */
+static struct sentry *on_duty(bool dry_run)
+{
+	struct sentry *s;
+
+	assert_int_equal(sentry_new(&conf, root, dry_run, &s), 0);
+	assert_int_equal(sentry_open_registry(s), dry_run ? -ENOENT : 0);
+	assert_int_equal(keeper_read(sentry_keeper(s), in_time()), 0);
+	assert_int_equal(sentry_prepare(s, in_time()), 0);
+	return s;
+}
+
+static struct sight look(struct sentry *s)
+{
+	struct sight v;
+
+	assert_int_equal(sentry_look(s, &v), 0);
+	return v;
+}
+
+static struct registry *registry_of_a_pass(void)
+{
+	struct registry *r;
+
+	assert_int_equal(registry_open(root, true, &r), 0);
+	return r;
+}
+
+/* ---- tests ---- */
+
+static void test_calm(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct registry *r = registry_of_a_pass();
+	struct sight v = look(s);
+	char refused[64];
+
+	(void)state;
+	assert_int_equal(v.level, GUARD_CALM);
+	assert_false(v.squeezing);
+	assert_int_equal(v.sent, 0);
+	assert_false(registry_no_give(r));
+	assert_false(sentry_cannot(s, &v, refused, sizeof(refused)));
+	registry_close(r);
+	sentry_free(s, in_time());
+}
+
+/* All that is idle comes back at once: 1024 MiB each, of which 512 and the target are kept. */
+static void test_tight(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct registry *r = registry_of_a_pass();
+	const uint64_t idle_kib = 512 * MIB - 150000;
+	struct sight v;
+
+	(void)state;
+	host_has(700 * MIB);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_TIGHT);
+	assert_true(v.squeezing);
+	assert_int_equal(v.sent, GUESTS);
+	assert_int_equal(v.planned_kib, GUESTS * idle_kib);
+	assert_true(v.sent_ms >= v.at.now_ms);
+	assert_true(registry_no_give(r));
+	v = look(s); /* it is on its way: nobody is told again */
+	assert_int_equal(v.sent, 0);
+	assert_int_equal(v.planned_kib, GUESTS * idle_kib);
+	sentry_free(s, in_time());
+	assert_false(registry_no_give(r));
+	registry_close(r);
+}
+
+static void test_critical(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct herd *h;
+	struct sight v;
+
+	(void)state;
+	host_has(1);
+	assert_int_equal(conf_set(&conf, "reserve", "100GiB"), 0);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_CRITICAL);
+	assert_int_equal(v.sent, GUESTS);
+	h = keeper_herd(sentry_keeper(s));
+	for (size_t i = 0; i < h->n; i++)
+		assert_int_equal(h->guest[i].past.asked_kib, 512 * MIB + 150000 / 8);
+	keeper_done(sentry_keeper(s));
+	sentry_free(s, in_time());
+}
+
+static void test_dry(void **state)
+{
+	struct sentry *s = on_duty(true);
+	char path[PATH_MAX];
+	struct sight v;
+
+	(void)state;
+	host_has(700 * MIB);
+	v = look(s);
+	assert_true(v.squeezing);
+	assert_true(v.planned_kib > 0);
+	assert_int_equal(v.sent, 0);
+	assert_int_equal(v.no_give, 0);
+	snprintf(path, sizeof(path), "%s/run/memsched", root);
+	assert_int_equal(access(path, F_OK), -1);
+	sentry_free(s, in_time());
+}
+
+/* Only what is needed, and only for as long as the start is pending. */
+static void test_room(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct registry *r = registry_of_a_pass();
+	struct sight v;
+
+	(void)state;
+	host_has(1100 * MIB);
+	assert_false(look(s).squeezing);
+	assert_int_equal(
+	    registry_save_pending(r, "00000000-0000-4000-8000-000000009999", 500 * MIB, clock_now().wall_ms / 1000), 0);
+	sentry_count_pending(s);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_CALM);
+	assert_true(v.squeezing);
+	assert_int_equal(v.way, SQUEEZE_ROOM);
+	assert_int_equal(v.lack_kib, 424 * MIB);
+	assert_in_range(v.planned_kib, 424 * MIB - GUESTS, 424 * MIB);
+	assert_int_equal(v.sent, GUESTS);
+	assert_false(registry_no_give(r));
+	registry_forget_pending(r, "00000000-0000-4000-8000-000000009999");
+	sentry_count_pending(s);
+	assert_false(look(s).squeezing);
+	registry_close(r);
+	sentry_free(s, in_time());
+}
+
+static void test_allocates_nothing(void **state)
+{
+	static const uint64_t available_mib[] = {700, 300, 300}; /* tight, critical; the first opens no-give */
+	struct sentry *s = on_duty(false);
+	char *volatile counted;
+	struct sight v;
+
+	(void)state;
+	if (!CAN_COUNT) {
+		sentry_free(s, in_time());
+		skip();
+	}
+	look(s);
+	allocations = 0;
+	counting = true;
+	counted = strdup("counted");
+	counting = false;
+	free(counted);
+	assert_int_equal(allocations, 1);
+	for (size_t i = 0; i < sizeof(available_mib) / sizeof(*available_mib); i++) {
+		host_has(available_mib[i] * MIB);
+		conf_set(&conf, "target", i == 2 ? "1MiB" : "150000KiB");
+		if (i == 2)
+			assert_int_equal(keeper_read(sentry_keeper(s), in_time()), 0);
+		allocations = 0;
+		counting = true;
+		sentry_look(s, &v);
+		counting = false;
+		assert_int_equal(allocations, 0);
+		if (i != 1) /* there the headroom was not needed, as all that is idle suffices */
+			assert_int_equal(v.sent, GUESTS);
+	}
+	sentry_free(s, in_time());
+}
+
+/* The registry goes and comes: what is forbidden is forbidden where passes look for it. */
+static void test_registry_removed(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct registry *r;
+	char path[PATH_MAX];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/run/memsched", root);
+	assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(sentry_open_registry(s), 0);
+	host_has(700 * MIB);
+	look(s);
+	r = registry_of_a_pass();
+	assert_true(registry_no_give(r));
+	registry_close(r);
+	sentry_free(s, in_time());
+}
+
+static void test_cannot(void **state)
+{
+	struct sentry *s;
+	struct sight v;
+	char refused[100];
+
+	(void)state;
+	conf_set(&conf, "exclude", "guest0*");
+	conf_set(&conf, "target", "512MiB");
+	s = on_duty(false);
+	host_has(700 * MIB);
+	v = look(s);
+	assert_int_equal(v.sent, 0);
+	assert_true(sentry_cannot(s, &v, refused, sizeof(refused)));
+	if (strcmp(refused, "guest00 (excluded), guest01 (excluded), guest02 (excluded) and 37 more") != 0)
+		fail_msg("%s", refused);
+	v.sent = 1; /* something is on its way */
+	assert_false(sentry_cannot(s, &v, refused, sizeof(refused)));
+	sentry_free(s, in_time());
+
+	conf_set(&conf, "uri", "qemu+unix:///system?socket=/nowhere");
+	assert_int_equal(sentry_new(&conf, root, false, &s), 0);
+	assert_int_not_equal(keeper_read(sentry_keeper(s), in_time()), 0);
+	assert_int_not_equal(sentry_prepare(s, in_time()), 0);
+	v = look(s);
+	assert_true(sentry_cannot(s, &v, refused, sizeof(refused)));
+	assert_string_equal(refused, "all (libvirt does not answer)");
+	sentry_free(s, in_time());
+}
+
+static void test_no_host(void **state)
+{
+	struct sentry *s = on_duty(false);
+	char path[PATH_MAX];
+	struct sight v = {.sent = 77};
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/proc/meminfo", root);
+	assert_int_equal(unlink(path), 0);
+	assert_true(sentry_look(s, &v) < 0);
+	assert_int_equal(v.sent, 77);
+	sentry_free(s, in_time());
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_calm),   TEST(test_tight),   TEST(test_critical),
+	    TEST(test_dry),    TEST(test_room),    TEST(test_allocates_nothing),
+	    TEST(test_cannot), TEST(test_no_host), TEST(test_registry_removed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
