@@ -1,0 +1,190 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "clock.h"
+#include "registry.h"
+#include "wake.h"
+
+#define LONG_MS 20000 /* nobody sleeps so long here */
+#define UUID "aaaaaaaa-0000-4000-8000-000000000001"
+
+static volatile sig_atomic_t stop;
+
+static void test_time(void **state)
+{
+	struct wake w = {.pressure = -1, .pending = -1};
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+
+	(void)state;
+	assert_int_equal(wake_wait(&w, 300, &stop), WAKE_TIME);
+	assert_true(clock_ms(CLOCK_BOOTTIME) >= began_ms + 300);
+	assert_int_equal(wake_wait(&w, 0, &stop), WAKE_TIME);
+}
+
+static void set_stop(int signal)
+{
+	(void)signal;
+	stop = 1;
+}
+
+static void test_stop(void **state)
+{
+	struct wake w = {.pressure = -1, .pending = -1};
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+
+	(void)state;
+	signal(SIGALRM, set_stop);
+	alarm(1);
+	assert_int_equal(wake_wait(&w, LONG_MS, &stop), WAKE_STOP);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + LONG_MS);
+	assert_int_equal(wake_wait(&w, LONG_MS, &stop), WAKE_STOP); /* at once */
+	stop = 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+/* A start becomes pending and ceases to be; its directory goes. */
+static void test_pending(void **state)
+{
+	char root[] = "/tmp/memsched-wake-XXXXXX", path[64];
+	struct registry *r;
+	struct wake w = {.pressure = -1};
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/run", root);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(registry_open(root, true, &r), 0);
+	w.pending = registry_watch_pending(r);
+	assert_true(w.pending >= 0);
+	assert_int_equal(wake_wait(&w, 10, &stop), WAKE_TIME);
+	assert_int_equal(registry_save_pending(r, UUID, 1000, 1), 0);
+	assert_int_equal(wake_wait(&w, LONG_MS, &stop), WAKE_PENDING);
+	assert_int_equal(wake_wait(&w, 10, &stop), WAKE_TIME); /* once */
+	registry_forget_pending(r, UUID);
+	assert_int_equal(wake_wait(&w, LONG_MS, &stop), WAKE_PENDING);
+	assert_true(w.pending >= 0);
+
+	registry_close(r);
+	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(wake_wait(&w, LONG_MS, &stop), WAKE_PENDING);
+	assert_int_equal(w.pending, -1); /* to be watched anew */
+	wake_close(&w);
+}
+
+/* Urgent data make a socket ready just as a trigger that fires does. */
+static void test_pressure(void **state)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(at);
+	int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	struct wake w = {.pending = -1};
+
+	(void)state;
+	if (bind(server, (const struct sockaddr *)&at, size) < 0 || listen(server, 1) < 0 ||
+	    getsockname(server, (struct sockaddr *)&at, &size) < 0 ||
+	    connect(client, (const struct sockaddr *)&at, size) < 0) {
+		close(server);
+		close(client);
+		skip();
+	}
+	w.pressure = accept(server, NULL, NULL);
+	assert_true(w.pressure >= 0);
+	assert_int_equal(wake_wait(&w, 10, &stop), WAKE_TIME);
+	assert_int_equal(send(client, "x", 1, MSG_OOB), 1);
+	assert_int_equal(wake_wait(&w, LONG_MS, &stop), WAKE_PRESSURE);
+	assert_true(w.pressure >= 0);
+	close(server);
+	close(client);
+	wake_close(&w);
+	assert_int_equal(w.pressure, -1);
+}
+
+/* A descriptor that is broken is given up, and does not make the guard spin. */
+static void test_broken(void **state)
+{
+	int unused = dup(0);
+	struct wake w = {.pressure = unused, .pending = unused};
+
+	(void)state;
+	close(unused);
+	assert_int_equal(wake_wait(&w, 10, &stop), WAKE_TIME);
+	assert_int_equal(w.pressure, -1);
+	assert_int_equal(w.pending, -1);
+}
+
+static void test_no_trigger(void **state)
+{
+	char root[] = "/tmp/memsched-wake-XXXXXX", path[64];
+	struct wake w;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	assert_int_equal(wake_open(root, &w), -ENOSYS);
+	assert_int_equal(w.pressure, -1);
+	assert_int_equal(w.pending, -1);
+	snprintf(path, sizeof(path), "%s/proc", root);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/proc/pressure", root);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/proc/pressure/memory", root);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs("some avg10=0.00\n", f);
+	fclose(f);
+	assert_int_equal(wake_open(root, &w), -ENOSYS); /* nothing is written to a file that is none of /proc */
+	f = fopen(path, "r");
+	assert_non_null(fgets(path, sizeof(path), f));
+	fclose(f);
+	assert_string_equal(path, "some avg10=0.00\n");
+	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* The kernel's own, where it has one and lets us. */
+static void test_trigger(void **state)
+{
+	struct wake w;
+	int r = wake_open("", &w);
+
+	(void)state;
+	if (r) {
+		assert_int_equal(w.pressure, -1);
+		print_message("no trigger here: %s\n", strerror(-r));
+		skip();
+	}
+	assert_true(fcntl(w.pressure, F_GETFD) & FD_CLOEXEC);
+	wake_wait(&w, 10, &stop);
+	assert_true(w.pressure >= 0); /* poll finds nothing wrong with it */
+	wake_close(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_time),     cmocka_unit_test(test_stop),   cmocka_unit_test(test_pending),
+	    cmocka_unit_test(test_pressure), cmocka_unit_test(test_broken), cmocka_unit_test(test_no_trigger),
+	    cmocka_unit_test(test_trigger),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
