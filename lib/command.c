@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,18 @@ static _Noreturn void become(const struct command *c, char **env)
 	_exit(127);
 }
 
+/* Whether a variable of ours has the name of one of the numbers. */
+static bool is_number(const char *variable, const struct command_number *numbers)
+{
+	for (; numbers->name; numbers++) {
+		size_t length = strlen(numbers->name);
+
+		if (!strncmp(variable, numbers->name, length) && variable[length] == '=')
+			return true;
+	}
+	return false;
+}
+
 int command_run(const struct command *c, const struct command_number *numbers)
 {
 	char text[NUMBERS][NUMBER_BYTES];
@@ -90,7 +103,9 @@ int command_run(const struct command *c, const struct command_number *numbers)
 		snprintf(text[m], NUMBER_BYTES, "%s=%" PRIu64, numbers[m].name, numbers[m].number);
 		env[m] = text[m];
 	}
-	memcpy(env + m, environ, n * sizeof(*env));
+	for (char **variable = environ; *variable; variable++)
+		if (!is_number(*variable, numbers))
+			env[m++] = *variable;
 	child = fork();
 	if (child == 0)
 		become(c, env);

@@ -1,0 +1,210 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "clock.h"
+#include "command.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
+#define WAIT_MS 10000
+
+static char folder[] = "/tmp/memsched-command-XXXXXX";
+static const struct command_number none[] = {{NULL, 0}};
+
+static void path_of(char *path, size_t size, const char *name)
+{
+	snprintf(path, size, "%s/%s", folder, name);
+}
+
+/* A script that writes what its body prints to "out", whole. */
+static void write_script(const char *body)
+{
+	char path[128];
+	FILE *f;
+
+	path_of(path, sizeof(path), "script");
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n{ %s\n} >%s/part\nmv %s/part %s/out\n", body, folder, folder, folder);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* What a run wrote; fails where it does not in time. */
+static const char *output(void)
+{
+	static char text[8192];
+	char path[128];
+	FILE *f = NULL;
+	size_t n;
+
+	path_of(path, sizeof(path), "out");
+	for (int i = 0; i < WAIT_MS / 10 && !(f = fopen(path, "r")); i++)
+		poll(NULL, 0, 10);
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	unlink(path);
+	return text;
+}
+
+/* Runs folder/script with the rest of a line. */
+static void run(const char *rest, const struct command_number *numbers)
+{
+	char line[512];
+	struct command *c;
+
+	snprintf(line, sizeof(line), "%s/script%s", folder, rest);
+	assert_int_equal(command_new(line, &c), 0);
+	assert_int_equal(command_run(c, numbers), 0);
+	command_free(c);
+}
+
+static void test_words(void **state)
+{
+	const struct {
+		const char *rest, *words;
+	} rows[] = {
+	    {"", ""},
+	    {" a b", "[a][b]"},
+	    {" \t a\t\t b  ", "[a][b]"},
+	    {" a;touch $HOME `id` >x *", "[a;touch][$HOME][`id`][>x][*]"},
+	    {" 'a b' \"c\" \\ d", "['a][b'][\"c\"][\\][d]"},
+	    {" -rf --", "[-rf][--]"},
+	};
+
+	(void)state;
+	write_script("for word; do printf '[%s]' \"$word\"; done");
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		run(rows[i].rest, none);
+		assert_string_equal(output(), rows[i].words);
+	}
+}
+
+static void test_empty(void **state)
+{
+	static const char *const lines[] = {"", " ", " \t "};
+	struct command *c = (struct command *)folder;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(lines); i++)
+		assert_int_equal(command_new(lines[i], &c), -EINVAL);
+	assert_ptr_equal(c, folder);
+	command_free(NULL);
+}
+
+static void test_environment(void **state)
+{
+	const struct command_number numbers[] = {{"MEMSCHED_A", 0}, {"MEMSCHED_B", UINT64_MAX}, {NULL, 0}};
+
+	(void)state;
+	setenv("MEMSCHED_OURS", "kept as it was", 1);
+	setenv("MEMSCHED_A", "of before", 1);
+	write_script("echo \"$MEMSCHED_A,$MEMSCHED_B,$MEMSCHED_OURS\"");
+	run("", numbers);
+	assert_string_equal(output(), "0,18446744073709551615,kept as it was\n");
+	unsetenv("MEMSCHED_A");
+	unsetenv("MEMSCHED_OURS");
+}
+
+/* Nothing of the guard's is handed on: stdin, signals, its place before the OOM killer, its session, descriptors. */
+static void test_surroundings(void **state)
+{
+	sigset_t all, was;
+	char session[32];
+	int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	(void)state;
+	if (score >= 0 && write(score, "500", 3) < 0)
+		print_message("oom_score_adj: %s\n", strerror(errno));
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &was);
+	signal(SIGPIPE, SIG_IGN);
+	write_script("readlink /proc/self/fd/0; cat /proc/self/oom_score_adj; "
+	             "grep -E 'SigBlk|SigIgn' /proc/$$/status | tr -d '\\t'; "
+	             "ps -o sid= -p $$ | tr -d ' '; ls /proc/$$/fd | grep -vE '^(0|1|2|10|255)$' | wc -l");
+	run("", none);
+	sigprocmask(SIG_SETMASK, &was, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	snprintf(session, sizeof(session), "%d\n", (int)getsid(0));
+	{
+		const char *text = output();
+		const char *expected = "/dev/null\n0\nSigBlk:0000000000000000\nSigIgn:0000000000000000\n";
+
+		if (strncmp(text, expected, strlen(expected)) != 0)
+			fail_msg("%s", text);
+		assert_string_not_equal(text + strlen(expected), session);
+	}
+	if (score >= 0)
+		close(score);
+}
+
+static void test_not_waited_for(void **state)
+{
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+
+	(void)state;
+	write_script("sleep 2; echo done");
+	run("", none);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + 2000);
+	assert_string_equal(output(), "done\n");
+	assert_true(clock_ms(CLOCK_BOOTTIME) >= began_ms + 2000);
+}
+
+/* It is the child that fails; no zombie stays. */
+static void test_not_executable(void **state)
+{
+	static const char *const lines[] = {"/nowhere/at/all", "/", "/etc/passwd x", "relative"};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(lines); i++) {
+		struct command *c;
+
+		assert_int_equal(command_new(lines[i], &c), 0);
+		assert_int_equal(command_run(c, none), 0);
+		command_free(c);
+	}
+	for (int i = 0; i < WAIT_MS / 10 && (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD); i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static int tear_down(void **state)
+{
+	char path[128];
+
+	(void)state;
+	path_of(path, sizeof(path), "script");
+	unlink(path);
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_words),          cmocka_unit_test(test_empty),
+	    cmocka_unit_test(test_environment),    cmocka_unit_test(test_surroundings),
+	    cmocka_unit_test(test_not_waited_for), cmocka_unit_test(test_not_executable),
+	};
+
+	if (!mkdtemp(folder))
+		return 1;
+	signal(SIGCHLD, SIG_IGN); /* as the guard does */
+	return cmocka_run_group_tests(tests, NULL, tear_down);
+}
