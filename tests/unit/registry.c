@@ -978,7 +978,200 @@ static void test_no_give(void **state)
 	registry_close(r);
 }
 
+/* Says on a pipe what registry_no_give and registry_hold_no_give are in a process of its own. */
+struct other {
+	pid_t pid;
+	int to, from;
+};
+
+static void answer(int commands, int answers)
+{
+	struct registry *r;
+	char command, code = 1;
+
+	if (registry_open(root, true, &r))
+		_exit(1);
+	while (read(commands, &command, 1) == 1) {
+		if (command == 'h')
+			code = (char)-registry_hold_no_give(r);
+		else if (command == 'r')
+			registry_release_no_give(r);
+		else
+			code = registry_no_give(r);
+		if (write(answers, &code, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static struct other other_process(void)
+{
+	int to[2], from[2];
+	struct other o;
+
+	assert_int_equal(pipe2(to, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(from, O_CLOEXEC), 0);
+	o = (struct other){.pid = fork(), .to = to[1], .from = from[0]};
+	assert_true(o.pid >= 0);
+	if (!o.pid) {
+		close(to[1]);
+		answer(to[0], from[1]);
+	}
+	close(to[0]);
+	close(from[1]);
+	return o;
+}
+
+static int ask(const struct other *o, char command)
+{
+	char code;
+
+	assert_int_equal(write(o->to, &command, 1), 1);
+	assert_int_equal(read(o->from, &code, 1), 1);
+	return code;
+}
+
+static void end(struct other *o, int signal)
+{
+	kill(o->pid, signal);
+	assert_int_equal(waitpid(o->pid, NULL, 0), o->pid);
+	close(o->to);
+	close(o->from);
+}
+
+/* The guard holds it, a pass reads it, another guard is refused; it ends with the process. */
+static void test_hold_no_give(void **state)
+{
+	struct registry *r = open_registry();
+	struct other guard = other_process();
+	struct stat st;
+	char path[PATH_MAX];
+
+	(void)state;
+	assert_false(registry_no_give(r));
+	assert_int_equal(ask(&guard, 'h'), 0);
+	assert_true(registry_no_give(r));
+	assert_int_equal(ask(&guard, 'h'), 0); /* again is fine */
+	assert_int_equal(registry_hold_no_give(r), -EWOULDBLOCK);
+	path_of(path, sizeof(path), "run/memsched/no-give");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	ask(&guard, 'r');
+	assert_false(registry_no_give(r));
+	assert_int_equal(access(path, F_OK), 0);
+	ask(&guard, 'r'); /* likewise */
+	assert_int_equal(ask(&guard, 'h'), 0);
+	assert_true(registry_no_give(r));
+	end(&guard, SIGKILL);
+	assert_false(registry_no_give(r));
+	assert_int_equal(registry_hold_no_give(r), 0);
+	registry_close(r);
+}
+
+/* Another process has it for half a millisecond, as a pass does that looks. */
+static int hold_while_looked_at(void)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX];
+	pid_t reader;
+	int fd, held;
+
+	path_of(path, sizeof(path), "run/memsched/no-give");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_SH), 0);
+	reader = fork();
+	if (!reader) {
+		nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+		flock(fd, LOCK_UN); /* the description is shared */
+		_exit(0);
+	}
+	held = registry_hold_no_give(r);
+	assert_int_equal(waitpid(reader, NULL, 0), reader);
+	close(fd);
+	registry_close(r);
+	return held;
+}
+
+/* The other process may be kept from running for longer than the guard waits, but not always. */
+static void test_hold_is_retried(void **state)
+{
+	struct registry *r = open_registry();
+	int held = -1;
+
+	(void)state;
+	put("run/memsched/no-give", "");
+	for (int i = 0; i < 20 && held; i++) {
+		held = hold_while_looked_at();
+		assert_true(held == 0 || held == -EWOULDBLOCK);
+	}
+	assert_int_equal(held, 0);
+	registry_close(r);
+}
+
+static void test_hold_refused(void **state)
+{
+	static const enum shape shapes[] = {SHAPE_SYMLINK, SHAPE_FIFO, SHAPE_DIR};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+		struct registry *r = open_registry();
+		char path[PATH_MAX];
+
+		make("run/memsched/no-give", shapes[i], 0, 0);
+		assert_true(registry_hold_no_give(r) < 0);
+		assert_true(registry_hold_no_give(r) < 0);
+		registry_release_no_give(r);
+		registry_close(r);
+		path_of(path, sizeof(path), "run/memsched/no-give");
+		assert_int_equal(remove(path), 0);
+	}
+}
+
+static void test_is_gone(void **state)
+{
+	struct registry *r = open_registry();
+	char path[PATH_MAX];
+
+	(void)state;
+	assert_false(registry_is_gone(r));
+	path_of(path, sizeof(path), "run/memsched");
+	assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_true(registry_is_gone(r));
+	registry_close(r);
+}
+
 /* ---- pending starts ---- */
+
+/* The registered without those that are being started, and without what is no record. */
+static void test_list(void **state)
+{
+	struct registry *r = open_registry();
+	struct record record = {.name = (char *)"a \033 name", .maximum_kib = 1000, .hints = {.weight = 100}};
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(registry_list(r, 1000, &g, &n), 0);
+	assert_int_equal(n, 0);
+	free(g);
+	assert_int_equal(registry_save_record(r, A, &record), 0);
+	assert_int_equal(registry_save_record(r, B, &record), 0);
+	assert_int_equal(registry_save_pending(r, B, 500, 1000), 0);
+	put("run/memsched/domains/" C, "garbage");
+	put("run/memsched/domains/no-uuid", "version=1\n");
+	assert_int_equal(registry_list(r, 1000, &g, &n), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(g[0].uuid, A);
+	assert_string_equal(g[0].name, "a \033 name");
+	guest_clear(&g[0]);
+	free(g);
+	assert_int_equal(registry_list(r, 1000 + PENDING_MAX_S + 1, &g, &n), 0); /* a start that came to nothing */
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < n; i++)
+		guest_clear(&g[i]);
+	free(g);
+	registry_close(r);
+}
 
 static void test_pending(void **state)
 {
@@ -1360,6 +1553,11 @@ int main(void)
 	    TEST(test_refresh),
 	    TEST(test_refresh_finds_another_pass),
 	    TEST(test_no_give),
+	    TEST(test_hold_no_give),
+	    TEST(test_hold_is_retried),
+	    TEST(test_hold_refused),
+	    TEST(test_is_gone),
+	    TEST(test_list),
 	    TEST(test_pending),
 	    TEST(test_forget),
 	    TEST(test_prune),
