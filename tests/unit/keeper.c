@@ -1,0 +1,323 @@
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "clock.h"
+#include "estimate.h"
+#include "keeper.h"
+#include "registry.h"
+#include "virt.h"
+
+#define TIME_MS 5000
+#define SHORT_MS 300
+#define SLACK_MS 3000 /* for a busy machine */
+#define MANY 500
+#define UUID "00000000-0000-4000-8000-000000000%03u"
+
+static char root[64];
+static struct conf conf;
+
+static uint64_t in_time(void)
+{
+	return clock_ms(CLOCK_BOOTTIME) + TIME_MS;
+}
+
+/* n guests, named backwards; every third has a weight of its own. */
+static void make_world(unsigned n)
+{
+	char path[128], uri[160];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/world.xml", root);
+	snprintf(uri, sizeof(uri), "test://%s", path);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "<node><memory>33554432</memory>");
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f,
+		        "<domain type='test'><name>guest%03u</name><uuid>" UUID "</uuid>"
+		        "<metadata>%s</metadata><memory unit='MiB'>1024</memory><os><type>hvm</type></os>"
+		        "<devices><memballoon model='virtio'><stats period='1'/></memballoon></devices></domain>",
+		        n - 1 - i, i,
+		        i % 3 ? "" : "<m:memory xmlns:m='urn:memsched:domain:1.0'><m:weight>50</m:weight></m:memory>");
+	fprintf(f, "</node>");
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(conf_set(&conf, "uri", uri), 0);
+}
+
+static int set_up(void **state)
+{
+	char path[80];
+
+	(void)state;
+	snprintf(root, sizeof(root), "/tmp/memsched-keeper-XXXXXX");
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/run", root);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(conf_init(&conf), 0);
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	conf_clear(&conf);
+	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct keeper *new_keeper(void)
+{
+	struct keeper *k;
+
+	assert_int_equal(keeper_new(&conf, root, false, &k), 0);
+	return k;
+}
+
+static void test_reading(void **state)
+{
+	struct keeper *k;
+	struct herd *h;
+
+	(void)state;
+	make_world(4);
+	conf_set(&conf, "exclude", "guest002");
+	k = new_keeper();
+	h = keeper_herd(k);
+	assert_int_equal(h->number, 0);
+	assert_int_equal(h->n, 0);
+	keeper_done(k);
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	assert_int_equal(keeper_state(k, NULL, 0), 0);
+	h = keeper_herd(k);
+	assert_int_equal(h->number, 1);
+	assert_int_equal(h->n, 4); /* least weight first, then by name */
+	assert_string_equal(h->guest[0].name, "guest000");
+	assert_string_equal(h->guest[1].name, "guest003");
+	assert_string_equal(h->guest[2].name, "guest001");
+	assert_string_equal(h->guest[3].name, "guest002");
+	assert_int_equal(h->guest[0].hints.weight, 50);
+	assert_true(h->guest[3].excluded);
+	assert_int_equal(h->guest[3].reason, REASON_EXCLUDED);
+	assert_int_equal(h->guest[2].sample.actual_kib, 1048576);
+	assert_true(h->guest[2].target_kib > 0 && h->guest[2].floor_kib > 0);
+	keeper_done(k);
+	keeper_free(k, in_time());
+}
+
+static void test_nobody(void **state)
+{
+	struct keeper *k;
+	struct herd *h;
+
+	(void)state;
+	make_world(0);
+	k = new_keeper();
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_int_equal(keeper_read(k, in_time()), 0);
+		h = keeper_herd(k);
+		assert_int_equal(h->n, 0);
+		assert_int_equal(h->number, i);
+		keeper_done(k);
+	}
+	keeper_free(k, in_time());
+}
+
+/* What was asked, and what QEMU held before, is known to the next readings. */
+static void test_memory(void **state)
+{
+	struct keeper *k;
+	struct herd *h;
+
+	(void)state;
+	make_world(3);
+	k = new_keeper();
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	h = keeper_herd(k);
+	estimate_asked(&h->guest[1], 500000, clock_now());
+	h->before_kib[1] = 700000;
+	keeper_done(k);
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	h = keeper_herd(k);
+	assert_int_equal(h->guest[1].past.asked_kib, 500000);
+	assert_int_equal(h->before_kib[1], 700000);
+	assert_int_equal(h->guest[0].past.asked_kib, 0);
+	assert_int_equal(h->before_kib[0], 0);
+	keeper_done(k);
+	keeper_free(k, in_time());
+}
+
+static void test_registered(void **state)
+{
+	const uint64_t started_s = clock_now().wall_ms / 1000;
+	struct record record = {
+	    .name = (char *)"guest001", .maximum_kib = 1048576, .started_s = started_s, .hints = {.weight = 100}};
+	struct registry *r;
+	struct keeper *k;
+	struct herd *h;
+	char uuid[64];
+
+	(void)state;
+	make_world(2);
+	snprintf(uuid, sizeof(uuid), UUID, 0);
+	assert_int_equal(registry_open(root, true, &r), 0);
+	assert_int_equal(registry_save_record(r, uuid, &record), 0);
+	registry_close(r);
+	k = new_keeper();
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	h = keeper_herd(k);
+	for (size_t i = 0; i < h->n; i++) {
+		bool is_it = !strcmp(h->guest[i].uuid, uuid);
+
+		assert_int_equal(h->guest[i].registered, is_it);
+		assert_int_equal(h->guest[i].started_s, is_it ? started_s : 0);
+	}
+	keeper_done(k);
+	keeper_free(k, in_time());
+}
+
+/* Read and asked by two threads as fast as they can (for the thread sanitizer); in the end nothing is lost. */
+static void test_many(void **state)
+{
+	struct keeper *k;
+	uint64_t first_ms, number = 0;
+
+	(void)state;
+	make_world(MANY);
+	k = new_keeper();
+	first_ms = keeper_beat_ms(k);
+	assert_int_equal(keeper_start(k), 0);
+	for (int i = 0; i < 4000 && number < 3; i++) {
+		struct herd *h = keeper_herd(k);
+
+		assert_true(!h->number || h->n == MANY);
+		number = h->number;
+		for (size_t g = 0; g < h->n; g++)
+			estimate_asked(&h->guest[g], 400000 + number, clock_now());
+		keeper_done(k);
+		keeper_state(k, NULL, 0);
+		if (i == 100) {
+			keeper_hold(k);
+			conf_set(&conf, "target", "100MiB");
+			keeper_resume(k, true);
+		}
+		poll(NULL, 0, 5);
+	}
+	assert_true(number >= 3);
+	assert_true(keeper_beat_ms(k) > first_ms);
+	assert_int_equal(keeper_herd(k)->guest[0].past.asked_kib > 0, true);
+	keeper_done(k);
+	keeper_free(k, in_time());
+}
+
+/* ---- a libvirtd that never answers ---- */
+
+static int silent_libvirtd(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char uri[160];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/socket", root);
+	snprintf(uri, sizeof(uri), "qemu+unix:///system?socket=%s", at.sun_path);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	assert_int_equal(conf_set(&conf, "uri", uri), 0);
+	return fd;
+}
+
+static void test_silent(void **state)
+{
+	int libvirtd = silent_libvirtd();
+	struct keeper *k = new_keeper();
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+	char words[128] = "";
+
+	(void)state;
+	assert_int_equal(keeper_read(k, began_ms + SHORT_MS), -ETIMEDOUT);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + SHORT_MS + SLACK_MS);
+	assert_int_equal(keeper_state(k, words, sizeof(words)), -ETIMEDOUT);
+	assert_true(*words);
+	assert_int_equal(keeper_herd(k)->number, 0);
+	keeper_done(k);
+	keeper_free(k, in_time());
+	close(libvirtd);
+}
+
+/* The end does not wait for it; what hangs keeps what it has. */
+static void test_silent_thread(void **state)
+{
+	static volatile sig_atomic_t stop;
+	int libvirtd = silent_libvirtd();
+	struct keeper *k = new_keeper();
+	uint64_t began_ms;
+
+	(void)state;
+	assert_int_equal(keeper_start(k), 0);
+	poll(NULL, 0, 50);
+	began_ms = clock_ms(CLOCK_BOOTTIME);
+	assert_int_equal(keeper_state(k, NULL, 0), 0); /* neither does a look */
+	keeper_herd(k);
+	keeper_done(k);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + 1000);
+	virt_stop_on(&stop);
+	stop = 1;
+	keeper_free(k, clock_ms(CLOCK_BOOTTIME) + SLACK_MS);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + 2000); /* a reading takes that long */
+	virt_stop_on(NULL);
+	close(libvirtd);
+}
+
+/* A herd outlives libvirt. */
+static void test_gone(void **state)
+{
+	struct keeper *k;
+
+	(void)state;
+	make_world(2);
+	k = new_keeper();
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	keeper_hold(k);
+	conf_set(&conf, "uri", "qemu+unix:///system?socket=/nowhere");
+	keeper_resume(k, true);
+	assert_int_equal(keeper_read(k, in_time()), -ENOTCONN);
+	assert_int_equal(keeper_state(k, NULL, 0), -ENOTCONN);
+	assert_int_equal(keeper_herd(k)->n, 2);
+	keeper_done(k);
+	make_world(1);
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	assert_int_equal(keeper_herd(k)->n, 1);
+	keeper_done(k);
+	keeper_free(k, in_time());
+	keeper_free(NULL, 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_reading), TEST(test_nobody), TEST(test_memory),        TEST(test_registered),
+	    TEST(test_many),    TEST(test_silent), TEST(test_silent_thread), TEST(test_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
