@@ -46,7 +46,7 @@ libvirtd_start() {
 	local daemon
 	daemon=$(command -v libvirtd || command -v virtqemud)
 	rm -f "$BED/libvirtd.pid"
-	"$daemon" -d -p "$BED/libvirtd.pid"
+	"$daemon" -d -p "$BED/libvirtd.pid" 3>&- 4>&- # or bats would wait for it
 	wait_until 30 libvirtd_answers || {
 		tail -n 20 "$BED/libvirtd.log" >&2
 		complain "libvirtd does not answer"
