@@ -1,6 +1,7 @@
 /*
  * Ours in worlds made for one question.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,10 +70,34 @@ static void test_single_passes_wait_for_slow_guests(void **state)
 	assert_in_range(quick_ms, 1, 1500); /* nobody waits longer than it takes */
 }
 
+/* Libvirt goes away after guests were told where to go: the record of moves has to know that they were. */
+static void test_a_pass_that_fails_says_what_it_asked(void **state)
+{
+	struct pass_report report;
+	struct world w;
+	struct ours o;
+
+	(void)state;
+	raise_pair(&w, 20 * MIB);
+	assert_int_equal(ours_open(&o, &w, 0), 0);
+	o.virt.sample_error = -ENOTCONN;
+	assert_int_equal(ours_pass(&o, &report), -ENOTCONN);
+	assert_int_equal(report.n, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(report.guest[i].told_kib, i ? w.vm[i].target_kib : 0);
+		assert_false(report.guest[i].reread);
+	}
+	assert_true(report.guest[1].told_kib > 0);
+	pass_clear(&report);
+	ours_close(&o);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_single_passes_wait_for_slow_guests),
+	    cmocka_unit_test(test_a_pass_that_fails_says_what_it_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

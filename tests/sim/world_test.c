@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "controller.h"
-#include "ours.h"
 #include "units.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -308,33 +307,6 @@ static void test_measured(void **state)
 	}
 }
 
-/* ---- a pass on the stage ---- */
-
-/* Libvirt goes away after a guest was told to grow: the record of moves has to know that it was. */
-static void test_a_pass_that_fails_says_what_it_asked(void **state)
-{
-	struct nature is = nature_usual(2048 * MIB);
-	struct pass_report report;
-	struct alone a;
-	struct ours o;
-
-	(void)state;
-	is.current_kib = 300 * MIB;
-	is.use.base_kib = 200 * MIB;
-	raise_alone(&a, is);
-	world_run(&a.w, 30000);
-	assert_int_equal(ours_open(&o, &a.w, 0), 0);
-	o.virt.sample_error = -ENOTCONN;
-	assert_int_equal(ours_pass(&o, &report), -ENOTCONN);
-	assert_int_equal(report.n, 1);
-	assert_true(report.guest[0].told_kib > 300 * MIB);
-	assert_int_equal(report.guest[0].told_kib, report.guest[0].want_kib);
-	assert_false(report.guest[0].reread);
-	pass_clear(&report);
-	ours_close(&o);
-	world_free(&a.w);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,7 +318,6 @@ int main(void)
 	    cmocka_unit_test(test_reboot),
 	    cmocka_unit_test(test_autodeflate),
 	    cmocka_unit_test(test_measured),
-	    cmocka_unit_test(test_a_pass_that_fails_says_what_it_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
