@@ -271,6 +271,7 @@ static void test_silent_thread(void **state)
 	uint64_t began_ms;
 
 	(void)state;
+	virt_stop_on(&stop);
 	assert_int_equal(keeper_start(k), 0);
 	poll(NULL, 0, 50);
 	began_ms = clock_ms(CLOCK_BOOTTIME);
@@ -278,7 +279,6 @@ static void test_silent_thread(void **state)
 	keeper_herd(k);
 	keeper_done(k);
 	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + 1000);
-	virt_stop_on(&stop);
 	stop = 1;
 	keeper_free(k, clock_ms(CLOCK_BOOTTIME) + SLACK_MS);
 	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + 2000); /* a reading takes that long */
