@@ -200,7 +200,7 @@ static int run_once(struct sentry *s, const struct conf *conf)
 	}
 	short_of = squeeze_once(s, conf, end_ms);
 	if (short_of && short_of != -EBUSY)
-		say_of_libvirt(conf, -ENODATA, NULL);
+		say_of_libvirt(conf, -ENODATA, "");
 	return short_of ? EXIT_FAILED : exit_code_of(r);
 }
 

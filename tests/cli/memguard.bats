@@ -1,0 +1,359 @@
+# memguard against the test driver, whose statistics are of 1989: nobody can be taken from. What is taken from real guests
+# is in tests/guests.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	load cli.bash
+	cli_setup
+	pid=
+}
+
+teardown() {
+	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+}
+
+# The default reserve is 300000 KiB: tight under 225000, critical under 150000.
+guard() {
+	memguard -c "$node" --root "$root" "$@"
+}
+
+# available KIB: all at once, as the kernel does it.
+available() {
+	meminfo 16777216 "$1"
+}
+
+# changes COMMAND...: fails unless it leaves the root as it is.
+unchanged() {
+	local before
+	before=$(find "$root" -printf '%p %s %T@\n' | sort)
+	"$@"
+	[ "$(find "$root" -printf '%p %s %T@\n' | sort)" = "$before" ]
+}
+
+# start OPTION...: the loop, with its words in $BATS_TEST_TMPDIR/said.
+start() {
+	memguard -c "$node" --root "$root" "$@" >"$BATS_TEST_TMPDIR/said" 2>&1 3>&- &
+	pid=$!
+}
+
+says() {
+	grep -qF -- "$1" "$BATS_TEST_TMPDIR/said"
+}
+
+stop() {
+	local code=0
+	kill -TERM "$pid"
+	wait "$pid" || code=$?
+	pid=
+	[ "$code" -eq "${1:-0}" ]
+}
+
+no_give_held() {
+	[ -e "$root/run/memsched/no-give" ] && ! flock --nonblock --shared "$root/run/memsched/no-give" true
+}
+
+@test "--check: a word, sizes, performance data and an exit code for each level" {
+	number='[0-9]+' unit='(s|us|ms|%|B|KB|MB|TB|c)?' range='(@?((~|-?[0-9.]+)?:)?(-?[0-9.]+)?)?'
+	datum="('[^'=]+'|[^'= ]+)=-?[0-9.]+$unit(;$range){0,2}(;(-?[0-9.]+)?){0,2}"
+	size='[0-9.]+ (KiB|MiB|GiB)'
+	while read -r kib code word; do
+		available "$kib"
+		unchanged run --separate-stderr guard --check
+		[ "$status" -eq "$code" ]
+		[ -z "$stderr" ]
+		[ "${#lines[@]}" -eq 1 ]
+		[[ $output =~ ^"MEMGUARD $word - "$size" available, reserve "$size' | '($datum)(' '$datum)*$ ]] || { echo "$output"; false; }
+		[[ $output == *" | available=$((kib * 1024))B;230400000:;153600000:;0;$((16777216 * 1024)) reserve=307200000B" ]]
+	done <<-END
+		12582912 0 OK
+		225000 0 OK
+		224999 1 WARNING
+		150000 1 WARNING
+		149999 2 CRITICAL
+		0 2 CRITICAL
+	END
+}
+
+@test "--check: what is configured counts" {
+	available 12582912
+	run guard --check --reserve 20GiB
+	[ "$status" -eq 1 ]
+	echo 'reserve = 90%' >"$root/etc/memsched.conf"
+	run guard --check
+	[ "$status" -eq 0 ]
+	[[ $output == *" reserve=15461881856B" ]]
+	run memguard --root "$root" --check -c qemu+ssh://elsewhere/system # which it does not ask
+	[ "$status" -eq 0 ]
+}
+
+@test "--check: what is wrong is UNKNOWN, on stdout too" {
+	for options in --bogus '--reserve many' '--once' '-n' 'operand' '--explain' '--config /nowhere'; do
+		# shellcheck disable=SC2086
+		run --separate-stderr guard $options --check
+		[ "$status" -eq 3 ]
+		[ "$output" = "MEMGUARD UNKNOWN - wrong usage or configuration" ]
+		[ "${#stderr_lines[@]}" -eq 1 ]
+	done
+	echo 'reserve = many' >"$root/etc/memsched.conf"
+	run --separate-stderr guard --check
+	[ "$status" -eq 3 ]
+	[[ $output == "MEMGUARD UNKNOWN - "* ]]
+	[[ $stderr == *"memsched.conf:1: bad value 'many' for 'reserve'"* ]]
+	rm "$root/etc/memsched.conf" "$root/proc/meminfo"
+	run --separate-stderr guard --check
+	[ "$status" -eq 3 ]
+	[[ $output == "MEMGUARD UNKNOWN - cannot read '$root/proc/meminfo': No such file or directory" ]]
+	echo garbage >"$root/proc/meminfo"
+	run guard --check
+	[ "$status" -eq 3 ]
+}
+
+@test "wrong usage: one line each, exit 2, nothing done" {
+	while IFS='|' read -r words options; do
+		# shellcheck disable=SC2086
+		unchanged refuses 2 "$words" guard $options
+	done <<-'END'
+		bad option '--bogus'|--bogus
+		operand|--once operand
+		'--explain' needs|--explain
+		bad value 'many' for '--reserve'|--once --reserve many
+		bad value '0' for '--deadline'|--once --deadline 0
+		bad value 'relative' for '--on-critical'|--once --on-critical relative
+		bad value '-1' for '--target'|--once --target=-1
+		--reserve|--once --reserve
+		/nowhere|--once --config /nowhere
+	END
+}
+
+@test "another host's libvirt is refused" {
+	unchanged refuses 2 "'qemu+ssh://elsewhere/system' is another host's libvirt: run memguard there" \
+		memguard --root "$root" --once -c qemu+ssh://elsewhere/system
+	unchanged refuses 2 "another host's libvirt" memguard --root "$root" -n -c 'qemu+tls://h/system'
+	echo 'uri = qemu+ssh://elsewhere/system' >"$root/etc/memsched.conf"
+	refuses 2 "another host's libvirt" memguard --root "$root"
+}
+
+@test "a calm host: a single run says nothing and takes nothing" {
+	run --separate-stderr guard --once
+	[ "$status" -eq 0 ]
+	[ -z "$output$stderr" ]
+	run --separate-stderr guard --once --explain
+	[ "$status" -eq 0 ]
+	[[ $output == *"host: calm: 12 GiB available, reserve 293 MiB; guests give nothing."* ]]
+	[ "${#lines[@]}" -eq 6 ]
+}
+
+@test "a short host: who refuses is named, and the exit code is 1" {
+	while read -r kib needed level; do
+		available "$kib"
+		refuses 1 "cannot free: needed $needed MiB, freed 0 KiB, refused: " guard --once
+		for refusal in 'idle (stale-stats)' 'plain (no-balloon)' 'resting (paused)'; do
+			[[ $stderr == *"$refusal"* ]]
+		done
+		run --separate-stderr guard --once --explain
+		[ "$status" -eq 1 ]
+		[[ $output == *"idle: has 2 GiB and gives nothing: stale-stats."* ]]
+		[[ $output == *"host: $level: "*"; guests give nothing."* ]]
+	done <<-END
+		200000 97.7 tight
+		100000 195 critical
+	END
+}
+
+@test "a dry run tells and changes nothing, however short the host" {
+	available 100000
+	unchanged run --separate-stderr guard --dry-run --explain
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[[ $output == *"plain: has 512 MiB and gives nothing: no-balloon."* ]]
+	[[ $output == *"host: critical: 97.7 MiB available, reserve 293 MiB; guests give nothing."* ]]
+	[ ! -e "$root/run/memsched" ]
+	unchanged run --separate-stderr guard -n
+	[ "${#lines[@]}" -eq 1 ]
+}
+
+@test "hostile names are escaped wherever they are said" {
+	available 100000
+	run guard --once --explain
+	[[ $output != *$'\xC2\x9B'* ]]
+	[[ $output != *$'\xE2\x80\xAE'* ]]
+	[[ $output == *'-rf \xC2\x9B2J'*'x: has 512 MiB'* ]]
+	[[ $output == *'refused: -rf \xC2\x9B2J'*'x (stale-stats)'* ]]
+}
+
+@test "a single run holds no-give while it takes, and no longer" {
+	available 100000
+	run guard --once
+	[ "$(stat -c %a "$root/run/memsched/no-give")" = 600 ]
+	run ! no_give_held
+}
+
+@test "libvirt cannot be reached: 75 when calm, 1 when short" {
+	refuses 75 "libvirt" memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' --once
+	available 100000
+	run --separate-stderr memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' --once
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"cannot free: needed 195 MiB, freed 0 KiB, refused: all (libvirt does not answer)"* ]]
+	run memguard --root "$root" -c nonsense:///x --once
+	[ "$status" -ne 0 ]
+}
+
+@test "a libvirt that never answers is waited for until the deadline" {
+	socket=$BATS_TEST_TMPDIR/socket
+	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => shift, Listen => 9) or die;
+		$| = 1; print "ready\n"; sleep 60' "$socket"
+	read -r -u "${COPROC[0]}" _
+	run --separate-stderr timeout 20 memguard --root "$root" -c "qemu+unix:///system?socket=$socket" --once --deadline 1
+	kill "$COPROC_PID"
+	[ "$status" -eq 75 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+}
+
+@test "/proc/meminfo cannot be read: failed, in words" {
+	rm "$root/proc/meminfo"
+	run --separate-stderr guard --once
+	[ "$status" -eq 1 ]
+	[[ $stderr == *meminfo* ]]
+}
+
+@test "/run/memsched cannot be used: said, and the host is guarded all the same" {
+	touch "$root/run/memsched"
+	available 100000
+	run --separate-stderr guard --once
+	[ "$status" -eq 1 ]
+	[ "${#stderr_lines[@]}" -eq 2 ]
+	[[ $stderr == *"cannot use '$root/run/memsched': Not a directory"*"cannot free: "* ]]
+	rm -r "$root/run"
+	available 12582912
+	run --separate-stderr guard --once
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"cannot use '$root/run/memsched': No such file or directory"* ]]
+}
+
+@test "warnings of the configuration are said, but not with -q" {
+	echo 'tagret = 1' >"$root/etc/memsched.conf"
+	run --separate-stderr guard --once
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "memguard: warning: $root/etc/memsched.conf:1: unknown key 'tagret'" ]
+	run --separate-stderr guard --once -q
+	[ -z "$stderr" ]
+}
+
+@test "the loop tells each level once, forbids gives, and ends at once with SIGTERM" {
+	start
+	wait_for test -d "$root/run/memsched/pending"
+	available 100000
+	wait_for says 'memguard: warning: critical: 97.7 MiB available, reserve 293 MiB'
+	wait_for no_give_held
+	wait_for says 'cannot free: needed 195 MiB, freed 0 KiB, refused: '
+	sleep 1
+	[ "$(grep -c 'critical' "$BATS_TEST_TMPDIR/said")" -eq 1 ]
+	[ "$(grep -c 'cannot free' "$BATS_TEST_TMPDIR/said")" -eq 1 ]
+	before=$(date +%s%N)
+	stop
+	[ $((($(date +%s%N) - before) / 1000000)) -lt 2000 ]
+	run ! no_give_held
+}
+
+@test "no-give does not outlive a guard that is killed" {
+	available 100000
+	start
+	wait_for no_give_held
+	kill -KILL "$pid"
+	wait "$pid" || true
+	pid=
+	run ! no_give_held
+}
+
+@test "a level is left after ten seconds" {
+	available 200000
+	start
+	wait_for no_give_held
+	available 12582912
+	for _ in {1..5}; do
+		sleep 1
+		no_give_held
+	done
+	wait_for says 'memguard: warning: calm: 12 GiB available'
+	run ! no_give_held
+	stop
+}
+
+@test "on_critical: once, with the numbers, and nobody waits for it" {
+	cat >"$BATS_TEST_TMPDIR/command" <<-END
+		#!/bin/sh
+		echo "\$# \$2 \$MEMSCHED_AVAILABLE_BYTES \$MEMSCHED_RESERVE_BYTES \$MEMSCHED_LACK_BYTES \$MEMSCHED_FREED_BYTES" >>$BATS_TEST_TMPDIR/ran
+		sleep 30
+	END
+	chmod +x "$BATS_TEST_TMPDIR/command"
+	available 200000
+	start --on-critical "$BATS_TEST_TMPDIR/command one  \$HOME"
+	wait_for no_give_held
+	sleep 0.5
+	[ ! -e "$BATS_TEST_TMPDIR/ran" ] # tight is not critical
+	available 100000
+	wait_for test -s "$BATS_TEST_TMPDIR/ran"
+	wait_for says 'critical: 97.7 MiB'
+	sleep 1
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/ran")" -eq 1 ]
+	[[ $(cat "$BATS_TEST_TMPDIR/ran") =~ ^'2 $HOME 102400000 307200000 '[1-9][0-9]+' 0'$ ]]
+	stop
+}
+
+@test "the loop outlives a host and a registry that come and go, and tells once" {
+	rm -r "$root/run"
+	start
+	wait_for says "cannot use '/run/memsched': No such file or directory"
+	mkdir "$root/run"
+	wait_for says "over: cannot use '/run/memsched'"
+	wait_for test -d "$root/run/memsched/pending"
+	rm -r "$root/run/memsched"
+	wait_for test -d "$root/run/memsched/pending"
+	mv "$root/proc/meminfo" "$root/proc/elsewhere"
+	wait_for says "cannot read '/proc/meminfo'"
+	mv "$root/proc/elsewhere" "$root/proc/meminfo"
+	wait_for says "over: cannot read '/proc/meminfo'"
+	available 100000
+	wait_for no_give_held
+	[ "$(grep -c 'error: cannot use' "$BATS_TEST_TMPDIR/said")" -eq 1 ]
+	[ "$(grep -c 'error: cannot read' "$BATS_TEST_TMPDIR/said")" -eq 1 ]
+	stop
+}
+
+@test "the loop outlives libvirt, and tells once" {
+	start -c 'qemu+unix:///system?socket=/nowhere'
+	wait_for says "cannot see the guests: "
+	available 100000
+	wait_for says 'refused: all (libvirt does not answer)'
+	wait_for no_give_held
+	[ "$(grep -c 'cannot see' "$BATS_TEST_TMPDIR/said")" -eq 1 ]
+	stop
+}
+
+@test "a pass beside a guard gives nothing out of the host" {
+	available 200000
+	start --reserve 300000KiB
+	wait_for no_give_held
+	available 9000000
+	run membalance -c "$node" --root "$root" -J
+	jq -e '.moves[] | select(.name == "needy") | .reason == "no-give"' <<<"$output"
+	stop
+	membalance -c "$node" --root "$root" -J | jq -e '.moves[] | select(.name == "needy") | .action == "grow"'
+}
+
+@test "systemd hears of the start, of a loop that goes on, and of the end" {
+	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => shift) or die; $| = 1;
+		print "ready\n"; alarm 30; print "$_\n" while defined $s->recv($_, 65536)' "$BATS_TEST_TMPDIR/notify"
+	read -r -u "${COPROC[0]}" _
+	NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify WATCHDOG_USEC=1000000 start
+	for state in READY=1 WATCHDOG=1 WATCHDOG=1; do
+		read -r -t 10 -u "${COPROC[0]}" heard
+		[ "$heard" = "$state" ]
+	done
+	stop
+	while [ "$heard" = WATCHDOG=1 ]; do
+		read -r -t 10 -u "${COPROC[0]}" heard
+	done
+	[ "$heard" = STOPPING=1 ]
+	kill "$COPROC_PID"
+}
