@@ -145,12 +145,15 @@ FUZZ := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
 tests/fuzz/domxml.fuzz: FUZZED = lib/domxml.c lib/units.c lib/text.c $(XML_CFLAGS) $(XML_LIBS) -lm
 tests/fuzz/sizes.fuzz: FUZZED = lib/units.c
 tests/fuzz/registry.fuzz: FUZZED = lib/registry.c lib/units.c lib/uri.c
-%.fuzz: %.c $(wildcard lib/*.[ch])
+tests/fuzz/conf.fuzz: FUZZED = lib/conf.c lib/units.c lib/text.c
+tests/fuzz/host.fuzz: FUZZED = lib/host.c lib/units.c
+tests/fuzz/text.fuzz: FUZZED = lib/text.c lib/json.c
+%.fuzz: %.c tests/fuzz/root.h $(wildcard lib/*.[ch])
 	$(call show,FUZZ)clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ilib -o $@ $< $(FUZZED)
 fuzz: $(FUZZ)
 	@mkdir -p build
 	@printf '%s\n' $(FUZZ:.fuzz=) | xargs -P 4 -I{} sh -c 'f=build/$$(basename {}) && mkdir -p $$f.new && \
-		{ {}.fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$$f- $$f.new tests/fuzz/corpus/$$(basename {}) \
+		{ {}.fuzz $$([ ! -e {}.dict ] || echo -dict={}.dict) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$$f- $$f.new tests/fuzz/corpus/$$(basename {}) \
 		>$$f.log 2>&1 && echo "fuzz: {}: no finding in $(FUZZ_SECONDS) s"; } || { tail -n 30 $$f.log; exit 1; }'
 bench: all $(BENCH)
 	tests/bench/hook

@@ -1,54 +1,20 @@
-/* libFuzzer: any file as a record of each kind, as a pause and as the complaints. What is read can be written and read again. */
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
+/* libFuzzer: any file as a record of each kind, as a pause and as the complaints. What is read can be written and read
+ * again. */
 #include <string.h>
-#include <unistd.h>
 
 #include "registry.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "root.h"
 
 #define UUID "6f1c8a2e-0000-4000-8000-0123456789ab"
+#define MEMSCHED "run/memsched/"
 #define NOW_S 1000
 
-static char root[] = "/dev/shm/memsched-fuzz-XXXXXX";
 static struct registry *registry;
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void remove_root(void)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	check(system(command) == 0);
-}
 
 static void open_registry(void)
 {
-	char path[PATH_MAX];
-
-	check(mkdtemp(root) != NULL);
-	atexit(remove_root);
-	snprintf(path, sizeof(path), "mkdir %s/run", root);
-	check(system(path) == 0 && registry_open(root, true, &registry) == 0);
-}
-
-static void put(const char *name, const uint8_t *data, size_t size)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/run/memsched/%s", root, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-	check(fd >= 0 && write(fd, data, size) == (ssize_t)size);
-	close(fd);
+	make_root("run");
+	check(registry_open(root, true, &registry) == 0);
 }
 
 static void try_past(void)
@@ -106,10 +72,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!registry)
 		open_registry();
-	put("state/" UUID, data, size);
-	put("domains/" UUID, data, size);
-	put("pending/" UUID, data, size);
-	put("said", data, size);
+	put(MEMSCHED "state/" UUID, data, size);
+	put(MEMSCHED "domains/" UUID, data, size);
+	put(MEMSCHED "pending/" UUID, data, size);
+	put(MEMSCHED "said", data, size);
 	put("paused", data, size);
 	try_past();
 	try_pause();
