@@ -1127,19 +1127,6 @@ static void test_hold_refused(void **state)
 	}
 }
 
-static void test_is_gone(void **state)
-{
-	struct registry *r = open_registry();
-	char path[PATH_MAX];
-
-	(void)state;
-	assert_false(registry_is_gone(r));
-	path_of(path, sizeof(path), "run/memsched");
-	assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-	assert_true(registry_is_gone(r));
-	registry_close(r);
-}
-
 /* ---- pending starts ---- */
 
 /* The registered without those that are being started, and without what is no record. */
@@ -1556,7 +1543,6 @@ int main(void)
 	    TEST(test_hold_no_give),
 	    TEST(test_hold_is_retried),
 	    TEST(test_hold_refused),
-	    TEST(test_is_gone),
 	    TEST(test_list),
 	    TEST(test_pending),
 	    TEST(test_forget),
