@@ -6,6 +6,7 @@ setup_file() {
 	load ../bed.bash
 	export mails=$BED/mails
 	command -v cron >/dev/null || skip "no cron here"
+	host_needs 3000
 	rm -f /etc/crontab
 	find /etc/cron.d -type f ! -name memsched -delete
 	mount -t tmpfs -o mode=755 cron /var/spool/cron
