@@ -1,12 +1,16 @@
 /*
- * Takes the host's memory until so much is available, and holds it until killed; the kernel's OOM killer takes it
- * first. usage: fill MIB_AVAILABLE [MIB_PER_S]
- *
- * Prints "filled MIB" when it is there. Ends with its parent.
+ * Takes the host's memory and holds it until killed; the kernel's OOM killer takes it first.
+ *   fill MIB_AVAILABLE [MIB_PER_S]        until so much is available; prints "filled MIB"
+ *   fill +MIB MIB_PER_S MIB_TIGHT SECONDS  so much, and looks at what is available until SECONDS from the beginning:
+ *       prints "filled=MIB least_available=MIB tight_ms=T back_ms=T", the times (CLOCK_BOOTTIME) when it first fell
+ *       below MIB_TIGHT (0: never did) and when 1 GiB more was available than at the least (0: never was), then ends
+ * Ends with its parent.
  */
 #include <err.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +19,26 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MIB = 1 << 20, CHUNK_MIB = 32, THREADS = 4 };
+enum { MIB = 1 << 20, CHUNK_MIB = 32, FLOOD_CHUNK_MIB = 5, THREADS = 4 };
 
 struct part {
 	char *memory;
 	size_t size;
 };
+
+/* What a flood saw. */
+struct ebb {
+	long tight_mib, least_mib;
+	uint64_t begin_ms, tight_ms, back_ms;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
 
 static long host_available_mib(void)
 {
@@ -82,31 +100,76 @@ static long next_mib(long spare_mib, long rate)
 	return rate || spare_mib / 2 < CHUNK_MIB ? CHUNK_MIB : spare_mib / 2;
 }
 
-int main(int argc, char **argv)
+static void pause_until(uint64_t until_ms)
 {
-	long wanted_mib = argc > 1 ? strtol(argv[1], NULL, 10) : 0, rate = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+	struct timespec t = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
+
+	clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &t, NULL);
+}
+
+static void look(struct ebb *e)
+{
+	long mib = host_available_mib();
+
+	if (mib < e->least_mib) {
+		e->least_mib = mib;
+		e->back_ms = 0;
+	}
+	if (!e->tight_ms && mib < e->tight_mib)
+		e->tight_ms = now_ms();
+	if (!e->back_ms && mib >= e->least_mib + 1024)
+		e->back_ms = now_ms();
+}
+
+static void flood(long mib, long rate, long tight_mib, long seconds)
+{
+	struct ebb e = {.tight_mib = tight_mib, .least_mib = INT32_MAX, .begin_ms = now_ms()};
+
+	for (long taken = 0; taken < mib; taken += FLOOD_CHUNK_MIB) {
+		take(FLOOD_CHUNK_MIB);
+		look(&e);
+		pause_until(e.begin_ms + (uint64_t)(taken * 1000 / rate));
+	}
+	while (now_ms() < e.begin_ms + (uint64_t)seconds * 1000) {
+		look(&e);
+		pause_until(now_ms() + 10);
+	}
+	printf("filled=%ld least_available=%ld tight_ms=%" PRIu64 " back_ms=%" PRIu64 "\n", mib, e.least_mib,
+	       e.tight_ms, e.back_ms);
+}
+
+static void fill(long wanted_mib, long rate)
+{
+	uint64_t begin_ms = now_ms();
 	long taken_mib = 0, spare_mib;
 
-	if (wanted_mib <= 0 || rate < 0 || argc > 3)
-		errx(2, "usage: fill MIB_AVAILABLE [MIB_PER_S]");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	die_first();
 	while ((spare_mib = host_available_mib() - wanted_mib) > 0) {
 		long mib = next_mib(spare_mib, rate);
-		struct timespec rest = {0};
 
 		take(mib);
 		taken_mib += mib;
-		if (rate) {
-			double s = (double)mib / (double)rate;
-
-			rest.tv_sec = (time_t)s;
-			rest.tv_nsec = (long)((s - (double)rest.tv_sec) * 1e9);
-			nanosleep(&rest, NULL);
-		}
+		if (rate)
+			pause_until(begin_ms + (uint64_t)(taken_mib * 1000 / rate));
 	}
 	printf("filled %ld\n", taken_mib);
 	fflush(stdout);
 	for (;;)
 		pause();
+}
+
+int main(int argc, char **argv)
+{
+	long number[4] = {0};
+
+	for (int i = 1; i < argc && i < 5; i++)
+		number[i - 1] = strtol(argv[i], NULL, 10);
+	if (number[0] <= 0 || number[1] < 0 || (*argv[1] == '+' ? argc != 5 || number[1] == 0 : argc > 3))
+		errx(2, "usage: fill MIB_AVAILABLE [MIB_PER_S] | fill +MIB MIB_PER_S MIB_TIGHT SECONDS");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	die_first();
+	if (*argv[1] == '+')
+		flood(number[0], number[1], number[2], number[3]);
+	else
+		fill(number[0], number[1]);
+	return 0;
 }

@@ -1,0 +1,206 @@
+# The guard and real guests. A reserve beyond what the host has makes it short without filling it: nothing that is freed suffices.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	load bed.bash
+	host_needs 4000
+	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	guest_start light max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:weight>50</m:weight></m:memory>'
+	guest_start heavy max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:min unit="MiB">300</m:min><m:weight>200</m:weight></m:memory>'
+	guest_start mute max=256 current=256 cmdline=nodriver
+	guest_wait light heavy mute
+}
+
+teardown_file() {
+	load bed.bash
+	guests_stop_all
+	rm -f /etc/memsched.conf.d/test.conf
+	rm -rf /run/memsched/state/* /run/memsched/said
+}
+
+setup() {
+	load bed.bash
+	pid=
+	log=$BATS_TEST_TMPDIR/log
+	for guest in light heavy; do
+		virsh -q setmem "$guest" 512MiB
+	done
+	wait_until 20 is_full light
+	wait_until 20 is_full heavy
+	guest_ask light 20
+	guest_ask heavy 20
+	sleep 2 # the figures are those of now
+}
+
+teardown() {
+	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :
+}
+
+is_full() {
+	[ "$(guest_actual "$1")" -ge $((510 * 1024)) ]
+}
+
+# reserve PERCENT: a reserve of which so much is available.
+reserve() {
+	echo --reserve $(($(host_available_mib) * 100 / $1))MiB
+}
+
+# at_least GUEST MIB, at_most GUEST MIB: its actual.
+at_least() {
+	[ "$(guest_actual "$1")" -ge $(($2 * 1024)) ]
+}
+
+at_most() {
+	[ "$(guest_actual "$1")" -le $(($2 * 1024)) ]
+}
+
+# guard OPTION…: in the background.
+guard() {
+	memguard "$@" 2>"$log" 3>&- 4>&- &
+	pid=$!
+}
+
+@test "calm: a single run says and changes nothing" {
+	run memguard --once
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	is_full light && is_full heavy
+}
+
+@test "tight: all that is idle comes back, the headroom stays; what could not be freed is said" {
+	# shellcheck disable=SC2046
+	run memguard --once $(reserve 70)
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot free: needed "*"light (at-min)"* ]]
+	[[ $output == *"mute (no-driver)"* ]]
+	wait_until 10 at_most light 300
+	usable=$(guest_stat light usable)
+	[ "$usable" -ge 110000 ]
+	at_least heavy 299
+}
+
+@test "critical: everyone to the guard's bottom, which a guest outlives; min holds" {
+	# shellcheck disable=SC2046
+	run memguard --once --explain $(reserve 40)
+	[ "$status" -eq 1 ]
+	[[ $output == *"light: gives "*" its bottom is "* ]]
+	wait_until 10 at_most light 200
+	at_least heavy 299
+	guest_ask light 21 # its load program answers
+	[ "$(guest_restarts light)" -eq 0 ]
+}
+
+@test "a dry run shows it and changes nothing" {
+	# shellcheck disable=SC2046
+	run memguard --dry-run --explain $(reserve 40)
+	[ "$status" -eq 0 ]
+	[[ $output == *"heavy: gives "* && $output == *"host: critical: "* ]]
+	is_full light && is_full heavy
+}
+
+@test "while it is tight nothing is given; when the guard dies, gives go on" {
+	# shellcheck disable=SC2046
+	guard $(reserve 70)
+	wait_until 10 at_most light 300
+	guest_load light 300
+	run membalance -J
+	jq -e '.moves[] | select(.name == "light") | .reason == "no-give"' <<<"$output"
+	at_most light 300
+	kill -KILL "$pid"
+	wait_until 20 balanced_up
+}
+
+balanced_up() {
+	membalance >/dev/null
+	at_least light 310
+}
+
+@test "libvirtd is restarted in the middle: the guard stays and goes on, and tells once" {
+	# shellcheck disable=SC2046
+	guard $(reserve 70)
+	wait_until 10 at_most light 300
+	libvirtd_restart 3>&- 4>&-
+	wait_until 10 guard_said 'cannot see the guests'
+	virsh -q setmem light 512MiB
+	wait_until 30 at_least light 500
+	wait_until 30 at_most light 300
+	[ "$(grep -c 'error: cannot see the guests' "$log")" -eq 1 ]
+	kill -0 "$pid"
+}
+
+guard_said() {
+	grep -q "$1" "$log"
+}
+
+@test "a stopped QEMU costs the others nothing" {
+	stopped=$(guest_pid heavy)
+	kill -STOP "$stopped"
+	# shellcheck disable=SC2046
+	guard $(reserve 70)
+	wait_until 10 at_most light 300 || { kill -CONT "$stopped"; false; }
+	wait_until 10 guard_said 'heavy (unresponsive)' || { kill -CONT "$stopped"; false; }
+	kill -CONT "$stopped"
+	wait_until 20 at_most heavy 305
+}
+
+@test "a slow hook of another guest: the guard goes on serving the others" {
+	cat >/etc/libvirt/hooks/qemu.d/aslow <<-'HOOK'
+		#!/bin/sh
+		[ "$1 $2" = "late prepare" ] && sleep 5
+		exit 0
+	HOOK
+	chmod 755 /etc/libvirt/hooks/qemu.d/aslow
+	# shellcheck disable=SC2046
+	guard $(reserve 70)
+	wait_until 10 at_most light 300
+	guest_start late max=128 current=128 3>&- 4>&- &
+	starting=$!
+	sleep 1
+	virsh -q setmem light 512MiB
+	wait_until 3 at_least light 500
+	wait_until 3 at_most light 300
+	kill -0 "$starting" # the hook still runs
+	wait "$starting"
+	virsh -q destroy late
+	rm /etc/libvirt/hooks/qemu.d/aslow
+}
+
+@test "room is made for a guest that starts" {
+	guest_ask light 400
+	guest_ask light 20
+	guest_ask heavy 400
+	guest_ask heavy 20
+	sleep 2
+	echo "reserve = $(($(host_available_mib) - 100))MiB" >/etc/memsched.conf.d/reserve.conf
+	guard -v
+	sleep 2
+	is_full light && is_full heavy
+	guest_start late max=384 current=384
+	wait_until 5 at_most light 500
+	wait_until 5 guard_said 'making room for a guest that starts'
+	rm -f /etc/memsched.conf.d/reserve.conf
+	virsh -q destroy late
+}
+
+@test "on_critical runs, with the figures, once a minute at most" {
+	cat >"$BATS_TEST_TMPDIR/critical" <<-EOF
+		#!/bin/sh
+		echo "\$1 \$MEMSCHED_AVAILABLE_BYTES \$MEMSCHED_RESERVE_BYTES" >>"$BATS_TEST_TMPDIR/ran"
+	EOF
+	chmod 755 "$BATS_TEST_TMPDIR/critical"
+	# shellcheck disable=SC2046
+	guard $(reserve 40) --on-critical "$BATS_TEST_TMPDIR/critical word"
+	wait_until 10 test -s "$BATS_TEST_TMPDIR/ran"
+	sleep 2
+	grep -Exq 'word [0-9]{8,} [0-9]{8,}' "$BATS_TEST_TMPDIR/ran"
+	[ "$(grep -c . "$BATS_TEST_TMPDIR/ran")" -eq 1 ]
+}
+
+@test "it stops within a second, and leaves nothing behind" {
+	# shellcheck disable=SC2046
+	guard $(reserve 70)
+	wait_until 10 at_most light 300
+	kill "$pid"
+	wait_until 2 process_gone "$pid"
+	flock -n /run/memsched/no-give true
+}

@@ -1,0 +1,152 @@
+# The guard on a host that runs short for real (STARVE=yes): four guests with 1.5 GiB of idle memory they have touched, 900 MiB
+# available, and a process that takes 500 MiB a second. The figures stand in the report.
+bats_require_minimum_version 1.5.0
+
+guests=(g1 g2 g3 g4)
+
+setup_file() {
+	[ "${STARVE:-}" = yes ] || skip "runs the host short of memory: say STARVE=yes"
+	load ../bed.bash
+	host_needs 4096
+	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	guests_start 4 g max=640 current=640
+	guest_wait "${guests[@]}"
+	make_idle
+	"$BENCH/fill" 900 >"$BATS_FILE_TMPDIR/filled" 3>&- 4>&- &
+	echo $! >"$BATS_FILE_TMPDIR/fill.pid"
+	wait_until 180 grep -q filled "$BATS_FILE_TMPDIR/filled"
+}
+
+teardown_file() {
+	load ../bed.bash
+	kill -KILL "$(cat "$BATS_FILE_TMPDIR/fill.pid")" 2>/dev/null || :
+	guests_stop_all
+	rm -f /etc/memsched.conf.d/test.conf
+	rm -rf /run/memsched/state/* /run/memsched/said
+}
+
+setup() {
+	load ../bed.bash
+	pid=
+	log=$BATS_TEST_TMPDIR/log
+	reserve_mib=293 # 2 x target
+}
+
+teardown() {
+	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :
+}
+
+BENCH=$BATS_TEST_DIRNAME/../../bench
+
+# Each has all its memory, has touched 520 MiB of it, and uses 20.
+make_idle() {
+	local guest
+	for guest in "${guests[@]}"; do
+		virsh -q setmem "$guest" 640MiB
+	done
+	for guest in "${guests[@]}"; do
+		wait_until 30 is_full "$guest"
+		guest_load "$guest" 520
+	done
+	for guest in "${guests[@]}"; do
+		wait_until 60 guest_held "$guest" 520
+		guest_ask "$guest" 20
+	done
+	sleep 2 # the figures are those of now
+}
+
+is_full() {
+	[ "$(guest_actual "$1")" -ge $((638 * 1024)) ]
+}
+
+kills() {
+	awk '$1 == "oom_kill" { print $2 }' /proc/vmstat
+}
+
+guard() {
+	memguard -v "$@" 2>>"$log" 3>&- 4>&- &
+	pid=$!
+	sleep 2.5
+}
+
+# flood MIB SECONDS: sets least, the least MemAvailable in MiB; fails where the process is killed.
+flood() {
+	local before
+	before=$(kills)
+	run "$BENCH/fill" "+$1" 500 $((reserve_mib * 3 / 4)) "$2"
+	killed=$(($(kills) - before))
+	least=$(sed -n 's/.*least_available=\([0-9]*\).*/\1/p' <<<"$output")
+	echo "# figure: $BATS_TEST_DESCRIPTION: least available ${least:--} of a reserve of $reserve_mib MiB, kills $killed" >&3
+	[ "$status" -eq 0 ]
+}
+
+@test "with memguard a flood of 500 MiB/s finds the idle memory, and nobody is killed" {
+	guard
+	flood 1900 8
+	[ "$least" -ge $((reserve_mib / 4)) ]
+	[ "$killed" -eq 0 ]
+}
+
+@test "libvirtd is killed in the middle of a flood" {
+	make_idle
+	guard
+	(sleep 1; kill -KILL "$(cat /run/libvirtd.pid 2>/dev/null || pgrep -o -x libvirtd)") 3>&- 4>&- &
+	flood 1700 8
+	libvirtd_start 3>&- 4>&-
+	[ "$least" -ge $((reserve_mib / 4)) ]
+}
+
+@test "a QEMU is stopped" {
+	make_idle
+	guard
+	kill -STOP "$(guest_pid g1)"
+	flood 1500 8 || { kill -CONT "$(guest_pid g1)"; false; }
+	kill -CONT "$(guest_pid g1)"
+	[ "$least" -ge $((reserve_mib / 4)) ]
+}
+
+@test "the guard is killed and started again in the middle of a flood" {
+	make_idle
+	guard
+	(sleep 1; kill -KILL "$pid"; exec memguard -v 2>>"$log") 3>&- 4>&- &
+	second=$!
+	flood 1700 8 || { kill -KILL "$second"; false; }
+	kill -KILL "$second"
+	[ "$least" -ge $((reserve_mib / 4)) ]
+	wait_until 5 flock -n /run/memsched/no-give true
+}
+
+@test "room is made for a guest that starts, while others list and define domains" {
+	make_idle
+	kill -KILL "$(cat "$BATS_FILE_TMPDIR/fill.pid")"
+	"$BENCH/fill" $((reserve_mib + 300)) >"$BATS_FILE_TMPDIR/filled" 3>&- 4>&- &
+	echo $! >"$BATS_FILE_TMPDIR/fill.pid"
+	wait_until 60 grep -q filled "$BATS_FILE_TMPDIR/filled"
+	guard
+	guest_xml other max=64 >"$BATS_TEST_TMPDIR/other.xml"
+	(while sleep 0.02; do
+		virsh -q list
+		virsh -q define "$BATS_TEST_TMPDIR/other.xml"
+	done) >/dev/null 2>&1 3>&- 4>&- &
+	loop=$!
+	"$BENCH/fill" +5 500 $((reserve_mib * 3 / 4)) 25 >"$BATS_TEST_TMPDIR/ebb" 3>&- 4>&- &
+	watcher=$!
+	guest_start late max=600 current=600
+	guest_wait late
+	guest_ask late 450
+	wait "$watcher"
+	kill "$loop"
+	virsh -q undefine other || :
+	virsh -q destroy late
+	least=$(sed -n 's/.*least_available=\([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/ebb")
+	echo "# figure: $BATS_TEST_DESCRIPTION: least available $least of a reserve of $reserve_mib MiB" >&3
+	[ "$least" -ge $((reserve_mib * 3 / 4)) ]
+	grep -q 'making room' "$log"
+}
+
+# The last, for the process that holds the host full is the first to be killed.
+@test "without memguard the same flood ends in the host's OOM killer" {
+	make_idle
+	flood 1900 8 || :
+	[ "$killed" -ge 1 ]
+}
