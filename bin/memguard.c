@@ -21,7 +21,7 @@
 
 #define STEP_MS 100   /* between two looks of a single run */
 #define REREAD_MS 500 /* between two readings of a single run */
-#define CALM_MS 1000  /* between two rounds of what can wait */
+#define HOUSE_MS 1000 /* between two rounds of what can wait */
 #define CANNOT_AGAIN_MS 60000
 #define COMMAND_AGAIN_MS 60000
 #define STUCK_MS 30000 /* a keeper that lives is heard of every few seconds */
@@ -214,8 +214,8 @@ struct duty {
 	enum guard_level level;  /* that was said */
 	bool takes;              /* likewise */
 	bool reload, reconnect;
-	int libvirt, registry, no_give, host;            /* errors that were said */
-	uint64_t cannot_ms, command_ms, calm_ms, fed_ms; /* when it was done last; 0: never */
+	int libvirt, registry, no_give, host;             /* errors that were said */
+	uint64_t cannot_ms, command_ms, house_ms, fed_ms; /* when it was done last; 0: never */
 };
 
 static bool is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
@@ -288,15 +288,16 @@ static void run_command(struct duty *d, const struct sight *v)
 		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
 }
 
-/* What can wait: connections, the registry, what has gone wrong there. */
+/* What can wait until commands are sent: connections, the registry, what has gone wrong there. */
 static void keep_house(struct duty *d, uint64_t now_ms)
 {
 	char words[512];
-	int r = keeper_state(sentry_keeper(d->sentry), words, sizeof(words));
+	int r;
 
-	if (!is_due(d->calm_ms, now_ms, CALM_MS))
+	if (!is_due(d->house_ms, now_ms, HOUSE_MS))
 		return;
-	d->calm_ms = now_ms;
+	d->house_ms = now_ms;
+	r = keeper_state(sentry_keeper(d->sentry), words, sizeof(words));
 	if (!r)
 		r = sentry_prepare(d->sentry, now_ms + SENTRY_SEND_MS);
 	tell_error(&d->libvirt, r, "cannot see the guests", *words ? words : sentry_words(d->sentry));
@@ -324,13 +325,12 @@ static uint32_t look(struct duty *d)
 
 	tell_error(&d->host, r, "cannot read '/proc/meminfo'", NULL);
 	if (r)
-		return CALM_MS;
+		return HOUSE_MS;
 	tell_level(d, &v);
 	run_command(d, &v);
 	tell_cannot(d, &v);
 	tell_error(&d->no_give, d->registry ? 0 : v.no_give, "cannot forbid gives", NULL);
-	if (v.level == GUARD_CALM)
-		keep_house(d, v.at.now_ms);
+	keep_house(d, v.at.now_ms);
 	feed(d, v.at.now_ms);
 	return v.nap_ms;
 }

@@ -160,6 +160,7 @@ static void errand_return(struct stock *stock, struct errand *e)
 		return;
 	}
 	free(e->words);
+	e->words = NULL;
 	stock->errand[stock->n_errands++] = e;
 }
 

@@ -158,6 +158,7 @@ static void test_set_and_sample(void **state)
 
 	(void)state;
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(virt_prepare(v, n, in_time()), 0);
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
 	g[0].ask_kib = 300000;
 	g[1].ask_kib = 2000000; /* above its maximum */
