@@ -101,6 +101,16 @@ guests() {
 	sees 'available 8G '
 }
 
+@test "a pause is said, and what there is to complain of" {
+	membalance --root "$root" --pause 30m
+	watching 80x24 --watch=100ms
+	sees '^balancing is paused for another (30|29) min$'
+	meminfo 16777216 1024
+	sees '^balancing is paused for another (30|29) min; and 1 more$'
+	membalance --root "$root" --resume
+	sees '^host: guests need '
+}
+
 @test "named guests alone, and none of them" {
 	watching 80x24 needy nosuch
 	sees '^needy ' '^1 guest '
