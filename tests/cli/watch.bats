@@ -181,6 +181,7 @@ guests() {
 }
 
 @test "a crash gives the terminal back as well" {
+	export ASAN_OPTIONS=${ASAN_OPTIONS:-}:handle_segv=0 # which would have it
 	shell 80x24
 	local signal
 	for signal in SEGV ABRT QUIT USR1; do
@@ -267,9 +268,9 @@ not_running() {
 }
 
 @test "memory and descriptors stay as they are" {
+	export ASAN_OPTIONS=${ASAN_OPTIONS:-}:quarantine_size_mb=0:thread_local_quarantine_size_kb=0:malloc_context_size=0
 	watching 80x24 --watch=100ms
 	local pid fds kib
-	export ASAN_OPTIONS=${ASAN_OPTIONS:-}:quarantine_size_mb=1:thread_local_quarantine_size_kb=0
 	pid=$(<"$dir/pid")
 	sleep 2
 	fds=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
