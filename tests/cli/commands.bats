@@ -76,3 +76,82 @@ shows() {
 	[ "$status" -eq 0 ]
 	grep -q 'reserve = # from default$' <<<"$output"
 }
+
+# The options of the command's --help, a line each: "-c URI", "--connect URI", "--log[=WHERE]".
+helped() {
+	"$1" --help | grep -oE '^ +(-., )?--[^ ]+( [A-Z]+)? ' | sed -E 's/^ *//; s/ +$//; s/^(-.), (--[^[ ]+)(\[=([A-Z]+)\])?(.*)/\1\3\5\n\2\3\5/; s/^(-.)\[=/\1[/' | sort
+}
+
+# The same of its manual's list of options.
+manual() {
+	sed -nE 's/^\.It Fl //p' "man/$1.8" | sed -E 's/ Ns Op = Ns Ar ([A-Z]+)/[=\1]/; s/ Ns Oo Ar ([A-Z]+) Oc/[\1]/; s/ Ar / /' |
+		sed -E 's/^([^ -])(\[[A-Z]+\])? , (Fl )?(-[^[ ]+)(\[=[A-Z]+\])?(.*)/-\1\2\6\n-\4\5\6/; t; s/^/-/' | sort
+}
+
+# completes WORDS...: what the shell offers at the end of the line, a line each.
+completes() {
+	COMP_LINE=$* COMP_POINT=${#COMP_LINE}
+	read -ra COMP_WORDS <<<"$(sed 's/[=:]/ & /g' <<<"$*")" # as COMP_WORDBREAKS has it
+	[[ $* != *' ' ]] || COMP_WORDS+=('')
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	_memsched "${COMP_WORDS[0]}"
+	printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort
+}
+
+@test "each option stands in --help, in the manual, in its synopsis and in the completion, and nothing else does" {
+	. bin/memsched.bash
+	for command in "${commands[@]}"; do
+		[ -e "man/$command.8" ] || continue
+		[ "$(helped "$command" | wc -l)" -ge 10 ]
+		diff <(helped "$command") <(manual "$command")
+		diff <(helped "$command" | sed 's/[ [].*//' | LC_ALL=C sort) <(completes "$command" -)
+		synopsis=$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "man/$command.8" | sed 's/ | \([a-zA-Z]\)$/ | Fl \1/')
+		helped "$command" | sed 's/[ [].*//' | while read -r option; do
+			case $option in
+			--*) grep -qE -- "Fl $(sed 's/^-//' <<<"$option")( |$)" <<<"$synopsis" && echo "${option#--}" ;;
+			*) grep -qE -- "Fl [a-zA-Z]*${option#-}[a-zA-Z]*( |$)" <<<"$synopsis" && "$command" --help | sed -n "s/^  $option, --\([a-z-]*\).*/\1/p" ;;
+			esac
+		done | sort -u >"$BATS_TEST_TMPDIR/synopsis"
+		diff <("$command" --help | grep -oE '^ +(-., )?--[a-z-]+' | sed 's/.*--//' | sort) "$BATS_TEST_TMPDIR/synopsis"
+	done
+}
+
+# offers LINE WORDS: what the shell offers at the end of LINE, in one line.
+offers() {
+	local words
+	words=$(completes "$1" | tr '\n' ' ')
+	[ "${words% }" = "$2" ] || { echo "'$1': '$words', not '$2'"; return 1; }
+}
+
+@test "the completion offers what fits" {
+	. bin/memsched.bash
+	mkdir "$BATS_TEST_TMPDIR/here"
+	cd "$BATS_TEST_TMPDIR/here"
+	mkdir dir
+	touch file
+	offers 'membalance --sh' --show-config
+	offers 'membalance --signal ' 'unused usable'
+	offers 'memstat --signal us' usable
+	offers 'memstat --signal=us' usable
+	offers 'membalance --signal=' 'unused usable'
+	offers 'membalance --target ' ''
+	offers 'membalance --config f' file
+	offers 'membalance --config=f' file
+	offers 'membalance --root ' dir
+	offers 'membalance --log=j' journal
+	offers 'membalance --log ' '' # what it records to stands behind the = or nowhere
+	offers 'membalance -c qemu:///s' '///session ///system'
+	offers 'membalance --connect=qemu:///sy' ///system
+	offers 'membalance ' ''
+	offers 'membalance --bogus=' ''
+	offers "memstat -c $node " 'idle needy plain resting' # the hostile one has to be typed
+	offers "memstat -c $node idle n" needy
+	offers 'memstat -c qemu+ssh://nowhere/system ' ''
+	offers './nosuch --' ''
+}
+
+@test "readline completes with it" {
+	printf '%s\n' '. bin/memsched.bash' $'membalance --sho\t--root "$PWD/nowhere" --ta\t1GiB' exit |
+		TERM=dumb script -qefc 'bash --norc --noprofile -i' /dev/null >"$BATS_TEST_TMPDIR/typed"
+	grep -q 'target = 1GiB .*# from option' "$BATS_TEST_TMPDIR/typed"
+}
