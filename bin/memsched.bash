@@ -77,7 +77,7 @@ _memsched() {
 	done < <(
 		if [ "${kinds[$option]-}" ]; then
 			_memsched_values "$command" "$option" "${kinds[$option]#=}" "$value"
-		elif [[ $word == -* ]]; then
+		elif [[ $word == -* && ! $head ]]; then
 			printf '%s\n' "${!kinds[@]}"
 		elif [ "${command##*/}" = memstat ]; then
 			_memsched_domains "$(_memsched_uri "${words[@]}")"
