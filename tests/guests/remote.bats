@@ -1,0 +1,105 @@
+# Guests of another host, by qemu+ssh://. The host is this one again, behind libvirt's own ssh transport; only ssh itself is
+# a script that runs here what it should run there.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	load bed.bash
+	host_needs 2000
+	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	guest_start idle max=512 current=512
+	guest_start needy max=512 current=200
+	guest_wait idle needy
+	guest_ask needy 60
+	sleep 3 # statistics of it
+}
+
+teardown_file() {
+	load bed.bash
+	guests_stop_all
+	rm -rf /etc/memsched.conf.d/test.conf /run/memsched/{state/*,hosts,said}
+}
+
+setup() {
+	load bed.bash
+	ssh=$BATS_FILE_TMPDIR/ssh
+	there="qemu+ssh://elsewhere/system?command=$ssh"
+	make_ssh 'exec sh -c "$*"'
+}
+
+# make_ssh COMMAND: what it does with the words for the other host.
+make_ssh() {
+	printf '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\n[ "$2" = elsewhere ] || exit 9\nshift 2\n%s\n' "$1" >"$ssh"
+	chmod +x "$ssh"
+}
+
+# What is remembered of this host's guests.
+own_memory() {
+	find /run/memsched -path /run/memsched/hosts -prune -o -type f -printf '%P %s %T@\n' | sort
+}
+
+@test "memstat shows it by its node statistics" {
+	memstat -c "$there" -J >"$BATS_TEST_TMPDIR/json"
+	jq -e --argjson total "$(awk '$1 == "MemTotal:" { printf "%.0f", $2 * 1024 }' /proc/meminfo)" '.host.total_bytes == $total
+		and .host.available_bytes == .host.free_bytes + .host.buffers_bytes + .host.cached_bytes
+		and .host.pressure_some_avg10 == null
+		and ([.domains[].name] == ["idle", "needy"]) and all(.domains[]; .registered == false and .usable_bytes > 0)' "$BATS_TEST_TMPDIR/json"
+	run memstat
+	[[ $output =~ needy\ .*\ yes\  ]] # which the hook of this host has registered
+	[ ! -e /run/memsched/hosts ]
+}
+
+@test "membalance balances it, and leaves what is known of this host's guests alone" {
+	local gone=00000000-0000-4000-8000-000000000001
+	touch -d '1 hour ago' /run/memsched/{state,domains}/$gone
+	own_memory >"$BATS_TEST_TMPDIR/before"
+	membalance -c "$there" -J >"$BATS_TEST_TMPDIR/json"
+	jq -e '.result == "done" and (.moves | map({key: .name, value: .action}) | from_entries) == {idle: "shrink", needy: "grow"}
+		and all(.moves[]; .reached_bytes == .want_bytes)' "$BATS_TEST_TMPDIR/json"
+	own_memory | diff "$BATS_TEST_TMPDIR/before" -
+	[ "$(find /run/memsched/hosts/*/state -type f | wc -l)" -eq 2 ]
+	run membalance # a pass over its own guests forgets who is gone, and nobody of the other host
+	[ "$status" -eq 0 ]
+	[ ! -e /run/memsched/state/$gone ]
+	[ "$(find /run/memsched/hosts/*/state -type f | wc -l)" -eq 2 ]
+}
+
+@test "each host has its own lock" {
+	exec {lock}<>"$(echo /run/memsched/hosts/*/lock)"
+	flock -n "$lock"
+	run --separate-stderr membalance -c "$there"
+	[ "$status" -eq 75 ]
+	[ -z "$stderr" ]
+	run membalance
+	[ "$status" -eq 0 ]
+}
+
+@test "a loop stays connected, and finds the host again" {
+	local before
+	membalance -c "$there" --interval 500ms -J >"$BATS_TEST_TMPDIR/passes" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
+	pid=$!
+	wait_until 20 eval '[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -ge 3 ]'
+	libvirtd_stop
+	wait_until 20 grep -q 'cannot ask libvirt' "$BATS_TEST_TMPDIR/said"
+	before=$(wc -l <"$BATS_TEST_TMPDIR/passes")
+	libvirtd_start
+	wait_until 40 eval '[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -gt "$before" ]'
+	wait_until 20 grep -q 'over: cannot ask libvirt' "$BATS_TEST_TMPDIR/said"
+	kill "$pid"
+	wait "$pid"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/said")" -eq 2 ]
+}
+
+@test "a host that cannot be reached is said once, one that does not answer costs the deadline" {
+	make_ssh 'echo no route >&2; exit 255'
+	run --separate-stderr membalance -c "$there"
+	[ "$status" -eq 75 ]
+	[[ $stderr == *"'qemu+ssh://elsewhere/system"*'no route'* ]]
+	run --separate-stderr membalance -c "$there"
+	[ "$status" -eq 75 ]
+	[ -z "$stderr" ]
+	make_ssh 'exec sleep 15'
+	before=$SECONDS
+	run memstat --deadline 1 -c "$there"
+	[ "$status" -eq 75 ]
+	[ $((SECONDS - before)) -lt 10 ]
+}
