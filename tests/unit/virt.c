@@ -148,6 +148,29 @@ static void test_kinds_of_guests(void **state)
 	close_all(v, g, n);
 }
 
+/* What is kept from round to round is kept once, whatever came of a command; room grows with the guests. */
+static void test_prepared(void **state)
+{
+	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON) DOMAIN("b", "02", "1", BALLOON)
+	                                    DOMAIN("c", "03", "1", BALLOON) DOMAIN("d", "04", "1", BALLOON)),
+	                          false);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	for (size_t room = 1; room <= 2 * n; room++) {
+		assert_int_equal(virt_prepare(v, room, in_time()), 0);
+		for (size_t i = 0; i < n; i++)
+			g[i].ask_kib = i % 2 ? 2000000 : 300000; /* above their maximum */
+		assert_int_equal(virt_set(v, g, n, in_time()), 0);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(g[i].error, i % 2 ? -EINVAL : 0);
+	}
+	close_all(v, g, n);
+}
+
 static void test_set_and_sample(void **state)
 {
 	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON) DOMAIN("b", "02", "1", BALLOON)
@@ -449,6 +472,7 @@ int main(void)
 	    cmocka_unit_test(test_default),
 	    cmocka_unit_test(test_kinds_of_guests),
 	    cmocka_unit_test(test_set_and_sample),
+	    cmocka_unit_test(test_prepared),
 	    cmocka_unit_test(test_another_boot_is_another_guest),
 	    cmocka_unit_test(test_period),
 	    cmocka_unit_test(test_read_only),
