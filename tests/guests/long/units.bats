@@ -5,13 +5,13 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load ../bed.bash
-	export units=$BED/units words=$BED/units.log systemd group
-	command -v systemctl >/dev/null || skip "no systemd here"
-	host_needs 3000
+	export units=$BED/units words=$BED/units.log lacking='' systemd group
 	mkdir "$BED/cgroup"
-	mount -t cgroup2 cgroup "$BED/cgroup" || skip "no unified control groups here"
-	group=$BED/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/memsched-bed
-	mkdir "$group"
+	mount -t cgroup2 cgroup "$BED/cgroup" || lacking="no unified control groups here"
+	command -v systemctl >/dev/null || lacking="no systemd here"
+	[ -z "$lacking" ] || return 0
+	host_needs 3000
+	group=$(mktemp -d "$BED/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/memsched-bed.XXXXXX")
 	make_units
 	export -f systemd_start
 	(echo $BASHPID >"$group/cgroup.procs" && exec unshare --pid --mount --uts --ipc --cgroup --fork --kill-child \
@@ -24,6 +24,7 @@ setup_file() {
 }
 
 teardown_file() {
+	[ -z "$lacking" ] || return 0
 	load ../bed.bash
 	kill -KILL "$systemd" && wait_until 10 process_gone "$systemd"
 	guests_stop_all
@@ -31,11 +32,13 @@ teardown_file() {
 }
 
 setup() {
+	[ -z "$lacking" ] || skip "$lacking"
 	load ../bed.bash
 	: >"$words"
 }
 
 teardown() {
+	[ -z "$lacking" ] || return 0
 	on show -p Id,Result,ExecMainStatus,ActiveState,SubState 'mem*.service' || :
 	cat "$words"
 	rm -f /etc/memsched.conf.d/test.conf
@@ -205,7 +208,7 @@ fed() {
 		[ "$(inside cat "/proc/$pid/oom_score_adj")" -eq -900 ]
 		[ "$(has memguard.service VmLck)" -gt 0 ]
 	fi
-	[ -n "$(inside find "/proc/$pid/fd" -lname '/proc/pressure/memory')" ]
+	[ -n "$(inside find "/proc/$pid/fd" -lname '/proc/pressure/memory')" ] || grep 'no wake-up by memory pressure' "$words"
 	wait_until 30 fed "$(on show -P WatchdogTimestampMonotonic memguard.service)"
 	on reload memguard.service
 	sleep 1
