@@ -273,10 +273,11 @@ guest_stop() {
 	done
 }
 
+# By UUID: names can be anything.
 guests_stop_all() {
-	local names
-	mapfile -t names < <(timeout 10 virsh -q list --name | grep .)
-	[ ${#names[@]} -eq 0 ] || guest_stop "${names[@]}"
+	local uuids
+	mapfile -t uuids < <(timeout 10 virsh -q list --uuid | grep .)
+	[ ${#uuids[@]} -eq 0 ] || guest_stop "${uuids[@]}"
 }
 
 # ---- files of tests: guests for all tests of a file, and a process of its own ($pid) for each test
