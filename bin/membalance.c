@@ -66,9 +66,11 @@ struct balancer {
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
 	bool paused, pause_unreadable;
+	int unusable; /* -errno of the registry, where a dry run does without */
 	struct audit audit;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
+	int textfile_error;
 };
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
@@ -109,6 +111,32 @@ static void end_complaints(const struct balancer *b, void (*over)(void *arg, con
 		registry_say_end(b->registry, over, NULL);
 }
 
+/* ---- metrics ---- */
+
+/* rep: NULL where the pass failed; then the metrics say so, and know no guest. */
+static void write_metrics(struct balancer *b, const struct pass_report *rep, uint64_t began_ms)
+{
+	const struct outcome outcome = {
+	    .report = rep,
+	    .took_ms = sub_kib(clock_ms(CLOCK_BOOTTIME), began_ms),
+	    .ended_s = clock_ms(CLOCK_REALTIME) / 1000,
+	};
+
+	b->textfile_error = b->conf->textfile && !dry_run ? report_metrics_file(b->conf->textfile, rep, &outcome) : 0;
+}
+
+static void complain_of_metrics(struct balancer *b)
+{
+	char path[256], sentence[512];
+
+	if (!b->textfile_error)
+		return;
+	snprintf(sentence, sizeof(sentence), "cannot write metrics to '%s': %s",
+	         text_escape(path, sizeof(path), b->conf->textfile, text_is_utf8()),
+	         b->textfile_error == -EEXIST ? "it is no plain file" : strerror(-b->textfile_error));
+	complain(b, "textfile", sentence);
+}
+
 /* Nothing was learned of the guests: what was said of them stands. */
 static void complain_of_failure(struct balancer *b, int r)
 {
@@ -117,6 +145,7 @@ static void complain_of_failure(struct balancer *b, int r)
 	begin_complaints(b);
 	if (is_due(b, "libvirt", sentence ? sentence : ""))
 		say_error(&membalance, "%s", sentence ? sentence : strerror(-r));
+	complain_of_metrics(b);
 	end_complaints(b, NULL);
 	free(sentence);
 }
@@ -174,17 +203,20 @@ static void keep(struct balancer *b, const struct pass_report *rep)
 
 static void show(struct balancer *b, const struct pass_report *rep)
 {
+	static const struct table_style style = {.unit = TABLE_KIB};
+
 	if (as_json)
 		report_pass_json(stdout, rep);
 	if (explain)
 		report_explain(stdout, rep, false);
-	if (verbose)
-		report_table(stdout, rep, false);
+	if (verbose && report_table(stdout, rep, NULL, &style))
+		say_warning(&membalance, "no memory for the table");
 	fflush(stdout);
 	begin_complaints(b);
 	report_complain(rep, complain, b);
 	keep(b, rep);
 	complain_of_log(b);
+	complain_of_metrics(b);
 	end_complaints(b, say_over);
 }
 
@@ -214,6 +246,7 @@ static int pass(struct balancer *b)
 	    .stop = loop_stop(),
 	};
 	struct pass_report rep = {.guest = NULL};
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int r = 0;
 
 	if (is_paused(b)) {
@@ -228,6 +261,9 @@ static int pass(struct balancer *b)
 		r = (dry_run ? pass_look : pass_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
 	rep.pause_unreadable = b->pause_unreadable;
+	rep.unusable = b->unusable;
+	if (!r || !*loop_stop())
+		write_metrics(b, r ? NULL : &rep, began_ms);
 	if (!r)
 		show(b, &rep);
 	else if (!*loop_stop())
@@ -241,16 +277,9 @@ static int pass(struct balancer *b)
 
 static const char *why_unusable(int error)
 {
-	switch (error) {
-	case -EACCES:
+	if (error == -EACCES)
 		return "Permission denied; only root can balance, others may add '--dry-run'";
-	case -EPERM:
-		return "another user owns it or may write to it";
-	case -EBADMSG:
-		return "its file 'lock' is not a plain file of root's";
-	default:
-		return strerror(-error);
-	}
+	return report_unusable(error);
 }
 
 static int yield_to_other(bool aloud)
@@ -264,8 +293,10 @@ static int open_registry(struct balancer *b)
 {
 	int r = registry_open_uri(root, b->conf->uri, !dry_run, &b->registry);
 
-	if (dry_run)
+	if (dry_run) {
+		b->unusable = r == -ENOENT ? 0 : r;
 		return EXIT_DONE;
+	}
 	if (!r)
 		r = registry_lock(b->registry);
 	if (r == -EWOULDBLOCK)

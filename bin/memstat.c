@@ -1,4 +1,5 @@
 /* memstat: shows guests and host: who has what, who needs what, and why. Changes nothing. */
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,23 @@
 #define WATCH_MS 1000
 #define WATCH_LEAST_MS 100 /* a look at 44 guests takes half of it */
 
-static bool human, as_json, explain, watching, show_config, quiet, unused_flag;
-static const char *root = "", *file, *watch_time, *count;
+static bool chosen, all_columns, no_headings, raw, pairs, as_json, bytes, human, explain, metrics;
+static bool watching, show_config, quiet, unused_flag;
+static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count;
 
 static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
-    {0, "human", NULL, "sizes such as 1.5G in place of KiB", .flag = &human},
+    {'o', "output", "LIST", "show these columns; +LIST: beside those shown without it", .flag = &chosen, .text = &list},
+    {0, "output-all", NULL, "show all columns", .flag = &all_columns},
+    {0, "sort", "COLUMN", "sort by it; -COLUMN: the largest first", .text = &sort},
+    {'n', "noheadings", NULL, "no headings, and no host below the guests", .flag = &no_headings},
+    {'r', "raw", NULL, "columns with one blank between", .flag = &raw},
+    {'P', "pairs", NULL, "NAME=\"value\" for each column", .flag = &pairs},
     {'J', "json", NULL, "one JSON object, sizes in bytes", .flag = &as_json},
+    {'b', "bytes", NULL, "sizes in bytes in place of KiB", .flag = &bytes},
+    {0, "human", NULL, "sizes such as 1.5G in place of KiB", .flag = &human},
+    {0, "prometheus", "[=FILE]", "metrics for Prometheus, or written to FILE at once", .flag = &metrics,
+     .text = &metrics_file},
     {0, "explain", NULL, "sentences in place of the table: what, why, and what the last pass did", .flag = &explain},
     {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
     {0, "count", "N", "with --watch: end after N times", .text = &count},
@@ -39,13 +50,120 @@ static struct option_row rows[] = {
     {.name = NULL},
 };
 
+static void print_columns(void)
+{
+	printf("\nColumns for --output and --sort; those marked * are shown without it:\n");
+	for (const struct column *c = guest_columns; c->name; c++)
+		printf("  %-12s %c %s\n", c->name, c->sets & COLUMN_TABLE ? '*' : ' ', c->help);
+}
+
 static const struct program memstat = {
     .name = "memstat",
     .synopsis = "[options] [DOMAIN...]",
     .purpose = "Shows the memory of the running guests and of the host. DOMAIN is a name, id or UUID.",
     .rows = rows,
     .takes_operands = true,
+    .help = print_columns,
 };
+
+/* ---- what is asked for ---- */
+
+static struct column *columns;       /* of the guests, that are shown */
+static const struct column *sort_by; /* NULL: they are as they come, by name */
+
+/* At most one of each row. */
+static const bool *const exclusive[][6] = {
+    {&raw, &pairs, &as_json, &metrics, &explain},
+    {&chosen, &all_columns, &metrics, &explain},
+    {&bytes, &human},
+    {&human, &as_json, &metrics},
+};
+
+static const char *option_of(const bool *flag)
+{
+	const struct option_row *row = rows;
+
+	while (row->flag != flag)
+		row++;
+	return row->name;
+}
+
+static int refuse_exclusive(const bool *const *flags)
+{
+	const bool *first = NULL;
+
+	for (; *flags; flags++) {
+		if (first && **flags) {
+			say_error(&memstat, "'--%s' and '--%s' exclude each other; try 'memstat --help'",
+			          option_of(first), option_of(*flags));
+			return EXIT_USAGE;
+		}
+		if (**flags)
+			first = *flags;
+	}
+	return EXIT_DONE;
+}
+
+static int refuse_column(int error, const char *name, const char *option)
+{
+	char escaped[256];
+
+	text_escape(escaped, sizeof(escaped), name, text_is_utf8());
+	if (error == -ENOENT)
+		say_error(&memstat, "unknown column '%s' for '--%s'; try 'memstat --help'", escaped, option);
+	else if (error == -EEXIST)
+		say_error(&memstat, "column '%s' is there twice", escaped);
+	else if (error == -EINVAL)
+		say_error(&memstat, "'--%s' needs names of columns, with commas between; try 'memstat --help'", option);
+	else
+		say_error(&memstat, "%s", strerror(-error));
+	return error == -ENOMEM ? EXIT_FAILED : EXIT_USAGE;
+}
+
+static int choose_columns(void)
+{
+	enum column_set set = all_columns ? COLUMN_ALL : as_json ? COLUMN_JSON : COLUMN_TABLE;
+	char *name = NULL;
+	int r = column_choose(guest_columns, set, list, &columns, &name);
+
+	r = r ? refuse_column(r, name ? name : "", "output") : EXIT_DONE;
+	free(name);
+	return r;
+}
+
+static int choose_order(void)
+{
+	const char *name = sort ? sort + (*sort == '-') : NULL;
+
+	sort_by = name ? column_find(guest_columns, name) : NULL;
+	if (name && !sort_by)
+		return refuse_column(*name ? -ENOENT : -EINVAL, name, "sort");
+	return EXIT_DONE;
+}
+
+/* Says what is wrong with the options for what is shown. Returns an exit code. */
+static int choose(void)
+{
+	int code = EXIT_DONE;
+
+	for (size_t i = 0; !code && i < sizeof(exclusive) / sizeof(*exclusive); i++)
+		code = refuse_exclusive(exclusive[i]);
+	if (!code && metrics_file && !*metrics_file) {
+		say_error(&memstat, "'--prometheus=' needs the name of a file");
+		code = EXIT_USAGE;
+	}
+	if (!code)
+		code = choose_columns();
+	return code ? code : choose_order();
+}
+
+/* Bars have columns of their own. */
+static bool wants_text(void)
+{
+	return chosen || all_columns || sort || no_headings || raw || pairs || as_json || bytes || explain || metrics;
+}
+
+/* ---- who is shown ---- */
 
 static bool is_named(const struct guest *g, const char *operand)
 {
@@ -73,6 +191,8 @@ static void keep_named(void *arg, struct pass_report *rep)
 			guest_clear(&g);
 	}
 	rep->n = kept;
+	if (sort_by)
+		column_sort(sort_by, *sort == '-', &guest_columns[0], rep->guest, rep->n, sizeof(*rep->guest));
 }
 
 /* ---- what is said: not again while it lasts ---- */
@@ -130,32 +250,65 @@ static int say_all_missing(struct talk *t, const struct pass_report *rep, char *
 /* ---- what is shown ---- */
 
 /* A table in a row of them has its time above it. */
-static void show_table(const struct pass_report *rep, uint64_t wall_s)
+static int show_table(const struct pass_report *rep, uint64_t wall_s)
 {
+	const struct table_style style = {
+	    .form = raw     ? TABLE_RAW
+	            : pairs ? TABLE_PAIRS
+	                    : TABLE_ALIGNED,
+	    .unit = bytes   ? TABLE_BYTES
+	            : human ? TABLE_HUMAN
+	                    : TABLE_KIB,
+	    .no_headings = no_headings,
+	};
 	static bool again;
 	time_t wall = (time_t)wall_s;
 	char when[64] = "";
 	struct tm parts;
 
-	if (watching && localtime_r(&wall, &parts) && strftime(when, sizeof(when), "%F %T", &parts))
+	if (watching && style.form == TABLE_ALIGNED && !no_headings && localtime_r(&wall, &parts) &&
+	    strftime(when, sizeof(when), "%F %T", &parts))
 		printf("%s%s\n", again ? "\n" : "", when);
 	again = true;
-	report_table(stdout, rep, human);
+	return report_table(stdout, rep, columns, &style);
+}
+
+static int show_all(const struct pass_report *rep, uint64_t wall_s)
+{
+	if (metrics)
+		return metrics_file ? report_metrics_file(metrics_file, rep, NULL) : report_metrics(stdout, rep, NULL);
+	if (as_json)
+		report_stat_json(stdout, rep, columns);
+	else if (explain)
+		report_explain(stdout, rep, true);
+	else
+		return show_table(rep, wall_s);
+	return 0;
+}
+
+static int say_unshown(int error)
+{
+	char escaped[256];
+
+	if (metrics_file)
+		say_error(&memstat, "cannot write '%s': %s",
+		          text_escape(escaped, sizeof(escaped), metrics_file, text_is_utf8()),
+		          error == -EEXIST ? "it is no plain file" : strerror(-error));
+	else
+		say_error(&memstat, "cannot show all of it: %s", strerror(-error));
+	return EXIT_FAILED;
 }
 
 static int show_report(struct talk *t, const struct look *look, char **operand)
 {
 	const struct pass_report *rep = &look->report;
-	int code = say_all_missing(t, rep, operand);
+	int code = say_all_missing(t, rep, operand), r;
 
 	if (code && !rep->n)
 		return code;
-	if (as_json)
-		report_stat_json(stdout, rep);
-	else if (explain)
-		report_explain(stdout, rep, true);
-	else
-		show_table(rep, look->wall_s);
+	r = show_all(rep, look->wall_s);
+	if (r)
+		code = say_unshown(r);
 	report_complain(rep, warn, t);
 	return code ? code : rep->failed ? EXIT_PARTLY : EXIT_DONE;
 }
@@ -185,6 +338,7 @@ static int refuse(const char *value, const char *option, const char *form)
 
 static int look(const struct conf *conf, char **operand)
 {
+	int code;
 	struct watch w = {
 	    .feed = {.conf = conf, .root = root, .workers = WORKERS, .interval_ms = WATCH_MS},
 	    .count = !watching,
@@ -202,7 +356,12 @@ static int look(const struct conf *conf, char **operand)
 		say_error(&memstat, "'--count' goes with '--watch'; try 'memstat --help'");
 		return EXIT_USAGE;
 	}
-	return watching && !as_json && !explain && screen_is_there() ? watch_bars(&w) : watch_append(&w);
+	if (watching && !wants_text() && screen_is_there())
+		return watch_bars(&w);
+	code = watch_append(&w);
+	if (code == EXIT_AGAIN && *loop_stop())
+		say_error(&memstat, "told to end before there was anything to show");
+	return code;
 }
 
 int main(int argc, char **argv)
@@ -212,6 +371,8 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	code = options_parse(&memstat, argc, argv, &operand);
+	if (!code)
+		code = choose();
 	if (!code)
 		code = options_conf(&memstat, root, file, &conf);
 	if (!code) {

@@ -47,14 +47,16 @@ int feed_new(const struct feed_conf *fc, struct feed **ret_feed)
 static int look(struct feed *f, const struct pass_conf *pc, struct pass_report *ret_report)
 {
 	struct registry *registry = NULL;
-	int r = 0;
+	int r = 0, unusable;
 
 	if (!f->virt)
 		r = virt_open(pc->conf->uri, true, f->fc->workers, pc->end_ms, &f->virt);
 	if (r)
 		return r;
-	registry_open_uri(pc->root, pc->conf->uri, false, &registry);
+	unusable = registry_open_uri(pc->root, pc->conf->uri, false, &registry);
 	r = pass_look(pc, f->virt, registry, ret_report);
+	if (!r)
+		ret_report->unusable = unusable == -ENOENT ? 0 : unusable;
 	if (!r && registry)
 		ret_report->pause_unreadable =
 		    registry_paused(registry, clock_ms(CLOCK_BOOTTIME), &ret_report->paused_ms) < 0;

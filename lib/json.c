@@ -133,13 +133,10 @@ void json_null(struct json *j, const char *key)
 
 void json_decimal(struct json *j, const char *key, uint64_t value, unsigned decimals)
 {
-	char digits[DECIMALS_MAX + 2];
-	int places = decimals < DECIMALS_MAX ? (int)decimals : DECIMALS_MAX;
-	int length = snprintf(digits, sizeof(digits), "%0*" PRIu64, places + 1, value);
-	int whole = length - places;
+	char number[TEXT_DECIMAL];
 
 	value_begin(j, key);
-	fprintf(j->out, "%.*s%s%s", whole, digits, places ? "." : "", digits + whole);
+	fputs(text_decimal(number, sizeof(number), value, decimals < DECIMALS_MAX ? decimals : DECIMALS_MAX), j->out);
 	value_end(j);
 }
 

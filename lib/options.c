@@ -68,6 +68,8 @@ static void print_help(const struct program *program)
 		         row->arg && !may_lack_arg(row) ? " " : "", row->arg ? row->arg : "");
 		printf("  %-28s %s\n", words, row->help);
 	}
+	if (program->help)
+		program->help();
 	printf("\nSee %s(8), memsched.conf(5).\n", program->name);
 }
 

@@ -40,6 +40,7 @@ struct program {
 	const char *purpose;  /* one sentence */
 	struct option_row *rows;
 	bool takes_operands;
+	void (*help)(void); /* prints more at the end of --help; NULL: there is no more */
 };
 
 /*

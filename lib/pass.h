@@ -30,9 +30,10 @@ struct pass_report {
 	unsigned failed;   /* guests that were unresponsive or whose command failed */
 	int unsaved;       /* -errno of what could not be remembered; 0: all was */
 
-	/* a pause is for the caller to keep, and to note here for the reports */
+	/* a pause, and a registry that cannot be used, are for the caller to note here for the reports */
 	uint64_t paused_ms; /* what is left of it; 0: none */
 	bool pause_unreadable;
+	int unusable; /* -errno of opening it; 0: it could be, or there is none */
 
 	bool pending_unreadable; /* something that looks like a pending start cannot be read */
 };

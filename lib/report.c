@@ -5,129 +5,44 @@
 #include <string.h>
 
 #include "explain.h"
-#include "table.h"
+#include "prom.h"
 #include "text.h"
 
 #define SENTENCE 1024
 
-/* ---- columns ---- */
-
-static struct cell kib_if(bool known, uint64_t kib)
-{
-	return (struct cell){.kind = known ? CELL_KIB : CELL_NONE, .number = kib};
-}
-
-static struct cell words(const char *text)
-{
-	return (struct cell){.kind = CELL_TEXT, .text = text};
-}
-
-static struct cell yes_no(bool yes)
-{
-	return (struct cell){.kind = CELL_BOOL, .number = yes};
-}
-
-#define GUEST_CELL(column, expression)                                                                                 \
-	static struct cell guest_##column(const void *row)                                                             \
-	{                                                                                                              \
-		const struct guest *g = row;                                                                           \
-		return expression;                                                                                     \
-	}
-
-#define SAMPLED(field, bit) kib_if(g->answered && g->sample.have & (bit), g->sample.field)
-
-GUEST_CELL(name, words(g->name))
-GUEST_CELL(uuid, words(g->uuid))
-GUEST_CELL(state, words(run_state_word(g->run)))
-GUEST_CELL(managed, yes_no(!g->hints.opted_out && !g->excluded))
-GUEST_CELL(registered, yes_no(g->registered))
-GUEST_CELL(actual, SAMPLED(actual_kib, SAMPLE_ACTUAL))
-GUEST_CELL(maximum, kib_if(g->device.maximum_kib, g->device.maximum_kib))
-GUEST_CELL(available, SAMPLED(available_kib, SAMPLE_AVAILABLE))
-GUEST_CELL(unused, SAMPLED(unused_kib, SAMPLE_UNUSED))
-GUEST_CELL(usable, SAMPLED(usable_kib, SAMPLE_USABLE))
-GUEST_CELL(rss, SAMPLED(rss_kib, SAMPLE_RSS))
-GUEST_CELL(min, kib_if(g->hints.has_min, g->hints.min_kib))
-GUEST_CELL(max, kib_if(g->hints.has_max, g->hints.max_kib))
-GUEST_CELL(weight, ((struct cell){.kind = g->hints.weight ? CELL_NUMBER : CELL_NONE, .number = g->hints.weight}))
-GUEST_CELL(hints, words(g->hints.n_faults ? "voided" : g->hints.present ? "yes" : NULL))
-GUEST_CELL(used, kib_if(g->est.has_used, g->est.used_kib))
-GUEST_CELL(want, kib_if(!g->fixed, g->want_kib))
-GUEST_CELL(age, ((struct cell){.kind = g->est.has_age ? CELL_MS : CELL_NONE, .number = g->est.age_ms}))
-GUEST_CELL(reason, words(reason_word(g->reason)))
-GUEST_CELL(last_want, kib_if(g->past.last.want_kib, g->past.last.want_kib))
-GUEST_CELL(last_reason, words(g->past.last.decided_ms ? reason_word(g->past.last.reason) : NULL))
-GUEST_CELL(last_age, ((struct cell){.kind = g->past.last.decided_ms ? CELL_MS : CELL_NONE,
-                                    .number = sub_kib(g->past.seen_ms, g->past.last.decided_ms)}))
-
-static const struct column guest_columns[] = {
-    {"domain", "Domain", "name", "name of the domain", true, guest_name},
-    {"uuid", "UUID", "uuid", "UUID of the domain", false, guest_uuid},
-    {"state", "State", "state", "state, as virsh domstate says it", false, guest_state},
-    {"managed", "Managed", "managed", "whether it is balanced at all", false, guest_managed},
-    {"actual", "Actual", "actual_bytes", "size left by the balloon", true, guest_actual},
-    {"available", "Available", "available_bytes", "the guest's MemTotal", true, guest_available},
-    {"unused", "Unused", "unused_bytes", "the guest's MemFree", true, guest_unused},
-    {"usable", "Usable", "usable_bytes", "the guest's MemAvailable", true, guest_usable},
-    {"maximum", "Maximum", "maximum_bytes", "size without balloon", true, guest_maximum},
-    {"rss", "RSS", "rss_bytes", "what the host holds for it", false, guest_rss},
-    {"min", "Min", "min_bytes", "hint: never less", true, guest_min},
-    {"max", "Max", "max_bytes", "hint: never more", true, guest_max},
-    {"weight", "Weight", "weight", "hint: share under shortage", true, guest_weight},
-    {"hints", "Hints", NULL, "whether its metadata have hints, or one was voided", true, guest_hints},
-    {"registered", "Registered", "registered", "whether the hook or a pass has registered it", true, guest_registered},
-    {"used", "Used", "used_bytes", "what the guest uses, as estimated", false, guest_used},
-    {"want", "Want", "want_bytes", "the size planned for it", true, guest_want},
-    {"age", "Age", "stats_age_seconds", "age of its statistics", false, guest_age},
-    {"reason", "Reason", "reason", "why", true, guest_reason},
-    {"last-want", "Last want", NULL, "the size that the last pass planned", false, guest_last_want},
-    {"last-reason", "Last reason", NULL, "why it did", false, guest_last_reason},
-    {"last-age", "Last age", NULL, "how long that is ago", false, guest_last_age},
-    {.name = NULL},
-};
-
-#define HOST_CELL(column, expression)                                                                                  \
-	static struct cell host_##column(const void *row)                                                              \
-	{                                                                                                              \
-		const struct pass_report *rep = row;                                                                   \
-		return expression;                                                                                     \
-	}
-
-HOST_CELL(name, (rep ? words("host") : words(NULL)))
-HOST_CELL(total, kib_if(true, rep->host.total_kib))
-HOST_CELL(available, kib_if(true, rep->host.available_kib))
-HOST_CELL(free, kib_if(true, rep->host.free_kib))
-HOST_CELL(buffers, kib_if(true, rep->host.buffers_kib))
-HOST_CELL(cached, kib_if(true, rep->host.cached_kib))
-HOST_CELL(reserve, kib_if(true, rep->reserve_kib))
-HOST_CELL(promised, kib_if(true, rep->balance.promised_kib))
-
-static const struct column host_columns[] = {
-    {"host", "Host", NULL, "", true, host_name},
-    {"total", "Total", "total_bytes", "MemTotal", true, host_total},
-    {"free", "Free", "free_bytes", "MemFree", true, host_free},
-    {"buffers", "Buffers", "buffers_bytes", "Buffers", true, host_buffers},
-    {"cached", "Cached", "cached_bytes", "Cached", true, host_cached},
-    {"available", "Available", "available_bytes", "MemAvailable", true, host_available},
-    {"reserve", "Reserve", "reserve_bytes", "stays available", true, host_reserve},
-    {"promised", "Promised", "promised_bytes", "what guests may still touch", true, host_promised},
-    {.name = NULL},
-};
-
 /* ---- tables and sentences ---- */
 
-void report_table(FILE *out, const struct pass_report *rep, bool human)
+/* Writes the columns that are shown where none was chosen. */
+static int write_shown(FILE *out, const struct column *all, const void *rows, size_t n, size_t size,
+                       const struct table_style *style)
 {
-	const struct table_style style = {.human = human};
-	char sentence[TEXT_EXPLAIN];
+	struct column *columns;
+	int r = column_choose(all, COLUMN_TABLE, NULL, &columns, NULL);
 
-	table_write(out, guest_columns, rep->guest, rep->n, sizeof(*rep->guest), &style);
+	if (r)
+		return r;
+	r = table_write(out, columns, rows, n, size, style);
+	free(columns);
+	return r;
+}
+
+int report_table(FILE *out, const struct pass_report *rep, const struct column *columns,
+                 const struct table_style *style)
+{
+	static const char *const unit[] = {
+	    [TABLE_KIB] = "\nSizes in KiB.\n", [TABLE_BYTES] = "\nSizes in bytes.\n", [TABLE_HUMAN] = ""};
+	char sentence[TEXT_EXPLAIN];
+	int r = (columns ? table_write : write_shown)(out, columns ? columns : guest_columns, rep->guest, rep->n,
+	                                              sizeof(*rep->guest), style);
+
+	if (r || style->form != TABLE_ALIGNED || style->no_headings)
+		return r;
 	fputc('\n', out);
-	table_write(out, host_columns, rep, 1, sizeof(*rep), &style);
-	if (!human)
-		fputs("\nSizes in KiB.\n", out);
+	r = write_shown(out, host_columns, rep, 1, sizeof(*rep), style);
+	fputs(unit[style->unit], out);
 	if (rep->paused_ms)
 		fprintf(out, "\n%s.\n", text_explain_pause(sentence, sizeof(sentence), rep->paused_ms));
+	return r;
 }
 
 static void print_sentence(FILE *out, const char *name, const char *sentence)
@@ -172,14 +87,10 @@ static void host_json(struct json *j, const struct pass_report *rep)
 {
 	json_object(j, "host");
 	table_write_json(j, host_columns, rep);
-	if (rep->host.has_pressure)
-		json_decimal(j, "pressure_some_avg10", rep->host.pressure_some_avg10_centi, 2);
-	else
-		json_null(j, "pressure_some_avg10");
 	json_end_object(j);
 }
 
-void report_stat_json(FILE *out, const struct pass_report *rep)
+void report_stat_json(FILE *out, const struct pass_report *rep, const struct column *columns)
 {
 	struct json j;
 
@@ -194,7 +105,7 @@ void report_stat_json(FILE *out, const struct pass_report *rep)
 	json_array(&j, "domains");
 	for (size_t i = 0; i < rep->n; i++) {
 		json_object(&j, NULL);
-		table_write_json(&j, guest_columns, &rep->guest[i]);
+		table_write_json(&j, columns, &rep->guest[i]);
 		json_end_object(&j);
 	}
 	json_end_array(&j);
@@ -263,6 +174,41 @@ int report_keep(struct registry *r, const struct pass_report *rep, uint64_t wall
 	return error;
 }
 
+/* ---- metrics ---- */
+
+int report_metrics(FILE *out, const struct pass_report *rep, const struct outcome *outcome)
+{
+	const struct prom_label version[] = {{"version", MEMSCHED_VERSION}, {NULL, NULL}};
+	int r;
+
+	prom_gauge(out, "memsched_", "build_info", "version of memsched");
+	r = prom_sample(out, "memsched_", "build_info", version, 1, 0);
+	if (!r && outcome)
+		r = table_write_metrics(out, "memsched_pass_", outcome_columns, NULL, outcome, 1, sizeof(*outcome));
+	if (r || !rep)
+		return r;
+	r = table_write_metrics(out, "memsched_host_", host_columns, NULL, rep, 1, sizeof(*rep));
+	if (!r)
+		r = table_write_metrics(out, "memsched_domain_", guest_columns, &guest_columns[0], rep->guest, rep->n,
+		                        sizeof(*rep->guest));
+	return r;
+}
+
+int report_metrics_file(const char *path, const struct pass_report *rep, const struct outcome *outcome)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	int r = out ? report_metrics(out, rep, outcome) : -ENOMEM;
+
+	if (out && fclose(out))
+		r = -ENOMEM;
+	if (!r)
+		r = prom_publish(path, text, length);
+	free(text);
+	return r;
+}
+
 /* ---- the audit ---- */
 
 void report_moves(const struct pass_report *rep, struct instant at, struct audit *a)
@@ -311,6 +257,20 @@ char *report_failure(int error, const char *uri, const char *root, const char *w
 	return strdup(sentence);
 }
 
+const char *report_unusable(int error)
+{
+	switch (error) {
+	case -EPERM:
+		return "another user owns it or may write to it";
+	case -EBADMSG:
+		return "its file 'lock' is not a plain file of root's";
+	case -ENOTDIR:
+		return "it is not a directory";
+	default:
+		return strerror(-error);
+	}
+}
+
 void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
                      void *arg)
 {
@@ -345,6 +305,12 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 	}
 	if (rep->pending_unreadable)
 		say(arg, "pending", "something in '/run/memsched/pending' cannot be read: it counts as absent");
+	if (rep->unusable) {
+		snprintf(sentence, sizeof(sentence),
+		         "cannot use '/run/memsched', so nothing is known of earlier passes: %s",
+		         report_unusable(rep->unusable));
+		say(arg, "registry", sentence);
+	}
 	if (rep->pause_unreadable)
 		say(arg, "paused",
 		    "'/run/memsched/paused' cannot be read: nothing is paused; 'membalance --resume' removes it");

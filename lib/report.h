@@ -1,5 +1,5 @@
 /*
- * What a pass found and did, as tables, as JSON (design §3) and as sentences. One table of columns a layout.
+ * What a pass found and did, as tables, as JSON (design §3), as metrics and as sentences.
  */
 #ifndef MEMSCHED_REPORT_H
 #define MEMSCHED_REPORT_H
@@ -7,11 +7,16 @@
 #include <stdio.h>
 
 #include "audit.h"
+#include "figures.h"
 #include "json.h"
-#include "pass.h"
+#include "table.h"
 
-/* The table of guests and, below it, that of the host. human: 1.5G in place of KiB. */
-void report_table(FILE *out, const struct pass_report *rep, bool human);
+/*
+ * The guests by columns (NULL: those of COLUMN_TABLE); where they are a table with headings, below it that of the host,
+ * the unit, and a pause. 0, or -ENOMEM with what could not be written left out.
+ */
+int report_table(FILE *out, const struct pass_report *rep, const struct column *columns,
+                 const struct table_style *style);
 
 /*
  * "NAME: sentence" for each guest, of what is done with it and why, and then for the host. whole: before it what the
@@ -19,9 +24,16 @@ void report_table(FILE *out, const struct pass_report *rep, bool human);
  */
 void report_explain(FILE *out, const struct pass_report *rep, bool whole);
 
-/* One object, ended by a newline: memsched.stat/1 and memsched.pass/1. */
-void report_stat_json(FILE *out, const struct pass_report *rep);
+/* One object, ended by a newline: memsched.stat/1 with these columns of guests, and memsched.pass/1. */
+void report_stat_json(FILE *out, const struct pass_report *rep, const struct column *columns);
 void report_pass_json(FILE *out, const struct pass_report *rep);
+
+/*
+ * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: nothing), to out, or as the
+ * whole of the file at path. 0 or -errno: -ENOMEM, or as prom_publish.
+ */
+int report_metrics(FILE *out, const struct pass_report *rep, const struct outcome *outcome);
+int report_metrics_file(const char *path, const struct pass_report *rep, const struct outcome *outcome);
 
 /* Writes last-pass.json: memsched.pass/1 and time_seconds, the wall clock. 0 or -errno; whole or not at all. */
 int report_keep(struct registry *r, const struct pass_report *rep, uint64_t wall_ms);
@@ -33,6 +45,9 @@ void report_reached(const struct pass_report *rep, struct audit *a);
 
 /* What to say where a pass returned error; words are libvirt's own. Safe to print; to be freed, NULL without memory. */
 char *report_failure(int error, const char *uri, const char *root, const char *words);
+
+/* Why the registry cannot be used, for a -errno of registry_open. */
+const char *report_unusable(int error);
 
 /* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
 void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),

@@ -1,13 +1,13 @@
+#include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "prom.h"
 #include "table.h"
 #include "text.h"
 
-#define GAP 2          /* blanks between columns */
-#define NUMBER_TEXT 24 /* suffices for every number */
+#define GAP 2 /* blanks between columns */
 
 /* A cell as it will be shown: escaped once, measured once. */
 struct field {
@@ -28,32 +28,28 @@ struct grid {
 	struct field *field; /* row by row */
 };
 
-static struct cell column_cell(const struct column *column, const void *row)
-{
-	struct cell cell = column->get(row);
-
-	if (cell.kind == CELL_TEXT && !cell.text)
-		cell.kind = CELL_NONE;
-	return cell;
-}
+/* ---- a cell in words ---- */
 
 /* What a cell that is no text shows. Returns buffer or a constant. */
-static const char *cell_plain(const struct cell *cell, bool human, char buffer[NUMBER_TEXT])
+static const char *cell_plain(const struct cell *cell, enum table_unit unit, char buffer[TEXT_DECIMAL])
 {
-	uint64_t tenths = cell->number / 100 + (cell->number % 100 >= 50);
+	uint64_t number = cell->number;
 
 	switch (cell->kind) {
 	case CELL_BOOL:
-		return cell->number ? "yes" : "no";
+		return number ? "yes" : "no";
 	case CELL_MS:
-		snprintf(buffer, NUMBER_TEXT, "%" PRIu64 ".%u", tenths / 10, (unsigned)(tenths % 10));
-		return buffer;
-	case CELL_KIB:
+		return text_decimal(buffer, TEXT_DECIMAL, number / 100 + (number % 100 >= 50), 1);
+	case CELL_PCT:
+		return text_decimal(buffer, TEXT_DECIMAL, number, 2);
 	case CELL_NUMBER:
-		if (human && cell->kind == CELL_KIB)
-			return text_size_short(buffer, NUMBER_TEXT, cell->number);
-		snprintf(buffer, NUMBER_TEXT, "%" PRIu64, cell->number);
-		return buffer;
+		return text_decimal(buffer, TEXT_DECIMAL, number, 0);
+	case CELL_KIB:
+		if (unit == TABLE_HUMAN)
+			return text_size_short(buffer, TEXT_DECIMAL, number);
+		if (unit == TABLE_BYTES && number > UINT64_MAX / 1024)
+			break;
+		return text_decimal(buffer, TEXT_DECIMAL, unit == TABLE_BYTES ? number * 1024 : number, 0);
 	case CELL_NONE:
 	case CELL_TEXT:
 		break;
@@ -62,12 +58,21 @@ static const char *cell_plain(const struct cell *cell, bool human, char buffer[N
 }
 
 /* Allocated; NULL without memory. */
-static char *cell_text(const struct cell *cell, bool human)
+static char *cell_text(const struct cell *cell, const struct table_style *style)
 {
-	char number[NUMBER_TEXT];
+	static const char *const special[] = {[TABLE_ALIGNED] = "", [TABLE_RAW] = " \\", [TABLE_PAIRS] = "\"\\`$"};
+	char number[TEXT_DECIMAL];
 
-	return cell->kind == CELL_TEXT ? text_escaped(cell->text) : strdup(cell_plain(cell, human, number));
+	if (cell->kind == CELL_NONE && style->form == TABLE_PAIRS)
+		return strdup("");
+	if (cell->kind != CELL_TEXT || (style->form == TABLE_RAW && !*cell->text))
+		return strdup(cell_plain(cell, style->unit, number));
+	if (style->form == TABLE_RAW && !strcmp(cell->text, "-"))
+		return strdup("\\x2D");
+	return text_escaped_for(cell->text, text_is_utf8(), special[style->form]);
 }
+
+/* ---- the table ---- */
 
 static void grid_clear(struct grid *grid, size_t n)
 {
@@ -79,30 +84,25 @@ static void grid_clear(struct grid *grid, size_t n)
 
 static int grid_init(struct grid *grid, const struct column *columns, size_t n, bool no_headings)
 {
-	size_t n_columns = 0;
-
-	while (columns[n_columns].name)
-		n_columns++;
-	grid->lane = calloc(n_columns + 1, sizeof(*grid->lane));
+	grid->lane = calloc(COLUMNS_MAX + 1, sizeof(*grid->lane));
 	if (!grid->lane)
 		return -ENOMEM;
-	for (size_t i = 0; i < n_columns; i++)
-		if (columns[i].shown)
-			grid->lane[grid->n_lanes++] = (struct lane){
-			    .column = &columns[i],
-			    .width = no_headings ? 0 : text_width(columns[i].heading),
-			};
+	for (; columns->name; columns++)
+		grid->lane[grid->n_lanes++] = (struct lane){
+		    .column = columns,
+		    .width = no_headings ? 0 : text_width(columns->heading),
+		};
 	grid->field = calloc(n + 1, (grid->n_lanes + 1) * sizeof(*grid->field));
 	return grid->field ? 0 : -ENOMEM;
 }
 
-static int grid_fill_row(struct grid *grid, struct field *field, const void *row, bool human)
+static int grid_fill_row(struct grid *grid, struct field *field, const void *row, const struct table_style *style)
 {
 	for (size_t i = 0; i < grid->n_lanes; i++) {
 		struct lane *lane = &grid->lane[i];
 		struct cell cell = column_cell(lane->column, row);
 
-		field[i].text = cell_text(&cell, human);
+		field[i].text = cell_text(&cell, style);
 		if (!field[i].text)
 			return -ENOMEM;
 		field[i].width = text_width(field[i].text);
@@ -127,7 +127,7 @@ static void write_field(FILE *out, const struct lane *lane, const char *text, si
 	*blanks += GAP + (lane->left ? pad : 0);
 }
 
-static void grid_write(FILE *out, const struct grid *grid, size_t n, bool no_headings)
+static void grid_write_aligned(FILE *out, const struct grid *grid, size_t n, bool no_headings)
 {
 	size_t blanks = 0;
 
@@ -146,6 +146,47 @@ static void grid_write(FILE *out, const struct grid *grid, size_t n, bool no_hea
 	}
 }
 
+/* Behind the last of a line comes its end. */
+static const char *gap(size_t i, size_t n)
+{
+	return i + 1 < n ? " " : "\n";
+}
+
+static void grid_write_raw(FILE *out, const struct grid *grid, size_t n, bool no_headings)
+{
+	for (size_t i = 0; !no_headings && i < grid->n_lanes; i++)
+		fprintf(out, "%s%s", grid->lane[i].column->heading, gap(i, grid->n_lanes));
+	for (size_t i = 0; i < n * grid->n_lanes; i++)
+		fprintf(out, "%s%s", grid->field[i].text, gap(i % grid->n_lanes, grid->n_lanes));
+}
+
+/* In upper case, so that a shell can have it as a variable. */
+static void write_variable(FILE *out, const char *name)
+{
+	for (; *name; name++)
+		fputc(isalnum((unsigned char)*name) ? toupper((unsigned char)*name) : '_', out);
+}
+
+static void grid_write_pairs(FILE *out, const struct grid *grid, size_t n)
+{
+	for (size_t i = 0; i < n * grid->n_lanes; i++) {
+		size_t place = i % grid->n_lanes;
+
+		write_variable(out, grid->lane[place].column->name);
+		fprintf(out, "=\"%s\"%s", grid->field[i].text, gap(place, grid->n_lanes));
+	}
+}
+
+static void grid_write(FILE *out, const struct grid *grid, size_t n, const struct table_style *style)
+{
+	if (style->form == TABLE_RAW)
+		grid_write_raw(out, grid, n, style->no_headings);
+	else if (style->form == TABLE_PAIRS)
+		grid_write_pairs(out, grid, n);
+	else
+		grid_write_aligned(out, grid, n, style->no_headings);
+}
+
 int table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size,
                 const struct table_style *style)
 {
@@ -153,12 +194,14 @@ int table_write(FILE *out, const struct column *columns, const void *rows, size_
 	int r = grid_init(&grid, columns, n, style->no_headings);
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = grid_fill_row(&grid, grid.field + i * grid.n_lanes, (const char *)rows + i * size, style->human);
+		r = grid_fill_row(&grid, grid.field + i * grid.n_lanes, (const char *)rows + i * size, style);
 	if (r == 0)
-		grid_write(out, &grid, n, style->no_headings);
+		grid_write(out, &grid, n, style);
 	grid_clear(&grid, n);
 	return r;
 }
+
+/* ---- JSON ---- */
 
 void table_write_json(struct json *j, const struct column *columns, const void *row)
 {
@@ -184,9 +227,65 @@ void table_write_json(struct json *j, const struct column *columns, const void *
 		case CELL_MS:
 			json_decimal(j, columns->json, cell.number, 3);
 			break;
+		case CELL_PCT:
+			json_decimal(j, columns->json, cell.number, 2);
+			break;
 		case CELL_BOOL:
 			json_bool(j, columns->json, cell.number != 0);
 			break;
 		}
 	}
+}
+
+/* ---- metrics ---- */
+
+static const char *metric_of(const struct column *column)
+{
+	const char *name = column->metric ? column->metric : column->json;
+
+	return name && *name ? name : NULL;
+}
+
+/* False where it is not known, or more than a number holds. */
+static bool measure(const struct cell *cell, uint64_t *ret_value, unsigned *ret_decimals)
+{
+	uint64_t value = cell->kind == CELL_TEXT ? 1 : cell->number;
+
+	if (cell->kind == CELL_NONE || (cell->kind == CELL_KIB && value > UINT64_MAX / 1024))
+		return false;
+	*ret_value = cell->kind == CELL_KIB ? value * 1024 : value;
+	*ret_decimals = cell->kind == CELL_MS ? 3 : cell->kind == CELL_PCT ? 4 : 0;
+	return true;
+}
+
+static int write_sample(FILE *out, const char *prefix, const struct column *column, const struct column *label,
+                        const void *row)
+{
+	struct cell cell = column_cell(column, row);
+	struct prom_label labels[3] = {{NULL, NULL}}, *next = labels;
+	uint64_t value;
+	unsigned decimals;
+
+	if (!measure(&cell, &value, &decimals))
+		return 0;
+	if (label)
+		*next++ = (struct prom_label){label->name, column_cell(label, row).text};
+	if (cell.kind == CELL_TEXT)
+		*next++ = (struct prom_label){column->name, cell.text};
+	return prom_sample(out, prefix, metric_of(column), labels, value, decimals);
+}
+
+int table_write_metrics(FILE *out, const char *prefix, const struct column *columns, const struct column *label,
+                        const void *rows, size_t n, size_t size)
+{
+	int r = 0;
+
+	for (; columns->name; columns++) {
+		if (!metric_of(columns))
+			continue;
+		prom_gauge(out, prefix, metric_of(columns), columns->help);
+		for (size_t i = 0; !r && i < n; i++)
+			r = write_sample(out, prefix, columns, label, (const char *)rows + i * size);
+	}
+	return r;
 }

@@ -100,12 +100,12 @@ static bool cut_put(struct cut *c, const char *piece, size_t length)
 #define PIECE_MAX (4 * 4 + 1) /* four bytes as \xNN */
 
 /* Escapes what stands at the start of text. Returns how many bytes of it that took. */
-static size_t escape_one(const char *text, bool utf8, char piece[PIECE_MAX])
+static size_t escape_one(const char *text, bool utf8, const char *special, char piece[PIECE_MAX])
 {
 	uint32_t code = 0;
 	size_t n = text_decode(text, &code);
 
-	if (n == 0 || !text_is_plain(code) || (n > 1 && !utf8)) {
+	if (n == 0 || !text_is_plain(code) || (n > 1 && !utf8) || (n == 1 && strchr(special, *text))) {
 		n += n == 0;
 		for (size_t i = 0; i < n; i++)
 			snprintf(piece + 4 * i, PIECE_MAX - 4 * i, "\\x%02X", (unsigned)(uint8_t)text[i]);
@@ -115,25 +115,35 @@ static size_t escape_one(const char *text, bool utf8, char piece[PIECE_MAX])
 	return n;
 }
 
-char *text_escape(char *buffer, size_t size, const char *outside, bool utf8)
+static char *escape(char *buffer, size_t size, const char *outside, bool utf8, const char *special)
 {
 	struct cut c = cut_init(buffer, size);
 	char piece[PIECE_MAX];
 
 	while (*outside) {
-		outside += escape_one(outside, utf8, piece);
+		outside += escape_one(outside, utf8, special, piece);
 		if (!cut_put(&c, piece, strlen(piece)))
 			break;
 	}
 	return buffer;
 }
 
-char *text_escaped(const char *outside)
+char *text_escape(char *buffer, size_t size, const char *outside, bool utf8)
+{
+	return escape(buffer, size, outside, utf8, "");
+}
+
+char *text_escaped_for(const char *outside, bool utf8, const char *special)
 {
 	size_t length = strlen(outside);
 	char *buffer = calloc(length + 1, 4); /* \xNN for each byte */
 
-	return buffer ? text_escape(buffer, 4 * length + 1, outside, text_is_utf8()) : NULL;
+	return buffer ? escape(buffer, 4 * length + 1, outside, utf8, special) : NULL;
+}
+
+char *text_escaped(const char *outside)
+{
+	return text_escaped_for(outside, text_is_utf8(), "");
 }
 
 char *text_copy(char *buffer, size_t size, const char *safe)
@@ -232,6 +242,16 @@ static_assert(COUNT(run_state_words) == RUN_COUNT, "a word for each state");
 const char *run_state_word(enum run_state state)
 {
 	return (unsigned)state < RUN_COUNT ? run_state_words[state] : run_state_words[RUN_NOSTATE];
+}
+
+char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals)
+{
+	char digits[TEXT_DECIMAL];
+	int places = (int)decimals;
+	int whole = snprintf(digits, sizeof(digits), "%0*" PRIu64, places + 1, value) - places;
+
+	snprintf(buffer, size, "%.*s%s%s", whole, digits, places ? "." : "", digits + whole);
+	return buffer;
 }
 
 /* kib times factor in units of 2^shift KiB, to the nearest. */

@@ -18,6 +18,10 @@ char *text_escape(char *buffer, size_t size, const char *outside, bool utf8);
 /* The same, allocated and whole, for the locale that is set; NULL without memory. */
 char *text_escaped(const char *outside);
 
+/* As text_escaped; each ASCII character that stands in special becomes \xNN too, and a backslash there no longer two.
+ */
+char *text_escaped_for(const char *outside, bool utf8, const char *special);
+
 /* Copies a text that is already safe to print, cut in the same way. Returns buffer. */
 char *text_copy(char *buffer, size_t size, const char *safe);
 
@@ -47,6 +51,11 @@ const char *reason_word(enum reason reason);
 
 /* "running" …, as virsh says it; "unresponsive" is not one of them. */
 const char *run_state_word(enum run_state state);
+
+#define TEXT_DECIMAL 24 /* suffices for every decimal */
+
+/* value / 10^decimals, exact: "1.500" for 1500 and 3. decimals: at most 19. Returns buffer. */
+char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals);
 
 #define TEXT_SIZE 16 /* suffices for every size */
 

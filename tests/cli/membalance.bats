@@ -390,3 +390,45 @@ listen() {
 	refuses 2 "bad value 'x' for '--log'" balance --log=x
 	refuses 2 "unexpected argument 'journal'" balance --log journal
 }
+
+# ---- metrics
+
+@test "metrics after each pass, good or bad, where a textfile is named" {
+	mkdir "$BATS_TEST_TMPDIR/metrics"
+	textfile=$BATS_TEST_TMPDIR/metrics/memsched.prom
+	echo "textfile = $textfile" >"$root/etc/memsched.conf"
+	run balance -n
+	[ ! -e "$textfile" ]
+	run balance
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	grep -qx 'memsched_pass_success 1' "$textfile"
+	grep -qE '^memsched_pass_duration_seconds [0-9]+\.[0-9]{3}$' "$textfile"
+	ended=$(sed -n 's/^memsched_pass_timestamp_seconds //p' "$textfile")
+	[ $(($(date +%s) - ended)) -le 5 ]
+	grep -qx 'memsched_pass_failed_domains 0' "$textfile"
+	grep -qx 'memsched_pass_commands 1' "$textfile"
+	grep -qxF 'memsched_domain_want_bytes{domain="needy"} 258457600' "$textfile"
+	[ "$(ls -A "$BATS_TEST_TMPDIR/metrics")" = memsched.prom ]
+	# no guest is known where libvirt is away, and its absence is a figure
+	run membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
+	[ "$status" -eq 75 ]
+	grep -qx 'memsched_pass_success 0' "$textfile"
+	! grep -q memsched_domain "$textfile"
+	promtool=$(command -v promtool || echo build/promtool)
+	[ ! -x "$promtool" ] || "$promtool" check metrics <"$textfile"
+}
+
+@test "metrics that cannot be written are a complaint, and not the pass's failure" {
+	echo "textfile = $BATS_TEST_TMPDIR/nowhere/memsched.prom" >"$root/etc/memsched.conf"
+	run --separate-stderr balance
+	[ "$status" -eq 0 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"warning: cannot write metrics to '$BATS_TEST_TMPDIR/nowhere/memsched.prom': No such file"* ]]
+	run --separate-stderr balance
+	[ -z "$stderr" ]
+	mkdir "$BATS_TEST_TMPDIR/nowhere"
+	run --separate-stderr balance
+	[[ $stderr == *over:*'cannot write metrics'* ]]
+	[ -s "$BATS_TEST_TMPDIR/nowhere/memsched.prom" ]
+}

@@ -9,15 +9,19 @@ stat() {
 	memstat -c "$node" --root "$root" "$@"
 }
 
-@test "the table has the original's words, sorted by name, and the host below" {
+@test "the table has what matters in 80 columns, sorted by name, and the host below" {
 	run stat
 	[ "$status" -eq 0 ]
-	[[ ${lines[0]} =~ ^Domain\ +Actual\ +Available\ +Unused\ +Usable\ +Maximum\ +Min\ +Max\ +Weight\ +Hints\ +Registered\ +Want\ +Reason$ ]]
-	[[ ${lines[2]} =~ ^idle\ +2097152\ +2097152\ +1048576\ +1048576\ +2097152\ +-\ +-\ +100\ +-\ +no\ .*stale-stats$ ]]
-	[[ ${lines[3]} =~ ^needy\ +204800\ +204800\ +102400\ +102400\ +2097152 ]]
+	[[ ${lines[0]} =~ ^Domain\ +Actual\ +Maximum\ +Used\ +Usable\ +Want\ +Reason$ ]]
+	[[ ${lines[2]} =~ ^idle\ +2097152\ +2097152\ +1048576\ +1048576\ +2097152\ +stale-stats$ ]]
+	[[ ${lines[3]} =~ ^needy\ +204800\ +2097152\ +102400\ +102400\ +252400\ +below-target$ ]]
 	[[ $output =~ Host\ +Total\ +Free\ +Buffers\ +Cached ]]
 	[[ $output =~ host\ +16777216\ +12582912\ +1024\ +2048\ +12582912\ +300000 ]]
+	[[ $output == *'Sizes in KiB.' ]]
 	[[ $output != *sleeping* ]]
+	# hosts of 512 GiB, guests of 8 GiB with names of 15 characters
+	meminfo 536870912 402653184
+	stat idle | sed 's/^idle           /a-name-so-long /; s/2097152/8388608/g' | awk 'length > 80 { print; exit 1 }'
 }
 
 @test "what is not reported is a dash with a reason" {
@@ -59,6 +63,207 @@ stat() {
 	! grep -qP '[\x80-\x9f]' "$BATS_TEST_TMPDIR/json"
 }
 
+@test "columns are chosen, in any case and order, and added" {
+	run stat -n -o UUID,Domain needy
+	[ "$output" = '11111111-0000-4000-8000-000000000001  needy' ]
+	run stat -o +uuid,actual needy
+	[[ ${lines[0]} =~ ^Domain\ .*Reason\ +UUID$ ]]
+	[[ ${lines[1]} =~ ^needy\ .*below-target\ +11111111-0000-4000-8000-000000000001$ ]]
+	[[ $output == *'Host '* ]]
+	run stat --output-all
+	[ "$(head -n 1 <<<"$output" | wc -w)" -eq "$(memstat --help | grep -cE '^  [a-z-]+ +\*? +[^-]' )" ]
+}
+
+@test "every column is in --help and in the manual, which know no other" {
+	memstat --help | sed '1,/^Columns/d; /^$/,$d' | awk '{ print $1 }' | sort >"$BATS_TEST_TMPDIR/help"
+	sed -n '/^.Sh COLUMNS/,/^.Sh/s/^\.It Cm \([a-z-]*\)$/\1/p' man/memstat.8 | sort >"$BATS_TEST_TMPDIR/manual"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/help")" -ge 20 ]
+	diff "$BATS_TEST_TMPDIR/help" "$BATS_TEST_TMPDIR/manual"
+	# and is a heading, a variable and, each in its place, a key
+	stat --output-all -r | head -n 1 | tr ' ' '\n' | tr '[:upper:]' '[:lower:]' | sort | diff - "$BATS_TEST_TMPDIR/help"
+	stat --output-all -P needy | grep -o '[A-Z_]*=' | tr -d = | tr 'A-Z_' 'a-z-' | sort | diff - "$BATS_TEST_TMPDIR/help"
+	stat --output-all -J | jq -e --argjson n "$(wc -l <"$BATS_TEST_TMPDIR/help")" '.domains[0] | length == $n'
+}
+
+@test "headings and units" {
+	run stat -n needy
+	[ "${#lines[@]}" -eq 1 ]
+	[[ $output =~ ^needy\ +204800\ +2097152\  ]]
+	run stat -b needy
+	[[ ${lines[1]} =~ ^needy\ +209715200\ +2147483648\  ]]
+	[[ $output == *'Sizes in bytes.' ]]
+	run stat --human needy
+	[[ ${lines[1]} =~ ^needy\ +200M\ +2G\  ]]
+	[[ $output != *Sizes* ]]
+	run stat -rnb -o actual needy
+	[ "$output" = 209715200 ]
+}
+
+@test "rows are sorted by any column, both ways, what is not known last" {
+	[ "$(stat -rn -o domain --sort actual | tr '\n' ' ')" = 'needy -rf\x20\xC2\x9B2J\xE2\x80\xAEx plain resting idle ' ]
+	[ "$(stat -rn -o domain --sort -ACTUAL | tr '\n' ' ')" = 'idle -rf\x20\xC2\x9B2J\xE2\x80\xAEx plain resting needy ' ]
+	[ "$(stat -rn -o domain --sort want | tail -n 2 | tr '\n' ' ')" = 'plain resting ' ]
+	[ "$(stat -rn -o domain --sort=-want | tail -n 2 | tr '\n' ' ')" = 'plain resting ' ]
+	[ "$(stat -rn -o domain --sort=-domain | head -n 1)" = resting ]
+	[ "$(stat -J --sort -domain | jq -r '.domains[0].name')" = resting ]
+	[[ $(stat --explain --sort -domain | head -n 1) == resting:* ]]
+}
+
+@test "JSON of chosen columns" {
+	stat -J -o domain,hints,actual needy | jq -e '.schema == "memsched.stat/1" and .host.total_bytes == 16777216 * 1024
+		and (.domains == [{name: "needy", hints: null, actual_bytes: 209715200}])'
+	stat -J -o +hints,floor | jq -e 'all(.domains[]; has("hints") and has("floor_bytes") and has("reason") and (keys | length) == 20)'
+}
+
+# ---- hostile names, through real parsers
+
+# hostile: a node whose guests bear the names of the array names, or as much of them as libvirt takes.
+hostile() {
+	names=('a b' '$(touch pwned)' '`touch pwned`' 'a";touch pwned;"' "a'b" 'a\x20b' 'a\' '-' '-n' '\\' '*' '#x' '!x' '${HOME}'
+		'DOMAIN="x"' $'\xc2\x9b2J' $'\xe2\x80\xaetxt' 'caf'$'\xc3\xa9' '{a="b"} 1' '%s%n' '<&>' ' lead' 'trail ' "$(printf 'x%.0s' {1..300})")
+	cd "$BATS_TEST_TMPDIR"
+	{
+		echo "<node>"
+		local name
+		for name in "${names[@]}"; do
+			name=$(sed 's/&/\&amp;/g; s/</\&lt;/g' <<<"$name")
+			echo "<domain type='test'><name>$name</name><memory>524288</memory><os><type>hvm</type></os></domain>"
+		done
+		echo "</node>"
+	} >hostile.xml
+	node=test://$PWD/hostile.xml
+	printf '%s\n' "${names[@]}" | LC_ALL=C sort >names
+}
+
+@test "hostile names: pairs are safe to eval, and give the names back" {
+	hostile
+	export LC_ALL=C.UTF-8
+	stat -P -o domain,actual,min,reason >pairs
+	[ "$(wc -l <pairs)" -eq "${#names[@]}" ]
+	while IFS= read -r line; do
+		DOMAIN='' ACTUAL='' MIN=x
+		eval "$line"
+		[ "$ACTUAL" = 524288 ]
+		[ -z "$MIN" ]
+		printf '%b\n' "$DOMAIN"
+	done <pairs | LC_ALL=C sort | diff - names
+	[ ! -e pwned ]
+	! grep -P '[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae' pairs
+	# a shell that is no bash either
+	sh -c 'while IFS= read -r line; do eval "$line"; done <pairs'
+	[ ! -e pwned ]
+}
+
+@test "hostile names: raw is a line a guest and a word a column, and gives the names back" {
+	hostile
+	for locale in C C.UTF-8; do
+		LC_ALL=$locale stat -rn -o domain,actual,min,reason >raw
+		[ "$(wc -l <raw)" -eq "${#names[@]}" ]
+		awk -F ' ' 'NF != 4 || $2 != 524288 || $3 != "-" { exit 1 }' raw
+		cut -d ' ' -f 1 raw | while IFS= read -r name; do printf '%b\n' "$name"; done | LC_ALL=C sort | diff - names
+		grep -q '^\\x2D ' raw
+	done
+	! LC_ALL=C grep -q '[^ -~]' <(LC_ALL=C stat -r)
+}
+
+@test "hostile names: JSON by two parsers" {
+	hostile
+	stat -J >json
+	jq -r '.domains[].name' json | LC_ALL=C sort | diff - names
+	python3 -c 'import json, sys; [sys.stdout.buffer.write((d["name"] + "\n").encode()) for d in json.load(open("json"))["domains"]]' |
+		LC_ALL=C sort | diff - names
+}
+
+@test "hostile names: metrics by promtool, and each guest has its own" {
+	hostile
+	stat --prometheus >metrics
+	checks metrics
+	[ "$(grep -c '^memsched_domain_actual_bytes{' metrics)" -eq "${#names[@]}" ]
+	[ "$(grep '^memsched_domain_actual_bytes{' metrics | sort -u | wc -l)" -eq "${#names[@]}" ]
+	grep -qF 'memsched_domain_actual_bytes{domain="{a=\"b\"} 1"} 536870912' metrics
+	! grep -P '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae' metrics
+}
+
+# ---- metrics
+
+# checks FILE: promtool finds nothing to say.
+checks() {
+	local promtool
+	promtool=$(command -v promtool || echo "$BATS_TEST_DIRNAME/../../build/promtool")
+	[ -x "$promtool" ] || skip "promtool is not there: tests/deps test"
+	run "$promtool" check metrics <"$1"
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	[ -z "$output" ] || { echo "$output"; return 1; }
+}
+
+@test "metrics are what the table says, in base units" {
+	stat --prometheus >"$BATS_TEST_TMPDIR/metrics"
+	while IFS= read -r line; do
+		grep -qxF "$line" "$BATS_TEST_TMPDIR/metrics" || { echo "no $line"; return 1; }
+	done <<-'END'
+		memsched_build_info{version="0.1"} 1
+		memsched_host_total_bytes 17179869184
+		memsched_host_reserve_bytes 307200000
+		memsched_domain_actual_bytes{domain="needy"} 209715200
+		memsched_domain_want_bytes{domain="needy"} 258457600
+		memsched_domain_reason{domain="needy",reason="below-target"} 1
+		memsched_domain_info{domain="needy",uuid="11111111-0000-4000-8000-000000000001"} 1
+		memsched_domain_managed{domain="needy"} 1
+		memsched_domain_weight{domain="needy"} 100
+		memsched_domain_stats_last_update_timestamp_seconds{domain="needy"} 627319920
+		# TYPE memsched_domain_actual_bytes gauge
+	END
+	! grep -q 'want_bytes{domain="plain"}' "$BATS_TEST_TMPDIR/metrics"
+	checks "$BATS_TEST_TMPDIR/metrics"
+}
+
+@test "every metric is in the manual, which knows no other" {
+	{
+		stat --prometheus
+		printf 'textfile = %s\n' "$root/m.prom" >"$root/etc/memsched.conf"
+		membalance -c "$node" --root "$root"
+		cat "$root/m.prom"
+	} | sed -n 's/^# TYPE \([a-z0-9_]*\) .*/\1/p' | sort -u >"$BATS_TEST_TMPDIR/metrics"
+	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | diff - "$BATS_TEST_TMPDIR/metrics"
+}
+
+@test "metrics into a file: whole, readable, and nothing else" {
+	cd "$BATS_TEST_TMPDIR"
+	mkdir metrics
+	umask 077
+	run --separate-stderr stat --prometheus=metrics/memsched.prom
+	[ "$status" -eq 0 ]
+	[ -z "$output$stderr" ]
+	[ "$(stat_mode metrics/memsched.prom)" = 644 ]
+	checks metrics/memsched.prom
+	echo junk >metrics/memsched.prom
+	stat --prometheus=metrics/memsched.prom
+	checks metrics/memsched.prom
+	[ "$(ls -A metrics)" = memsched.prom ]
+}
+
+stat_mode() {
+	command stat -c %a "$1"
+}
+
+@test "metrics are not put in the place of what is no file" {
+	cd "$BATS_TEST_TMPDIR"
+	mkdir folder
+	ln -s folder link
+	mkfifo fifo
+	for target in folder link fifo /dev/null /dev/stdout; do
+		refuses 1 "'$target': it is no plain file" stat --prometheus=$target
+	done
+	[ -p fifo ] && [ -L link ] && [ -c /dev/null ]
+	refuses 1 "'nowhere/x.prom': No such file" stat --prometheus=nowhere/x.prom
+	mkdir full
+	if unshare -m true 2>/dev/null; then
+		unshare -m sh -c 'mount -t tmpfs -o size=4k none full && echo old >full/x.prom &&
+			! memstat -c "$1" --root "$2" --prometheus=full/x.prom && [ "$(ls -A full)" = x.prom ] &&
+			[ "$(cat full/x.prom)" = old ]' - "$node" "$root"
+	fi
+}
+
 @test "it writes nothing" {
 	stat >/dev/null
 	[ -z "$(ls -A "$root/run")" ]
@@ -83,6 +288,31 @@ stat() {
 	refuses 1 "no running domain 'nosuch'" stat nosuch
 	refuses 1 "no running domain 'a\x0Ab'" stat -J $'a\nb'
 	refuses 1 "'$root/nowhere/proc/meminfo'" memstat -c "$node" --root "$root/nowhere"
+	refuses 2 "unknown column 'nope' for '--output'" stat -o nope
+	refuses 2 "unknown column 'nope' for '--output'" stat -o +domain,nope
+	refuses 2 "unknown column 'a\x0Ab' for '--output'" stat -o $'a\nb'
+	refuses 2 "unknown column ' domain'" stat -o 'actual, domain'
+	refuses 2 "column 'ACTUAL' is there twice" stat -o actual,domain,ACTUAL
+	refuses 2 "'--output' needs names of columns" stat -o ''
+	refuses 2 "'--output' needs names of columns" stat -o +
+	refuses 2 "'--output' needs names of columns" stat -o domain,
+	refuses 2 "'--output' needs names of columns" stat -o ,domain
+	refuses 2 "no argument for '-o'" memstat -o
+	refuses 2 "unknown column 'nope' for '--sort'" stat --sort nope
+	refuses 2 "unknown column 'actual,used' for '--sort'" stat --sort actual,used
+	refuses 2 "unknown column '-actual' for '--sort'" stat --sort --actual
+	refuses 2 "'--sort' needs" stat --sort ''
+	refuses 2 "'--sort' needs" stat --sort -
+	refuses 2 "'--prometheus=' needs" stat --prometheus=
+	local both
+	for both in 'raw pairs' 'raw json' 'raw prometheus' 'raw explain' 'pairs json' 'pairs prometheus' 'pairs explain' \
+		'json prometheus' 'json explain' 'prometheus explain' 'output-all prometheus' 'output-all explain' 'bytes human' \
+		'human json' 'human prometheus'; do
+		refuses 2 "exclude each other" stat --${both% *} --${both#* }
+	done
+	refuses 2 "'--output' and '--output-all' exclude each other" stat --output-all -o domain
+	refuses 2 "'--output' and '--prometheus' exclude each other" stat --prometheus=x -o domain
+	refuses 2 "'--output' and '--explain' exclude each other" stat --explain -o domain
 	refuses 2 "bad option '--bogus'" stat --bogus
 	refuses 2 "bad option '-x'" stat -x
 	refuses 2 "no argument for '--root'" memstat --root
@@ -104,4 +334,51 @@ stat() {
 	run sh -c "memstat -c '$node' --root '$root' >/dev/full"
 	[ "$status" -eq 1 ]
 	[[ $output == *'cannot write'* ]]
+}
+
+@test "a hint that is void is seen, and said" {
+	sed "s|<uuid>11111111-0000-4000-8000-000000000001</uuid>|&<metadata><m:memory xmlns:m='urn:memsched:domain:1.0'>\
+		<m:min unit='MiB'>100</m:min><m:max unit='furlongs'>5</m:max></m:memory></metadata>|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"
+	node=test://$BATS_TEST_TMPDIR/hints.xml
+	run --separate-stderr stat
+	[ "$status" -eq 0 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "memstat: warning: domain 'needy': "*furlongs* ]]
+	[ "$(stat -qrn -o min,max,weight,hints,registered needy)" = '102400 - 100 voided no' ]
+	[ "$(stat -qrn -o hints idle)" = - ]
+}
+
+@test "a registry that cannot be used is said, once, and does not hinder" {
+	mkdir -m 777 "$root/run/memsched"
+	chmod 777 "$root/run/memsched"
+	run --separate-stderr stat
+	[ "$status" -eq 0 ]
+	[[ $output == Domain* ]]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "memstat: warning: cannot use '/run/memsched', "*': another user owns it or may write to it' ]]
+	run --separate-stderr stat --watch=100ms --count 3
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	run --separate-stderr stat -q
+	[ -z "$stderr" ]
+	run --separate-stderr membalance -n -c "$node" --root "$root"
+	[[ $stderr == *"cannot use '/run/memsched'"* ]]
+	rmdir "$root/run/memsched"
+	echo x >"$root/run/memsched"
+	run --separate-stderr stat
+	[[ $stderr == *': it is not a directory' ]]
+}
+
+@test "told to end, it ends, and does not blame libvirt" {
+	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => shift, Listen => 9) or die;
+		$| = 1; print "ready\n"; accept(my $c, $s); print "asked\n"; sleep 60' "$BATS_TEST_TMPDIR/mute"
+	read -r -u "${COPROC[0]}" _
+	memstat --root "$root" --deadline 30 -c "qemu+unix:///system?socket=$BATS_TEST_TMPDIR/mute" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	pid=$!
+	read -r -u "${COPROC[0]}" _
+	kill "$pid"
+	code=0
+	wait "$pid" || code=$?
+	kill "$COPROC_PID"
+	[ "$code" -eq 75 ]
+	[ "$(<"$BATS_TEST_TMPDIR/err")" = 'memstat: error: told to end before there was anything to show' ]
 }

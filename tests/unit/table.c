@@ -48,14 +48,12 @@ static struct cell get_last(const void *row)
 }
 
 static const struct column columns[] = {
-    {"domain", "Domain", "name", "", true, get_name},
-    {"actual", "Actual", "actual_bytes", "", true, get_size},
-    {"weight", "Weight", "weight", "", true, get_number},
-    {"hidden", "Hidden", NULL, "", false, get_number},
-    {"age", "Age", "stats_age_seconds", "", true, get_age},
-    {"managed", "Managed", "managed", "", true, get_flag},
-    {"secret", "Secret", "secret", "", false, get_number},
-    {"last", "Reason", NULL, "", true, get_last},
+    {"domain", "Domain", "name", "the name", 0, get_name, ""},
+    {"actual", "Actual", "actual_bytes", "the size", 0, get_size, NULL},
+    {"weight", "Weight", "weight", "the weight", 0, get_number, NULL},
+    {"age", "Age", "stats_age_seconds", "the age", 0, get_age, NULL},
+    {"managed", "Managed", "managed", "whether", 0, get_flag, "is_managed"},
+    {"last-word", "Reason", NULL, "why", 0, get_last, "reason"},
     {.name = NULL},
 };
 
@@ -123,7 +121,7 @@ static const struct {
                  {"b", KIB(1536 * 1024), NUMBER(0), MS(1), BOOL(1), TEXT("x")},
                  {"c", KIB(1023), NUMBER(0), MS(1), BOOL(1), TEXT("x")}},
 	.n = 3,
-	.style = {.human = true},
+	.style = {.unit = TABLE_HUMAN},
 	.text = "Domain  Actual  Weight  Age  Managed  Reason\n"
 		"a         512M  524288  0.0  yes      x\n"
 		"b         1.5G       0  0.0  yes      x\n"
@@ -160,6 +158,44 @@ static const struct {
 	.n = 1,
 	.style = {.no_headings = true},
 	.text = "  1  1  0.0  yes  x\n",
+    },
+    {
+	.rows = {{"a", KIB(3), NUMBER(3), MS(0), BOOL(1), {.kind = CELL_PCT, .number = 5}},
+                 {"b", KIB(UINT64_MAX / 1024), NUMBER(0), MS(0), BOOL(0), {.kind = CELL_PCT, .number = 12345}},
+                 {"c", KIB(UINT64_MAX / 1024 + 1), NUMBER(0), MS(0), BOOL(0), NONE}},
+	.n = 3,
+	.style = {.unit = TABLE_BYTES, .no_headings = true},
+	.text = "a                  3072  3  0.0  yes    0.05\n"
+		"b  18446744073709550592  0  0.0  no   123.45\n"
+		"c                     -  0  0.0  no        -\n",
+    },
+    /* raw: a line each, a word each */
+    {
+	.rows = {{"a b", KIB(1), NONE, MS(1000), BOOL(1), TEXT("x\\y\"$`\n")},
+                 {"-", NONE, NUMBER(1), NONE, NONE, TEXT(NULL)},
+                 {"", KIB(2048), NUMBER(1), NONE, NONE, TEXT("\t")}},
+	.n = 3,
+	.style = {.form = TABLE_RAW},
+	.text = "Domain Actual Weight Age Managed Reason\n"
+		"a\\x20b 1 - 1.0 yes x\\x5Cy\"$`\\x0A\n"
+		"\\x2D - 1 - - -\n"
+		"- 2048 1 - - \\x09\n",
+    },
+    {
+	.rows = {{"a", KIB(2048), NONE, NONE, NONE, NONE}},
+	.n = 1,
+	.style = {.form = TABLE_RAW, .unit = TABLE_HUMAN, .no_headings = true},
+	.text = "a 2M - - - -\n",
+    },
+    /* pairs: nothing that a shell heeds */
+    {
+	.rows = {{"a b", KIB(1), NONE, MS(1000), BOOL(1), TEXT("x\\y\"$(z)`\n'")},
+                 {"-", NONE, NUMBER(1), NONE, NONE, TEXT("")}},
+	.n = 2,
+	.style = {.form = TABLE_PAIRS},
+	.text = "DOMAIN=\"a b\" ACTUAL=\"1\" WEIGHT=\"\" AGE=\"1.0\" MANAGED=\"yes\" "
+		"LAST_WORD=\"x\\x5Cy\\x22\\x24(z)\\x60\\x0A'\"\n"
+		"DOMAIN=\"-\" ACTUAL=\"\" WEIGHT=\"1\" AGE=\"\" MANAGED=\"\" LAST_WORD=\"\"\n",
     },
     /* hostile names: escaped, whole, and counted as they show */
     {
@@ -266,7 +302,7 @@ static void test_no_memory(void **state)
 	assert_string_equal(text, "");
 }
 
-/* ---- JSON: hidden columns too, those without a key not; numbers exact ---- */
+/* ---- JSON: columns without a key not; numbers exact ---- */
 
 static const struct {
 	struct row row;
@@ -275,17 +311,15 @@ static const struct {
     {
 	{"a\nb", KIB(1), NUMBER(UINT64_MAX), MS(1500), BOOL(1), TEXT("x")},
 	"{\"name\":\"a\\u000ab\",\"actual_bytes\":1024,\"weight\":18446744073709551615,\"stats_age_seconds\":1.500,"
-	"\"managed\":true,\"secret\":18446744073709551615}\n",
+	"\"managed\":true}\n",
     },
     {
 	{NULL, NONE, NONE, NONE, NONE, NONE},
-	"{\"name\":null,\"actual_bytes\":null,\"weight\":null,\"stats_age_seconds\":null,\"managed\":null,"
-	"\"secret\":null}\n",
+	"{\"name\":null,\"actual_bytes\":null,\"weight\":null,\"stats_age_seconds\":null,\"managed\":null}\n",
     },
     {
 	{"", KIB(UINT64_MAX), NUMBER(0), MS(49), BOOL(0), NONE},
-	"{\"name\":\"\",\"actual_bytes\":null,\"weight\":0,\"stats_age_seconds\":0.049,\"managed\":false,"
-	"\"secret\":0}\n",
+	"{\"name\":\"\",\"actual_bytes\":null,\"weight\":0,\"stats_age_seconds\":0.049,\"managed\":false}\n",
     },
 };
 
@@ -306,11 +340,40 @@ static void test_json(void **state)
 	}
 }
 
+/* ---- metrics ---- */
+
+static void test_metrics(void **state)
+{
+	static const struct row rows[] = {
+	    {"a", KIB(2), NUMBER(7), MS(1500), BOOL(1), TEXT("at-max")},
+	    {"b\"\\\n", KIB(UINT64_MAX), NONE, NONE, BOOL(0), {.kind = CELL_PCT, .number = 5}},
+	};
+	char text[4096];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	(void)state;
+	assert_int_equal(table_write_metrics(out, "x_", columns, &columns[0], rows, COUNT(rows), sizeof(*rows)), 0);
+	fclose(out);
+	assert_string_equal(text, "# HELP x_actual_bytes the size\n# TYPE x_actual_bytes gauge\n"
+	                          "x_actual_bytes{domain=\"a\"} 2048\n"
+	                          "# HELP x_weight the weight\n# TYPE x_weight gauge\n"
+	                          "x_weight{domain=\"a\"} 7\n"
+	                          "# HELP x_stats_age_seconds the age\n# TYPE x_stats_age_seconds gauge\n"
+	                          "x_stats_age_seconds{domain=\"a\"} 1.500\n"
+	                          "# HELP x_is_managed whether\n# TYPE x_is_managed gauge\n"
+	                          "x_is_managed{domain=\"a\"} 1\n"
+	                          "x_is_managed{domain=\"b\\\"\\\\\\\\\\\\x0A\"} 0\n"
+	                          "# HELP x_reason why\n# TYPE x_reason gauge\n"
+	                          "x_reason{domain=\"a\",last_word=\"at-max\"} 1\n"
+	                          "x_reason{domain=\"b\\\"\\\\\\\\\\\\x0A\"} 0.0005\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_write),      cmocka_unit_test(test_width),     cmocka_unit_test(test_long),
 	    cmocka_unit_test(test_no_columns), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_json),
+	    cmocka_unit_test(test_metrics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
