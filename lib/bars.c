@@ -185,11 +185,11 @@ static enum ink ink_of(const struct guest *g)
 
 /* ---- order ---- */
 
-static const char *const order_words[BARS_ORDERS] = {"name", "used", "free", "want", "reason"};
-
-const char *bars_order_word(enum bars_order order)
+static const char *order_word(const struct bars_view *view)
 {
-	return order_words[order];
+	static const char *const words[BARS_AS_GIVEN] = {"name", "used", "free", "want", "reason"};
+
+	return view->order < BARS_AS_GIVEN ? words[view->order] : view->given;
 }
 
 static int64_t key_used(const struct guest *g)
@@ -222,8 +222,8 @@ static int64_t key_reason(const struct guest *g)
 
 static int by_order(const void *a, const void *b, void *arg)
 {
-	static int64_t (*const keys[BARS_ORDERS])(const struct guest *g) = {NULL, key_used, key_free, key_want,
-	                                                                    key_reason};
+	static int64_t (*const keys[BARS_AS_GIVEN])(const struct guest *g) = {NULL, key_used, key_free, key_want,
+	                                                                      key_reason};
 	int64_t (*key)(const struct guest *g) = keys[*(const enum bars_order *)arg];
 	const struct guest *first = a, *second = b;
 
@@ -234,7 +234,8 @@ static int by_order(const void *a, const void *b, void *arg)
 
 void bars_sort(struct pass_report *report, enum bars_order order)
 {
-	qsort_r(report->guest, report->n, sizeof(*report->guest), by_order, &order);
+	if (order < BARS_AS_GIVEN)
+		qsort_r(report->guest, report->n, sizeof(*report->guest), by_order, &order);
 }
 
 /* ---- which lines ---- */
@@ -528,7 +529,7 @@ static void write_figures(struct pen *p, const struct pass_report *report)
 	char right[64];
 	size_t n = host_pieces(report, piece), reserved;
 
-	snprintf(right, sizeof(right), "by %s  %s", bars_order_word(p->view->order), p->view->clock);
+	snprintf(right, sizeof(right), "by %s  %s", order_word(p->view), p->view->clock);
 	if (strlen(right) + strlen(piece[0].text) + 2 > p->left)
 		snprintf(right, sizeof(right), "%s", p->view->clock);
 	reserved = strlen(right) + strlen(piece[0].text) + 2 > p->left ? 0 : strlen(right);

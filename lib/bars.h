@@ -13,10 +13,11 @@
 /* In what order guests stand; equal ones by name. */
 enum bars_order {
 	BARS_BY_NAME,
-	BARS_BY_USED, /* most first; who does not tell comes last, here and below */
-	BARS_BY_FREE, /* least first */
-	BARS_BY_WANT, /* who is to grow most first, who is to shrink most last */
-	BARS_BY_REASON,
+	BARS_BY_USED,   /* most first; who does not tell comes last, here and below */
+	BARS_BY_FREE,   /* least first */
+	BARS_BY_WANT,   /* who is to grow most first, who is to shrink most last */
+	BARS_BY_REASON, /* what needs attention first */
+	BARS_AS_GIVEN,  /* as the caller has sorted them */
 	BARS_ORDERS
 };
 
@@ -25,15 +26,14 @@ struct bars_view {
 	bool utf8;              /* else ASCII alone is drawn */
 	bool color;
 	enum bars_order order;
+	const char *given;   /* what they are sorted by where that is BARS_AS_GIVEN */
 	size_t first;        /* the guest at the top; above it are as many */
 	const char *clock;   /* when the figures were read: "14:03:22" */
 	const char *message; /* shown above the guests; safe to print; NULL: none */
 	const char *nobody;  /* shown where there is no guest; safe to print */
 };
 
-/* "name", "used" … */
-const char *bars_order_word(enum bars_order order);
-
+/* Does nothing for BARS_AS_GIVEN. */
 void bars_sort(struct pass_report *report, enum bars_order order);
 
 /* How many of the guests fit at once. */

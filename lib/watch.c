@@ -130,6 +130,7 @@ static struct bars_view view_of(const struct stage *s, char *clock, size_t size,
 	    .utf8 = text_is_utf8(),
 	    .color = s->color,
 	    .order = s->order,
+	    .given = s->watch->given,
 	    .first = s->first,
 	    .clock = clock,
 	    .message = *message ? message : NULL,
@@ -194,8 +195,11 @@ static void take_look(struct stage *s)
 
 static void sort_by_next(struct stage *s)
 {
-	s->order = (s->order + 1) % BARS_ORDERS;
+	const struct watch *w = s->watch;
+
+	s->order = (s->order + 1) % (w->given ? BARS_ORDERS : BARS_AS_GIVEN);
 	s->first = 0;
+	w->keep(w->arg, &s->shown.report);
 	bars_sort(&s->shown.report, s->order);
 }
 
@@ -266,7 +270,8 @@ static int play(struct stage *s)
 int watch_bars(const struct watch *w)
 {
 	const char *no_color = getenv("NO_COLOR");
-	struct stage s = {.watch = w, .order = w->order, .color = !no_color || !*no_color};
+	struct stage s = {
+	    .watch = w, .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME, .color = !no_color || !*no_color};
 	int r = feed_new(&w->feed, &s.feed);
 
 	if (!r)

@@ -12,7 +12,7 @@ struct watch {
 	struct feed_conf feed;
 	uint64_t count; /* looks, failed ones included; 0: no end */
 
-	/* Leaves the guests that are wanted. */
+	/* Leaves the guests that are wanted, and may sort them. */
 	void (*keep)(void *arg, struct pass_report *report);
 	/* Writes a report, or says a failure; returns an exit code. Bars call it for the failure alone that ends them.
 	 */
@@ -20,7 +20,7 @@ struct watch {
 	void *arg;
 
 	/* for bars */
-	enum bars_order order;
+	const char *given;  /* what keep sorts by, as one would write it; NULL: nothing */
 	const char *nobody; /* what is shown where no guest is left; safe to print */
 };
 

@@ -320,31 +320,61 @@ static const struct {
      "ba-fm"},
 };
 
-static void test_orders(void **state)
+/* Whatever stood first. */
+static void check_order(enum bars_order order, const char *expected)
 {
 	struct guest copy[COUNT(guests)];
 	struct pass_report report = {.guest = copy, .n = COUNT(guests)};
 
-	(void)state;
-	for (size_t i = 0; i < COUNT(orders); i++)
-		for (size_t turn = 0; turn < COUNT(guests); turn++) { /* whatever stood first */
-			char names[COUNT(guests) + 1] = "";
+	for (size_t turn = 0; turn < COUNT(guests); turn++) {
+		char names[COUNT(guests) + 1] = "";
 
-			for (size_t g = 0; g < COUNT(guests); g++)
-				copy[g] = guests[(g + turn) % COUNT(guests)];
-			bars_sort(&report, orders[i].order);
-			for (size_t g = 0; g < COUNT(guests); g++)
-				names[g] = copy[g].name[0];
-			assert_string_equal(names, orders[i].names);
-			assert_string_equal(bars_order_word(orders[i].order), orders[i].word);
-		}
+		for (size_t g = 0; g < COUNT(guests); g++)
+			copy[g] = guests[(g + turn) % COUNT(guests)];
+		bars_sort(&report, order);
+		for (size_t g = 0; g < COUNT(guests); g++)
+			names[g] = copy[g].name[0];
+		assert_string_equal(names, expected);
+	}
+}
+
+static void check_word(enum bars_order order, const char *word)
+{
+	struct pass_report report = report_of(1);
+	const struct bars_view view = {VIEW(24, 80), .order = order, .given = "-rss"};
+	char *text = written(&view, &report), by[32];
+
+	snprintf(by, sizeof(by), " by %s  14:03:22\n", word);
+	assert_non_null(strstr(text, by));
+	free(text);
+}
+
+static void test_orders(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(orders); i++) {
+		check_order(orders[i].order, orders[i].names);
+		check_word(orders[i].order, orders[i].word);
+	}
+	check_word(BARS_AS_GIVEN, "-rss");
+}
+
+static void test_as_given(void **state)
+{
+	struct guest copy[] = {guests[2], guests[0], guests[1]};
+	struct pass_report report = {.guest = copy, .n = COUNT(copy)};
+
+	(void)state;
+	bars_sort(&report, BARS_AS_GIVEN);
+	for (size_t i = 0; i < COUNT(copy); i++)
+		assert_string_equal(copy[i].name, guests[(i + 2) % 3].name);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_screens), cmocka_unit_test(test_sizes),  cmocka_unit_test(test_scroll),
-	    cmocka_unit_test(test_color),   cmocka_unit_test(test_orders),
+	    cmocka_unit_test(test_color),   cmocka_unit_test(test_orders), cmocka_unit_test(test_as_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
