@@ -31,7 +31,7 @@ expected() {
 		for file in bin/*.c; do
 			command=$(basename "$file" .c)
 			echo "755 usr/sbin/$command"
-			[ ! -e bin/memsched.bash ] || echo "644 usr/share/bash-completion/completions/$command"
+			echo "644 usr/share/bash-completion/completions/$command"
 		done
 		for file in man/*.[578]; do
 			echo "644 usr/share/man/man${file##*.}/${file##*/}"
