@@ -26,6 +26,9 @@
 #define COMMAND_AGAIN_MS 60000
 #define STUCK_MS 30000 /* a keeper that lives is heard of every few seconds */
 #define SENTENCE 640
+#define LOG_REST_MS 3000  /* a move is logged when it has come to something, and the host is not in a hurry */
+#define LOG_MOST_MS 15000 /* or when it was long ago */
+#define LOG_ROOM 256      /* moves */
 
 static bool once, dry_run, explain, check, quiet, verbose, show_config, unused_flag;
 static const char *root = "", *file;
@@ -210,11 +213,12 @@ struct duty {
 	struct conf *conf;
 	struct sentry *sentry;
 	struct wake wake;
+	struct audit *audit;
 	struct command *command; /* on_critical; NULL: none */
 	enum guard_level level;  /* that was said */
 	bool takes;              /* likewise */
 	bool reload, reconnect;
-	int libvirt, registry, no_give, host;             /* errors that were said */
+	int libvirt, registry, no_give, host, log;        /* errors that were said */
 	uint64_t cannot_ms, command_ms, house_ms, fed_ms; /* when it was done last; 0: never */
 };
 
@@ -267,6 +271,28 @@ static void tell_cannot(struct duty *d, const struct sight *v)
 		return;
 	say_cannot(v, refused);
 	d->cannot_ms = v->at.now_ms;
+}
+
+static int write_log(struct audit *a, const char *where, int said)
+{
+	char sentence[SENTENCE];
+	int r = where && a->n ? audit_write(a, where) : said;
+
+	if (r != said && r)
+		say_error(&memguard, "%s", audit_complaint(sentence, sizeof(sentence), a, where, r));
+	else if (r != said && !quiet)
+		say_warning(&memguard, "over: cannot log to '%s'", where);
+	return r;
+}
+
+static void log_moves(struct duty *d, uint64_t now_ms)
+{
+	struct audit *a = d->audit;
+
+	if (!d->conf->log)
+		audit_clear(a);
+	if (a->n && (now_ms - a->move[a->n - 1].asked_ms >= LOG_REST_MS || now_ms - a->move[0].asked_ms >= LOG_MOST_MS))
+		d->log = write_log(a, d->conf->log, d->log);
 }
 
 static void run_command(struct duty *d, const struct sight *v)
@@ -330,6 +356,7 @@ static uint32_t look(struct duty *d)
 	run_command(d, &v);
 	tell_cannot(d, &v);
 	tell_error(&d->no_give, d->registry ? 0 : v.no_give, "cannot forbid gives", NULL);
+	log_moves(d, v.at.now_ms);
 	keep_house(d, v.at.now_ms);
 	feed(d, v.at.now_ms);
 	return v.nap_ms;
@@ -388,6 +415,8 @@ static void settle_in(struct duty *d)
 	if (r && !quiet)
 		say_warning(&memguard, "no wake-up by memory pressure: %s", strerror(-r));
 	set_command(d);
+	if (d->conf->log)
+		audit_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */
 	r = keeper_start(sentry_keeper(d->sentry));
 	tell_error(&d->libvirt, r, "cannot see the guests", NULL);
 	keep_house(d, clock_ms(CLOCK_BOOTTIME));
@@ -397,9 +426,9 @@ static void settle_in(struct duty *d)
 	notify_send("READY=1");
 }
 
-static int run_loop(struct sentry *s, struct conf *conf)
+static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit)
 {
-	struct duty d = {.conf = conf, .sentry = s};
+	struct duty d = {.conf = conf, .sentry = s, .audit = audit};
 
 	settle_in(&d);
 	while (!*loop_stop()) {
@@ -422,6 +451,7 @@ static int run_loop(struct sentry *s, struct conf *conf)
 
 static int guard(struct conf *conf)
 {
+	struct audit audit = {.program = memguard.name, .root = root};
 	bool single = once || dry_run;
 	struct sentry *s;
 	int r = sentry_new(conf, root, dry_run, &s), code;
@@ -435,7 +465,10 @@ static int guard(struct conf *conf)
 		say_error(&memguard, "cannot use '%s/run/memsched': %s", root, strerror(-r));
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
-	code = single ? run_once(s, conf) : run_loop(s, conf);
+	sentry_record(s, &audit);
+	code = single ? run_once(s, conf) : run_loop(s, conf, &audit);
+	write_log(&audit, conf->log, 0);
+	audit_clear(&audit);
 	sentry_free(s, clock_ms(CLOCK_BOOTTIME) + SENTRY_SEND_MS);
 	return code;
 }

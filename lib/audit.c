@@ -245,21 +245,23 @@ int audit_write(struct audit *a, const char *where)
 
 /* ---- what is kept ---- */
 
-static bool has_room(struct audit *a)
+int audit_reserve(struct audit *a, size_t n)
 {
-	size_t room = a->n < a->room ? a->room : 2 * a->room + 16;
-	struct audit_move *move = room == a->room ? a->move : reallocarray(a->move, room, sizeof(*move));
+	struct audit_move *move = n > a->room ? reallocarray(a->move, n, sizeof(*move)) : a->move;
 
+	if (n <= a->room)
+		return 0;
 	if (!move)
-		return false;
+		return -ENOMEM;
+	memset(move + a->n, 0, (n - a->n) * sizeof(*move)); /* touched now, not when it is needed */
 	a->move = move;
-	a->room = room;
-	return true;
+	a->room = n;
+	return 0;
 }
 
 void audit_add(struct audit *a, const struct audit_move *move)
 {
-	bool keeps = has_room(a);
+	bool keeps = a->n < a->room || !audit_reserve(a, 2 * a->room + 16);
 
 	if (keeps)
 		a->move[a->n++] = *move;
@@ -267,10 +269,10 @@ void audit_add(struct audit *a, const struct audit_move *move)
 	a->unkept |= !keeps;
 }
 
-void audit_reached(struct audit *a, const char *uuid, uint64_t actual_kib)
+void audit_reached(struct audit *a, const char *uuid, uint64_t actual_kib, uint64_t seen_ms)
 {
 	for (size_t i = 0; i < a->n; i++)
-		if (strcmp(a->move[i].uuid, uuid) == 0) {
+		if (a->move[i].asked_ms < seen_ms && strcmp(a->move[i].uuid, uuid) == 0) {
 			a->move[i].has_reached = true;
 			a->move[i].reached_kib = actual_kib;
 		}

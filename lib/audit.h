@@ -19,7 +19,8 @@
 struct audit_move {
 	char name[AUDIT_NAME + 1]; /* hostile */
 	char uuid[UUID_TEXT];
-	uint64_t wall_ms; /* when it was asked for */
+	uint64_t wall_ms;  /* when it was asked for */
+	uint64_t asked_ms; /* the same by CLOCK_BOOTTIME */
 	uint64_t from_kib, asked_kib;
 	bool has_reached;
 	uint64_t reached_kib;
@@ -36,10 +37,13 @@ struct audit {
 	bool unkept; /* one could not be kept, since audit_write */
 };
 
+/* Makes room for n moves, so that adding them allocates nothing. 0 or -ENOMEM. */
+int audit_reserve(struct audit *a, size_t n);
 /* Keeps a move; it counts as lost without memory. */
 void audit_add(struct audit *a, const struct audit_move *move);
-/* Notes how far the guest has come, for its moves that are kept. */
-void audit_reached(struct audit *a, const char *uuid, uint64_t actual_kib);
+/* Notes how far the guest had come at seen_ms (CLOCK_BOOTTIME), for its moves that are kept and were asked for before.
+ */
+void audit_reached(struct audit *a, const char *uuid, uint64_t actual_kib, uint64_t seen_ms);
 /*
  * Writes what is kept and keeps it no more, written or not. where: "journal" (where there is none: syslog), "syslog",
  * or the path of a file: made with 0640, never through a symlink. Returns 0 or the first -errno; -EMEDIUMTYPE: the file

@@ -217,6 +217,7 @@ void report_moves(const struct pass_report *rep, struct instant at, struct audit
 		const struct guest *g = &rep->guest[i];
 		uint64_t ago_ms = pass_moved(g) ? sub_kib(at.now_ms, g->past.asked_ms) : 0;
 		struct audit_move move = {.wall_ms = sub_kib(at.wall_ms, ago_ms),
+		                          .asked_ms = at.now_ms - ago_ms,
 		                          .from_kib = g->past.actual_kib,
 		                          .asked_kib = g->told_kib,
 		                          .has_reached = g->reread,
@@ -237,7 +238,7 @@ void report_reached(const struct pass_report *rep, struct audit *a)
 		const struct guest *g = &rep->guest[i];
 
 		if (g->answered && g->sample.have & SAMPLE_ACTUAL)
-			audit_reached(a, g->uuid, g->past.actual_kib);
+			audit_reached(a, g->uuid, g->past.actual_kib, g->past.seen_ms);
 	}
 }
 

@@ -20,6 +20,7 @@ struct sentry {
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
 	uint64_t pending_kib;
+	struct audit *audit; /* NULL: nobody asks for moves */
 };
 
 int sentry_new(const struct conf *conf, const char *root, bool dry_run, struct sentry **ret_sentry)
@@ -115,6 +116,40 @@ void sentry_count_pending(struct sentry *s)
 	s->pending_kib = s->registry ? registry_pending_kib(s->registry, clock_now().wall_ms / 1000, NULL) : 0;
 }
 
+/* ---- the record of moves ---- */
+
+#define LAG_MS 1000 /* of actual behind the balloon */
+
+void sentry_record(struct sentry *s, struct audit *a)
+{
+	s->audit = a;
+}
+
+static void record_move(struct audit *a, const struct guest *g, struct instant at)
+{
+	struct audit_move move = {.wall_ms = at.wall_ms,
+	                          .asked_ms = at.now_ms,
+	                          .from_kib = g->past.asked_from_kib,
+	                          .asked_kib = g->past.asked_kib,
+	                          .reason = REASON_HOST_RESERVE};
+
+	snprintf(move.name, sizeof(move.name), "%s", g->name);
+	snprintf(move.uuid, sizeof(move.uuid), "%s", g->uuid);
+	audit_add(a, &move);
+}
+
+static void record(struct sentry *s, const struct herd *h, const struct sight *v)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		const struct guest *g = &h->guest[i];
+
+		if (g->answered && g->sample.have & SAMPLE_ACTUAL)
+			audit_reached(s->audit, g->uuid, g->sample.actual_kib, sub_kib(g->past.seen_ms, LAG_MS));
+		if (v->sent > 0 && g->past.asked_kib && g->past.asked_ms == v->at.now_ms)
+			record_move(s->audit, g, v->at);
+	}
+}
+
 /* ---- a look ---- */
 
 /* Whether and how guests are to give; a host that is not short gives room only to guests that start. */
@@ -206,6 +241,8 @@ int sentry_look(struct sentry *s, struct sight *ret_sight)
 	v.starting_kib = squeeze_starting_kib(h->guest, h->n);
 	decide(s, &gc, &v);
 	act(s, h, &v);
+	if (s->audit && s->conf->log)
+		record(s, h, &v);
 	keeper_done(s->keeper);
 	v.nap_ms = guard_nap_ms(&gc, &s->guard, v.host.available_kib);
 	*ret_sight = v;

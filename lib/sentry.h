@@ -6,6 +6,7 @@
 #ifndef MEMSCHED_SENTRY_H
 #define MEMSCHED_SENTRY_H
 
+#include "audit.h"
 #include "conf.h"
 #include "guard.h"
 #include "host.h"
@@ -46,6 +47,9 @@ void sentry_hold(struct sentry *s);
 void sentry_resume(struct sentry *s, bool reconnect);
 
 struct keeper *sentry_keeper(struct sentry *s);
+
+/* From now on looks add their moves to a, after they were sent, and note what came of them; the caller writes it. */
+void sentry_record(struct sentry *s, struct audit *a);
 
 /*
  * Opens the registry where it is not (-errno: it cannot be used, and nothing forbids gives), and connects and makes

@@ -141,6 +141,20 @@ spoilt() {
 	jq -e 'select(.name == "busy") | .action == "shrink" and .reached_bytes < .from_bytes' "$log"
 }
 
+@test "what the guard takes is on record too, and no pause binds it" {
+	spoil busy
+	root=$BATS_TEST_TMPDIR/root
+	mkdir -p "$root/proc" "$root/run" "$root/etc"
+	printf '%s kB\n' 'MemTotal: 16777216' 'MemFree: 100000' 'MemAvailable: 100000' >"$root/proc/meminfo" # it stays critical
+	echo "log = $root/moves" >"$root/etc/memsched.conf"
+	membalance --root "$root" --pause 1h
+	run memguard --once --root "$root"
+	[ "$status" -eq 1 ]
+	jq -es 'map(select(.name == "busy")) | length > 0 and all(.[]; .program == "memguard" and .reason == "host-reserve"
+		and .action == "shrink" and .asked_bytes < .from_bytes) and .[0].reached_bytes < 690 * 1048576' "$root/moves"
+	rm -f /run/memsched/state/* # what passes knew of the balloons
+}
+
 @test "min and max of the metadata hold, also when they change" {
 	virsh metadata busy urn:memsched:domain:1.0 --key memsched --live --set '<memory><max unit="MiB">300</max></memory>' >/dev/null
 	virsh metadata idle1 urn:memsched:domain:1.0 --key memsched --live --set '<memory><min unit="MiB">350</min></memory>' >/dev/null

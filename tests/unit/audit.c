@@ -368,11 +368,18 @@ static void test_reached(void **state)
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s", path_of("log"));
+	assert_int_equal(audit_reserve(&a, 2), 0);
+	assert_int_equal(audit_reserve(&a, 1), 0);
+	assert_int_equal(a.room, 2);
 	audit_add(&a, &move);
 	snprintf(move.uuid, sizeof(move.uuid), OTHER);
 	audit_add(&a, &move);
-	audit_reached(&a, OTHER, 440);
-	audit_reached(&a, "nobody", 7);
+	move.asked_ms = 5000;
+	audit_add(&a, &move);
+	audit_reached(&a, OTHER, 440, 5000);
+	audit_reached(&a, "nobody", 7, UINT64_MAX);
+	assert_true(a.move[1].has_reached);
+	assert_false(a.move[2].has_reached);
 	assert_false(a.move[0].has_reached);
 	assert_int_equal(audit_write(&a, path), 0);
 	assert_non_null(strstr(contents("log"), "\"reached_bytes\":null"));

@@ -264,6 +264,49 @@ static void test_critical(void **state)
 	sentry_free(s, in_time());
 }
 
+/* Each guest that is told is on record, once, and how far it came when it was read again. */
+static void test_record(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct audit a = {.program = "memguard", .root = root};
+
+	(void)state;
+	sentry_record(s, &a);
+	host_has(700 * MIB);
+	assert_int_equal(conf_set(&conf, "log", "/nowhere/log"), 0);
+	assert_int_equal(look(s).sent, GUESTS);
+	look(s);
+	assert_int_equal(a.n, GUESTS);
+	for (size_t i = 0; i < a.n; i++) {
+		assert_int_equal(a.move[i].from_kib, 1024 * MIB);
+		assert_int_equal(a.move[i].asked_kib, 512 * MIB + 150000);
+		assert_int_equal(a.move[i].reason, REASON_HOST_RESERVE);
+		assert_false(a.move[i].has_reached);
+	}
+	assert_string_equal(a.move[0].name, "guest00");
+	assert_string_equal(a.move[0].uuid, "00000000-0000-4000-8000-000000000000");
+	usleep(1100000);
+	assert_int_equal(keeper_read(sentry_keeper(s), in_time()), 0);
+	look(s);
+	assert_true(a.move[0].has_reached);
+	assert_in_range(a.move[0].reached_kib, 1, 1024 * MIB);
+	audit_clear(&a);
+	sentry_free(s, in_time());
+}
+
+static void test_records_nothing(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct audit a = {.program = "memguard", .root = root};
+
+	(void)state;
+	sentry_record(s, &a);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, GUESTS);
+	assert_int_equal(a.n, 0);
+	sentry_free(s, in_time());
+}
+
 static void test_dry(void **state)
 {
 	struct sentry *s = on_duty(true);
@@ -413,9 +456,17 @@ static void test_no_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_calm),   TEST(test_tight),   TEST(test_critical),
-	    TEST(test_dry),    TEST(test_room),    TEST(test_allocates_nothing),
-	    TEST(test_cannot), TEST(test_no_host), TEST(test_registry_removed),
+	    TEST(test_calm),
+	    TEST(test_tight),
+	    TEST(test_critical),
+	    TEST(test_dry),
+	    TEST(test_record),
+	    TEST(test_records_nothing),
+	    TEST(test_room),
+	    TEST(test_allocates_nothing),
+	    TEST(test_cannot),
+	    TEST(test_no_host),
+	    TEST(test_registry_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
