@@ -2,6 +2,8 @@
  * hook [CALLS]: how long libvirt waits for the hook. Each round starts /bin/true, the stub and the helper alone, one
  * after another, as libvirt does: three pipes, the XML of a real domain on stdin, and waiting for the end of both
  * outputs and of the process. Prints median, 99th percentile and maximum of each over CALLS (200) rounds, in ms.
+ * Of what the helper takes beyond /bin/true (1.2 ms), 0.9 ms are the loader's, for libxml2 and all that it needs in
+ * turn; binding lazily gains nothing, and our own part is 0.3 ms.
  * Run it from the top of the tree; what is registered goes below a temporary directory.
  */
 #include <err.h>

@@ -958,6 +958,30 @@ static void test_refresh_finds_another_pass(void **state)
 	registry_close(r);
 }
 
+/* What is no plain file of ours forbids nothing, whoever has locked it, and is not waited for. */
+static void test_no_give_shapes(void **state)
+{
+	static const enum shape shapes[] = {SHAPE_SYMLINK, SHAPE_FIFO, SHAPE_DIR};
+	struct registry *r = open_registry();
+	char path[PATH_MAX];
+
+	(void)state;
+	path_of(path, sizeof(path), "run/memsched/no-give");
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		int fd;
+
+		make("run/memsched/no-give", shapes[i], 0, 0);
+		fd = open(path, O_RDONLY | O_NONBLOCK);
+		assert_true(fd >= 0);
+		assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+		assert_false(registry_no_give(r));
+		assert_true(registry_hold_no_give(r) < 0);
+		close(fd);
+		assert_int_equal(remove(path), 0);
+	}
+	registry_close(r);
+}
+
 static void test_no_give(void **state)
 {
 	struct registry *r = open_registry();
@@ -1540,6 +1564,7 @@ int main(void)
 	    TEST(test_refresh),
 	    TEST(test_refresh_finds_another_pass),
 	    TEST(test_no_give),
+	    TEST(test_no_give_shapes),
 	    TEST(test_hold_no_give),
 	    TEST(test_hold_is_retried),
 	    TEST(test_hold_refused),
