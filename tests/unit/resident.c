@@ -78,10 +78,10 @@ static int check_locked(void)
 
 	if (r == -EPERM || r == -ENOMEM)
 		return SKIPPED;
+	if (OWN_HEAP) /* sanitizers lock nothing */
+		return r != 0;
 	if (r || !locked_kib())
 		return 1;
-	if (OWN_HEAP)
-		return 0;
 	before = faults();
 	heap = malloc(BLOCK);
 	if (!heap)
