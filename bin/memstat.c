@@ -160,7 +160,7 @@ static int choose(void)
 /* Bars have columns of their own. */
 static bool wants_text(void)
 {
-	return chosen || all_columns || sort || no_headings || raw || pairs || as_json || bytes || explain || metrics;
+	return chosen || all_columns || no_headings || raw || pairs || as_json || bytes || explain || metrics;
 }
 
 /* ---- who is shown ---- */
@@ -345,6 +345,7 @@ static int look(const struct conf *conf, char **operand)
 	    .keep = keep_named,
 	    .show = show,
 	    .arg = operand,
+	    .given = sort,
 	    .nobody = *operand ? "none of the named guests is running" : "no guest is running",
 	};
 

@@ -92,6 +92,19 @@ guests() {
 	sees 'by name '
 }
 
+@test "--sort holds on the screen" {
+	guests 3
+	watching 80x24 --sort -actual
+	sees 'by -actual '
+	[ "$(shown | grep -o '^vm0.' | tr '\n' ' ')" = 'vm03 vm02 vm01 ' ]
+	press s
+	sees 'by name '
+	[ "$(shown | grep -o '^vm0.' | tr '\n' ' ')" = 'vm01 vm02 vm03 ' ]
+	press s s s s s
+	sees 'by -actual '
+	[ "$(shown | grep -o '^vm0.' | tr '\n' ' ')" = 'vm03 vm02 vm01 ' ]
+}
+
 @test "the figures are those of now" {
 	watching 80x24 --watch=100ms
 	sees 'available 4G '
