@@ -45,7 +45,7 @@ _memsched_values() {
 	*=FILE | *=COMMAND) compgen -f -- "$value" ;;
 	*=DIR) compgen -d -- "$value" ;;
 	*=URI) printf '%s\n' qemu:///system qemu:///session qemu+ssh:// ;;
-	*=COL*) _memsched_columns "$command" ;;
+	*=COLUMN) _memsched_columns "$command" | if [[ $value == -* ]]; then sed 's/^/-/'; else cat; fi ;;
 	*=LIST)
 		given=${value%"${value##*[,+]}"}
 		for column in $(_memsched_columns "$command"); do

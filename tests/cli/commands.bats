@@ -148,6 +148,13 @@ offers() {
 	offers "memstat -c $node idle n" needy
 	offers 'memstat -c qemu+ssh://nowhere/system ' ''
 	offers './nosuch --' ''
+	offers 'memstat -o act' actual
+	offers 'memstat --output=domain,use' 'domain,used'
+	offers 'memstat --output usable,us' 'usable,used' # not usable again
+	offers 'memstat -o +last-w' +last-want
+	offers 'memstat --sort want' want
+	offers 'memstat --sort -act' -actual
+	[ "$(completes memstat -o ' ' | wc -l)" -eq "$(memstat --help | sed '1,/^Columns/d; /^$/,$d' | wc -l)" ]
 }
 
 @test "readline completes with it" {

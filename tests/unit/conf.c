@@ -654,7 +654,7 @@ static void test_excludes(void **state)
 		bool excluded;
 	} rows[] = {
 	    {"", "vm1", false},           {"", "", false},
-	    {", ,", "", false},          {"vm1", "vm1", true},
+	    {", ,", "", false},           {"vm1", "vm1", true},
 	    {"vm1", "vm11", false},       {"vm1", "VM1", false},
 	    {"vm1", "", false},           {"vm*", "vm11", true},
 	    {"vm*", "svm", false},        {"vm?", "vm1", true},
