@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -106,9 +107,58 @@ static void test_bad(void **state)
 		assert_int_equal(parse(bad[i], &argc, &operand), EXIT_USAGE);
 }
 
+/* ---- the configuration, read again ---- */
+
+static struct option_row conf_rows[] = {{0, "step", "SIZE", "", .key = "step"}, {.name = NULL}};
+static const struct program loop = {.name = "prog", .synopsis = "", .purpose = "", .rows = conf_rows};
+
+static bool likes(void *arg, struct conf *fresh)
+{
+	++*(int *)arg;
+	return strcmp(fresh->uri, "disliked") != 0;
+}
+
+/* Under valgrind and the sanitizers this tells of leaks. */
+static void test_reload(void **state)
+{
+	static const struct {
+		const char *text;
+		bool changes;
+		int asked;
+		const char *uri; /* from then on */
+	} reloads[] = {
+	    {"uri = a\nexclude = x\n", true, 1, "a"},     {"uri = b\nbad = 1\n", true, 1, "b"},
+	    {"uri = c\nsettle = x\n", false, 0, "b"},     {"uri = disliked\nlog = journal\n", false, 1, "b"},
+	    {"step = 5MiB\n", true, 1, "qemu:///system"},
+	};
+	char path[] = "/tmp/memsched-options.XXXXXX";
+	int fd = mkstemp(path);
+	struct conf conf;
+
+	(void)state;
+	assert_true(fd >= 0);
+	conf_rows[0].value = "2MiB";
+	assert_int_equal(options_conf(&loop, "", path, &conf), 0);
+	for (size_t i = 0; i < COUNT(reloads); i++) {
+		int asked = 0;
+
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, reloads[i].text, strlen(reloads[i].text), 0), strlen(reloads[i].text));
+		assert_int_equal(options_reload(&loop, "", path, likes, &asked, &conf), reloads[i].changes);
+		assert_int_equal(asked, reloads[i].asked);
+		assert_string_equal(conf.uri, reloads[i].uri);
+		assert_int_equal(conf.step_kib, 2048); /* options still override */
+	}
+	assert_true(options_reload(&loop, "", path, NULL, NULL, &conf));
+	conf_clear(&conf);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
+	                                   cmocka_unit_test(test_reload)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
