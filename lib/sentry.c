@@ -197,6 +197,7 @@ static void squeeze(struct sentry *s, struct herd *h, struct sight *v)
 		return;
 	note_before(h);
 	v->sent = s->virt ? squeeze_send(s->virt, h->guest, h->n, v->at.now_ms + SENTRY_SEND_MS, v->at) : -ENOTCONN;
+	s->ready = 0; /* who hangs has kept what was prepared for him */
 	if (v->sent > 0)
 		v->sent_ms = clock_ms(CLOCK_BOOTTIME);
 }
