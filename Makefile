@@ -125,7 +125,7 @@ lint:
 	@for unit in $(filter %.service,$(UNITS)); do echo "lint: $$unit"; \
 		systemd-analyze security --offline=true --no-pager --threshold=20 $$unit >build/exposure || { cat build/exposure; exit 1; }; done
 	clang-format --dry-run -Werror $(wildcard lib/*.[ch] bin/*.c hooks/*.c tests/unit/*.c tests/bench/*.c)
-SCRIPTS := bin/memsched.bash tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass)
+SCRIPTS := bin/memsched.bash tests/deps tests/run .ci/run hooks/install $(wildcard hooks/qemu tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/guard)
 
 # What waits for minutes to pass runs beside what keeps the processors busy; what is timed runs alone.
 MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
@@ -158,6 +158,7 @@ fuzz: $(FUZZ)
 bench: all $(BENCH)
 	tests/bench/hook
 	tests/bench/pass
+	tests/bench/guard
 	tests/bench/scenario --compare one all swap seesaw rest
 
 # ---- installation: lays files down, and nothing else; what goes where stands in hooks/install ----

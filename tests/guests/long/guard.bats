@@ -12,6 +12,7 @@ setup_file() {
 	guests_start 4 g max=640 current=640
 	guest_wait "${guests[@]}"
 	make_idle
+	rm /etc/memsched.conf.d/test.conf
 	"$BENCH/fill" 900 >"$BATS_FILE_TMPDIR/filled" 3>&- 4>&- &
 	echo $! >"$BATS_FILE_TMPDIR/fill.pid"
 	wait_until 180 grep -q filled "$BATS_FILE_TMPDIR/filled"
@@ -21,7 +22,6 @@ teardown_file() {
 	load ../bed.bash
 	kill -KILL "$(cat "$BATS_FILE_TMPDIR/fill.pid")" 2>/dev/null || :
 	guests_stop_all
-	rm -f /etc/memsched.conf.d/test.conf
 	rm -rf /run/memsched/state/* /run/memsched/said
 }
 
@@ -118,10 +118,8 @@ flood() {
 
 @test "room is made for a guest that starts, while others list and define domains" {
 	make_idle
-	kill -KILL "$(cat "$BATS_FILE_TMPDIR/fill.pid")"
-	"$BENCH/fill" $((reserve_mib + 300)) >"$BATS_FILE_TMPDIR/filled" 3>&- 4>&- &
-	echo $! >"$BATS_FILE_TMPDIR/fill.pid"
-	wait_until 60 grep -q filled "$BATS_FILE_TMPDIR/filled"
+	"$BENCH/fill" $((reserve_mib + 300)) >"$BATS_TEST_TMPDIR/filled" 3>&- 4>&- & # ends with the test
+	wait_until 60 grep -q filled "$BATS_TEST_TMPDIR/filled"
 	guard
 	guest_xml other max=64 >"$BATS_TEST_TMPDIR/other.xml"
 	(while sleep 0.02; do
