@@ -132,7 +132,7 @@ static void flood(long mib, long rate, long tight_mib, long seconds)
 	}
 	while (now_ms() < e.begin_ms + (uint64_t)seconds * 1000) {
 		look(&e);
-		pause_until(now_ms() + 10);
+		pause_until(now_ms() + 2);
 	}
 	printf("filled=%ld least_available=%ld tight_ms=%" PRIu64 " back_ms=%" PRIu64 "\n", mib, e.least_mib,
 	       e.tight_ms, e.back_ms);
