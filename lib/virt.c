@@ -360,6 +360,7 @@ void guests_free(struct guest *g, size_t n)
 /* The errands to some of the guests. The arrays are the stock's where it has room. */
 struct round {
 	struct stock *stock;
+	bool stocked;
 	size_t n;
 	struct job **job;
 	struct guest **home; /* whose errand it is */
@@ -370,7 +371,7 @@ static void round_clear(struct round *r)
 	for (size_t i = 0; i < r->n; i++)
 		if (r->job[i])
 			errand_return(r->stock, (struct errand *)r->job[i]);
-	if (r->job == r->stock->job)
+	if (r->stocked)
 		return;
 	free(r->job);
 	free(r->home);
@@ -397,6 +398,7 @@ static int round_init(struct stock *stock, struct guest *g, size_t n, bool (*wan
 	bool stocked = n && n <= stock->room;
 	struct round r = {
 	    .stock = stock,
+	    .stocked = stocked,
 	    .job = stocked ? stock->job : calloc(n + 1, sizeof(*r.job)),
 	    .home = stocked ? stock->home : calloc(n + 1, sizeof(*r.home)),
 	};
