@@ -113,6 +113,7 @@ HOST_CELL(reserve, kib_if(true, rep->reserve_kib))
 HOST_CELL(promised, kib_if(true, rep->balance.promised_kib))
 HOST_CELL(pressure, ((struct cell){.kind = rep->host.has_pressure ? CELL_PCT : CELL_NONE,
                                    .number = rep->host.pressure_some_avg10_centi}))
+HOST_CELL(paused, ((struct cell){.kind = rep->paused_ms ? CELL_MS : CELL_NONE, .number = rep->paused_ms}))
 
 const struct column host_columns[] = {
     {"host", "Host", NULL, "", SHOWN, host_name, NULL},
@@ -126,6 +127,7 @@ const struct column host_columns[] = {
     {"promised", "Promised", "promised_bytes", "what guests may still touch", SHOWN | IN_JSON, host_promised, NULL},
     {"pressure", "Pressure", "pressure_some_avg10", "share of 10 s in which something waited for memory", IN_JSON,
      host_pressure, "pressure_some_avg10_ratio"},
+    {"paused", "Paused", NULL, "for how much longer balancing is paused", 0, host_paused, "paused_seconds"},
     {.name = NULL},
 };
 

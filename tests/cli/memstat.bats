@@ -382,3 +382,13 @@ stat_mode() {
 	[ "$code" -eq 75 ]
 	[ "$(<"$BATS_TEST_TMPDIR/err")" = 'memstat: error: told to end before there was anything to show' ]
 }
+
+@test "columns tell what the last pass decided, why, and how long ago" {
+	last() {
+		stat -nr -o domain,last-want,last-reason,last-age | grep '^needy '
+	}
+	[[ ! $(last) =~ [0-9] ]]
+	membalance -c "$node" --root "$root"
+	[[ $(last) =~ ^needy\ 252400\ below-target\ [0-9]+\.[0-9]$ ]]
+	stat -J -o domain,last-want | jq -e '.domains[] | select(.name == "needy") | .last_want_bytes == 252400 * 1024'
+}
