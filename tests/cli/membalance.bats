@@ -3,6 +3,12 @@ bats_require_minimum_version 1.5.0
 setup() {
 	load cli.bash
 	cli_setup
+	pid=
+}
+
+# A loop does not outlive the test that fails beside it.
+teardown() {
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
 }
 
 balance() {
