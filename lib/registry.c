@@ -50,6 +50,7 @@ struct registry {
 	int top;             /* run/memsched */
 	char host[24];       /* below it: hosts/HASH; "": none */
 	int dir;             /* of this libvirt's guests: host's, or top's */
+	bool remote;         /* they are on another host */
 	int folder[FOLDERS]; /* -1: not there */
 	int lock;            /* -1: not held */
 	bool wants_lock;     /* registry_lock was called, and registry_unlock was not */
@@ -162,6 +163,7 @@ int registry_open_uri(const char *root, const char *uri, bool create, struct reg
 	if (!r)
 		return -ENOMEM;
 	*r = (struct registry){.top = -1, .dir = -1, .folder = {-1, -1, -1}, .lock = -1, .no_give = -1};
+	r->remote = uri_is_remote(uri);
 	if (!uri_is_own(uri))
 		snprintf(r->host, sizeof(r->host), "hosts/%016" PRIx64, hash(uri));
 	if (asprintf(&r->path, "%s/run/memsched", root) < 0)
@@ -338,7 +340,7 @@ void registry_unlock(struct registry *r)
 bool registry_no_give(const struct registry *r)
 {
 	struct stat st;
-	int fd = open_file(r->dir, "no-give", O_RDONLY, &st);
+	int fd = open_file(r->remote ? r->dir : r->top, "no-give", O_RDONLY, &st);
 	bool held;
 
 	if (fd < 0)

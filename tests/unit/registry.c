@@ -1132,6 +1132,23 @@ static void test_hold_is_retried(void **state)
 	registry_close(r);
 }
 
+/* A host that is short is short for the guests of each driver; another host is not. */
+static void test_no_give_of_host(void **state)
+{
+	struct registry *r = open_registry(), *session, *remote;
+
+	(void)state;
+	assert_int_equal(registry_open_uri(root, "qemu:///session", true, &session), 0);
+	assert_int_equal(registry_open_uri(root, "qemu+ssh://host/system", true, &remote), 0);
+	assert_int_equal(registry_hold_no_give(r), 0);
+	assert_true(registry_no_give(session));
+	assert_false(registry_no_give(remote));
+	registry_close(r);
+	assert_false(registry_no_give(session));
+	registry_close(session);
+	registry_close(remote);
+}
+
 static void test_hold_refused(void **state)
 {
 	static const enum shape shapes[] = {SHAPE_SYMLINK, SHAPE_FIFO, SHAPE_DIR};
@@ -1568,6 +1585,7 @@ int main(void)
 	    TEST(test_hold_no_give),
 	    TEST(test_hold_is_retried),
 	    TEST(test_hold_refused),
+	    TEST(test_no_give_of_host),
 	    TEST(test_list),
 	    TEST(test_pending),
 	    TEST(test_forget),
