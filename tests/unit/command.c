@@ -135,9 +135,11 @@ static void test_surroundings(void **state)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &was);
 	signal(SIGPIPE, SIG_IGN);
-	write_script("readlink /proc/self/fd/0; cat /proc/self/oom_score_adj; "
-	             "grep -E 'SigBlk|SigIgn' /proc/$$/status | tr -d '\\t'; "
-	             "ps -o sid= -p $$ | tr -d ' '; ls /proc/$$/fd | grep -vE '^(0|1|2|10|255)$' | wc -l");
+	write_script(
+	    "readlink /proc/self/fd/0; cat /proc/self/oom_score_adj; "
+	    /* 32 and 33 are the C library's own: as whoever started the test left them */
+	    "grep -E 'SigBlk|SigIgn' /proc/$$/status | tr -d '\\t' | sed 's/SigIgn:000000018/SigIgn:000000000/'; "
+	    "ps -o sid= -p $$ | tr -d ' '; ls /proc/$$/fd | grep -vE '^(0|1|2|10|255)$' | wc -l");
 	run("", none);
 	sigprocmask(SIG_SETMASK, &was, NULL);
 	signal(SIGPIPE, SIG_DFL);
