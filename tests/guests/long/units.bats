@@ -164,10 +164,11 @@ ran_by_timer() {
 	local pid
 	on start membalance.service
 	pid=$(main_pid membalance.service)
-	configure 'log = /var/log/memsched/moves'
+	configure 'log = /var/log/memsched/moves' 'textfile = /var/lib/prometheus/node-exporter/memsched.prom'
 	on reload membalance.service
 	guest_load needy 250 20
 	wait_until 30 inside grep -qs '"name":"needy"' /var/log/memsched/moves
+	wait_until 10 inside test -s /var/lib/prometheus/node-exporter/memsched.prom
 	is membalance.service SubState=running MainPID="$pid"
 	kill -KILL "$(pgrep -f 'membalance --loop')"
 	wait_until 30 another membalance.service "$pid"
