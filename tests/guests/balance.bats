@@ -176,6 +176,69 @@ spoilt() {
 	[[ $(memstat -o hints idle1 2>/dev/null) == *voided* ]]
 }
 
+# hint GUEST XML: its hints are these from now on.
+hint() {
+	virsh metadata "$1" urn:memsched:domain:1.0 --key memsched --live --set "<memory>$2</memory>" >/dev/null
+}
+
+@test "min and max hold over a whole load, a min that is raised meanwhile from the next pass on" {
+	hint busy ''
+	hint idle1 '<min unit="MiB">300</min>'
+	hint idle2 '<max unit="MiB">400</max>'
+	timeout 5 membalance --interval 1 || [ $? -eq 124 ]
+	sleep 1
+	"$BATS_TEST_DIRNAME"/../bench/meter 30 "$BATS_TEST_TMPDIR/trace" >/dev/null 3>&- &
+	meter=$!
+	membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" 3>&- &
+	pid=$!
+	guest_load idle2 220 30 # with headroom it wants 440 MiB
+	guest_load busy 300 40
+	guest_ask idle1 250 40
+	sleep 3
+	guest_load busy 20
+	guest_load idle1 20
+	sleep 5
+	hint idle1 '<min unit="MiB">350</min>'
+	raised=$(wc -l <"$BATS_TEST_TMPDIR/passes")
+	guest_load idle2 20
+	sleep 5
+	kill "$pid" "$meter"
+	wait "$pid" "$meter" || :
+	pid=
+	[ "$(grep -c ,idle1, "$BATS_TEST_TMPDIR/trace")" -ge 40 ]
+	awk -F, '$2 == "idle1" && $3 < 300 * 1024 { print; bad = 1 } $2 == "idle2" && $3 > 400 * 1024 { print; bad = 1 } END { exit bad }' \
+		"$BATS_TEST_TMPDIR/trace"
+	awk -F, '$2 == "idle2" && $3 > most { most = $3 } END { exit !(most > 390 * 1024) }' "$BATS_TEST_TMPDIR/trace" # the max was needed
+	jq -es 'all(.[].moves[] | select(.name == "idle2"); .want_bytes <= 400 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	jq -es 'all(.[].moves[] | select(.name == "idle1"); .want_bytes >= 300 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	# the pass that was under way may not have seen it
+	jq -es --argjson raised "$raised" 'all(.[$raised + 1:][].moves[] | select(.name == "idle1"); .want_bytes >= 350 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	[ "$(guest_restarts idle1)" -eq 0 ]
+	[ "$(guest_restarts idle2)" -eq 0 ]
+}
+
+@test "a max below what the guest uses stops gives and hurts nobody" {
+	timeout 3 membalance --interval 1 || [ $? -eq 124 ]
+	membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" 3>&- &
+	pid=$!
+	guest_ask busy 250 40
+	sleep 3
+	hint busy '<max unit="MiB">250</max>'
+	before=$(guest_actual busy)
+	sleep 6
+	kill "$pid"
+	wait "$pid"
+	pid=
+	[ "$(guest_restarts busy)" -eq 0 ]
+	[ "$(guest_stat busy usable)" -ge 140000 ] # not taken below what it uses and the target
+	[ "$(guest_actual busy)" -le "$before" ]
+	tail -n 1 "$BATS_TEST_TMPDIR/passes" | jq -es '.[0].moves[] | select(.name == "busy") | .reason == "at-max"'
+	guest_load busy 20
+	sleep 2
+	membalance -J | jq -e '.moves[] | select(.name == "busy") | .action == "shrink"' # what it does not use any more goes
+	hint busy ''
+}
+
 @test "a second pass at the same time exits 75 and says nothing" {
 	membalance --interval 1 3>&- &
 	pid=$!
