@@ -67,24 +67,32 @@ some() {
 	jq -es "any(.[].moves[] | select(.name == \"$1\"); $2)" "$passes" >/dev/null
 }
 
+# Whether in the last three passes the shared level was above the least headroom, below both targets, and the same.
+lies_between() {
+	tail -n 3 "$passes" | jq -es '[.[].shortage_bytes / 1048576] | min > 280 and max < 390 and max - min < 20' >/dev/null
+}
+
 @test "weight 300 gets three times the headroom of weight 100, and the reasons say so" {
-	options=(--target 400MiB --tolerance 1MiB)
-	options+=(--reserve "$(reserve_short_by 340 "${options[@]}")")
-	balance "${options[@]}"
-	sleep 8
-	balance_end
+	local options try
+	for try in 1 2 3 4; do # what is available may change meanwhile
+		options=(--target 400MiB --tolerance 1MiB)
+		options+=(--reserve "$(reserve_short_by 340 "${options[@]}")")
+		balance "${options[@]}"
+		sleep 7
+		balance_end
+		! lies_between || break
+	done
+	lies_between
 	sleep 1.5
 	light=$(guest_stat light usable) heavy=$(guest_stat heavy usable)
 	echo "# figure: weights 100 and 300: headroom $((light / 1024)) and $((heavy / 1024)) MiB" >&3
-	[ "$heavy" -le $((390 * 1024)) ] # else the level is not between least headroom and target
-	[ "$light" -ge $((105 * 1024)) ]
 	[ $((heavy * 10)) -ge $((light * 27)) ]
 	[ $((heavy * 10)) -le $((light * 33)) ]
 	run membalance --dry-run --quiet --explain "${options[@]}"
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq 3 ]
-	[[ ${lines[0]} =~ ^heavy:\ .*weight\ 300\ gets\ .*\ headroom\ of\ the\ wished\ 400\ MiB\ .*\ less\ than\ the\ .*\ it\ needs ]]
-	[[ ${lines[1]} =~ ^light:\ .*weight\ 100\ gets\ .*\ headroom\ of\ the\ wished\ 400\ MiB\ .*\ less\ than\ the\ .*\ it\ needs ]]
+	[[ ${lines[0]} =~ ^heavy:\ .*weight\ 300\ gets\ .*\ of\ the\ wished\ 400\ MiB\ .*\ a\ shared\ level\ of\ .*\ less\ than\ the\ .*\ it\ needs ]]
+	[[ ${lines[1]} =~ ^light:\ .*weight\ 100\ gets\ .*\ of\ the\ wished\ 400\ MiB\ .*\ a\ shared\ level\ of\ .*\ less\ than\ the\ .*\ it\ needs ]]
 	[[ ${lines[2]} =~ ^host:\ guests\ need\ .*\ of\ .*\ available,\ .*\ a\ reserve\ of\ .*\ promised\ .*\ short\ by\ .*weight\ 100\ gets ]]
 }
 
