@@ -221,22 +221,22 @@ hint() {
 	timeout 3 membalance --interval 1 || [ $? -eq 124 ]
 	membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" 3>&- &
 	pid=$!
-	guest_ask busy 250 40
+	guest_ask idle3 250 40
 	sleep 3
-	hint busy '<max unit="MiB">250</max>'
-	before=$(guest_actual busy)
+	hint idle3 '<max unit="MiB">250</max>'
+	before=$(guest_actual idle3)
 	sleep 6
 	kill "$pid"
 	wait "$pid"
 	pid=
-	[ "$(guest_restarts busy)" -eq 0 ]
-	[ "$(guest_stat busy usable)" -ge 140000 ] # not taken below what it uses and the target
-	[ "$(guest_actual busy)" -le "$before" ]
-	tail -n 1 "$BATS_TEST_TMPDIR/passes" | jq -es '.[0].moves[] | select(.name == "busy") | .reason == "at-max"'
-	guest_load busy 20
+	[ "$(guest_restarts idle3)" -eq 0 ]
+	[ "$(guest_stat idle3 usable)" -ge 140000 ] # not taken below what it uses and the target
+	[ "$(guest_actual idle3)" -le "$before" ]
+	jq -es 'any(.[].moves[] | select(.name == "idle3"); .reason == "at-max")' "$BATS_TEST_TMPDIR/passes"
+	guest_load idle3 20
 	sleep 2
-	membalance -J | jq -e '.moves[] | select(.name == "busy") | .action == "shrink"' # what it does not use any more goes
-	hint busy ''
+	membalance -J | jq -e '.moves[] | select(.name == "idle3") | .action == "shrink"' # what it does not use any more goes
+	hint idle3 ''
 }
 
 @test "a second pass at the same time exits 75 and says nothing" {
