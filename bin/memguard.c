@@ -142,7 +142,7 @@ static int check_host(const struct conf *conf)
 	}
 	v.host = host;
 	v.reserve_kib = gc.reserve_kib = conf_reserve_kib(conf, host.total_kib);
-	v.level = guard_step(&gc, &guard, host.available_kib, clock_now().now_ms);
+	v.level = guard_step(&gc, &guard, host.available_kib, 0, clock_now().now_ms);
 	printf("MEMGUARD %s - %s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[v.level],
 	       host_words(&v, text, sizeof(text)), (unsigned long long)host.available_kib * 1024,
 	       (unsigned long long)guard_tight_kib(&gc) * 1024, (unsigned long long)guard_critical_kib(&gc) * 1024,

@@ -4,6 +4,7 @@
 
 #define FALL_LEAST_MS 150 /* a fall is measured over at least this: single looks jitter */
 #define FALL_MOST_MS 600  /* and no further back than this: a flood does not announce itself */
+#define FORESEEN_HOLD 10
 #define NAP_LEAST_MS 100
 #define NAP_MOST_MS 2000
 #define NAP_FALLING_MS 25
@@ -51,27 +52,37 @@ static enum guard_level level_of(const struct guard_conf *conf, const struct gua
 	return sub_kib(available_kib, g->fall_kibps) < guard_tight_kib(conf) ? GUARD_TIGHT : GUARD_CALM;
 }
 
+/* What was foreseen and has not come is left as soon as it is not foreseen any more. */
 static bool may_leave(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib)
 {
-	return available_kib >= (g->level == GUARD_TIGHT ? conf->reserve_kib : guard_tight_kib(conf));
+	return available_kib >= (g->level == GUARD_TIGHT && g->was_low ? conf->reserve_kib : guard_tight_kib(conf));
 }
 
-enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint64_t available_kib, uint64_t now_ms)
+static bool has_held(const struct guard_conf *conf, const struct guard *g, uint64_t now_ms)
+{
+	return now_ms - g->since_ms >= (g->was_low ? conf->hold_ms : conf->hold_ms / FORESEEN_HOLD);
+}
+
+enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint64_t available_kib,
+                            uint64_t promised_kib, uint64_t now_ms)
 {
 	enum guard_level level;
 
 	remember(g, available_kib, now_ms);
-	g->fall_kibps = fall_kibps(g);
+	g->fall_kibps = sub_kib(fall_kibps(g), min_kib(promised_kib, sub_kib(available_kib, conf->reserve_kib)));
 	level = level_of(conf, g, available_kib);
+	g->was_low |= available_kib < guard_tight_kib(conf);
 	if (level >= g->level || !may_leave(conf, g, available_kib)) {
 		g->since_ms = 0;
 		g->level = level > g->level ? level : g->level;
 	} else if (!g->since_ms) {
 		g->since_ms = now_ms ? now_ms : 1;
-	} else if (now_ms - g->since_ms >= conf->hold_ms) {
+	} else if (has_held(conf, g, now_ms)) {
 		g->level--; /* one at a time: the next has a height of its own to be left at */
 		g->since_ms = 0;
 	}
+	if (g->level == GUARD_CALM)
+		g->was_low = false;
 	return g->level;
 }
 

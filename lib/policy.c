@@ -119,12 +119,6 @@ void policy_judge(const struct policy_conf *conf, struct guest *g)
 
 /* ---- what the host has ---- */
 
-/* What of rss is the guest's own memory: QEMU's is not what the guest was promised. */
-static uint64_t held_kib(const struct guest *g)
-{
-	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
-}
-
 /*
  * What a guest that is left alone may touch beyond what it holds: without a balloon that works, all of its maximum.
  * Of a guest that did not answer the last known rss holds; one never read is taken to hold all it has.
@@ -137,13 +131,13 @@ static uint64_t fixed_untouched_kib(const struct guest *g)
 	if (g->device.hugepages || g->vanished)
 		return 0;
 	if (g->sample.have & SAMPLE_RSS)
-		return sub_kib(size_kib, held_kib(g));
+		return sub_kib(size_kib, policy_held_kib(g));
 	return g->past.has_rss ? sub_kib(size_kib, g->past.rss_kib) : 0;
 }
 
 static uint64_t touched_kib(const struct guest *g)
 {
-	return min_kib(guest_told_kib(g), max_kib(held_kib(g), g->est.used_kib));
+	return min_kib(guest_told_kib(g), max_kib(policy_held_kib(g), g->est.used_kib));
 }
 
 /* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
@@ -175,7 +169,7 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 			continue;
 		}
 		touched = add_kib(touched, touched_kib(&g[i]));
-		b->promised_kib = add_kib(b->promised_kib, sub_kib(guest_told_kib(&g[i]), held_kib(&g[i])));
+		b->promised_kib = add_kib(b->promised_kib, sub_kib(guest_told_kib(&g[i]), policy_held_kib(&g[i])));
 		b->demand_kib = add_kib(b->demand_kib, claim_kib(&g[i]));
 	}
 	b->room_kib = minus_kib(host->available_kib, taken_kib);

@@ -82,6 +82,12 @@ static inline uint64_t guest_told_kib(const struct guest *g)
 	return max_kib(max_kib(g->sample.actual_kib, g->past.asked_kib), g->given_kib);
 }
 
+/* What of rss is the guest's own memory: QEMU's is not what the guest was promised. */
+static inline uint64_t policy_held_kib(const struct guest *g)
+{
+	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
+}
+
 static inline bool guest_grows(const struct guest *g)
 {
 	return !g->fixed && g->want_kib > g->sample.actual_kib;

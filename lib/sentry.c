@@ -235,10 +235,10 @@ int sentry_look(struct sentry *s, struct sight *ret_sight)
 	if (r < 0)
 		return r;
 	gc.reserve_kib = v.reserve_kib = conf_reserve_kib(s->conf, v.host.total_kib);
-	v.level = guard_step(&gc, &s->guard, v.host.available_kib, v.at.now_ms);
+	h = keeper_herd(s->keeper);
+	v.level = guard_step(&gc, &s->guard, v.host.available_kib, squeeze_promised_kib(h->guest, h->n), v.at.now_ms);
 	v.pending_kib = s->pending_kib;
 	forbid_gives(s, &v);
-	h = keeper_herd(s->keeper);
 	v.starting_kib = squeeze_starting_kib(h->guest, h->n);
 	decide(s, &gc, &v);
 	act(s, h, &v);

@@ -107,6 +107,16 @@ enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const 
 	return most_kib(way, g) > tolerance_kib ? REASON_NONE : REASON_AT_MIN;
 }
 
+uint64_t squeeze_promised_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (g[i].sample.have & SAMPLE_RSS && !g[i].vanished && !g[i].device.hugepages)
+			sum_kib = add_kib(sum_kib, sub_kib(guest_told_kib(&g[i]), policy_held_kib(&g[i])));
+	return sum_kib;
+}
+
 uint64_t squeeze_starting_kib(const struct guest *g, size_t n)
 {
 	uint64_t sum_kib = 0;

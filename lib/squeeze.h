@@ -36,6 +36,9 @@ uint64_t squeeze_coming_kib(const struct guest *g, size_t n);
 /* Why nothing more can be had of a guest; REASON_NONE where more can be had by that way. */
 enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g);
 
+/* What guests may still touch without asking. */
+uint64_t squeeze_promised_kib(const struct guest *g, size_t n);
+
 /* What guests that start may still touch: the rest of their maximum, for their balloon may not work yet. */
 uint64_t squeeze_starting_kib(const struct guest *g, size_t n);
 

@@ -17,6 +17,7 @@ static const struct guard_conf conf = {.reserve_kib = 400 * MIB, .hold_ms = 1000
 struct look {
 	uint64_t at_ms, available_mib;
 	enum guard_level level;
+	uint64_t promised_mib;
 };
 
 static void test_levels(void **state)
@@ -67,6 +68,25 @@ static void test_levels(void **state)
 	      {22999, 900, GUARD_TIGHT},
 	      {23000, 900, GUARD_CALM}}},
 	    {"tight becomes critical at once", {{1, 299, GUARD_TIGHT}, {101, 199, GUARD_CRITICAL}}},
+	    {"what was only foreseen is held for a second, at three quarters",
+	     {{1, 900, GUARD_CALM},
+	      {201, 740, GUARD_TIGHT},
+	      {1000, 350, GUARD_TIGHT},
+	      {2000, 350, GUARD_TIGHT},
+	      {2999, 350, GUARD_TIGHT},
+	      {3000, 350, GUARD_CALM}}},
+	    {"what has come is not",
+	     {{1, 900, GUARD_CALM},
+	      {201, 740, GUARD_TIGHT},
+	      {1000, 299, GUARD_TIGHT},
+	      {2000, 450, GUARD_TIGHT},
+	      {11999, 450, GUARD_TIGHT},
+	      {12000, 450, GUARD_CALM}}},
+	    {"a fall by what guests were promised", {{1, 900, GUARD_CALM, 500}, {201, 760, GUARD_CALM, 500}}},
+	    {"one beyond it", {{1, 900, GUARD_CALM, 200}, {201, 690, GUARD_TIGHT, 200}}},
+	    {"a promise that is not there above the reserve",
+	     {{1, 600, GUARD_CALM, 900}, {201, 450, GUARD_TIGHT, 900}}},
+	    {"a promise below tight", {{1, 299, GUARD_TIGHT, 900}}},
 	    {"a clock that stands still harms nothing", {{5, 900, GUARD_CALM}, {5, 100, GUARD_CRITICAL}}},
 	};
 
@@ -76,7 +96,8 @@ static void test_levels(void **state)
 
 		print_message("  %s\n", rows[r].what);
 		for (const struct look *l = rows[r].look; l < rows[r].look + STEPS && l->at_ms; l++)
-			assert_int_equal(guard_step(&conf, &g, l->available_mib * MIB, l->at_ms), l->level);
+			assert_int_equal(guard_step(&conf, &g, l->available_mib * MIB, l->promised_mib * MIB, l->at_ms),
+			                 l->level);
 	}
 }
 
@@ -86,11 +107,11 @@ static void test_fall(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < 20; i++)
-		guard_step(&conf, &g, (20000 - 50 * i) * MIB, 1 + 100 * i);
+		guard_step(&conf, &g, (20000 - 50 * i) * MIB, 0, 1 + 100 * i);
 	assert_int_equal(g.fall_kibps, 500 * MIB);
 	assert_int_equal(guard_lack_kib(&conf, &g, 700 * MIB), 200 * MIB);
 	assert_int_equal(guard_lack_kib(&conf, &g, 900 * MIB), 0);
-	guard_step(&conf, &g, 30000 * MIB, 2100);
+	guard_step(&conf, &g, 30000 * MIB, 0, 2100);
 	assert_int_equal(g.fall_kibps, 0);
 	assert_int_equal(guard_lack_kib(&conf, &g, 100 * MIB), 300 * MIB);
 }
@@ -112,12 +133,12 @@ static void test_any_walk(void **state)
 			seed = seed * 1664525 + 1013904223;
 			available_kib = (seed >> 8) % (600 * MIB);
 			now_ms += seed % 3000;
-			level = guard_step(&conf, &g, available_kib, now_ms);
+			level = guard_step(&conf, &g, available_kib, 0, now_ms);
 			assert_true(available_kib >= 200 * MIB || level == GUARD_CRITICAL);
 			assert_true(available_kib >= 300 * MIB || level >= GUARD_TIGHT);
 		}
 		for (unsigned i = 0; i < 30; i++)
-			guard_step(&conf, &g, 9000 * MIB, now_ms += 1000);
+			guard_step(&conf, &g, 9000 * MIB, 0, now_ms += 1000);
 		assert_int_equal(g.level, GUARD_CALM);
 	}
 }
