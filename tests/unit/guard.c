@@ -26,73 +26,77 @@ static void test_levels(void **state)
 		const char *what;
 		struct look look[STEPS]; /* ended by 0 at_ms */
 	} rows[] = {
-	    {"plenty", {{1, 9000, GUARD_CALM}, {2001, 9000, GUARD_CALM}}},
-	    {"at the reserve", {{1, 400, GUARD_CALM}, {1001, 400, GUARD_CALM}}},
-	    {"just not tight", {{1, 300, GUARD_CALM}, {1001, 300, GUARD_CALM}}},
-	    {"tight", {{1, 299, GUARD_TIGHT}}},
-	    {"critical at first sight", {{1, 199, GUARD_CRITICAL}}},
-	    {"just not critical", {{1, 200, GUARD_TIGHT}}},
-	    {"a fall that reaches it within a second", {{1, 900, GUARD_CALM}, {201, 740, GUARD_TIGHT}}},
-	    {"one that does not", {{1, 900, GUARD_CALM}, {201, 800, GUARD_CALM}, {401, 760, GUARD_CALM}}},
-	    {"two looks at once tell no pace", {{1, 900, GUARD_CALM}, {51, 700, GUARD_CALM}, {101, 690, GUARD_CALM}}},
-	    {"but three do", {{1, 900, GUARD_CALM}, {101, 800, GUARD_CALM}, {201, 700, GUARD_TIGHT}}},
+	    {"plenty", {{1, 9000, GUARD_CALM, 0}, {2001, 9000, GUARD_CALM, 0}}},
+	    {"at the reserve", {{1, 400, GUARD_CALM, 0}, {1001, 400, GUARD_CALM, 0}}},
+	    {"just not tight", {{1, 300, GUARD_CALM, 0}, {1001, 300, GUARD_CALM, 0}}},
+	    {"tight", {{1, 299, GUARD_TIGHT, 0}}},
+	    {"critical at first sight", {{1, 199, GUARD_CRITICAL, 0}}},
+	    {"just not critical", {{1, 200, GUARD_TIGHT, 0}}},
+	    {"a fall that reaches it within a second", {{1, 900, GUARD_CALM, 0}, {201, 740, GUARD_TIGHT, 0}}},
+	    {"one that does not", {{1, 900, GUARD_CALM, 0}, {201, 800, GUARD_CALM, 0}, {401, 760, GUARD_CALM, 0}}},
+	    {"two looks at once tell no pace",
+	     {{1, 900, GUARD_CALM, 0}, {51, 700, GUARD_CALM, 0}, {101, 690, GUARD_CALM, 0}}},
+	    {"but three do", {{1, 900, GUARD_CALM, 0}, {101, 800, GUARD_CALM, 0}, {201, 700, GUARD_TIGHT, 0}}},
 	    {"a fall of long ago is no fall",
-	     {{1, 900, GUARD_CALM}, {3001, 500, GUARD_CALM}, {3201, 500, GUARD_CALM}, {3401, 490, GUARD_CALM}}},
-	    {"a fall alone is never critical", {{1, 9000, GUARD_CALM}, {201, 250, GUARD_TIGHT}}},
+	     {{1, 900, GUARD_CALM, 0},
+	      {3001, 500, GUARD_CALM, 0},
+	      {3201, 500, GUARD_CALM, 0},
+	      {3401, 490, GUARD_CALM, 0}}},
+	    {"a fall alone is never critical", {{1, 9000, GUARD_CALM, 0}, {201, 250, GUARD_TIGHT, 0}}},
 	    {"held until ten seconds above the reserve",
-	     {{1, 299, GUARD_TIGHT},
-	      {1000, 399, GUARD_TIGHT},
-	      {20000, 399, GUARD_TIGHT},
-	      {21000, 400, GUARD_TIGHT},
-	      {30999, 400, GUARD_TIGHT},
-	      {31000, 400, GUARD_CALM}}},
+	     {{1, 299, GUARD_TIGHT, 0},
+	      {1000, 399, GUARD_TIGHT, 0},
+	      {20000, 399, GUARD_TIGHT, 0},
+	      {21000, 400, GUARD_TIGHT, 0},
+	      {30999, 400, GUARD_TIGHT, 0},
+	      {31000, 400, GUARD_CALM, 0}}},
 	    {"a dip begins it anew",
-	     {{1, 299, GUARD_TIGHT},
-	      {2000, 450, GUARD_TIGHT},
-	      {9000, 399, GUARD_TIGHT},
-	      {13000, 450, GUARD_TIGHT},
-	      {22999, 450, GUARD_TIGHT},
-	      {23000, 450, GUARD_CALM}}},
+	     {{1, 299, GUARD_TIGHT, 0},
+	      {2000, 450, GUARD_TIGHT, 0},
+	      {9000, 399, GUARD_TIGHT, 0},
+	      {13000, 450, GUARD_TIGHT, 0},
+	      {22999, 450, GUARD_TIGHT, 0},
+	      {23000, 450, GUARD_CALM, 0}}},
 	    {"critical is left for tight, at three quarters",
-	     {{1, 150, GUARD_CRITICAL},
-	      {1000, 299, GUARD_CRITICAL},
-	      {2000, 300, GUARD_CRITICAL},
-	      {11999, 300, GUARD_CRITICAL},
-	      {12000, 300, GUARD_TIGHT},
-	      {99000, 399, GUARD_TIGHT}}},
+	     {{1, 150, GUARD_CRITICAL, 0},
+	      {1000, 299, GUARD_CRITICAL, 0},
+	      {2000, 300, GUARD_CRITICAL, 0},
+	      {11999, 300, GUARD_CRITICAL, 0},
+	      {12000, 300, GUARD_TIGHT, 0},
+	      {99000, 399, GUARD_TIGHT, 0}}},
 	    {"from critical to calm there are two holds",
-	     {{1, 150, GUARD_CRITICAL},
-	      {2000, 900, GUARD_CRITICAL},
-	      {12000, 900, GUARD_TIGHT},
-	      {13000, 900, GUARD_TIGHT},
-	      {22999, 900, GUARD_TIGHT},
-	      {23000, 900, GUARD_CALM}}},
-	    {"tight becomes critical at once", {{1, 299, GUARD_TIGHT}, {101, 199, GUARD_CRITICAL}}},
+	     {{1, 150, GUARD_CRITICAL, 0},
+	      {2000, 900, GUARD_CRITICAL, 0},
+	      {12000, 900, GUARD_TIGHT, 0},
+	      {13000, 900, GUARD_TIGHT, 0},
+	      {22999, 900, GUARD_TIGHT, 0},
+	      {23000, 900, GUARD_CALM, 0}}},
+	    {"tight becomes critical at once", {{1, 299, GUARD_TIGHT, 0}, {101, 199, GUARD_CRITICAL, 0}}},
 	    {"what was only foreseen is held for a second, at three quarters",
-	     {{1, 900, GUARD_CALM},
-	      {201, 740, GUARD_TIGHT},
-	      {1000, 350, GUARD_TIGHT},
-	      {2000, 350, GUARD_TIGHT},
-	      {2999, 350, GUARD_TIGHT},
-	      {3000, 350, GUARD_CALM}}},
+	     {{1, 900, GUARD_CALM, 0},
+	      {201, 740, GUARD_TIGHT, 0},
+	      {1000, 350, GUARD_TIGHT, 0},
+	      {2000, 350, GUARD_TIGHT, 0},
+	      {2999, 350, GUARD_TIGHT, 0},
+	      {3000, 350, GUARD_CALM, 0}}},
 	    {"what has come is not",
-	     {{1, 900, GUARD_CALM},
-	      {201, 740, GUARD_TIGHT},
-	      {1000, 299, GUARD_TIGHT},
-	      {2000, 450, GUARD_TIGHT},
-	      {11999, 450, GUARD_TIGHT},
-	      {12000, 450, GUARD_CALM}}},
+	     {{1, 900, GUARD_CALM, 0},
+	      {201, 740, GUARD_TIGHT, 0},
+	      {1000, 299, GUARD_TIGHT, 0},
+	      {2000, 450, GUARD_TIGHT, 0},
+	      {11999, 450, GUARD_TIGHT, 0},
+	      {12000, 450, GUARD_CALM, 0}}},
 	    {"a fall by what guests were promised", {{1, 900, GUARD_CALM, 500}, {201, 760, GUARD_CALM, 500}}},
 	    {"one beyond it", {{1, 900, GUARD_CALM, 200}, {201, 690, GUARD_TIGHT, 200}}},
 	    {"a promise that is not there above the reserve",
 	     {{1, 600, GUARD_CALM, 900}, {201, 450, GUARD_TIGHT, 900}}},
 	    {"a promise below tight", {{1, 299, GUARD_TIGHT, 900}}},
-	    {"a clock that stands still harms nothing", {{5, 900, GUARD_CALM}, {5, 100, GUARD_CRITICAL}}},
+	    {"a clock that stands still harms nothing", {{5, 900, GUARD_CALM, 0}, {5, 100, GUARD_CRITICAL, 0}}},
 	};
 
 	(void)state;
 	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
-		struct guard g = {.level = GUARD_CALM};
+		struct guard g = {.level = GUARD_CALM, 0};
 
 		print_message("  %s\n", rows[r].what);
 		for (const struct look *l = rows[r].look; l < rows[r].look + STEPS && l->at_ms; l++)
@@ -103,7 +107,7 @@ static void test_levels(void **state)
 
 static void test_fall(void **state)
 {
-	struct guard g = {.level = GUARD_CALM};
+	struct guard g = {.level = GUARD_CALM, 0};
 
 	(void)state;
 	for (uint64_t i = 0; i < 20; i++)
@@ -123,7 +127,7 @@ static void test_any_walk(void **state)
 
 	(void)state;
 	for (unsigned walk = 0; walk < 200; walk++) {
-		struct guard g = {.level = GUARD_CALM};
+		struct guard g = {.level = GUARD_CALM, 0};
 		uint64_t now_ms = 1;
 
 		for (unsigned i = 0; i < 300; i++) {
