@@ -79,12 +79,14 @@ $(BENCH): %: %.c
 
 # ---- tests; what each tier needs is in tests/deps ----
 
+# Tests of these tiers do not disturb each other, and most of their time they wait.
+JOBS := $(shell nproc)
 unit: $(UNIT)
-	@tests/run unit $(UNIT)
+	@JOBS=$(JOBS) tests/run unit $(UNIT)
 sim: $(SIM)
 	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds
 cli: all
-	@tests/run cli $(wildcard tests/cli/*.bats)
+	@JOBS=$(JOBS) tests/run cli $(wildcard tests/cli/*.bats)
 guests: all $(BENCH)
 	@tests/guests/bed tests/run guests $(wildcard tests/guests/*.bats)
 
