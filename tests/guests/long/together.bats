@@ -34,7 +34,7 @@ figure() {
 	scenario soak membalance --interval 1 --signal unused --json
 	alone=$(figure swings)
 	scenario soak both
-	[ "$(figure swings)" -le $((alone + 2)) ] # the guests' own timing differs from run to run
+	[ "$(figure swings)" -le $((alone + 10)) ] # a fight would be dozens; alone they differ by 6 from run to run
 	[ "$(figure least_available)" -ge 73 ]
 	[ "$(figure fds_more)" -le 2 ] # a look at a file may be under way
 	[ "$(figure rss_more_kib)" -le 2048 ]
