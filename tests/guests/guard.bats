@@ -184,7 +184,8 @@ guard_said() {
 	guest_ask heavy 400
 	guest_ask heavy 20
 	sleep 2
-	echo "reserve = $(($(host_available_mib) - 100))MiB" >/etc/memsched.conf.d/reserve.conf
+	# more than there is, as long as it is calm: others may let go of memory meanwhile
+	echo "reserve = $(($(host_available_mib) + 500))MiB" >/etc/memsched.conf.d/reserve.conf
 	guard
 	sleep 2
 	is_full light && is_full heavy
