@@ -61,7 +61,7 @@ struct errand {
 };
 
 static const volatile sig_atomic_t *stop_flag;
-static char open_words[WORDS_BYTES];
+static _Thread_local char open_words[WORDS_BYTES]; /* the guard and its keeper may fail side by side */
 
 void virt_stop_on(const volatile sig_atomic_t *stop)
 {

@@ -24,7 +24,7 @@ int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadli
 void virt_close(struct virt *v);
 
 /* libvirt's words (or ours, for a deadline) for what failed last; never NULL; valid until the next call. v may be NULL
- * after a failed virt_open. */
+ * after a failed virt_open of the same thread. */
 const char *virt_words(const struct virt *v);
 
 /*
