@@ -1,5 +1,6 @@
 #include "squeeze.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define LEAST_HEADROOM 8 /* target / 8: design §4 */
@@ -85,6 +86,8 @@ int squeeze_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms
 	int r = virt_set(v, g, n, deadline_ms), sent = 0;
 
 	for (size_t i = 0; i < n; i++) {
+		if (g[i].error == -ETIMEDOUT && !g[i].hung) /* it was not its turn in time: the next look's */
+			g[i].error = 0;
 		if (!g[i].sent || g[i].error)
 			continue;
 		estimate_asked(&g[i], g[i].want_kib, at);
