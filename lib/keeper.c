@@ -14,8 +14,9 @@
 #include "virt.h"
 
 #define WORKERS 4
-#define READING_MS 2000 /* a healthy reading of 40 guests takes 40 ms */
-#define PERIOD_S 1      /* of the statistics of guests that have none */
+#define READING_MS 2000    /* a healthy reading of 40 guests takes 40 ms */
+#define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
+#define PERIOD_S 1         /* of the statistics of guests that have none */
 #define WORDS_BYTES 512
 #define STACK_BYTES (256u << 10)
 
@@ -181,12 +182,13 @@ static int fill(struct keeper *k, struct registry *r, uint64_t end_ms, struct he
 	return error;
 }
 
-static void publish(struct keeper *k, struct herd *h)
+static void publish(struct keeper *k, struct herd *h, uint64_t began_ms)
 {
 	struct herd *old = keeper_herd(k), gone = *old;
 
 	herd_inherit(h, old);
 	h->number = old->number + 1;
+	h->read_ms = began_ms;
 	*old = *h;
 	keeper_done(k);
 	herd_clear(&gone);
@@ -205,6 +207,7 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 {
 	struct registry *r = NULL;
 	struct herd h = {.n = 0};
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int error = 0;
 
 	if (!k->virt)
@@ -217,7 +220,7 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 	if (error)
 		herd_clear(&h);
 	else
-		publish(k, &h);
+		publish(k, &h, began_ms);
 	note(k, error);
 	if (error == -ENOTCONN) {
 		virt_close(k->virt);
@@ -268,7 +271,7 @@ static void *keep(void *arg)
 
 	do {
 		if (keeper_read(k, clock_ms(CLOCK_BOOTTIME) + READING_MS)) {
-			pause_ms = backoff_next_ms(&backoff);
+			pause_ms = min_kib(backoff_next_ms(&backoff), PAUSE_MOST_MS);
 		} else {
 			backoff = (struct backoff){0};
 			pause_ms = KEEPER_PERIOD_MS;

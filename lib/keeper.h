@@ -18,6 +18,7 @@ struct herd {
 	struct policy_scratch scratch; /* for n */
 	uint64_t *before_kib;          /* rss when it was first told to give in this emergency; 0: it was not */
 	uint64_t number;               /* of the reading; 0: none yet */
+	uint64_t read_ms;              /* CLOCK_BOOTTIME when it began */
 };
 
 struct keeper;
@@ -36,7 +37,8 @@ void keeper_resume(struct keeper *k, bool reconnect);
  * was then. */
 int keeper_read(struct keeper *k, uint64_t end_ms);
 
-/* Reads each KEEPER_PERIOD_MS from now on in a thread; where libvirt is gone, with growing pauses. 0 or -errno. */
+/* Reads each KEEPER_PERIOD_MS from now on in a thread; where libvirt is gone, with pauses that grow to some seconds. 0
+ * or -errno. */
 int keeper_start(struct keeper *k);
 
 /* The herd, for the caller alone until keeper_done; never waits for libvirt. */

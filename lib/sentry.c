@@ -9,6 +9,7 @@
 #include "text.h"
 
 #define WORKERS 4
+#define OLD_MS 8000 /* a reading takes 2 s at most, and begins a second after the last */
 
 struct sentry {
 	const struct conf *conf;
@@ -190,8 +191,18 @@ static uint64_t freed_kib(const struct herd *h)
 	return sum_kib;
 }
 
+/* While libvirt was gone guests went on: what they used then is no bottom any more. */
+static bool is_old(const struct herd *h)
+{
+	return sub_kib(clock_ms(CLOCK_BOOTTIME), h->read_ms) > OLD_MS;
+}
+
 static void squeeze(struct sentry *s, struct herd *h, struct sight *v)
 {
+	if (is_old(h)) {
+		v->sent = s->virt || s->dry_run ? 0 : -ENOTCONN;
+		return;
+	}
 	v->planned_kib = squeeze_plan(v->way, v->lack_kib, s->conf->tolerance_kib, h->guest, h->n, &h->scratch);
 	if (s->dry_run)
 		return;
@@ -288,7 +299,7 @@ bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, s
 	bool unseen = sight->sent == -ENOTCONN || keeper_state(s->keeper, NULL, 0) != 0;
 	struct herd *h = keeper_herd(s->keeper);
 	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
-	              sight->sent <= 0 && !squeeze_coming_kib(h->guest, h->n) && (unseen || h->number);
+	              sight->sent <= 0 && (is_old(h) || !squeeze_coming_kib(h->guest, h->n)) && (unseen || h->number);
 
 	if (cannot && unseen)
 		snprintf(refused, size, "all (libvirt does not answer)");

@@ -437,6 +437,29 @@ static void test_cannot(void **state)
 	sentry_free(s, in_time());
 }
 
+/* What guests used when they were read last is no bottom for a take long after; that nothing can be had is said. */
+static void test_old(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct herd *h = keeper_herd(sentry_keeper(s));
+	char refused[100];
+	struct sight v;
+
+	(void)state;
+	h->read_ms -= 9000;
+	estimate_asked(&h->guest[0], 512 * MIB, clock_now()); /* whether it gave is not known either */
+	keeper_done(sentry_keeper(s));
+	host_has(300 * MIB);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_CRITICAL);
+	assert_int_equal(v.planned_kib, 0);
+	assert_int_equal(v.sent, 0);
+	assert_true(sentry_cannot(s, &v, refused, sizeof(refused)));
+	assert_int_equal(keeper_read(sentry_keeper(s), in_time()), 0);
+	assert_true(look(s).sent > 0);
+	sentry_free(s, in_time());
+}
+
 static void test_no_host(void **state)
 {
 	struct sentry *s = on_duty(false);
@@ -456,17 +479,12 @@ static void test_no_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_calm),
-	    TEST(test_tight),
-	    TEST(test_critical),
-	    TEST(test_dry),
-	    TEST(test_record),
-	    TEST(test_records_nothing),
-	    TEST(test_room),
-	    TEST(test_allocates_nothing),
-	    TEST(test_cannot),
-	    TEST(test_no_host),
-	    TEST(test_registry_removed),
+	    TEST(test_calm),     TEST(test_tight),
+	    TEST(test_critical), TEST(test_dry),
+	    TEST(test_record),   TEST(test_records_nothing),
+	    TEST(test_room),     TEST(test_allocates_nothing),
+	    TEST(test_cannot),   TEST(test_old),
+	    TEST(test_no_host),  TEST(test_registry_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
