@@ -207,7 +207,8 @@ static void squeeze(struct sentry *s, struct herd *h, struct sight *v)
 	if (s->dry_run)
 		return;
 	note_before(h);
-	v->sent = s->virt ? squeeze_send(s->virt, h->guest, h->n, v->at.now_ms + SENTRY_SEND_MS, v->at) : -ENOTCONN;
+	v->sent = s->virt ? squeeze_send(s->virt, h->guest, h->n, clock_ms(CLOCK_BOOTTIME) + SENTRY_SEND_MS, v->at)
+	                  : -ENOTCONN;
 	s->ready = 0; /* who hangs has kept what was prepared for him */
 	if (v->sent > 0)
 		v->sent_ms = clock_ms(CLOCK_BOOTTIME);
