@@ -25,6 +25,7 @@ struct keeper {
 	const char *root;
 	bool read_only;
 	struct virt *virt;       /* of the reader alone */
+	unsigned connection;     /* likewise; how often it connected */
 	pthread_mutex_t reading; /* held while the configuration is in use */
 	pthread_mutex_t lock;    /* of what follows */
 	pthread_cond_t news;
@@ -189,6 +190,7 @@ static void publish(struct keeper *k, struct herd *h, uint64_t began_ms)
 	herd_inherit(h, old);
 	h->number = old->number + 1;
 	h->read_ms = began_ms;
+	h->connection = k->connection;
 	*old = *h;
 	keeper_done(k);
 	herd_clear(&gone);
@@ -210,8 +212,10 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int error = 0;
 
-	if (!k->virt)
+	if (!k->virt) {
 		error = virt_open(k->conf->uri, k->read_only, WORKERS, end_ms, &k->virt);
+		k->connection += !error;
+	}
 	if (!error) {
 		registry_open(k->root, false, &r);
 		error = fill(k, r, end_ms, &h);

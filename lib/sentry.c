@@ -20,6 +20,7 @@ struct sentry {
 	struct registry *registry; /* NULL: not there */
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
+	unsigned connection;       /* of the keeper when virt was as new; 0: not known */
 	uint64_t pending_kib;
 	struct audit *audit; /* NULL: nobody asks for moves */
 };
@@ -55,13 +56,18 @@ void sentry_hold(struct sentry *s)
 	keeper_hold(s->keeper);
 }
 
+static void disconnect(struct sentry *s)
+{
+	virt_close(s->virt);
+	s->virt = NULL;
+	s->ready = 0;
+	s->connection = 0;
+}
+
 void sentry_resume(struct sentry *s, bool reconnect)
 {
-	if (reconnect) {
-		virt_close(s->virt);
-		s->virt = NULL;
-		s->ready = 0;
-	}
+	if (reconnect)
+		disconnect(s);
 	keeper_resume(s->keeper, reconnect);
 }
 
@@ -87,10 +93,15 @@ int sentry_open_registry(struct sentry *s)
 
 int sentry_prepare(struct sentry *s, uint64_t deadline_ms)
 {
-	size_t n = keeper_herd(s->keeper)->n;
+	const struct herd *h = keeper_herd(s->keeper);
+	unsigned connection = h->connection;
+	size_t n = h->n;
 	int r = 0;
 
 	keeper_done(s->keeper);
+	if (s->connection && s->connection != connection) /* then ours is dead too, which only its use would tell */
+		disconnect(s);
+	s->connection = connection;
 	if (s->dry_run || (s->virt && s->ready >= n && s->ready))
 		return 0;
 	if (!s->virt)
@@ -217,11 +228,9 @@ static void squeeze(struct sentry *s, struct herd *h, struct sight *v)
 /* The connection died with libvirtd: another is needed now, not in calm times. */
 static void send_again(struct sentry *s, struct herd *h, struct sight *v)
 {
-	virt_close(s->virt);
-	s->virt = NULL;
+	disconnect(s);
 	if (virt_open(s->conf->uri, false, WORKERS, v->at.now_ms + 2 * SENTRY_SEND_MS, &s->virt))
 		s->virt = NULL;
-	s->ready = 0;
 	if (s->virt)
 		squeeze(s, h, v);
 }

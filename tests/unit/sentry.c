@@ -460,6 +460,22 @@ static void test_old(void **state)
 	sentry_free(s, in_time());
 }
 
+/* Where the keeper had to connect again the sentry does so in calm times. */
+static void test_connects_again(void **state)
+{
+	struct sentry *s = on_duty(false);
+
+	(void)state;
+	keeper_hold(sentry_keeper(s));
+	make_world(GUESTS + 1); /* of the test driver each connection has its own */
+	keeper_resume(sentry_keeper(s), true);
+	assert_int_equal(keeper_read(sentry_keeper(s), in_time()), 0);
+	assert_int_equal(sentry_prepare(s, in_time()), 0);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, GUESTS + 1);
+	sentry_free(s, in_time());
+}
+
 static void test_no_host(void **state)
 {
 	struct sentry *s = on_duty(false);
@@ -479,12 +495,19 @@ static void test_no_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_calm),     TEST(test_tight),
-	    TEST(test_critical), TEST(test_dry),
-	    TEST(test_record),   TEST(test_records_nothing),
-	    TEST(test_room),     TEST(test_allocates_nothing),
-	    TEST(test_cannot),   TEST(test_old),
-	    TEST(test_no_host),  TEST(test_registry_removed),
+	    TEST(test_calm),
+	    TEST(test_tight),
+	    TEST(test_critical),
+	    TEST(test_dry),
+	    TEST(test_record),
+	    TEST(test_records_nothing),
+	    TEST(test_room),
+	    TEST(test_allocates_nothing),
+	    TEST(test_cannot),
+	    TEST(test_old),
+	    TEST(test_connects_again),
+	    TEST(test_no_host),
+	    TEST(test_registry_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
