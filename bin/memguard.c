@@ -227,12 +227,13 @@ static bool is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
 	return !last_ms || now_ms - last_ms >= each_ms;
 }
 
-/* Says a new error, and that an old one is over. words may come from outside; none: those of the error. */
+/* Says an error once, however it changes (a libvirtd that starts is not there, and then too slow), and that it is over.
+ * words may come from outside; none: those of the error. */
 static void tell_error(int *said, int error, const char *what, const char *words)
 {
 	char escaped[SENTENCE];
 
-	if (error == *said)
+	if (!error == !*said)
 		return;
 	if (error)
 		say_error(&memguard, "%s: %s", what,
