@@ -35,6 +35,7 @@ setup() {
 teardown() {
 	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :
 	kill -CONT "$(guest_pid heavy)"
+	touch "$BATS_TEST_TMPDIR/enough" # for the slow hook
 	virsh -q destroy late 2>/dev/null || :
 	rm -f /etc/memsched.conf.d/reserve.conf /etc/libvirt/hooks/qemu.d/aslow
 }
@@ -72,7 +73,7 @@ guard() {
 
 @test "tight: all that is idle comes back, the headroom stays; what could not be freed is said" {
 	# shellcheck disable=SC2046
-	run memguard --once $(reserve 70)
+	run memguard --once --deadline 20s $(reserve 70) # it ends as soon as nothing more comes
 	[ "$status" -eq 1 ]
 	[[ $output == *"cannot free: needed "*"light (at-min)"* ]]
 	[[ $output == *"mute (no-driver)"* ]]
@@ -84,7 +85,7 @@ guard() {
 
 @test "critical: everyone to the guard's bottom, which a guest outlives; min holds" {
 	# shellcheck disable=SC2046
-	run memguard --once --explain $(reserve 40)
+	run memguard --once --deadline 20s --explain $(reserve 40)
 	[ "$status" -eq 1 ]
 	[[ $output == *"light: gives "*" its bottom is "* ]]
 	wait_until 10 at_most light 200
@@ -158,9 +159,15 @@ guard_said() {
 }
 
 @test "a slow hook of another guest: the guard goes on serving the others" {
-	cat >/etc/libvirt/hooks/qemu.d/aslow <<-'HOOK'
+	cat >/etc/libvirt/hooks/qemu.d/aslow <<-HOOK
 		#!/bin/sh
-		[ "$1 $2" = "late prepare" ] && sleep 5
+		[ "\$1 \$2" = "late prepare" ] || exit 0
+		touch "$BATS_TEST_TMPDIR/begun"
+		tries=0
+		while [ ! -e "$BATS_TEST_TMPDIR/enough" ] && [ \$tries -lt 400 ]; do
+			sleep 0.1
+			tries=\$((tries + 1))
+		done
 		exit 0
 	HOOK
 	chmod 755 /etc/libvirt/hooks/qemu.d/aslow
@@ -169,12 +176,14 @@ guard_said() {
 	wait_until 10 at_most light 300
 	guest_start late max=128 current=128 3>&- 4>&- &
 	starting=$!
-	sleep 1
+	wait_until 10 test -e "$BATS_TEST_TMPDIR/begun"
+	sleep 1 # the list is held up by now
 	rounds=$(guard_rounds)
 	virsh -q setmem light 512MiB
-	wait_until 3 guard_acted_since "$rounds"
-	wait_until 2 at_most light 300
+	wait_until 10 guard_acted_since "$rounds"
+	wait_until 10 at_most light 300
 	kill -0 "$starting" # the hook still runs
+	touch "$BATS_TEST_TMPDIR/enough"
 	wait "$starting"
 }
 
