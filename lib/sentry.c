@@ -9,6 +9,7 @@
 #include "text.h"
 
 #define WORKERS 4
+#define AGAIN_MS 3000
 #define OLD_MS 8000 /* a reading takes 2 s at most, and begins a second after the last */
 
 struct sentry {
@@ -20,6 +21,7 @@ struct sentry {
 	struct registry *registry; /* NULL: not there */
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
+	uint64_t again_ms;         /* no new connection before: libvirtd was there and did not answer */
 	unsigned connection;       /* of the keeper when virt was as new; 0: not known */
 	uint64_t pending_kib;
 	struct audit *audit; /* NULL: nobody asks for moves */
@@ -228,9 +230,16 @@ static void squeeze(struct sentry *s, struct herd *h, struct sight *v)
 /* The connection died with libvirtd: another is needed now, not in calm times. */
 static void send_again(struct sentry *s, struct herd *h, struct sight *v)
 {
+	int r;
+
+	if (v->at.now_ms < s->again_ms)
+		return;
 	disconnect(s);
-	if (virt_open(s->conf->uri, false, WORKERS, v->at.now_ms + 2 * SENTRY_SEND_MS, &s->virt))
+	r = virt_open(s->conf->uri, false, WORKERS, v->at.now_ms + 2 * SENTRY_SEND_MS, &s->virt);
+	if (r)
 		s->virt = NULL;
+	if (r == -ETIMEDOUT) /* each attempt leaves a thread that waits, and keeps us from looking */
+		s->again_ms = clock_ms(CLOCK_BOOTTIME) + AGAIN_MS;
 	if (s->virt)
 		squeeze(s, h, v);
 }
