@@ -266,7 +266,8 @@ int sentry_look(struct sentry *s, struct sight *ret_sight)
 		return r;
 	gc.reserve_kib = v.reserve_kib = conf_reserve_kib(s->conf, v.host.total_kib);
 	h = keeper_herd(s->keeper);
-	v.level = guard_step(&gc, &s->guard, v.host.available_kib, squeeze_promised_kib(h->guest, h->n), v.at.now_ms);
+	v.level = guard_step(&gc, &s->guard, v.host.available_kib, is_old(h) ? 0 : squeeze_promised_kib(h->guest, h->n),
+	                     v.at.now_ms);
 	v.pending_kib = s->pending_kib;
 	forbid_gives(s, &v);
 	v.starting_kib = squeeze_starting_kib(h->guest, h->n);
