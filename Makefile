@@ -117,7 +117,7 @@ sanitize:
 	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory -C build/asan -s quick HARDEN= \
 		CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 valgrind: $(UNIT)
-	@VALGRIND='valgrind -q --error-exitcode=9 --leak-check=full --track-fds=yes' tests/run valgrind $(UNIT)
+	@VALGRIND='valgrind -q --error-exitcode=9 --leak-check=full --track-fds=yes' JOBS=$(JOBS) tests/run valgrind $(UNIT)
 
 lint:
 	@tests/deps build test lint

@@ -214,9 +214,9 @@ struct duty {
 	struct sentry *sentry;
 	struct wake wake;
 	struct audit *audit;
-	struct command *command; /* on_critical; NULL: none */
-	enum guard_level level;  /* that was said */
-	bool takes;              /* likewise */
+	struct command *command;      /* on_critical; NULL: none */
+	enum guard_level level, told; /* as it is, and as it was said */
+	bool takes;                   /* likewise */
 	bool reload, reconnect;
 	int libvirt, registry, no_give, host, log;        /* errors that were said */
 	uint64_t cannot_ms, command_ms, house_ms, fed_ms; /* when it was done last; 0: never */
@@ -243,24 +243,33 @@ static void tell_error(int *said, int error, const char *what, const char *words
 	*said = error;
 }
 
+/* What is only foreseen comes and goes with the load of guests: of that only who asks for it hears. */
 static void tell_level(struct duty *d, const struct sight *v)
 {
+	enum guard_level level = v->foreseen && !verbose ? GUARD_CALM : v->level;
+	bool takes = v->squeezing && v->planned_kib && (level || !v->foreseen), new_level = level != d->told;
 	char text[SENTENCE], planned[TEXT_SIZE];
-	bool takes = v->squeezing && v->planned_kib, new_level = v->level != d->level;
 
 	host_words(v, text, sizeof(text));
 	text_size(planned, sizeof(planned), v->planned_kib);
 	if (!quiet && takes && (new_level || !d->takes))
 		say_warning(&memguard, "%s: %s; taking back %s",
-		            v->level ? level_words[v->level] : "making room for a guest that starts", text, planned);
+		            level ? level_words[level] : "making room for a guest that starts", text, planned);
 	else if (!quiet && new_level)
-		say_warning(&memguard, "%s: %s", level_words[v->level], text);
+		say_warning(&memguard, "%s: %s", level_words[level], text);
 	d->level = v->level;
+	d->told = level;
 	d->takes = takes;
+}
+
+static void tell_commands(const struct sight *v)
+{
+	char text[SENTENCE];
+
 	if (verbose && v->sent > 0)
 		say_note(&memguard, "at %llu ms: %s: %s; %d commands, %llu ms after the look",
-		         (unsigned long long)v->sent_ms, level_words[v->level], text, v->sent,
-		         (unsigned long long)(v->sent_ms - v->at.now_ms));
+		         (unsigned long long)v->sent_ms, level_words[v->level], host_words(v, text, sizeof(text)),
+		         v->sent, (unsigned long long)(v->sent_ms - v->at.now_ms));
 }
 
 static void tell_cannot(struct duty *d, const struct sight *v)
@@ -354,6 +363,7 @@ static uint32_t look(struct duty *d)
 	if (r)
 		return HOUSE_MS;
 	tell_level(d, &v);
+	tell_commands(&v);
 	run_command(d, &v);
 	tell_cannot(d, &v);
 	tell_error(&d->no_give, d->registry ? 0 : v.no_give, "cannot forbid gives", NULL);

@@ -69,7 +69,8 @@ enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint
 	enum guard_level level;
 
 	remember(g, available_kib, now_ms);
-	g->fall_kibps = sub_kib(fall_kibps(g), min_kib(promised_kib, sub_kib(available_kib, conf->reserve_kib)));
+	promised_kib = min_kib(promised_kib, min_kib(sub_kib(available_kib, conf->reserve_kib), conf->reserve_kib / 2));
+	g->fall_kibps = sub_kib(fall_kibps(g), promised_kib);
 	level = level_of(conf, g, available_kib);
 	g->was_low |= available_kib < guard_tight_kib(conf);
 	if (level >= g->level || !may_leave(conf, g, available_kib)) {

@@ -268,6 +268,7 @@ int sentry_look(struct sentry *s, struct sight *ret_sight)
 	h = keeper_herd(s->keeper);
 	v.level = guard_step(&gc, &s->guard, v.host.available_kib, is_old(h) ? 0 : squeeze_promised_kib(h->guest, h->n),
 	                     v.at.now_ms);
+	v.foreseen = v.level == GUARD_TIGHT && !s->guard.was_low;
 	v.pending_kib = s->pending_kib;
 	forbid_gives(s, &v);
 	v.starting_kib = squeeze_starting_kib(h->guest, h->n);

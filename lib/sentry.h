@@ -22,6 +22,7 @@ struct sight {
 	struct host host;
 	uint64_t reserve_kib;
 	enum guard_level level;
+	bool foreseen;                      /* it is tight only because that is foreseen */
 	uint64_t pending_kib, starting_kib; /* what guests that are being started, and those that boot, will need */
 	uint64_t lack_kib;                  /* what is to come back */
 	bool squeezing;                     /* it is to come back from guests */

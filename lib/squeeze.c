@@ -120,13 +120,19 @@ uint64_t squeeze_promised_kib(const struct guest *g, size_t n)
 	return sum_kib;
 }
 
+/* Fresh statistics come from the driver that keeps the balloon. */
+static uint64_t may_grow_to_kib(const struct guest *g)
+{
+	return g->est.has_used && !g->est.stale ? guest_told_kib(g) : g->device.maximum_kib;
+}
+
 uint64_t squeeze_starting_kib(const struct guest *g, size_t n)
 {
 	uint64_t sum_kib = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (g[i].est.booting && !g[i].vanished && !g[i].device.hugepages)
-			sum_kib = add_kib(sum_kib, sub_kib(g[i].device.maximum_kib, g[i].sample.rss_kib));
+			sum_kib = add_kib(sum_kib, sub_kib(may_grow_to_kib(&g[i]), g[i].sample.rss_kib));
 	return sum_kib;
 }
 

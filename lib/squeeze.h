@@ -39,7 +39,7 @@ enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const 
 /* What guests may still touch without asking. */
 uint64_t squeeze_promised_kib(const struct guest *g, size_t n);
 
-/* What guests that start may still touch: the rest of their maximum, for their balloon may not work yet. */
+/* What guests that start may still touch: the rest of their maximum as long as their balloon does not work yet. */
 uint64_t squeeze_starting_kib(const struct guest *g, size_t n);
 
 /* The order in which guests are told: least weight first, then by name. For qsort. */
