@@ -14,12 +14,12 @@ _memsched_columns() {
 }
 
 # Running guests of the libvirt at URI $1, if it is here: nobody is asked for a password in the middle of a line.
-# Names that would have to be quoted are left to be typed.
+# Names that would have to be quoted, or taken for options, are left to be typed.
 _memsched_domains() {
 	local name
 	[[ $1 == *+* || $1 == *://[!/]* ]] ||
 		timeout 2 virsh -q -r -c "${1:-qemu:///system}" list --name 2>/dev/null | while IFS= read -r name; do
-			[[ $name == *[![:alnum:].:@_+-]* ]] || printf '%s\n' "$name"
+			[[ $name == -* || $name == *[![:alnum:].:@_+-]* ]] || printf '%s\n' "$name"
 		done
 }
 
