@@ -65,7 +65,8 @@ struct balancer {
 	struct registry *registry; /* NULL: nothing is remembered */
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
-	bool paused, pause_unreadable;
+	uint64_t paused_ms; /* left of a pause; 0: there is none */
+	bool pause_unreadable;
 	int unusable; /* -errno of the registry, where a dry run does without */
 	struct audit audit;
 	int log_error; /* of the last time that there was something to log */
@@ -113,13 +114,14 @@ static void end_complaints(const struct balancer *b, void (*over)(void *arg, con
 
 /* ---- metrics ---- */
 
-/* rep: NULL where the pass failed; then the metrics say so, and know no guest. */
+/* rep: NULL where the pass failed, or is paused; then the metrics say so, and know no guest. */
 static void write_metrics(struct balancer *b, const struct pass_report *rep, uint64_t began_ms)
 {
 	const struct outcome outcome = {
 	    .report = rep,
 	    .took_ms = sub_kib(clock_ms(CLOCK_BOOTTIME), began_ms),
 	    .ended_s = clock_ms(CLOCK_REALTIME) / 1000,
+	    .paused_ms = b->paused_ms,
 	};
 
 	b->textfile_error = b->conf->textfile && !dry_run ? report_metrics_file(b->conf->textfile, rep, &outcome) : 0;
@@ -223,17 +225,16 @@ static void show(struct balancer *b, const struct pass_report *rep)
 /* A dry run is for looking, paused or not. */
 static bool is_paused(struct balancer *b)
 {
-	bool was_paused = b->paused;
-	uint64_t left_ms = 0;
+	bool was_paused = b->paused_ms > 0;
 	char sentence[TEXT_EXPLAIN];
 
 	if (dry_run)
 		return false;
-	b->pause_unreadable = registry_paused(b->registry, clock_ms(CLOCK_BOOTTIME), &left_ms) < 0;
-	b->paused = left_ms > 0;
-	if (b->paused && !was_paused && verbose)
-		say_warning(&membalance, "%s", text_explain_pause(sentence, sizeof(sentence), left_ms));
-	return b->paused;
+	b->paused_ms = 0;
+	b->pause_unreadable = registry_paused(b->registry, clock_ms(CLOCK_BOOTTIME), &b->paused_ms) < 0;
+	if (b->paused_ms && !was_paused && verbose)
+		say_warning(&membalance, "%s", text_explain_pause(sentence, sizeof(sentence), b->paused_ms));
+	return b->paused_ms > 0;
 }
 
 static int pass(struct balancer *b)
@@ -251,6 +252,7 @@ static int pass(struct balancer *b)
 
 	if (is_paused(b)) {
 		write_log(b);
+		write_metrics(b, NULL, began_ms);
 		virt_close(b->virt); /* libvirtd may well be restarted meanwhile */
 		b->virt = NULL;
 		return EXIT_DONE;

@@ -11,6 +11,7 @@
 struct outcome {
 	const struct pass_report *report; /* NULL: it failed as a whole */
 	uint64_t took_ms, ended_s;        /* wall clock */
+	uint64_t paused_ms;               /* there was none, as balancing is paused for so long; 0: it is not */
 };
 
 extern const struct column guest_columns[];   /* rows: struct guest; the first is the name */

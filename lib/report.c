@@ -176,6 +176,20 @@ int report_keep(struct registry *r, const struct pass_report *rep, uint64_t wall
 
 /* ---- metrics ---- */
 
+/* Of the host nothing but the pause is known. */
+static int write_pause(FILE *out, uint64_t paused_ms)
+{
+	const struct pass_report rep = {.paused_ms = paused_ms};
+	struct column *columns;
+	int r = column_choose(host_columns, COLUMN_ALL, "paused", &columns, NULL);
+
+	if (r)
+		return r;
+	r = table_write_metrics(out, "memsched_host_", columns, NULL, &rep, 1, sizeof(rep));
+	free(columns);
+	return r;
+}
+
 int report_metrics(FILE *out, const struct pass_report *rep, const struct outcome *outcome)
 {
 	const struct prom_label version[] = {{"version", MEMSCHED_VERSION}, {NULL, NULL}};
@@ -183,6 +197,8 @@ int report_metrics(FILE *out, const struct pass_report *rep, const struct outcom
 
 	prom_gauge(out, "memsched_", "build_info", "version of memsched");
 	r = prom_sample(out, "memsched_", "build_info", version, 1, 0);
+	if (!r && outcome && outcome->paused_ms)
+		return write_pause(out, outcome->paused_ms);
 	if (!r && outcome)
 		r = table_write_metrics(out, "memsched_pass_", outcome_columns, NULL, outcome, 1, sizeof(*outcome));
 	if (r || !rep)

@@ -423,6 +423,13 @@ listen() {
 	[ "$status" -eq 75 ]
 	grep -qx 'memsched_pass_success 0' "$textfile"
 	! grep -q memsched_domain "$textfile"
+	# nor while balancing is paused: what was known before would look as if it still held
+	run balance
+	membalance --root "$root" --pause 1h
+	run balance
+	[ -z "$output" ]
+	grep -qE '^memsched_host_paused_seconds 3[0-9]{3}\.' "$textfile"
+	! grep -qE '^memsched_(pass|domain)_' "$textfile"
 	promtool=$(command -v promtool || echo build/promtool)
 	[ ! -x "$promtool" ] || "$promtool" check metrics <"$textfile"
 }
