@@ -211,7 +211,7 @@ static void show(struct balancer *b, const struct pass_report *rep)
 		report_pass_json(stdout, rep);
 	if (explain)
 		report_explain(stdout, rep, false);
-	if (verbose && report_table(stdout, rep, NULL, &style))
+	if (verbose && !as_json && report_table(stdout, rep, NULL, &style))
 		say_warning(&membalance, "no memory for the table");
 	fflush(stdout);
 	begin_complaints(b);
@@ -407,7 +407,7 @@ static bool is_contradiction(void)
 {
 	int pauses = resume + !!pause_for;
 
-	return once + loop + pauses > 1 || (dry_run && pauses);
+	return once + loop + pauses > 1 || ((dry_run || show_config) && pauses);
 }
 
 /* --pause and --resume: needs neither the lock, which a loop holds, nor libvirt, nor a good configuration. */
@@ -457,6 +457,10 @@ int main(int argc, char **argv)
 	if (!code && is_contradiction()) {
 		say_error(&membalance,
 		          "'--once', a loop, '--pause' and '--resume' exclude each other; try 'membalance --help'");
+		code = EXIT_USAGE;
+	}
+	if (!code && as_json && explain) {
+		say_error(&membalance, "'--json' and '--explain' exclude each other; try 'membalance --help'");
 		code = EXIT_USAGE;
 	}
 	if (!code && (resume || pause_for))

@@ -131,6 +131,8 @@ balance() {
 	refuses 2 "bad option '--bogus'" balance --bogus
 	refuses 2 "unexpected argument 'vm1'" balance vm1
 	refuses 2 'exclude each other' balance --once --interval 5
+	refuses 2 "'--json' and '--explain' exclude each other" balance --json --explain
+	balance -n -Jv | jq -e '.dry_run'
 	refuses 2 '/nonexistent' balance --config /nonexistent
 	refuses 75 '/nonexistent' membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
 }
@@ -292,6 +294,7 @@ balance() {
 	refuses 2 'exclude each other' balance --pause 5 --once
 	refuses 2 'exclude each other' balance --resume --loop
 	refuses 2 'exclude each other' balance --pause 5 --dry-run
+	refuses 2 'exclude each other' balance --pause 5 --show-config
 	[ -z "$(ls -A "$root/run")" ]
 	run balance --resume
 	[ "$status" -eq 0 ]
