@@ -24,7 +24,7 @@ static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *
 
 static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
-    {'o', "output", "LIST", "show these columns; +LIST: beside those shown without it", .flag = &chosen, .text = &list},
+    {'o', "output", "LIST", "these columns; +LIST: beside the default ones", .flag = &chosen, .text = &list},
     {0, "output-all", NULL, "show all columns", .flag = &all_columns},
     {0, "sort", "COLUMN", "sort by it; -COLUMN: the largest first", .text = &sort},
     {'n', "noheadings", NULL, "no headings, and no host below the guests", .flag = &no_headings},
@@ -44,7 +44,7 @@ static struct option_row rows[] = {
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
     {0, "show-config", NULL, "print the settings that hold and where they stand", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
-    {'q', "quiet", NULL, "say nothing of guests that did not answer", .flag = &quiet},
+    {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
     {'V', "version", NULL, "show the version", .flag = &unused_flag},
     {.name = NULL},
@@ -52,7 +52,7 @@ static struct option_row rows[] = {
 
 static void print_columns(void)
 {
-	printf("\nColumns for --output and --sort; those marked * are shown without it:\n");
+	printf("\nColumns for --output and --sort; * is shown by default:\n");
 	for (const struct column *c = guest_columns; c->name; c++)
 		printf("  %-12s %c %s\n", c->name, c->sets & COLUMN_TABLE ? '*' : ' ', c->help);
 }
