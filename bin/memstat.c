@@ -365,6 +365,17 @@ static int look(const struct conf *conf, char **operand)
 	return code;
 }
 
+/* Who writes "-w 5", as of other tools, means a time and not the guest with that id. */
+static int refuse_stray_time(const char *operand)
+{
+	uint32_t ms;
+
+	if (!watching || watch_time || !operand || duration_parse(operand, &ms))
+		return EXIT_DONE;
+	say_error(&memstat, "'%s' would be a domain; a time is written '-w%s'", operand, operand);
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	struct conf conf;
@@ -374,6 +385,8 @@ int main(int argc, char **argv)
 	code = options_parse(&memstat, argc, argv, &operand);
 	if (!code)
 		code = choose();
+	if (!code)
+		code = refuse_stray_time(argv[operand]);
 	if (!code)
 		code = options_conf(&memstat, root, file, &conf);
 	if (!code) {

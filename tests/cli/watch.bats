@@ -325,6 +325,12 @@ not_running() {
 	[ "$(grep -c '^memstat: error: ' "$dir/err")" -eq 2 ]
 }
 
+@test "a time that stands apart is refused, with how it is written" {
+	run memstat -w 5 --count 1 -c "$world" --root "$root"
+	[ "$status" -eq 2 ]
+	[[ $output == *"a time is written '-w5'"* ]]
+}
+
 @test "piped: failed looks count" {
 	run --separate-stderr memstat --watch=100ms --count 2 -c "test:///$dir/nosuch" --root "$root"
 	[ "$status" -ne 0 ]
