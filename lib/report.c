@@ -288,33 +288,36 @@ const char *report_unusable(int error)
 	}
 }
 
-void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
-                     void *arg)
+typedef void complaint_say(void *arg, const char *key, const char *sentence);
+
+static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
 {
-	char why[TEXT_EXPLAIN], sentence[SENTENCE], key[UUID_TEXT + 32];
+	char why[TEXT_EXPLAIN], sentence[SENTENCE], key[UUID_TEXT + HINT_FAULT_TEXT + 8];
+	char *name = g->hung || g->error ? text_escaped(g->name) : NULL;
 
-	for (size_t i = 0; i < rep->n; i++) {
-		const struct guest *g = &rep->guest[i];
-		char *name = g->hung || g->error ? text_escaped(g->name) : NULL;
-
-		if (name && !g->vanished) {
-			snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->reason));
-			snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->reason),
-			         text_explain(why, sizeof(why), g));
-			say(arg, key, sentence);
-		}
-		free(name);
-		if (g->unreadable) {
-			snprintf(key, sizeof(key), "%s unreadable", g->uuid);
-			snprintf(sentence, sizeof(sentence),
-			         "what '/run/memsched' has of domain %s cannot be read: it counts as absent", g->uuid);
-			say(arg, key, sentence);
-		}
-		for (unsigned k = 0; k < g->hints.n_faults; k++) {
-			snprintf(key, sizeof(key), "%s hint %u", g->uuid, k);
-			say(arg, key, g->hints.fault[k]);
-		}
+	if (name && !g->vanished) {
+		snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->reason));
+		snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->reason),
+		         text_explain(why, sizeof(why), g));
+		say(arg, key, sentence);
 	}
+	free(name);
+	if (g->unreadable) {
+		snprintf(key, sizeof(key), "%s unreadable", g->uuid);
+		snprintf(sentence, sizeof(sentence),
+		         "what '/run/memsched' has of domain %s cannot be read: it counts as absent", g->uuid);
+		say(arg, key, sentence);
+	}
+	for (unsigned k = 0; k < g->hints.n_faults; k++) { /* another fault is another complaint */
+		snprintf(key, sizeof(key), "%s hint %s", g->uuid, g->hints.fault[k]);
+		say(arg, key, g->hints.fault[k]);
+	}
+}
+
+static void complain_of_registry(const struct pass_report *rep, complaint_say *say, void *arg)
+{
+	char sentence[SENTENCE];
+
 	if (rep->unsaved) {
 		snprintf(sentence, sizeof(sentence), "cannot write what the next pass should know: %s",
 		         strerror(-rep->unsaved));
@@ -331,6 +334,16 @@ void report_complain(const struct pass_report *rep, void (*say)(void *arg, const
 	if (rep->pause_unreadable)
 		say(arg, "paused",
 		    "'/run/memsched/paused' cannot be read: nothing is paused; 'membalance --resume' removes it");
+}
+
+void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
+                     void *arg)
+{
+	char why[TEXT_EXPLAIN], sentence[SENTENCE];
+
+	for (size_t i = 0; i < rep->n; i++)
+		complain_of_guest(&rep->guest[i], say, arg);
+	complain_of_registry(rep, say, arg);
 	if (!rep->balance.least)
 		return;
 	snprintf(sentence, sizeof(sentence), "host: %s",

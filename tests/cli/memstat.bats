@@ -321,6 +321,13 @@ stat_mode() {
 	refuses 75 '/nonexistent' memstat --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
 }
 
+@test "of nobody there is JSON too, with the host" {
+	run --separate-stderr stat -J nosuch
+	[ "$status" -eq 1 ]
+	jq -e '.host.total_bytes > 0 and .domains == []' <<<"$output"
+	[[ $stderr == *"no running domain 'nosuch'"* ]]
+}
+
 @test "help and version" {
 	run memstat --help
 	[ "$status" -eq 0 ]
