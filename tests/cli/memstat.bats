@@ -286,7 +286,7 @@ stat_mode() {
 
 @test "refusals" {
 	refuses 1 "no running domain 'nosuch'" stat nosuch
-	refuses 1 "no running domain 'a\x0Ab'" stat -J $'a\nb'
+	refuses 1 "no running domain 'a\x0Ab'" stat $'a\nb'
 	refuses 1 "'$root/nowhere/proc/meminfo'" memstat -c "$node" --root "$root/nowhere"
 	refuses 2 "unknown column 'nope' for '--output'" stat -o nope
 	refuses 2 "unknown column 'nope' for '--output'" stat -o +domain,nope
