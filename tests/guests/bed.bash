@@ -78,6 +78,11 @@ host_available_mib() {
 	awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo
 }
 
+# The reserve that is configured.
+host_reserve_mib() {
+	echo $(($(memguard --check | sed -n 's/.* reserve=\([0-9]*\)B$/\1/p') / 1048576))
+}
+
 # host_needs MIB: false, with a reason, where the machine has less to spare.
 host_needs() {
 	[ "$(host_available_mib)" -ge "$1" ] || complain "needs $1 MiB available, the host has $(host_available_mib) MiB"
