@@ -29,7 +29,7 @@ setup() {
 	load ../bed.bash
 	pid=
 	log=$BATS_TEST_TMPDIR/log
-	reserve_mib=$(($(memguard --check | sed -n 's/.* reserve=\([0-9]*\)B$/\1/p') / 1048576))
+	reserve_mib=$(host_reserve_mib)
 	kill -0 "$(cat "$BATS_FILE_TMPDIR/fill.pid")" || complain "the host is not full any more: an earlier flood killed what fills it"
 }
 
