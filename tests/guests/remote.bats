@@ -43,7 +43,7 @@ own_memory() {
 		and .host.available_bytes == .host.free_bytes + .host.buffers_bytes + .host.cached_bytes
 		and .host.pressure_some_avg10 == null
 		and ([.domains[].name] == ["idle", "needy"]) and all(.domains[]; .registered == false and .usable_bytes > 0)' "$BATS_TEST_TMPDIR/json"
-	run memstat -o name,registered
+	run memstat -o domain,registered
 	[[ $output =~ needy\ +yes ]] # which the hook of this host has registered
 	[ ! -e /run/memsched/hosts ]
 }
