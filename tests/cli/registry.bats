@@ -107,7 +107,7 @@ end_loop() {
 	as_root_only
 	# shellcheck disable=SC2016 # the inner shell's
 	begin_loop unshare -m bash -c 'mount -t tmpfs -o size=64k,mode=755 full "$1/run" && shift && exec "$@"' - "$root"
-	inside() { nsenter -t "$pid" -m "$@"; }
+	inside() { nsenter -t "$pid" -m -r "$@"; }
 	inside dd if=/dev/zero of="$root/run/filler" bs=4k status=none 2>/dev/null || :
 	wait_for grep -q 'No space left' "$said"
 	lines=$(wc -l <"$said")
@@ -135,12 +135,12 @@ end_loop() {
 	as_root_only
 	# shellcheck disable=SC2016
 	begin_loop unshare -m bash -c 'mount -t tmpfs -o mode=755 rw "$1/run" && shift && exec "$@"' - "$root"
-	nsenter -t "$pid" -m mount -t tmpfs -o ro,mode=755 ro "$root/run"
+	nsenter -t "$pid" -m -r mount -t tmpfs -o ro,mode=755 ro "$root/run"
 	wait_for grep -q "cannot use '$registry': Read-only file system" "$said"
 	before=$(count)
 	sleep 1.5
 	[ "$(count)" -eq "$before" ]
-	nsenter -t "$pid" -m umount "$root/run"
+	nsenter -t "$pid" -m -r umount "$root/run"
 	more_passes 2
 	[ "$(lasting)" -eq 2 ]
 	grep -q 'over: ' "$said"
