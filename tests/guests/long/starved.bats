@@ -24,8 +24,8 @@ starve() {
 	done
 }
 
-# One run in about eight is worse than the rest (9 MiB left in scarce, a kill in pinch), and it is not known yet why: what is
-# tried holds if it does so in one of two runs. All their figures go into the report.
+# One run in about eight is worse than the rest (a kill in pinch; after the host's OOM killer had struck, 9 MiB left in scarce),
+# and it is not known yet why: what is tried holds if it does so in one of two runs. All their figures go into the report.
 in_one_of_two() {
 	starve "$1"
 	"$2" && return
