@@ -354,6 +354,7 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 		if (sample_has(&g->sample, SAMPLE_ACTUAL))
 			p->actual_kib = g->sample.actual_kib;
 		if (sample_has(&g->sample, SAMPLE_RSS)) {
+			e.risen_kib = p->has_rss ? sub_kib(g->sample.rss_kib, p->rss_kib) : 0;
 			p->rss_kib = g->sample.rss_kib;
 			p->has_rss = true;
 		}

@@ -171,6 +171,7 @@ struct estimate {
 	    horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
 	uint64_t foreseen_kib;  /* growth until the next pass can act */
 	uint64_t lingering_kib; /* the same without regard to a last rise that was small: what takes leave alone */
+	uint64_t risen_kib;     /* what QEMU holds more than when it was read last: newer than the statistics */
 	bool has_age;
 	uint64_t age_ms; /* of the sample */
 	bool settled;    /* the sample was taken with the balloon at rest */

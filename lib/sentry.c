@@ -166,6 +166,15 @@ static void record(struct sentry *s, const struct herd *h, const struct sight *v
 
 /* ---- a look ---- */
 
+static enum squeeze_way way_of(const struct sight *v)
+{
+	if (v->level == GUARD_CRITICAL)
+		return SQUEEZE_HARD;
+	if (v->level == GUARD_TIGHT)
+		return v->foreseen ? SQUEEZE_HELD : SQUEEZE_IDLE;
+	return SQUEEZE_ROOM;
+}
+
 /* Whether and how guests are to give; a host that is not short gives room only to guests that start. */
 static void decide(struct sentry *s, const struct guard_conf *gc, struct sight *v)
 {
@@ -174,7 +183,7 @@ static void decide(struct sentry *s, const struct guard_conf *gc, struct sight *
 	v->lack_kib = guard_lack_kib(gc, &s->guard, sub_kib(v->host.available_kib, coming_kib));
 	if (v->level == GUARD_CALM) /* a fall that does not lead below is no lack */
 		v->lack_kib = sub_kib(add_kib(v->reserve_kib, coming_kib), v->host.available_kib);
-	v->way = v->level == GUARD_CRITICAL ? SQUEEZE_HARD : v->level == GUARD_TIGHT ? SQUEEZE_IDLE : SQUEEZE_ROOM;
+	v->way = way_of(v);
 	v->squeezing = v->level > GUARD_CALM || (coming_kib && v->lack_kib);
 }
 

@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define LEAST_HEADROOM 8 /* target / 8: design §4 */
+#define LEAST_HEADROOM 8            /* target / 8: design §4 */
+#define RISEN_KIB (8 * KIB_PER_MIB) /* between two readings: a guest that grows, not one that stirs */
 
 uint64_t squeeze_bottom_kib(const struct guest *g)
 {
@@ -34,14 +35,32 @@ uint64_t squeeze_coming_kib(const struct guest *g, size_t n)
 	return sum_kib;
 }
 
+/* What it would not have touched at that size. */
+static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
+{
+	if (!(g->sample.have & SAMPLE_RSS) || g->vanished || g->device.hugepages)
+		return 0;
+	return sub_kib(size_kib, policy_held_kib(g));
+}
+
+/* What was never touched frees nothing. Who is touching it needs it all, whatever the statistics say, which are older.
+ */
+static uint64_t idle_kib(enum squeeze_way way, const struct guest *g)
+{
+	uint64_t untouched = way == SQUEEZE_HELD ? untouched_kib(g, g->sample.actual_kib) : 0;
+
+	if (!may_take(g) || (untouched && g->est.risen_kib > RISEN_KIB))
+		return 0;
+	return sub_kib(policy_excess_kib(g), untouched);
+}
+
 /* The most that may come of it by this way. */
 static uint64_t most_kib(enum squeeze_way way, const struct guest *g)
 {
-	uint64_t idle_kib = may_take(g) ? policy_excess_kib(g) : 0;
 
 	if (way != SQUEEZE_HARD || !may_take(g))
-		return idle_kib;
-	return max_kib(idle_kib, sub_kib(g->sample.actual_kib, squeeze_bottom_kib(g)));
+		return idle_kib(way, g);
+	return max_kib(idle_kib(way, g), sub_kib(g->sample.actual_kib, squeeze_bottom_kib(g)));
 }
 
 /* A crumb that nobody is told to give for does not count as given. */
@@ -50,8 +69,8 @@ static struct level_item squeeze_item(enum squeeze_way way, uint64_t tolerance_k
 	uint64_t least_kib = add_kib(told_kib(g), tolerance_kib), most = most_kib(way, g);
 	struct level_item item = {.lo_kib = told_kib(g)};
 
-	if (way != SQUEEZE_ROOM && may_take(g) && policy_excess_kib(g) > least_kib)
-		item.lo_kib = policy_excess_kib(g);
+	if (way != SQUEEZE_ROOM && idle_kib(way, g) > least_kib)
+		item.lo_kib = idle_kib(way, g);
 	item.hi_kib = most > least_kib ? most : item.lo_kib;
 	item.weight = max_kib(1, scale_kib(item.hi_kib, 10000, weight_of(g)));
 	return item;
@@ -115,8 +134,7 @@ uint64_t squeeze_promised_kib(const struct guest *g, size_t n)
 	uint64_t sum_kib = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (g[i].sample.have & SAMPLE_RSS && !g[i].vanished && !g[i].device.hugepages)
-			sum_kib = add_kib(sum_kib, sub_kib(guest_told_kib(&g[i]), policy_held_kib(&g[i])));
+		sum_kib = add_kib(sum_kib, untouched_kib(&g[i], guest_told_kib(&g[i])));
 	return sum_kib;
 }
 

@@ -11,6 +11,7 @@
 
 enum squeeze_way {
 	SQUEEZE_ROOM, /* of what is idle, what is needed: for a guest that starts */
+	SQUEEZE_HELD, /* all that is idle and not merely promised: the host will be tight */
 	SQUEEZE_IDLE, /* all that is idle, whatever is needed: the host is tight */
 	SQUEEZE_HARD, /* and of the rest what is needed, down to the guard's bottom: it is critical */
 };

@@ -245,6 +245,26 @@ static void test_tight(void **state)
 	registry_close(r);
 }
 
+/* What is foreseen may be a guest that touches what it has: that is left alone (of these guests QEMU holds half). */
+static void test_foreseen(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct sight v;
+
+	(void)state;
+	host_has(3000 * MIB);
+	look(s);
+	usleep(200000);
+	host_has(1100 * MIB);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_TIGHT);
+	assert_true(v.foreseen);
+	assert_int_equal(v.way, SQUEEZE_HELD);
+	assert_int_equal(v.planned_kib, 0);
+	assert_int_equal(v.sent, 0);
+	sentry_free(s, in_time());
+}
+
 static void test_critical(void **state)
 {
 	struct sentry *s = on_duty(false);
@@ -497,6 +517,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_calm),
 	    TEST(test_tight),
+	    TEST(test_foreseen),
 	    TEST(test_critical),
 	    TEST(test_dry),
 	    TEST(test_record),

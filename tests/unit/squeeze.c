@@ -24,6 +24,7 @@ enum trait { PLAIN, FIXED, NO_TAKE, BLIND, HUNG, VANISHED, ERROR, STUCK };
 /* A guest that was judged. MiB; each has a headroom of TARGET beyond what it uses. */
 struct row {
 	uint64_t actual, used, floor, told; /* told: the size it was told to go to before; 0: none */
+	uint64_t rss, risen;                /* rss 0: not known */
 	uint32_t weight;                    /* 0: the default */
 	enum trait trait;
 };
@@ -34,6 +35,11 @@ static struct guest guest_of(const struct row *row)
 
 	g.sample.have = SAMPLE_ACTUAL;
 	g.sample.actual_kib = row->actual * MIB;
+	if (row->rss) {
+		g.sample.have |= SAMPLE_RSS;
+		g.sample.rss_kib = row->rss * MIB;
+		g.est.risen_kib = row->risen * MIB;
+	}
 	g.est.has_used = true;
 	g.est.used_kib = row->used * MIB;
 	g.floor_kib = row->floor * MIB;
@@ -108,6 +114,29 @@ static void test_plans(void **state)
 	     {600},
 	     {0},
 	     0},
+	    {"held: of what is idle all but what was never touched",
+	     SQUEEZE_HELD,
+	     1,
+	     {{.actual = 1000, .used = 472, .rss = 700}, {.actual = 1000, .used = 472, .rss = 1000}},
+	     {900, 600},
+	     {900, 600},
+	     500},
+	    {"held: however much is needed; what it was told before is no more touched than it was",
+	     SQUEEZE_HELD,
+	     9000,
+	     {{.actual = 1000, .used = 472, .rss = 550}, {.actual = 1000, .used = 472, .rss = 700, .told = 900}},
+	     {1000, 900},
+	     {0, 0},
+	     100},
+	    {"held: nothing of who is touching what it has",
+	     SQUEEZE_HELD,
+	     9000,
+	     {{.actual = 1000, .used = 472, .rss = 900, .risen = 100},
+	      {.actual = 1000, .used = 472, .rss = 900, .risen = 1}},
+	     {1000, 700},
+	     {0, 700},
+	     300},
+	    {"held: where that is not known, all", SQUEEZE_HELD, 1, {{.actual = 1000, .used = 472}}, {600}, {600}, 400},
 	    {"hard: all idle; who has no more gives of the headroom first",
 	     SQUEEZE_HARD,
 	     456,
