@@ -26,6 +26,7 @@
 #define NO_GAIN_SLACK_KIB (64 * KIB_PER_MIB)
 #define NO_GAIN_PASSES 3
 #define QEMU_LEAST_KIB (64 * KIB_PER_MIB) /* QEMU's own memory is taken for no less: 30-90 MiB measured */
+#define QEMU_MOST_KIB (96 * KIB_PER_MIB)  /* more than this after a take may be what the balloon did not free */
 
 static bool sample_has(const struct sample *s, unsigned fields)
 {
@@ -173,9 +174,9 @@ static void forget_load(struct past *p, struct instant at)
 }
 
 /*
- * rss beyond actual is QEMU's own: the most that was seen at rest and not after a take, for what a balloon does not
- * free looks the same, and still does when some of it was given back; it may be more where the guest has not touched
- * all it has.
+ * rss beyond actual is QEMU's own: the most that was seen at rest; it may be more where the guest has not touched all
+ * it has. After a take what the balloon did not free looks the same, and still does when some of it was given back:
+ * only as much is believed then as a QEMU may well have.
  */
 static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e)
 {
@@ -185,7 +186,7 @@ static void watch_rss(struct past *p, const struct sample *s, const struct estim
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
 		return;
 	beyond_kib = sub_kib(s->rss_kib, s->actual_kib);
-	if (!took)
+	if (!took || (beyond_kib <= QEMU_MOST_KIB && distance_kib(s->rss_kib, p->rss_kib) < MOVED_KIB))
 		p->qemu_kib = max_kib(p->qemu_kib, beyond_kib);
 	p->has_qemu = true;
 	p->no_gain = took && beyond_kib > add_kib(qemu_kib(p), NO_GAIN_SLACK_KIB) ? p->no_gain + 1 : 0;

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,10 @@ int report_table(FILE *out, const struct pass_report *rep, const struct column *
 	fputc('\n', out);
 	r = write_shown(out, host_columns, rep, 1, sizeof(*rep), style);
 	fputs(unit[style->unit], out);
-	if (rep->paused_ms)
-		fprintf(out, "\n%s.\n", text_explain_pause(sentence, sizeof(sentence), rep->paused_ms));
+	if (rep->paused_ms) {
+		text_explain_pause(sentence, sizeof(sentence), rep->paused_ms);
+		fprintf(out, "\n%c%s.\n", toupper(sentence[0]), sentence + 1);
+	}
 	return r;
 }
 

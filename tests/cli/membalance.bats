@@ -260,11 +260,11 @@ balance() {
 @test "memstat shows a pause" {
 	show() { memstat -c "$node" --root "$root" "$@"; }
 	show -J | jq -e 'has("paused_seconds") and .paused_seconds == null'
-	[[ $(show) != *"balancing is paused"* ]]
+	[[ $(show) != *"alancing is paused"* ]]
 	[[ $(show --prometheus) != *$'\nmemsched_host_paused'* ]]
 	balance --pause 2h
 	show -J | jq -e '.paused_seconds > 7000 and .paused_seconds <= 7200'
-	[[ $(show) == *$'\nbalancing is paused for another 2 h.' ]]
+	[[ $(show) == *$'\nBalancing is paused for another 2 h.' ]]
 	show --prometheus | grep -qE '^memsched_host_paused_seconds 7[0-9]{3}\.'
 	[[ $(show --explain) == *$'\nhost: balancing is paused for another 2 h' ]]
 }

@@ -1341,6 +1341,29 @@ static void test_last_words(void **state)
 	expect(s.what, s.g.past.actual_kib, 1000 * MIB);
 }
 
+/* A take that came back shows it: few guests have ever touched all they had. Nothing is learned on the way. */
+static void test_own_memory_after_a_take(void **state)
+{
+	struct scene s = scene("QEMU's own memory after a take");
+
+	(void)state;
+	s.g.sample.rss_kib = 900 * MIB;
+	update(&s);
+	ask(&s, 700 * MIB);
+	move(&s, -(int64_t)(300 * MIB));
+	for (int i = 0; i < 10; i++) { /* rss follows */
+		s.g.sample.rss_kib -= 12 * MIB;
+		next(&s);
+	}
+	expect(s.what, s.g.past.qemu_kib, 0);
+	next(&s);
+	expect(s.what, s.g.past.qemu_kib, 80 * MIB);
+	s.g.sample.rss_kib = 797 * MIB; /* too much to be believed */
+	next(&s);
+	next(&s);
+	expect(s.what, s.g.past.qemu_kib, 80 * MIB);
+}
+
 /* What QEMU needs for itself is the most that was seen beyond actual, but for what a take did not free. */
 static void test_own_memory(void **state)
 {
@@ -1407,6 +1430,7 @@ int main(void)
 	    cmocka_unit_test(test_swings),
 	    cmocka_unit_test(test_swings_again),
 	    cmocka_unit_test(test_no_gain),
+	    cmocka_unit_test(test_own_memory_after_a_take),
 	    cmocka_unit_test(test_no_gain_after_a_give),
 	    cmocka_unit_test(test_no_gain_at_once),
 	    cmocka_unit_test(test_last_words),
