@@ -148,7 +148,7 @@ check-long:
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
-	STARVE=$(STARVE) LIMIT=1800 tests/guests/bed tests/run long $(STARVED) || status=1; \
+	STARVE=$(STARVE) LIMIT=900 tests/guests/bed tests/run long $(STARVED) || status=1; \
 	exit $$status
 # Each target for FUZZ_SECONDS, side by side, from the corpus that is kept; what it finds is left in build/.
 FUZZ_SECONDS ?= 60
