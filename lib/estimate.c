@@ -180,7 +180,7 @@ static void forget_load(struct past *p, struct instant at)
  */
 static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e)
 {
-	bool took = p->no_gain || p->asked_from_kib > s->actual_kib;
+	bool took = p->no_gain || max_kib(p->asked_from_kib, p->top_kib) > s->actual_kib; /* by whomever */
 	uint64_t beyond_kib;
 
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
@@ -354,8 +354,11 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 		find_load(conf, g, fresh, at, &e);
 		if (sample_has(&g->sample, SAMPLE_ACTUAL))
 			p->actual_kib = g->sample.actual_kib;
+		p->top_kib = max_kib(p->top_kib, p->actual_kib);
 		if (sample_has(&g->sample, SAMPLE_RSS)) {
-			e.risen_kib = p->has_rss ? sub_kib(g->sample.rss_kib, p->rss_kib) : 0;
+			if (fresh || !p->has_rss)
+				p->rss_before_kib = p->has_rss ? p->rss_kib : g->sample.rss_kib;
+			e.risen_kib = sub_kib(g->sample.rss_kib, p->rss_before_kib);
 			p->rss_kib = g->sample.rss_kib;
 			p->has_rss = true;
 		}

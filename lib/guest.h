@@ -149,8 +149,10 @@ struct past {
 	uint32_t refused;          /* passes in a row that asked and saw nothing move */
 	uint64_t retry_ms;         /* a stuck guest is asked again after this */
 	uint64_t pause_ms;         /* and then not for this long; doubles */
+	uint64_t top_kib;          /* the most it has had since it booted */
 	bool has_rss;
 	uint64_t rss_kib;
+	uint64_t rss_before_kib; /* before the last new sample */
 	bool has_qemu;
 	uint64_t qemu_kib;  /* rss beyond actual that is surely QEMU's own, learned at rest */
 	uint32_t no_gain;   /* passes in a row at rest whose rss stayed over what the balloon should have freed */
@@ -171,7 +173,7 @@ struct estimate {
 	    horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
 	uint64_t foreseen_kib;  /* growth until the next pass can act */
 	uint64_t lingering_kib; /* the same without regard to a last rise that was small: what takes leave alone */
-	uint64_t risen_kib;     /* what QEMU holds more than when it was read last: newer than the statistics */
+	uint64_t risen_kib;     /* what QEMU holds more than before the last new sample, which cannot tell of it */
 	bool has_age;
 	uint64_t age_ms; /* of the sample */
 	bool settled;    /* the sample was taken with the balloon at rest */

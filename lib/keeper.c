@@ -124,8 +124,10 @@ static void recall(struct keeper *k, struct herd *h)
 	for (size_t i = 0; i < h->n; i++) {
 		const struct guest *before = herd_find(old, h->guest[i].uuid);
 
-		if (before)
-			h->guest[i].past = before->past; /* another domain id resets it */
+		if (!before || before->domain_id != h->guest[i].domain_id)
+			continue;
+		h->guest[i].past = before->past;
+		h->guest[i].device = before->device; /* should it not answer */
 	}
 	keeper_done(k);
 }

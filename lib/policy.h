@@ -88,6 +88,14 @@ static inline uint64_t policy_held_kib(const struct guest *g)
 	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
 }
 
+/* What the host holds for it, as it was read last. */
+static inline uint64_t guest_rss_kib(const struct guest *g)
+{
+	if (g->sample.have & SAMPLE_RSS)
+		return g->sample.rss_kib;
+	return g->past.has_rss ? g->past.rss_kib : 0;
+}
+
 static inline bool guest_grows(const struct guest *g)
 {
 	return !g->fixed && g->want_kib > g->sample.actual_kib;

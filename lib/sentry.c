@@ -166,13 +166,14 @@ static void record(struct sentry *s, const struct herd *h, const struct sight *v
 
 /* ---- a look ---- */
 
+/* A level is held for some seconds, in which the host is not short any more. */
 static enum squeeze_way way_of(const struct sight *v)
 {
-	if (v->level == GUARD_CRITICAL)
-		return SQUEEZE_HARD;
-	if (v->level == GUARD_TIGHT)
-		return v->foreseen ? SQUEEZE_HELD : SQUEEZE_IDLE;
-	return SQUEEZE_ROOM;
+	if (v->level == GUARD_CALM)
+		return SQUEEZE_ROOM;
+	if (v->foreseen || v->host.available_kib >= v->reserve_kib)
+		return SQUEEZE_HELD;
+	return v->level == GUARD_CRITICAL ? SQUEEZE_HARD : SQUEEZE_IDLE;
 }
 
 /* Whether and how guests are to give; a host that is not short gives room only to guests that start. */
@@ -201,7 +202,7 @@ static void note_before(struct herd *h)
 {
 	for (size_t i = 0; i < h->n; i++)
 		if (h->guest[i].ask_kib && !h->before_kib[i])
-			h->before_kib[i] = h->guest[i].sample.rss_kib;
+			h->before_kib[i] = guest_rss_kib(&h->guest[i]);
 }
 
 static uint64_t freed_kib(const struct herd *h)
@@ -209,7 +210,7 @@ static uint64_t freed_kib(const struct herd *h)
 	uint64_t sum_kib = 0;
 
 	for (size_t i = 0; i < h->n; i++)
-		sum_kib = add_kib(sum_kib, sub_kib(h->before_kib[i], h->guest[i].sample.rss_kib));
+		sum_kib = add_kib(sum_kib, sub_kib(h->before_kib[i], guest_rss_kib(&h->guest[i])));
 	return sum_kib;
 }
 
@@ -219,13 +220,27 @@ static bool is_old(const struct herd *h)
 	return sub_kib(clock_ms(CLOCK_BOOTTIME), h->read_ms) > OLD_MS;
 }
 
+/* What guests are touching now is left to them only as long as the host can bear it. */
+static void plan(struct sentry *s, struct herd *h, struct sight *v)
+{
+	const struct guard_conf gc = {.reserve_kib = v->reserve_kib};
+	uint64_t tolerance_kib = s->conf->tolerance_kib, bearable_kib;
+
+	v->planned_kib = squeeze_plan(v->way, v->lack_kib, tolerance_kib, h->guest, h->n, &h->scratch);
+	bearable_kib = add_kib(sub_kib(v->host.available_kib, guard_critical_kib(&gc)), v->planned_kib);
+	if (v->way != SQUEEZE_HELD || squeeze_growing_kib(h->guest, h->n) <= bearable_kib)
+		return;
+	v->way = SQUEEZE_IDLE;
+	v->planned_kib = squeeze_plan(v->way, v->lack_kib, tolerance_kib, h->guest, h->n, &h->scratch);
+}
+
 static void squeeze(struct sentry *s, struct herd *h, struct sight *v)
 {
 	if (is_old(h)) {
 		v->sent = s->virt || s->dry_run ? 0 : -ENOTCONN;
 		return;
 	}
-	v->planned_kib = squeeze_plan(v->way, v->lack_kib, s->conf->tolerance_kib, h->guest, h->n, &h->scratch);
+	plan(s, h, v);
 	if (s->dry_run)
 		return;
 	note_before(h);

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #define LEAST_HEADROOM 8            /* target / 8: design §4 */
-#define RISEN_KIB (8 * KIB_PER_MIB) /* between two readings: a guest that grows, not one that stirs */
+#define RISEN_KIB (8 * KIB_PER_MIB) /* a guest that grows, not one that stirs */
 
 uint64_t squeeze_bottom_kib(const struct guest *g)
 {
-	uint64_t used_kib = add_kib(g->est.used_kib, add_kib(g->est.foreseen_kib, g->target_kib / LEAST_HEADROOM));
+	uint64_t used_kib = add_kib(g->est.used_kib, max_kib(g->est.foreseen_kib, g->est.risen_kib));
 
-	return max_kib(g->floor_kib, used_kib);
+	return max_kib(g->floor_kib, add_kib(used_kib, g->target_kib / LEAST_HEADROOM));
 }
 
 static bool may_take(const struct guest *g)
@@ -43,15 +43,19 @@ static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
 	return sub_kib(size_kib, policy_held_kib(g));
 }
 
-/* What was never touched frees nothing. Who is touching it needs it all, whatever the statistics say, which are older.
+/*
+ * What QEMU holds more than before the statistics is in use, whatever they say. Where the host is not short yet, a
+ * guest that grows will need as much again before it is read again, and what was never touched would free nothing.
  */
 static uint64_t idle_kib(enum squeeze_way way, const struct guest *g)
 {
-	uint64_t untouched = way == SQUEEZE_HELD ? untouched_kib(g, g->sample.actual_kib) : 0;
+	uint64_t spared_kib = g->est.risen_kib;
 
-	if (!may_take(g) || (untouched && g->est.risen_kib > RISEN_KIB))
+	if (!may_take(g))
 		return 0;
-	return sub_kib(policy_excess_kib(g), untouched);
+	if (way <= SQUEEZE_HELD)
+		spared_kib = add_kib(scale_kib(spared_kib, 2, 1), untouched_kib(g, g->sample.actual_kib));
+	return sub_kib(policy_excess_kib(g), spared_kib);
 }
 
 /* The most that may come of it by this way. */
@@ -88,8 +92,12 @@ uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t toleranc
 	uint64_t sum_kib = 0;
 	struct level level;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		scratch->item[i] = squeeze_item(way, tolerance_kib, &g[i]);
+		if (way == SQUEEZE_HARD) /* what frees nothing does not spare the others */
+			need_kib = add_kib(
+			    need_kib, min_kib(scratch->item[i].lo_kib, untouched_kib(&g[i], g[i].sample.actual_kib)));
+	}
 	level_find(scratch->item, n, need_kib, scratch->edge, &level); /* at level 0 each gives its least */
 	for (size_t i = 0; i < n; i++) {
 		uint64_t give_kib = level_share_kib(&level, &scratch->item[i]);
@@ -138,6 +146,16 @@ uint64_t squeeze_promised_kib(const struct guest *g, size_t n)
 	return sum_kib;
 }
 
+uint64_t squeeze_growing_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (g[i].est.risen_kib > RISEN_KIB)
+			sum_kib = add_kib(sum_kib, untouched_kib(&g[i], guest_told_kib(&g[i])));
+	return sum_kib;
+}
+
 /* Fresh statistics come from the driver that keeps the balloon. */
 static uint64_t may_grow_to_kib(const struct guest *g)
 {
@@ -150,7 +168,7 @@ uint64_t squeeze_starting_kib(const struct guest *g, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		if (g[i].est.booting && !g[i].vanished && !g[i].device.hugepages)
-			sum_kib = add_kib(sum_kib, sub_kib(may_grow_to_kib(&g[i]), g[i].sample.rss_kib));
+			sum_kib = add_kib(sum_kib, sub_kib(may_grow_to_kib(&g[i]), guest_rss_kib(&g[i])));
 	return sum_kib;
 }
 

@@ -10,14 +10,14 @@
 #include "virt.h"
 
 enum squeeze_way {
-	SQUEEZE_ROOM, /* of what is idle, what is needed: for a guest that starts */
-	SQUEEZE_HELD, /* all that is idle and not merely promised: the host will be tight */
-	SQUEEZE_IDLE, /* all that is idle, whatever is needed: the host is tight */
+	SQUEEZE_ROOM, /* of what is idle and was touched, what is needed: for a guest that starts */
+	SQUEEZE_HELD, /* all of that, whatever is needed: the host will be tight, or was */
+	SQUEEZE_IDLE, /* all that is idle: it is tight */
 	SQUEEZE_HARD, /* and of the rest what is needed, down to the guard's bottom: it is critical */
 };
 
-/* Below this the guard takes nothing: the guest's floor, and what it uses and may soon use with an eighth of its
- * headroom. Of a guest that was judged (policy_judge). */
+/* Below this the guard takes nothing: the guest's floor, and what it uses and may soon use, or by its rss uses already,
+ * with an eighth of its headroom. Of a guest that was judged (policy_judge). */
 uint64_t squeeze_bottom_kib(const struct guest *g);
 
 /*
@@ -39,6 +39,9 @@ enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const 
 
 /* What guests may still touch without asking. */
 uint64_t squeeze_promised_kib(const struct guest *g, size_t n);
+
+/* Likewise those of them that are growing now. */
+uint64_t squeeze_growing_kib(const struct guest *g, size_t n);
 
 /* What guests that start may still touch: the rest of their maximum as long as their balloon does not work yet. */
 uint64_t squeeze_starting_kib(const struct guest *g, size_t n);

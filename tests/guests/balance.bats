@@ -135,7 +135,7 @@ spoilt() {
 	timeout 3 membalance --interval 500ms --log="$log" || [ $? -eq 124 ]
 	[ ! -e "$log" ]
 	[ "$(guest_actual busy)" -eq "$before" ]
-	[[ $(memstat) == *'balancing is paused for another '* ]]
+	[[ $(memstat) == *'Balancing is paused for another '* ]]
 	membalance --resume
 	membalance --log="$log"
 	jq -e 'select(.name == "busy") | .action == "shrink" and .reached_bytes < .from_bytes' "$log"

@@ -1341,6 +1341,29 @@ static void test_last_words(void **state)
 	expect(s.what, s.g.past.actual_kib, 1000 * MIB);
 }
 
+/* What QEMU holds more than at the reading before the last new sample. */
+static void test_risen(void **state)
+{
+	struct scene s = scene("risen");
+
+	(void)state;
+	update(&s);
+	expect(s.what, s.g.est.risen_kib, 0); /* first sight */
+	s.g.sample.rss_kib += 30 * MIB;
+	expect(s.what, next(&s)->risen_kib, 30 * MIB);
+	s.g.sample.rss_kib += 20 * MIB;
+	expect(s.what, next(&s)->risen_kib, 20 * MIB);
+	s.at.now_ms += 1000; /* no new sample: of all since then it knows nothing */
+	s.g.sample.rss_kib += 10 * MIB;
+	update(&s);
+	expect(s.what, s.g.est.risen_kib, 30 * MIB);
+	s.g.sample.rss_kib -= 200 * MIB;
+	expect(s.what, next(&s)->risen_kib, 0);
+	s.g.sample.rss_kib += 100 * MIB;
+	s.g.domain_id++; /* another boot */
+	expect(s.what, next(&s)->risen_kib, 0);
+}
+
 /* A take that came back shows it: few guests have ever touched all they had. Nothing is learned on the way. */
 static void test_own_memory_after_a_take(void **state)
 {
@@ -1431,6 +1454,7 @@ int main(void)
 	    cmocka_unit_test(test_swings_again),
 	    cmocka_unit_test(test_no_gain),
 	    cmocka_unit_test(test_own_memory_after_a_take),
+	    cmocka_unit_test(test_risen),
 	    cmocka_unit_test(test_no_gain_after_a_give),
 	    cmocka_unit_test(test_no_gain_at_once),
 	    cmocka_unit_test(test_last_words),

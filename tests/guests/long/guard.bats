@@ -22,6 +22,7 @@ teardown_file() {
 	load ../bed.bash
 	kill -KILL "$(cat "$BATS_FILE_TMPDIR/fill.pid")" 2>/dev/null || :
 	guests_stop_all
+	rm -f /etc/memsched.conf.d/test.conf
 	rm -rf /run/memsched/state/* /run/memsched/said
 }
 
@@ -41,6 +42,7 @@ teardown() {
 	kill -KILL $jobs $pid 2>/dev/null || : # bats waits for what a test leaves running
 	rm -f /etc/memsched.conf.d/test.conf
 	libvirtd_answers || libvirtd_start
+	virsh -q undefine other 2>/dev/null || :
 	virsh -q destroy late 2>/dev/null || :
 }
 
@@ -161,7 +163,6 @@ flood() {
 	guest_ask late 450
 	wait "$watcher"
 	kill "$loop"
-	virsh -q undefine other || :
 	least=$(sed -n 's/.*least_available=\([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/ebb")
 	echo "# figure: $BATS_TEST_DESCRIPTION: least available $least of a reserve of $reserve_mib MiB" >&3
 	[ "$least" -ge $((reserve_mib * 3 / 4)) ]
