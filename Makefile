@@ -114,7 +114,7 @@ COPY = rm -rf build/$(1) && mkdir -p build/$(1) && git ls-files -z -co --exclude
 	xargs -0 sh -c 'for f; do if [ -e "$$f" ]; then printf "%s\0" "$$f"; fi; done' sh | xargs -0 cp --parents -t build/$(1)
 sanitize:
 	@$(call COPY,asan)
-	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory -C build/asan -s quick HARDEN= \
+	@PROMTOOL=$(CURDIR)/build/promtool ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory -C build/asan -s quick HARDEN= \
 		CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 valgrind: $(UNIT)
 	@VALGRIND='valgrind -q --error-exitcode=9 --leak-check=full --track-fds=yes' JOBS=$(JOBS) tests/run valgrind $(UNIT)

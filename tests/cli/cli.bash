@@ -6,6 +6,7 @@ cli_setup() {
 	PATH=$PWD/bin:$PATH
 	root=$BATS_TEST_TMPDIR/root
 	node=test://$PWD/tests/cli/node.xml
+	promtool=$(command -v promtool || echo "${PROMTOOL:-$PWD/build/promtool}")
 	mkdir -p "$root/proc" "$root/run" "$root/etc"
 	meminfo 16777216 12582912
 	unset LIBVIRT_DEFAULT_URI
@@ -48,4 +49,12 @@ wait_for() {
 as_root_only() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	unshare -m true 2>/dev/null || skip "cannot make mount namespaces"
+}
+
+# metrics_are_clean FILE: promtool finds nothing to say. Without a promtool nothing is checked: tests/deps fetches it.
+metrics_are_clean() {
+	[ -x "$promtool" ] || skip "promtool is not there: tests/deps test"
+	run "$promtool" check metrics <"$1"
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	[ -z "$output" ] || { echo "$output"; return 1; }
 }

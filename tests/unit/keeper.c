@@ -21,7 +21,7 @@
 #include "registry.h"
 #include "virt.h"
 
-#define TIME_MS 5000
+#define TIME_MS 30000
 #define SHORT_MS 300
 #define SLACK_MS 3000 /* for a busy machine */
 #define MANY 500
