@@ -82,7 +82,7 @@ static int text_number(const struct text *text, const char *label, unsigned skip
 
 static int read_meminfo(const char *root, struct host *h)
 {
-	uint64_t shmem_kib = 0;
+	uint64_t shmem_kib = 0, swap_cached_kib = 0, active_kib = 0, inactive_kib = 0, mapped_kib = ABSENT;
 	struct text text;
 	const struct {
 		const char *label;
@@ -92,6 +92,8 @@ static int read_meminfo(const char *root, struct host *h)
 	    {"MemTotal:", &h->total_kib, true},          {"MemFree:", &h->free_kib, true},
 	    {"MemAvailable:", &h->available_kib, false}, {"Buffers:", &h->buffers_kib, false},
 	    {"Cached:", &h->cached_kib, false},          {"Shmem:", &shmem_kib, false},
+	    {"SwapCached:", &swap_cached_kib, false},    {"Active(anon):", &active_kib, false},
+	    {"Inactive(anon):", &inactive_kib, false},   {"AnonPages:", &mapped_kib, false},
 	};
 	int r = text_read(root, "/proc/meminfo", &text);
 
@@ -105,6 +107,8 @@ static int read_meminfo(const char *root, struct host *h)
 	}
 	if (h->available_kib == ABSENT)
 		h->available_kib = sub_kib(h->free_kib + h->buffers_kib + h->cached_kib, shmem_kib);
+	/* The lists have huge pages whole; what is mapped has lost what balloons gave back. */
+	h->unsplit_kib = sub_kib(active_kib + inactive_kib, add_kib(mapped_kib, shmem_kib + swap_cached_kib));
 	return h->total_kib == 0 || h->free_kib > h->total_kib || h->available_kib > h->total_kib ? -EBADMSG : 0;
 }
 
@@ -158,7 +162,7 @@ int host_read(const char *root, struct host *ret_host)
 
 	if (r < 0)
 		return r;
-	h.available_kib = min_kib(h.available_kib + read_arc_kib(root) / 2, h.total_kib);
+	h.available_kib = min_kib(h.available_kib + read_arc_kib(root) / 2 + h.unsplit_kib / 2, h.total_kib);
 	h.ksm_kib = read_ksm_kib(root);
 	h.has_pressure = read_pressure(root, &h.pressure_some_avg10_centi);
 	*ret_host = h;

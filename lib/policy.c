@@ -137,7 +137,7 @@ static uint64_t fixed_untouched_kib(const struct guest *g)
 
 static uint64_t touched_kib(const struct guest *g)
 {
-	return min_kib(guest_told_kib(g), max_kib(policy_held_kib(g), g->est.used_kib));
+	return min_kib(guest_told_kib(g), g->sample.have & SAMPLE_RSS ? policy_held_kib(g) : g->est.used_kib);
 }
 
 /* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */

@@ -82,10 +82,16 @@ static inline uint64_t guest_told_kib(const struct guest *g)
 	return max_kib(max_kib(g->sample.actual_kib, g->past.asked_kib), g->given_kib);
 }
 
-/* What of rss is the guest's own memory: QEMU's is not what the guest was promised. */
+/*
+ * What of rss is the guest's own memory: QEMU's is not what the guest was promised. What it says it has in use is
+ * believed as far as rss leaves room for it; used is more than that by what its kernel keeps unused.
+ */
 static inline uint64_t policy_held_kib(const struct guest *g)
 {
-	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
+	uint64_t rss_kib = g->sample.rss_kib, most_kib = sub_kib(rss_kib, g->past.qemu_kib), in_use_kib;
+
+	in_use_kib = sub_kib(g->est.used_kib, sub_kib(g->sample.unused_kib, g->est.free_kib));
+	return min_kib(most_kib, max_kib(sub_kib(rss_kib, past_qemu_kib(&g->past)), in_use_kib));
 }
 
 /* What the host holds for it, as it was read last. */

@@ -100,12 +100,6 @@ static void check_bounds(struct checker *c, const struct guest *g)
 		      mib(g->want_kib));
 }
 
-/* What the policy takes the guest to hold: rss without what it believes is QEMU's. */
-static uint64_t held_kib(const struct guest *g)
-{
-	return sub_kib(g->sample.rss_kib, g->past.has_qemu ? g->past.qemu_kib : 0);
-}
-
 /* Who lies about what it uses has it counted as touched by capacity, and not by spare. */
 static bool has_liar(const struct world *w)
 {
@@ -269,7 +263,7 @@ static bool is_idle(const struct world *w, const struct guest *g)
 	const struct vm *v = &w->vm[ours_index(g)];
 
 	return !g->fixed && !g->no_take && g->want_kib < g->sample.actual_kib && g->need_kib <= g->sample.actual_kib &&
-	       held_kib(g) >= g->sample.actual_kib &&
+	       policy_held_kib(g) >= g->sample.actual_kib &&
 	       vm_rss_kib(v) - v->is.qemu_kib >= max_kib(g->sample.actual_kib, vm_actual_kib(v));
 }
 
@@ -342,13 +336,17 @@ static bool is_steady(const struct nature *is)
 	       !is->thrash_below_kib && !is->mute_ms && is->phase_ms < 1000 && !is->cache_kibps;
 }
 
-/* rss contains QEMU's own memory, which no one tells apart: it hides as much of what a guest may still touch. */
+/* rss contains QEMU's own memory, which no one tells apart: as far as it is not the usual, what a guest may still touch
+ * is taken for more or for less; and who lies about what it uses is believed as far as that. */
 static uint64_t hidden_kib(const struct checker *c)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; !c->strict && i < c->world->n; i++)
-		sum += c->world->vm[i].is.qemu_kib;
+	for (size_t i = 0; !c->strict && i < c->world->n; i++) {
+		const struct nature *is = &c->world->vm[i].is;
+
+		sum += max_kib(is->qemu_kib, QEMU_LEAST_KIB) - (is->lie ? 0 : min_kib(is->qemu_kib, QEMU_LEAST_KIB));
+	}
 	return sum;
 }
 

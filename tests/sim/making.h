@@ -12,7 +12,7 @@ struct making {
 	unsigned steps;
 	uint64_t pending_kib; /* of guests that are being started */
 	bool no_give;         /* the guard forbids it */
-	bool bare;            /* QEMU itself needs no memory, so that rss hides nothing */
+	bool bare;            /* QEMU itself needs what it is taken for, so that rss hides nothing */
 	bool greedy;          /* most machines come to want more */
 	/* what may be asked of such a world */
 	bool quiet; /* constant loads, good manners: everything comes to rest */

@@ -128,6 +128,39 @@ static void test_roots(void **state)
 	}
 }
 
+/* Huge pages that balloons left in pieces stand whole on the lists, and only in part among what is mapped. */
+static void test_unsplit(void **state)
+{
+	static const struct {
+		const char *lines;
+		uint64_t unsplit_kib;
+	} rows[] = {
+	    {"Active(anon): 600 kB\nInactive(anon): 9000 kB\nAnonPages: 7000 kB\nShmem: 500 kB\nSwapCached: 100 kB\n",
+	     2000},
+	    {"Active(anon): 600 kB\nInactive(anon): 9000 kB\nAnonPages: 7000 kB\n", 2600},
+	    {"Active(anon): 600 kB\nInactive(anon): 6000 kB\nAnonPages: 7000 kB\n",
+	     0}, /* locked memory is on no list */
+	    {"Active(anon): 600 kB\nInactive(anon): 9000 kB\n", 0},
+	    {"AnonPages: 7000 kB\n", 0},
+	    {"", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *text[PATHS] = {NULL};
+		char meminfo[512];
+		struct host h;
+
+		snprintf(meminfo, sizeof(meminfo), "MemTotal: 90000 kB\nMemFree: 10000 kB\nMemAvailable: 20000 kB\n%s",
+		         rows[i].lines);
+		text[MEMINFO] = meminfo;
+		put_all(text);
+		assert_int_equal(host_read(root, &h), 0);
+		assert_int_equal(h.unsplit_kib, rows[i].unsplit_kib);
+		assert_int_equal(h.available_kib, 20000 + rows[i].unsplit_kib / 2);
+	}
+}
+
 static void test_this_machine(void **state)
 {
 	struct host h;
@@ -338,9 +371,13 @@ static void test_leaves_nothing_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_roots),     cmocka_unit_test(test_this_machine),
-	    cmocka_unit_test(test_meminfo),   cmocka_unit_test(test_others),
-	    cmocka_unit_test(test_odd_files), cmocka_unit_test(test_leaves_nothing_open),
+	    cmocka_unit_test(test_roots),
+	    cmocka_unit_test(test_unsplit),
+	    cmocka_unit_test(test_this_machine),
+	    cmocka_unit_test(test_meminfo),
+	    cmocka_unit_test(test_others),
+	    cmocka_unit_test(test_odd_files),
+	    cmocka_unit_test(test_leaves_nothing_open),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, make_root, remove_root);

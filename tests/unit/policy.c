@@ -37,8 +37,8 @@
 /* A guest in a row: 0 is the default, in brackets. */
 struct spec {
 	uint64_t actual, used;
-	uint64_t rss;      /* (actual) */
-	uint64_t qemu;     /* of that rss (not known) */
+	uint64_t rss;      /* without QEMU's own (actual) */
+	uint64_t qemu;     /* QEMU's own (not known, and the usual) */
 	uint64_t cache;    /* page cache in its free memory (none) */
 	uint64_t foreseen; /* growth (none) */
 	uint64_t min, max, hard_limit, maximum;
@@ -67,7 +67,7 @@ static struct guest guest(const struct spec *s)
 	    .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS | SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE |
 	                       SAMPLE_LAST_UPDATE,
 	               .actual_kib = s->actual,
-	               .rss_kib = s->rss ? s->rss : s->actual,
+	               .rss_kib = (s->rss ? s->rss : s->actual) + max_kib(s->qemu, QEMU_LEAST_KIB),
 	               .available_kib = s->actual,
 	               .usable_kib = sub_kib(s->actual, s->used),
 	               .last_update_s = 1000},
@@ -415,7 +415,7 @@ static void test_left_alone(void **state)
 		for (int idle = 0; idle < 2; idle++) {
 			struct fleet f;
 
-			set_up(&f, (struct spec[3]){{1000000, idle ? 100000 : 900000, .rss = 700000}, {550000, 400000}},
+			set_up(&f, (struct spec[3]){{1000000, idle ? 100000 : 700000, .rss = 700000}, {550000, 400000}},
 			       PLENTY);
 			alone[r].make(&f.g[0]);
 			plan(&f);
@@ -626,12 +626,16 @@ static const struct {
      {1000000, 150000, 1450000, 850000, 550000, 0}},
     {"what it uses it touches",
      {1300000, 0, 0},
-     {{600000, 400000, .rss = 300000}},
-     {1000000, 300000, 1400000, 700000, 550000, 0}},
+     {{600000, 400000, .rss = 350000}},
+     {1000000, 200000, 1400000, 800000, 550000, 0}},
     {"QEMU's own memory is not the guest's",
      {1300000, 0, 0},
-     {{600000, 400000, .rss = 550000, .qemu = 40000}},
+     {{600000, 400000, .rss = 510000, .qemu = 80000}},
      {1000000, 90000, 1510000, 910000, 550000, 0}},
+    {"what is said to be used is believed as far as rss goes",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 100000}},
+     {1000000, 600000 - 100000 - QEMU_LEAST_KIB, 1100000 + QEMU_LEAST_KIB, 500000 + QEMU_LEAST_KIB, 550000, 0}},
     {"uses more than it has", {1300000, 0, 0}, {{600000, 700000}}, {1000000, 0, 1600000, 1000000, 850000, 0}},
     {"two",
      {1300000, 0, 0},
@@ -714,8 +718,8 @@ static const struct {
     {"they do not: the rest at once", 100000, {{1000000, 400000, CRON}, {350000, 400000}}, {900000, 550000}},
     {"no room: all of it", 0, {{1000000, 400000, CRON}, {350000, 400000}}, {800000, 550000}},
     {"room is promised",
-     300000,
-     {{1000000, 400000, CRON}, {350000, 400000}, {550000, 400000, .rss = 300000}},
+     200000,
+     {{1000000, 400000, CRON}, {350000, 400000}, {550000, 400000, .rss = 400000}},
      {850000, 550000, 550000}},
     {"in proportion to excess",
      0,
@@ -1246,9 +1250,9 @@ static void test_idle_beside(void **state)
 static void settle(struct fleet *f, size_t i, uint64_t size_kib)
 {
 	struct guest *g = &f->g[i];
-	uint64_t rss_kib = min_kib(g->sample.rss_kib, size_kib);
+	uint64_t rss_kib = min_kib(sub_kib(g->sample.rss_kib, QEMU_LEAST_KIB), size_kib);
 
-	rss_kib = max_kib(rss_kib, min_kib(g->est.used_kib, size_kib));
+	rss_kib = QEMU_LEAST_KIB + max_kib(rss_kib, min_kib(g->est.used_kib, size_kib));
 	f->host.available_kib = f->host.available_kib + g->sample.rss_kib - rss_kib;
 	g->sample.rss_kib = rss_kib;
 	g->sample.actual_kib = size_kib;
@@ -1310,7 +1314,7 @@ static void test_fixed_point(void **state)
 
 			g->est.distress = false; /* would be no constant load */
 			g->est.used_kib = min_kib(g->est.used_kib, g->sample.actual_kib); /* nor this */
-			g->sample.rss_kib = min_kib(g->sample.rss_kib, g->sample.actual_kib);
+			g->sample.rss_kib = min_kib(g->sample.rss_kib, g->sample.actual_kib + QEMU_LEAST_KIB);
 		}
 		while (run_pass(&f, way, what) && passes < 200)
 			passes++;

@@ -24,7 +24,7 @@ enum trait { PLAIN, FIXED, NO_TAKE, BLIND, HUNG, VANISHED, ERROR, STUCK };
 /* A guest that was judged. MiB; each has a headroom of TARGET beyond what it uses. */
 struct row {
 	uint64_t actual, used, floor, told; /* told: the size it was told to go to before; 0: none */
-	uint64_t rss, risen;                /* rss 0: not known */
+	uint64_t rss, risen;                /* rss without QEMU's own; 0: not known */
 	uint32_t weight;                    /* 0: the default */
 	enum trait trait;
 };
@@ -37,7 +37,7 @@ static struct guest guest_of(const struct row *row)
 	g.sample.actual_kib = row->actual * MIB;
 	if (row->rss) {
 		g.sample.have |= SAMPLE_RSS;
-		g.sample.rss_kib = row->rss * MIB;
+		g.sample.rss_kib = row->rss * MIB + QEMU_LEAST_KIB;
 		g.est.risen_kib = row->risen * MIB;
 	}
 	g.est.has_used = true;
@@ -410,7 +410,7 @@ static struct row random_row(struct rng *r)
 /* What is left of what the statistics call idle. */
 static uint64_t spared_kib(enum squeeze_way way, const struct guest *g)
 {
-	uint64_t untouched_kib = sub_kib(g->sample.actual_kib, g->sample.rss_kib);
+	uint64_t untouched_kib = sub_kib(g->sample.actual_kib, policy_held_kib(g));
 
 	if (way > SQUEEZE_HELD)
 		return g->est.risen_kib;
