@@ -124,7 +124,7 @@ const struct column host_columns[] = {
     {"free", "Free", "free_bytes", "MemFree of the host", SHOWN | IN_JSON, host_free, NULL},
     {"buffers", "Buffers", "buffers_bytes", "Buffers of the host", SHOWN | IN_JSON, host_buffers, NULL},
     {"cached", "Cached", "cached_bytes", "Cached of the host", SHOWN | IN_JSON, host_cached, NULL},
-    {"available", "Available", "available_bytes", "MemAvailable of the host, and what the ZFS cache can give up",
+    {"available", "Available", "available_bytes", "MemAvailable of the host, and what comes back when it is needed",
      SHOWN | IN_JSON, host_available, NULL},
     {"reserve", "Reserve", "reserve_bytes", "what is to stay available on the host", SHOWN | IN_JSON, host_reserve,
      NULL},

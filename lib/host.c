@@ -162,7 +162,7 @@ int host_read(const char *root, struct host *ret_host)
 
 	if (r < 0)
 		return r;
-	h.available_kib = min_kib(h.available_kib + read_arc_kib(root) / 2 + h.unsplit_kib / 2, h.total_kib);
+	h.available_kib = min_kib(h.available_kib + read_arc_kib(root) / 2 + h.unsplit_kib / 4 * 3, h.total_kib);
 	h.ksm_kib = read_ksm_kib(root);
 	h.has_pressure = read_pressure(root, &h.pressure_some_avg10_centi);
 	*ret_host = h;

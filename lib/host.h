@@ -9,8 +9,8 @@
 
 struct host {
 	uint64_t total_kib;     /* MemTotal */
-	uint64_t available_kib; /* MemAvailable, plus half of what comes back only when it is needed: of what the ZFS
-	                           ARC can give up (size - c_min) and of unsplit */
+	uint64_t available_kib; /* MemAvailable, plus of what comes back only when it is needed: half of what the ZFS
+	                           ARC can give up (size - c_min), three quarters of unsplit */
 	uint64_t unsplit_kib;   /* what balloons gave back out of huge pages (THP) that are in use otherwise: the kernel
 	                           frees it when memory runs low, by splitting them, and counts it nowhere (measured:
 	                           490 of 600 MiB given by four guests). Anonymous pages on the LRU lists, where huge

@@ -3,7 +3,8 @@
  * usage: meter SECONDS [TRACE.csv]
  *
  * Prints, in MiB·s, how much less than target - tolerance the guests had unused (shortfall), how much more than
- * target + tolerance (idle), and the least MemAvailable of the host in MiB: first per guest, then in all.
+ * target + tolerance (idle), and the least MemAvailable of the host in MiB, without and with what the kernel frees only
+ * when it needs it: huge pages in pieces (lib/host.h). First per guest, then in all.
  * The trace has a row a guest and sample, in KiB. SIGTERM ends it early, with what was measured until then.
  */
 #include <err.h>
@@ -57,18 +58,30 @@ static struct guest *guest_named(const char *name)
 	return g;
 }
 
-static long long host_available_kib(void)
+struct host {
+	long long available_kib; /* MemAvailable */
+	long long with_kib;      /* and what balloons gave back of huge pages that are not split yet */
+};
+
+static struct host host_read(void)
 {
+	long long available = 0, active = 0, inactive = 0, mapped = 0, shared = 0, swap_cached = 0, unsplit;
+	const struct {
+		const char *label;
+		long long *kib;
+	} rows[] = {{"MemAvailable:", &available}, {"Active(anon):", &active}, {"Inactive(anon):", &inactive},
+	            {"AnonPages:", &mapped},       {"Shmem:", &shared},        {"SwapCached:", &swap_cached}};
 	char line[128];
-	long long kib = -1;
 	FILE *f = fopen("/proc/meminfo", "re");
 
-	while (f && kib < 0 && fgets(line, sizeof line, f))
-		if (sscanf(line, "MemAvailable: %lld", &kib) != 1)
-			kib = -1;
+	while (f && fgets(line, sizeof line, f))
+		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+			if (strncmp(line, rows[i].label, strlen(rows[i].label)) == 0)
+				*rows[i].kib = strtoll(line + strlen(rows[i].label), NULL, 10);
 	if (f)
 		fclose(f);
-	return kib;
+	unsplit = active + inactive - mapped - shared - swap_cached;
+	return (struct host){available, available + (unsplit > 0 ? unsplit : 0)};
 }
 
 /* -1 where the guest does not say. */
@@ -110,7 +123,7 @@ static void sample(virConnectPtr conn, double t_s, double dt_s, FILE *trace)
 	virDomainStatsRecordListFree(records);
 }
 
-static void print(long long least_available_kib)
+static void print(const struct host *least)
 {
 	double shortfall = 0, idle = 0;
 
@@ -122,15 +135,15 @@ static void print(long long least_available_kib)
 		shortfall += g->shortfall_kib_s;
 		idle += g->idle_kib_s;
 	}
-	printf("shortfall=%.0f\nidle=%.0f\nleast_available=%lld\n", shortfall / 1024, idle / 1024,
-	       least_available_kib / 1024);
+	printf("shortfall=%.0f\nidle=%.0f\nleast_available=%lld least_with_unsplit=%lld\n", shortfall / 1024,
+	       idle / 1024, least->available_kib / 1024, least->with_kib / 1024);
 }
 
 int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? strtod(argv[1], NULL) : 0;
 	FILE *trace = argc > 2 ? fopen(argv[2], "we") : NULL;
-	long long least_available_kib = LLONG_MAX;
+	struct host least = {LLONG_MAX, LLONG_MAX};
 
 	if (seconds <= 0 || argc > 3)
 		errx(2, "usage: meter SECONDS [TRACE.csv]");
@@ -153,13 +166,15 @@ int main(int argc, char **argv)
 		if (wait_s > 0)
 			nanosleep(&pause, NULL);
 		double t_s = now_s();
-		long long available_kib = host_available_kib();
+		struct host now = host_read();
 		sample(conn, t_s - begin_s, t_s - last_s, trace);
 		last_s = t_s;
-		if (available_kib < least_available_kib)
-			least_available_kib = available_kib;
+		if (now.available_kib < least.available_kib)
+			least.available_kib = now.available_kib;
+		if (now.with_kib < least.with_kib)
+			least.with_kib = now.with_kib;
 	}
-	print(least_available_kib);
+	print(&least);
 	if (trace && fclose(trace) != 0)
 		err(1, "cannot write '%s'", argv[2]);
 	virConnectClose(conn);

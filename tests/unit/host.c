@@ -157,7 +157,7 @@ static void test_unsplit(void **state)
 		put_all(text);
 		assert_int_equal(host_read(root, &h), 0);
 		assert_int_equal(h.unsplit_kib, rows[i].unsplit_kib);
-		assert_int_equal(h.available_kib, 20000 + rows[i].unsplit_kib / 2);
+		assert_int_equal(h.available_kib, 20000 + rows[i].unsplit_kib / 4 * 3);
 	}
 }
 
