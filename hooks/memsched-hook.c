@@ -115,6 +115,10 @@ static void limit_ourselves(void)
 	    {RLIMIT_AS, address_space, address_space},
 	};
 
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL); /* whoever calls the stub may have blocked them */
 	signal(SIGALRM, give_up);
 	signal(SIGXCPU, give_up);
 	signal(SIGXFSZ, SIG_IGN);

@@ -433,7 +433,7 @@ static void remember(struct pass *p)
 			past.last = decision_of(g, at);
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
-		if (g->answered)
+		if (g->answered && !g->vanished) /* the hook has removed its record */
 			reconcile(p, g);
 	}
 	registry_prune(p->r, p->rep.guest, p->rep.n, at.wall_ms / 1000);

@@ -403,6 +403,18 @@ strace_opens() {
 	harmless as_user
 }
 
+@test "no process left for the helper" {
+	as_root_only
+	local open
+	open=$(mktemp -d /tmp/memsched-stub.XXXXXX)
+	chmod 755 "$open"
+	lay_stub /bin/true
+	cp "$stub" "$open/stub"
+	harmless setpriv --reuid=65534 --regid=65534 --clear-groups prlimit --nproc=0 "$open/stub" web started begin - \
+		<"$BATS_TEST_TMPDIR/domain.xml"
+	rm -r "$open"
+}
+
 @test "too little memory to load the helper" {
 	little() { (ulimit -v 30000 && "$@"); }
 	harmless little "$stub" web started begin - <"$BATS_TEST_TMPDIR/domain.xml"

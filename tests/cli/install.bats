@@ -129,11 +129,59 @@ older() {
 	run lay install
 	[ "$status" -ne 0 ]
 	[[ $output == *"error: '$hook' is there already and is not ours"* ]]
+	[[ $output == *"another place: make install HOOK_PATH=/etc/libvirt/hooks/qemu.d/90-memsched"* ]]
 	[ "$(laid)" = "644 etc/libvirt/hooks/qemu.d/memsched" ]
 	lay uninstall
 	[ "$(<"$hook")" = 'exit 0' ]
 	lay install HOOK_PATH=/etc/libvirt/hooks/qemu
 	cmp hooks/qemu "$root/etc/libvirt/hooks/qemu"
+}
+
+@test "a link to nowhere in the hook's place is somebody's too" {
+	mkdir -p "${hook%/*}"
+	ln -s /opt/nowhere "$hook"
+	run lay install
+	[ "$status" -ne 0 ]
+	[ -L "$hook" ]
+	lay uninstall
+	[ -L "$hook" ]
+}
+
+@test "uninstall finds the hook in the other usual place, and takes it away before all else" {
+	lay install HOOK_PATH=/etc/libvirt/hooks/qemu
+	lay uninstall
+	[ -z "$(laid)" ]
+	lay install
+	rm "$root/usr/sbin/memstat"
+	mkdir "$root/usr/sbin/memstat" # cannot be removed as a file
+	run lay uninstall
+	[ "$status" -ne 0 ]
+	[ ! -e "$hook" ]
+	[ -e "$root/usr/sbin/memsched-hook" ]
+}
+
+# So that an old one, which a changed configuration or another package manager kept, does what a new one does.
+@test "the stub is the same in every version" {
+	[ "$(sha256sum <hooks/qemu)" = "4d04a08cc3fd5541a99c34cc2090840af4c6544a9521572e81880d4764f84abf  -" ]
+}
+
+# enforcing COMMAND...: where the kernel says that SELinux enforces.
+enforcing() {
+	mkdir "$BATS_TEST_TMPDIR/fs"
+	unshare -m sh -c 'mount -t tmpfs fs "$0" && mkdir "$0/selinux" && echo 1 >"$0/selinux/enforce" &&
+		mount --rbind "$0" /sys/fs && exec "$@"' "$BATS_TEST_TMPDIR/fs" "$@"
+}
+
+@test "where SELinux enforces the hook is laid down not executable, and how to enable it is said" {
+	[ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null || skip "cannot make mount namespaces"
+	local dir=$BATS_TEST_TMPDIR/host
+	run enforcing make --no-print-directory -s install PREFIX="$dir/usr" SYSCONFDIR="$dir/etc"
+	[ "$status" -eq 0 ]
+	[[ $output == *"SELinux enforces: the hook is not enabled"*"chmod 755 $dir/etc/libvirt/hooks/qemu.d/memsched"* ]]
+	[ "$(stat -c %a "$dir/etc/libvirt/hooks/qemu.d/memsched")" = 644 ]
+	run make --no-print-directory -s install PREFIX="$dir/usr" SYSCONFDIR="$dir/etc"
+	[[ $output == *"the hook was disabled and stays so"* ]]
+	[[ $output != *SELinux* ]]
 }
 
 @test "a place that units and cron cannot name is refused: nothing is laid down" {

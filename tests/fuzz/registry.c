@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	put(MEMSCHED "domains/" UUID, data, size);
 	put(MEMSCHED "pending/" UUID, data, size);
 	put(MEMSCHED "said", data, size);
-	put("paused", data, size);
+	put(MEMSCHED "paused", data, size);
 	try_past();
 	try_pause();
 	try_record();

@@ -135,8 +135,9 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	for (size_t i = 0; i < n; i++) {
 		if (!g[i].ask_kib)
 			continue;
-		g[i].error = world_set(v->world, vm_of(v, &g[i]), g[i].ask_kib);
-		g[i].sent = true;
+		g[i].vanished = v->set_ends;
+		g[i].error = v->set_ends ? 0 : world_set(v->world, vm_of(v, &g[i]), g[i].ask_kib);
+		g[i].sent = !v->set_ends;
 		g[i].ask_kib = 0;
 	}
 	return 0;
@@ -197,7 +198,8 @@ int registry_load_record(const struct registry *r, const char *uuid, struct reco
 
 int registry_save_record(struct registry *r, const char *uuid, const struct record *record)
 {
-	(void)r, (void)uuid, (void)record;
+	(void)uuid, (void)record;
+	r->records++;
 	return 0;
 }
 

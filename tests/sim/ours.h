@@ -12,12 +12,14 @@
 struct virt {
 	struct world *world;
 	int sample_error; /* what virt_sample returns in place of samples; 0: samples */
+	bool set_ends;    /* who is told to move is gone before it is told */
 };
 
 struct registry {
 	struct past *past; /* by machine */
 	uint64_t pending_kib;
 	bool no_give;
+	unsigned records; /* that were saved */
 };
 
 struct ours {

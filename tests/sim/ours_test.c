@@ -93,11 +93,31 @@ static void test_a_pass_that_fails_says_what_it_asked(void **state)
 	world_free(&w);
 }
 
+/* The hook has removed the record of a guest that ended during the pass: it does not come back. */
+static void test_who_ends_during_the_pass_is_not_registered(void **state)
+{
+	struct pass_report report;
+	struct world w;
+	struct ours o;
+
+	(void)state;
+	raise_pair(&w, 20 * MIB);
+	assert_int_equal(ours_open(&o, &w, 0), 0);
+	o.virt.set_ends = true; /* the one that is to give; nothing came of it that the other could be given */
+	assert_int_equal(ours_pass(&o, &report), 0);
+	assert_true(report.guest[1].vanished);
+	assert_int_equal(o.registry.records, 1);
+	pass_clear(&report);
+	ours_close(&o);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_single_passes_wait_for_slow_guests),
 	    cmocka_unit_test(test_a_pass_that_fails_says_what_it_asked),
+	    cmocka_unit_test(test_who_ends_during_the_pass_is_not_registered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

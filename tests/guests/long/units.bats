@@ -60,7 +60,7 @@ make_units() {
 	# what another one names is remembered when it has ended
 	echo 'After=membalance-once.service membalance.service memguard.service' >>"$units/bed.target"
 	printf '[Service]\nStandardOutput=append:%s\nStandardError=append:%s\n' "$words" "$words" >"$units/service.d/log.conf"
-	printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "touch /alarm"\n' >"$units/alarm.service"
+	printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "touch %s"\n' "$BED/alarm" >"$units/alarm.service"
 }
 
 # The first process of the namespaces, until it is systemd.
@@ -223,5 +223,5 @@ fed() {
 @test "on_critical is confined as the guard, and starts a unit that is not" {
 	configure 'reserve = 1024GiB' 'on_critical = /usr/bin/systemctl --no-block start alarm.service'
 	on start memguard.service
-	wait_until 20 inside test -e /alarm
+	wait_until 20 inside test -e "$BED/alarm"
 }
