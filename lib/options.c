@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -15,10 +17,25 @@
 
 #define MAX_OPTIONS 40
 
-__attribute__((format(printf, 3, 0))) static void say(const struct program *program, const char *kind,
+/* sd-daemon(3): a service's stderr that is the journal takes a line's priority from its beginning. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char ours[64];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return !strcmp(stream, ours);
+}
+
+__attribute__((format(printf, 4, 0))) static void say(const struct program *program, int priority, const char *kind,
                                                       const char *format, va_list args)
 {
 	flockfile(stderr);
+	if (is_journal())
+		fprintf(stderr, "<%d>", priority);
 	fprintf(stderr, "%s: %s", program->name, kind);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
@@ -30,7 +47,7 @@ void say_error(const struct program *program, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(program, "error: ", format, args);
+	say(program, LOG_ERR, "error: ", format, args);
 	va_end(args);
 }
 
@@ -39,7 +56,7 @@ void say_warning(const struct program *program, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(program, "warning: ", format, args);
+	say(program, LOG_WARNING, "warning: ", format, args);
 	va_end(args);
 }
 
@@ -53,7 +70,7 @@ void say_note(const struct program *program, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(program, "", format, args);
+	say(program, LOG_INFO, "", format, args);
 	va_end(args);
 }
 

@@ -123,6 +123,18 @@ older() {
 	[ "$(stat -c %a "$hook")" = 644 ]
 }
 
+@test "what may be changed and was removed stays away, until all is installed anew" {
+	lay install
+	rm "$hook"
+	run lay install
+	[ "$status" -eq 0 ]
+	[[ $output == *"'$hook' was removed and stays away"* ]]
+	[ ! -e "$hook" ]
+	lay uninstall
+	lay install
+	[ -x "$hook" ]
+}
+
 @test "another's hook is never touched: nothing is laid down" {
 	mkdir -p "${hook%/*}"
 	echo 'exit 0' >"$hook"

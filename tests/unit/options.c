@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -155,10 +156,51 @@ static void test_reload(void **state)
 	unlink(path);
 }
 
+/* Says three words into a file, with that JOURNAL_STREAM; text gets what stands there. */
+static void say_to(FILE *f, const char *stream, char *text, size_t size)
+{
+	int kept = dup(STDERR_FILENO);
+
+	if (stream)
+		setenv("JOURNAL_STREAM", stream, 1);
+	else
+		unsetenv("JOURNAL_STREAM");
+	dup2(fileno(f), STDERR_FILENO);
+	say_error(&program, "one");
+	say_warning(&program, "two");
+	say_note(&program, "three");
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	unsetenv("JOURNAL_STREAM");
+	rewind(f);
+	text[fread(text, 1, size - 1, f)] = '\0';
+}
+
+/* The journal of a service learns how bad it is; nobody else sees more than the words. */
+static void test_journal(void **state)
+{
+	const char *plain = "prog: error: one\nprog: warning: two\nprog: three\n";
+	FILE *f[] = {tmpfile(), tmpfile(), tmpfile()};
+	char text[256], stream[64];
+	struct stat st;
+
+	(void)state;
+	say_to(f[0], NULL, text, sizeof(text));
+	assert_string_equal(text, plain);
+	say_to(f[1], "1:2", text, sizeof(text));
+	assert_string_equal(text, plain);
+	assert_int_equal(fstat(fileno(f[2]), &st), 0);
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	say_to(f[2], stream, text, sizeof(text));
+	assert_string_equal(text, "<3>prog: error: one\n<4>prog: warning: two\n<6>prog: three\n");
+	for (size_t i = 0; i < COUNT(f); i++)
+		fclose(f[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
-	                                   cmocka_unit_test(test_reload)};
+	                                   cmocka_unit_test(test_reload), cmocka_unit_test(test_journal)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
