@@ -24,7 +24,7 @@ static bool is_journal(void)
 	char ours[64];
 	struct stat st;
 
-	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+	if (!stream || fstat(fileno(stderr), &st) < 0)
 		return false;
 	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	return !strcmp(stream, ours);

@@ -159,17 +159,19 @@ static void test_reload(void **state)
 /* Says three words into a file, with that JOURNAL_STREAM; text gets what stands there. */
 static void say_to(FILE *f, const char *stream, char *text, size_t size)
 {
-	int kept = dup(STDERR_FILENO);
+	int kept = dup(fileno(stderr));
 
+	fflush(stderr); /* test_bad has let it be buffered */
 	if (stream)
 		setenv("JOURNAL_STREAM", stream, 1);
 	else
 		unsetenv("JOURNAL_STREAM");
-	dup2(fileno(f), STDERR_FILENO);
+	dup2(fileno(f), fileno(stderr));
 	say_error(&program, "one");
 	say_warning(&program, "two");
 	say_note(&program, "three");
-	dup2(kept, STDERR_FILENO);
+	fflush(stderr);
+	dup2(kept, fileno(stderr));
 	close(kept);
 	unsetenv("JOURNAL_STREAM");
 	rewind(f);
