@@ -334,8 +334,8 @@ static void list_refusals(struct sentry *s, enum squeeze_way way, const struct h
 	}
 	if (left)
 		snprintf(text + used, size - used, "%s%zu more", used ? " and " : "", left);
-	if (!used && !left)
-		snprintf(text, size, "nobody");
+	if (!used && !left) /* who could give and was not told */
+		snprintf(text, size, "%s", h->n ? "nobody, but it takes longer" : "nobody");
 }
 
 bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, size_t size)

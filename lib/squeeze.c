@@ -80,16 +80,24 @@ static struct level_item squeeze_item(enum squeeze_way way, uint64_t tolerance_k
 	return item;
 }
 
-static void tell(uint64_t give_kib, uint64_t tolerance_kib, struct guest *g)
+/*
+ * Tells a guest to give its share and what others were not told for the crumbs they are, as far as it can. Returns what
+ * is left over of that for the next: within the tolerance, for whoever can give more can give more than that.
+ */
+static uint64_t tell(uint64_t give_kib, uint64_t tolerance_kib, const struct level_item *item, struct guest *g)
 {
-	g->want_kib = sub_kib(g->sample.actual_kib, give_kib);
-	g->ask_kib = may_take(g) && give_kib > add_kib(told_kib(g), tolerance_kib) ? g->want_kib : 0;
+	uint64_t told = told_kib(g);
+	bool asks = may_take(g) && give_kib > add_kib(told, tolerance_kib);
+
+	g->want_kib = sub_kib(g->sample.actual_kib, asks ? min_kib(give_kib, item->hi_kib) : told);
+	g->ask_kib = asks ? g->want_kib : 0;
+	return sub_kib(give_kib, g->sample.actual_kib - g->want_kib);
 }
 
 uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
                       struct policy_scratch *scratch)
 {
-	uint64_t sum_kib = 0;
+	uint64_t sum_kib = 0, crumbs_kib = 0;
 	struct level level;
 
 	for (size_t i = 0; i < n; i++) {
@@ -100,10 +108,10 @@ uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t toleranc
 	}
 	level_find(scratch->item, n, need_kib, scratch->edge, &level); /* at level 0 each gives its least */
 	for (size_t i = 0; i < n; i++) {
-		uint64_t give_kib = level_share_kib(&level, &scratch->item[i]);
+		const struct level_item *item = &scratch->item[i];
 
-		tell(give_kib, tolerance_kib, &g[i]);
-		sum_kib = add_kib(sum_kib, give_kib);
+		crumbs_kib = tell(add_kib(level_share_kib(&level, item), crumbs_kib), tolerance_kib, item, &g[i]);
+		sum_kib = add_kib(sum_kib, g[i].sample.actual_kib - g[i].want_kib);
 	}
 	return sum_kib;
 }

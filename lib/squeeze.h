@@ -23,7 +23,9 @@ uint64_t squeeze_bottom_kib(const struct guest *g);
 /*
  * Plans so that need_kib come back, counting what guests were told to give and have not given yet. Sets want_kib of all
  * guests, and ask_kib of those that are to be told. They have been judged; what each gives is in proportion to what it
- * could give by its weight. Returns what all give together, what is on its way included.
+ * could give by its weight. Nobody is told for a share within the tolerance: who comes next in g gives it too, so that
+ * no more than the tolerance is missing however many share. Returns what all give together, what is on its way
+ * included; what nobody was told is not.
  */
 uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
                       struct policy_scratch *scratch);

@@ -345,6 +345,28 @@ static void test_critical(void **state)
 	sentry_free(s, in_time());
 }
 
+/* A lack that is a crumb for each of many is there all the same. */
+static void test_crumbs(void **state)
+{
+	struct sentry *s;
+	char refused[100];
+	struct sight v;
+
+	(void)state;
+	assert_int_equal(conf_set(&conf, "target", "512MiB"), 0); /* nothing is idle */
+	assert_int_equal(conf_set(&conf, "reserve", "256MiB"), 0);
+	s = on_duty(false);
+	touch_all(s);
+	host_has(100 * MIB);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_CRITICAL);
+	assert_in_range(v.planned_kib, 156 * MIB - 5000, 156 * MIB);
+	assert_in_range(v.sent, 156 * MIB / 10000, GUESTS - 1);
+	v = look(s);
+	assert_false(sentry_cannot(s, &v, refused, sizeof(refused)));
+	sentry_free(s, in_time());
+}
+
 /* Each guest that is told is on record, once, and how far it came when it was read again. */
 static void test_record(void **state)
 {
@@ -583,6 +605,7 @@ int main(void)
 	    TEST(test_foreseen_untouched),
 	    TEST(test_growing),
 	    TEST(test_critical),
+	    TEST(test_crumbs),
 	    TEST(test_dry),
 	    TEST(test_record),
 	    TEST(test_records_nothing),
