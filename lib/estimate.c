@@ -25,7 +25,7 @@
 #define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)
 #define NO_GAIN_SLACK_KIB (64 * KIB_PER_MIB)
 #define NO_GAIN_PASSES 3
-#define QEMU_MOST_KIB (96 * KIB_PER_MIB)  /* more than this after a take may be what the balloon did not free */
+#define QEMU_MOST_KIB (96 * KIB_PER_MIB) /* more than this after a take may be what the balloon did not free */
 
 static bool sample_has(const struct sample *s, unsigned fields)
 {
@@ -92,9 +92,14 @@ static void watch_balloon(struct past *p, const struct sample *s, struct instant
 		p->still_ms = at.now_ms;
 }
 
+/* Beyond what was asked, by somebody else's command, is arrived too. */
 static bool has_arrived(const struct past *p, const struct sample *s, uint64_t tolerance_kib)
 {
-	return !p->asked_kib || distance_kib(s->actual_kib, p->asked_kib) <= tolerance_kib;
+	if (!p->asked_kib)
+		return true;
+	if (p->asked_kib < p->asked_from_kib)
+		return s->actual_kib <= add_kib(p->asked_kib, tolerance_kib);
+	return add_kib(s->actual_kib, tolerance_kib) >= p->asked_kib;
 }
 
 /* Whether the sample was taken with the balloon at rest, so that actual belongs to it. First sight counts as rest. */

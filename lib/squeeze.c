@@ -5,6 +5,7 @@
 
 #define LEAST_HEADROOM 8            /* target / 8: design §4 */
 #define RISEN_KIB (8 * KIB_PER_MIB) /* a guest that grows, not one that stirs */
+#define LAG_MS 1000                 /* of actual behind the balloon */
 
 uint64_t squeeze_bottom_kib(const struct guest *g)
 {
@@ -94,6 +95,18 @@ static uint64_t tell(uint64_t give_kib, uint64_t tolerance_kib, const struct lev
 	return sub_kib(give_kib, g->sample.actual_kib - g->want_kib);
 }
 
+/*
+ * Of two who set a balloon the last holds: what a pass asks for by an older look is less than the guest was told here,
+ * and calls back what is on its way.
+ */
+static bool is_overruled(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	uint64_t told = told_kib(g);
+
+	return may_take(g) && told > tolerance_kib && told <= most_kib(way, g) &&
+	       g->past.seen_ms > add_kib(g->past.asked_ms, LAG_MS);
+}
+
 uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
                       struct policy_scratch *scratch)
 {
@@ -111,6 +124,8 @@ uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t toleranc
 		const struct level_item *item = &scratch->item[i];
 
 		crumbs_kib = tell(add_kib(level_share_kib(&level, item), crumbs_kib), tolerance_kib, item, &g[i]);
+		if (!g[i].ask_kib && is_overruled(way, tolerance_kib, &g[i]))
+			g[i].ask_kib = g[i].want_kib;
 		sum_kib = add_kib(sum_kib, g[i].sample.actual_kib - g[i].want_kib);
 	}
 	return sum_kib;

@@ -25,7 +25,8 @@ uint64_t squeeze_bottom_kib(const struct guest *g);
  * guests, and ask_kib of those that are to be told. They have been judged; what each gives is in proportion to what it
  * could give by its weight. Nobody is told for a share within the tolerance: who comes next in g gives it too, so that
  * no more than the tolerance is missing however many share. Returns what all give together, what is on its way
- * included; what nobody was told is not.
+ * included; what nobody was told is not. Who was read more than a second after it was told and has not given it is
+ * told again, as far as it may still be taken.
  */
 uint64_t squeeze_plan(enum squeeze_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
                       struct policy_scratch *scratch);

@@ -1015,6 +1015,36 @@ static void test_stuck_no_more(void **state)
 	}
 }
 
+/* Where another command brought it beyond what was asked, the guest has obeyed all the same. Asked from 1000 MiB. */
+static void test_beyond(void **state)
+{
+	static const struct {
+		const char *what;
+		uint64_t ask_mib, actual_mib;
+		bool stuck;
+	} rows[] = {
+	    {"taken further", 700, 600, false},        {"given more", 1200, 1300, false},
+	    {"not taken far enough", 700, 706, true},  {"not given enough", 1200, 1194, true},
+	    {"within the tolerance", 700, 704, false}, {"given what is taken", 700, 1300, true},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		struct scene s = scene(rows[r].what);
+
+		s.g.device.maximum_kib = 2000 * MIB;
+		update(&s);
+		move(&s, 1000 * (int64_t)MIB - (int64_t)s.g.sample.actual_kib);
+		next(&s);
+		ask(&s, rows[r].ask_mib * MIB);
+		move(&s, ((int64_t)rows[r].actual_mib - 1000) * (int64_t)MIB);
+		for (int i = 0; i < 4; i++)
+			next(&s);
+		expect(s.what, s.g.est.stuck, rows[r].stuck);
+		expect(s.what, s.g.past.asked_kib != 0, rows[r].stuck);
+	}
+}
+
 /* A balloon moves by 1 MiB at least. */
 static void test_creeping(void **state)
 {
@@ -1444,6 +1474,7 @@ int main(void)
 	    cmocka_unit_test(test_stuck),
 	    cmocka_unit_test(test_pauses),
 	    cmocka_unit_test(test_stuck_no_more),
+	    cmocka_unit_test(test_beyond),
 	    cmocka_unit_test(test_creeping),
 	    cmocka_unit_test(test_stuck_unanswered),
 	    cmocka_unit_test(test_distress),

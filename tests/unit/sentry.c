@@ -255,6 +255,24 @@ static void test_tight(void **state)
 	registry_close(r);
 }
 
+/* Somebody else set the balloons since: what was told is told again, once it is known that it did not come. */
+static void test_told_again(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct herd *h;
+
+	(void)state;
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, GUESTS);
+	h = keeper_herd(sentry_keeper(s));
+	for (size_t i = 0; i < h->n; i++)
+		h->guest[i].past.seen_ms = h->guest[i].past.asked_ms + 1001;
+	keeper_done(sentry_keeper(s));
+	assert_int_equal(look(s).sent, GUESTS);
+	assert_int_equal(look(s).sent, 0);
+	sentry_free(s, in_time());
+}
+
 /* A host that falls so that it will be short within the second. */
 static struct sight look_at_a_fall(struct sentry *s)
 {
@@ -601,6 +619,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_calm),
 	    TEST(test_tight),
+	    TEST(test_told_again),
 	    TEST(test_foreseen),
 	    TEST(test_foreseen_untouched),
 	    TEST(test_growing),
