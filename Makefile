@@ -67,6 +67,7 @@ $(HELPERS): %: %.o $(HOOK)
 
 tests/unit/%.test: LIBS = -lcmocka
 tests/unit/sentry.test: LIBS += -Wl,--wrap=clock_gettime
+tests/unit/scribe.test: LIBS += -Wl,--wrap=audit_write
 $(PUREUNIT): %.test: %.o $(PURE)
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) -lm
 $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a

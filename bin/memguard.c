@@ -14,6 +14,7 @@
 #include "options.h"
 #include "report.h"
 #include "resident.h"
+#include "scribe.h"
 #include "sentry.h"
 #include "text.h"
 #include "uri.h"
@@ -29,6 +30,8 @@
 #define LOG_REST_MS 3000  /* a move is logged when it has come to something, and the host is not in a hurry */
 #define LOG_MOST_MS 15000 /* or when it was long ago */
 #define LOG_ROOM 256      /* moves */
+#define LOG_MOST 4096     /* while a disk hangs */
+#define LOG_END_MS 300    /* the end waits for a disk */
 
 static bool once, dry_run, explain, check, quiet, verbose, show_config, unused_flag;
 static const char *root = "", *file;
@@ -214,6 +217,7 @@ struct duty {
 	struct sentry *sentry;
 	struct wake wake;
 	struct audit *audit;
+	struct scribe *scribe;
 	struct command *command;      /* on_critical; NULL: none */
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
@@ -283,10 +287,10 @@ static void tell_cannot(struct duty *d, const struct sight *v)
 	d->cannot_ms = v->at.now_ms;
 }
 
-static int write_log(struct audit *a, const char *where, int said)
+/* Says an error of the log once, and that it is over. Returns what is said now. */
+static int tell_log(const struct audit *a, const char *where, int r, int said)
 {
 	char sentence[SENTENCE];
-	int r = where && a->n ? audit_write(a, where) : said;
 
 	if (r != said && r)
 		say_error(&memguard, "%s", audit_complaint(sentence, sizeof(sentence), a, where, r));
@@ -295,14 +299,18 @@ static int write_log(struct audit *a, const char *where, int said)
 	return r;
 }
 
+/* What is written is written by another thread: on a disk that hangs the guard goes on. */
 static void log_moves(struct duty *d, uint64_t now_ms)
 {
 	struct audit *a = d->audit;
+	int r = scribe_outcome(d->scribe, a, now_ms);
 
+	if (r != -EINPROGRESS && d->conf->log)
+		d->log = tell_log(a, d->conf->log, r, d->log);
 	if (!d->conf->log)
 		audit_clear(a);
 	if (a->n && (now_ms - a->move[a->n - 1].asked_ms >= LOG_REST_MS || now_ms - a->move[0].asked_ms >= LOG_MOST_MS))
-		d->log = write_log(a, d->conf->log, d->log);
+		scribe_write(d->scribe, a, d->conf->log, now_ms); /* else at the next look */
 }
 
 static void run_command(struct duty *d, const struct sight *v)
@@ -437,9 +445,9 @@ static void settle_in(struct duty *d)
 	notify_send("READY=1");
 }
 
-static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit)
+static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit, struct scribe *scribe)
 {
-	struct duty d = {.conf = conf, .sentry = s, .audit = audit};
+	struct duty d = {.conf = conf, .sentry = s, .audit = audit, .scribe = scribe};
 
 	settle_in(&d);
 	while (!*loop_stop()) {
@@ -460,26 +468,37 @@ static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit)
 
 /* ---- before the first look ---- */
 
-static int guard(struct conf *conf)
+static int stand_guard(struct sentry *s, struct conf *conf, struct scribe *scribe)
 {
-	struct audit audit = {.program = memguard.name, .root = root};
+	struct audit audit = {.program = memguard.name, .root = root, .most = LOG_MOST};
 	bool single = once || dry_run;
-	struct sentry *s;
-	int r = sentry_new(conf, root, dry_run, &s), code;
+	int r = sentry_open_registry(s), code;
 
-	if (r) {
-		say_error(&memguard, "%s", strerror(-r));
-		return EXIT_FAILED;
-	}
-	r = sentry_open_registry(s);
 	if (r && !dry_run && (single || r == -EACCES)) /* the loop says it itself, and when it is over */
 		say_error(&memguard, "cannot use '%s/run/memsched': %s", root, strerror(-r));
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
 	sentry_record(s, &audit);
-	code = single ? run_once(s, conf) : run_loop(s, conf, &audit);
-	write_log(&audit, conf->log, 0);
+	code = single ? run_once(s, conf) : run_loop(s, conf, &audit, scribe);
+	r = scribe_end(scribe, &audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
+	tell_log(&audit, conf->log, r, 0);
 	audit_clear(&audit);
+	return code;
+}
+
+static int guard(struct conf *conf)
+{
+	struct scribe *scribe;
+	struct sentry *s;
+	int r = scribe_new(&scribe), code;
+
+	if (!r)
+		r = sentry_new(conf, root, dry_run, &s);
+	if (r) {
+		say_error(&memguard, "%s", strerror(-r));
+		return EXIT_FAILED;
+	}
+	code = stand_guard(s, conf, scribe);
 	sentry_free(s, clock_ms(CLOCK_BOOTTIME) + SENTRY_SEND_MS);
 	return code;
 }

@@ -226,7 +226,7 @@ int audit_write(struct audit *a, const char *where)
 {
 	const struct writing w = {a, where, clock_ms(CLOCK_BOOTTIME) + AUDIT_WAIT_MS};
 	const struct way *way = ways;
-	int first = a->unkept ? -ENOMEM : 0;
+	int first = a->unkept ? -ENOBUFS : 0;
 
 	while (way->word && strcmp(way->word, where) != 0)
 		way++;
@@ -261,7 +261,8 @@ int audit_reserve(struct audit *a, size_t n)
 
 void audit_add(struct audit *a, const struct audit_move *move)
 {
-	bool keeps = a->n < a->room || !audit_reserve(a, 2 * a->room + 16);
+	bool fits = !a->most || a->n < a->most;
+	bool keeps = fits && (a->n < a->room || !audit_reserve(a, 2 * a->room + 16));
 
 	if (keeps)
 		a->move[a->n++] = *move;
@@ -289,6 +290,8 @@ char *audit_complaint(char *buffer, size_t size, const struct audit *a, const ch
 {
 	const char *why = error == -EMEDIUMTYPE ? "not a plain file"
 	                  : error == -EAGAIN    ? "nobody reads there"
+	                  : error == -ETIMEDOUT ? "it does not answer"
+	                  : error == -ENOBUFS   ? "more than could be kept"
 	                                        : strerror(-error);
 	char escaped[256];
 

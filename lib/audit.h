@@ -3,8 +3,8 @@
  * journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was asked for, and
  * written once it is known how far the guest came, or that nobody will know.
  *
- * Writing never blocks but for AUDIT_WAIT_MS on a socket that is full. Nothing is kept open, so that a rotated file, or
- * a journal that was started anew, is found again with the next move.
+ * Writing never blocks but for AUDIT_WAIT_MS on a socket that is full, and on a disk that hangs: see scribe.h. Nothing
+ * is kept open, so that a rotated file, or a journal that was started anew, is found again with the next move.
  */
 #ifndef MEMSCHED_AUDIT_H
 #define MEMSCHED_AUDIT_H
@@ -33,13 +33,14 @@ struct audit {
 	const char *root;        /* of /run and /dev, where the sockets are */
 	struct audit_move *move; /* not written yet; owned, audit_clear */
 	size_t n, room;
+	size_t most; /* so many are kept; 0: as many as there is memory for */
 	size_t lost; /* moves that could not be kept or written, since all could */
 	bool unkept; /* one could not be kept, since audit_write */
 };
 
 /* Makes room for n moves, so that adding them allocates nothing. 0 or -ENOMEM. */
 int audit_reserve(struct audit *a, size_t n);
-/* Keeps a move; it counts as lost without memory. */
+/* Keeps a move; it counts as lost without memory, or beyond most. */
 void audit_add(struct audit *a, const struct audit_move *move);
 /* Notes how far the guest had come at seen_ms (CLOCK_BOOTTIME), for its moves that are kept and were asked for before.
  */
@@ -47,7 +48,7 @@ void audit_reached(struct audit *a, const char *uuid, uint64_t actual_kib, uint6
 /*
  * Writes what is kept and keeps it no more, written or not. where: "journal" (where there is none: syslog), "syslog",
  * or the path of a file: made with 0640, never through a symlink. Returns 0 or the first -errno; -EMEDIUMTYPE: the file
- * is no plain file.
+ * is no plain file; -ENOBUFS: moves could not be kept.
  */
 int audit_write(struct audit *a, const char *where);
 void audit_clear(struct audit *a);

@@ -1,0 +1,171 @@
+/* Moves are written in a thread of its own: a disk that hangs, which audit_write stands for here, delays nobody. */
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "clock.h"
+#include "scribe.h"
+
+#define WAIT_MS 10000
+
+static atomic_bool hangs;
+static atomic_int result, written;
+
+int __wrap_audit_write(struct audit *a, const char *where);
+
+int __wrap_audit_write(struct audit *a, const char *where)
+{
+	assert_string_equal(where, "/log");
+	assert_string_equal(a->program, "memguard");
+	while (hangs)
+		poll(NULL, 0, 5);
+	written += (int)a->n;
+	a->lost = result ? a->lost + a->n : 0;
+	a->n = 0;
+	return result;
+}
+
+static uint64_t now_ms(void)
+{
+	return clock_ms(CLOCK_BOOTTIME);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	hangs = false;
+	result = written = 0;
+	return 0;
+}
+
+static struct audit audit_of(size_t n)
+{
+	struct audit a = {.program = "memguard", .root = "", .most = 8};
+
+	for (size_t i = 0; i < n; i++)
+		audit_add(&a, &(struct audit_move){.name = "x"});
+	return a;
+}
+
+static struct scribe *new_scribe(void)
+{
+	struct scribe *s;
+
+	assert_int_equal(scribe_new(&s), 0);
+	return s;
+}
+
+/* What came of it, once it is known. */
+static int outcome(struct scribe *s, struct audit *a)
+{
+	int r = -EINPROGRESS;
+
+	for (int i = 0; i < WAIT_MS / 5 && (r = scribe_outcome(s, a, 1000)) == -EINPROGRESS; i++)
+		poll(NULL, 0, 5);
+	return r;
+}
+
+static void test_writes(void **state)
+{
+	struct scribe *s = new_scribe();
+	struct audit a = audit_of(3);
+	size_t room = a.room;
+
+	(void)state;
+	assert_int_equal(scribe_outcome(s, &a, 0), -EINPROGRESS);
+	for (int i = 1; i <= 2; i++) {
+		assert_int_equal(scribe_write(s, &a, "/log", 0), 0);
+		assert_int_equal(a.n, 0);
+		assert_int_equal(a.room, room);
+		assert_int_equal(outcome(s, &a), 0);
+		assert_int_equal(written, 3 * i);
+		assert_int_equal(scribe_outcome(s, &a, 0), -EINPROGRESS);
+		for (int k = 0; k < 3; k++)
+			audit_add(&a, &(struct audit_move){.name = "x"});
+	}
+	assert_int_equal(scribe_end(s, &a, "/log", now_ms() + WAIT_MS), 0);
+	assert_int_equal(written, 9);
+	audit_clear(&a);
+}
+
+/* Nobody waits; what comes meanwhile is kept up to a bound, and the rest counted. */
+static void test_hangs(void **state)
+{
+	struct scribe *s = new_scribe();
+	struct audit a = audit_of(3);
+	uint64_t began_ms = now_ms();
+
+	(void)state;
+	hangs = true;
+	assert_int_equal(scribe_write(s, &a, "/log", 1000), 0);
+	assert_int_equal(scribe_outcome(s, &a, 1000 + SCRIBE_PATIENCE_MS - 1), -EINPROGRESS);
+	assert_int_equal(scribe_outcome(s, &a, 1000 + SCRIBE_PATIENCE_MS), -ETIMEDOUT);
+	for (int i = 0; i < 10; i++)
+		audit_add(&a, &(struct audit_move){.name = "x"});
+	assert_int_equal(scribe_write(s, &a, "/log", 2000), -EBUSY);
+	assert_true(now_ms() < began_ms + 2000);
+	assert_int_equal(a.n, 8);
+	assert_int_equal(a.lost, 2);
+	assert_true(a.unkept);
+	hangs = false;
+	assert_int_equal(outcome(s, &a), 0);
+	assert_int_equal(a.lost, 2);
+	assert_int_equal(scribe_end(s, &a, "/log", now_ms() + WAIT_MS), 0);
+	assert_int_equal(written, 11);
+	audit_clear(&a);
+}
+
+static void test_fails(void **state)
+{
+	struct scribe *s = new_scribe();
+	struct audit a = audit_of(3);
+
+	(void)state;
+	result = -ENOSPC;
+	assert_int_equal(scribe_write(s, &a, "/log", 0), 0);
+	assert_int_equal(outcome(s, &a), -ENOSPC);
+	assert_int_equal(a.lost, 3);
+	audit_add(&a, &(struct audit_move){.name = "x"});
+	assert_int_equal(scribe_end(s, &a, "/log", now_ms() + WAIT_MS), -ENOSPC);
+	assert_int_equal(a.lost, 4);
+	audit_clear(&a);
+}
+
+static void test_end(void **state)
+{
+	struct scribe *s = new_scribe();
+	struct audit a = audit_of(0);
+	uint64_t began_ms;
+
+	(void)state;
+	assert_int_equal(scribe_end(s, &a, NULL, 0), 0);
+	s = new_scribe();
+	hangs = true;
+	audit_add(&a, &(struct audit_move){.name = "x"});
+	began_ms = now_ms();
+	assert_int_equal(scribe_end(s, &a, "/log", began_ms + 50), -ETIMEDOUT);
+	assert_true(now_ms() < began_ms + 2000);
+	hangs = false;
+	for (int i = 0; i < WAIT_MS / 5 && !written; i++)
+		poll(NULL, 0, 5);
+	poll(NULL, 0, 50); /* it is done with s, which nobody else has */
+	assert_int_equal(scribe_end(s, &a, NULL, now_ms() + WAIT_MS), 0);
+	audit_clear(&a);
+}
+
+#define TEST(function) cmocka_unit_test_setup(function, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {TEST(test_writes), TEST(test_hangs), TEST(test_fails), TEST(test_end)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
