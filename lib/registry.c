@@ -19,6 +19,7 @@
 #define RECORD_BYTES 4096
 #define NAME_BYTES 1024   /* three times that, escaped, fits a record */
 #define MAX_ENTRIES 16384 /* of a folder that are looked at */
+#define ENTRIES_BYTES 4096
 
 #define NO_GIVE_TRIES 20
 #define NO_GIVE_PAUSE_NS 200000
@@ -767,22 +768,30 @@ int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_lef
 
 /* ---- folders ---- */
 
-/* Calls see for each name in a folder but . and .., for no more than MAX_ENTRIES. */
+static bool is_entry(const char *name)
+{
+	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+/* Calls see for each name in a folder but . and .., for no more than MAX_ENTRIES. opendir would allocate, and the guard
+ * looks what is pending before its first command. */
 static void walk(int folder, void (*see)(int folder, const char *name, void *arg), void *arg)
 {
 	int fd = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
+	_Alignas(struct dirent64) char entries[ENTRIES_BYTES];
+	size_t seen = 0;
+	ssize_t n;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	for (size_t i = 0; i < MAX_ENTRIES && (entry = readdir(dir)); i++)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			see(folder, entry->d_name, arg);
-	closedir(dir);
+	while (fd >= 0 && (n = getdents64(fd, entries, sizeof(entries))) > 0 && seen < MAX_ENTRIES)
+		for (ssize_t at = 0; at < n && seen < MAX_ENTRIES; seen++) {
+			const struct dirent64 *entry = (const void *)(entries + at);
+
+			if (is_entry(entry->d_name))
+				see(folder, entry->d_name, arg);
+			at += entry->d_reclen;
+		}
+	if (fd >= 0)
+		close(fd);
 }
 
 struct sum {

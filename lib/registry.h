@@ -78,7 +78,8 @@ void record_clear(struct record *record);
 int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_kib, uint64_t now_s);
 /* Forgets it: the guest has started. Absent is fine. */
 void registry_forget_pending(struct registry *r, const char *uuid);
-/* The sum of what is pending at now_s. *ret_unreadable (may be NULL): something there cannot be read. */
+/* The sum of what is pending at now_s; allocates nothing. *ret_unreadable (may be NULL): something there cannot be
+ * read. */
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable);
 /* A descriptor (inotify, does not block) that is readable when a start becomes or ceases to be pending; or -errno. */
 int registry_watch_pending(const struct registry *r);

@@ -65,7 +65,7 @@ const char *sentry_words(const struct sentry *s);
 
 /* A descriptor that is readable when starts become pending; -errno where there is none. */
 int sentry_watch_pending(const struct sentry *s);
-/* Looks again what starts are pending. */
+/* Looks again what starts are pending; allocates nothing. */
 void sentry_count_pending(struct sentry *s);
 
 /* Looks and acts. 0, or -errno of /proc/meminfo: nothing was done. */
