@@ -20,11 +20,9 @@
 #include "uri.h"
 #include "wake.h"
 
-#define STEP_MS 100   /* between two looks of a single run */
-#define REREAD_MS 500 /* between two readings of a single run */
-#define HOUSE_MS 1000 /* between two rounds of what can wait */
-#define CANNOT_AGAIN_MS 60000
-#define COMMAND_AGAIN_MS 60000
+#define STEP_MS 100    /* between two looks of a single run */
+#define REREAD_MS 500  /* between two readings of a single run */
+#define HOUSE_MS 1000  /* between two rounds of what can wait */
 #define STUCK_MS 30000 /* a keeper that lives is heard of every few seconds */
 #define SENTENCE 640
 #define LOG_REST_MS 3000  /* a move is logged when it has come to something, and the host is not in a hurry */
@@ -80,12 +78,9 @@ static const char *host_words(const struct sight *v, char *text, size_t size)
 
 static void say_cannot(const struct sight *v, const char *refused)
 {
-	char needed[TEXT_SIZE], freed[TEXT_SIZE];
-	uint64_t lack_kib = sub_kib(v->reserve_kib, v->host.available_kib);
+	char text[SENTENCE + 128];
 
-	say_error(&memguard, "cannot free: needed %s, freed %s, refused: %s",
-	          text_size(needed, sizeof(needed), add_kib(lack_kib, v->freed_kib)),
-	          text_size(freed, sizeof(freed), v->freed_kib), refused);
+	say_error(&memguard, "%s", sentry_complaint(text, sizeof(text), v, refused));
 }
 
 static void say_of_libvirt(const struct conf *conf, int error, const char *words)
@@ -177,7 +172,7 @@ static int squeeze_once(struct sentry *s, const struct conf *conf, uint64_t end_
 			explain_all(s, &v, conf);
 		first = false;
 		cannot = sentry_cannot(s, &v, refused, sizeof(refused));
-		if (dry_run || !v.squeezing || cannot || v.host.available_kib >= wanted_kib(&v))
+		if (dry_run || !v.squeezing || v.host.available_kib >= wanted_kib(&v) || !sentry_awaits(s, &v))
 			break;
 		if (clock_ms(CLOCK_BOOTTIME) - read_ms >= REREAD_MS) {
 			keeper_read(sentry_keeper(s), min_kib(end_ms, clock_ms(CLOCK_BOOTTIME) + REREAD_MS));
@@ -280,11 +275,8 @@ static void tell_cannot(struct duty *d, const struct sight *v)
 {
 	char refused[SENTENCE];
 
-	if (!is_due(d->cannot_ms, v->at.now_ms, CANNOT_AGAIN_MS) ||
-	    !sentry_cannot(d->sentry, v, refused, sizeof(refused)))
-		return;
-	say_cannot(v, refused);
-	d->cannot_ms = v->at.now_ms;
+	if (sentry_cannot(d->sentry, v, refused, sizeof(refused)) && sentry_is_due(&d->cannot_ms, v->at.now_ms))
+		say_cannot(v, refused);
 }
 
 /* Says an error of the log once, and that it is over. Returns what is said now. */
@@ -324,9 +316,8 @@ static void run_command(struct duty *d, const struct sight *v)
 	};
 	int r;
 
-	if (v->level != GUARD_CRITICAL || !d->command || !is_due(d->command_ms, v->at.now_ms, COMMAND_AGAIN_MS))
+	if (v->level != GUARD_CRITICAL || !d->command || !sentry_is_due(&d->command_ms, v->at.now_ms))
 		return;
-	d->command_ms = v->at.now_ms;
 	r = command_run(d->command, numbers);
 	if (r)
 		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
@@ -456,9 +447,7 @@ static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit, st
 		d.reload |= loop_reload();
 		if (d.reload && d.level == GUARD_CALM)
 			reload(&d);
-
-		if (wake_wait(&d.wake, nap_ms, loop_stop()) == WAKE_PENDING)
-			sentry_count_pending(s);
+		sentry_wait(s, &d.wake, nap_ms, loop_stop());
 	}
 	notify_send("STOPPING=1");
 	wake_close(&d.wake);

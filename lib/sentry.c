@@ -130,6 +130,12 @@ void sentry_count_pending(struct sentry *s)
 	s->pending_kib = s->registry ? registry_pending_kib(s->registry, clock_now().wall_ms / 1000, NULL) : 0;
 }
 
+void sentry_wait(struct sentry *s, struct wake *w, uint32_t nap_ms, const volatile sig_atomic_t *stop)
+{
+	if (wake_wait(w, nap_ms, stop) == WAKE_PENDING)
+		sentry_count_pending(s);
+}
+
 /* ---- the record of moves ---- */
 
 #define LAG_MS 1000 /* of actual behind the balloon */
@@ -334,8 +340,23 @@ static void list_refusals(struct sentry *s, enum squeeze_way way, const struct h
 	}
 	if (left)
 		snprintf(text + used, size - used, "%s%zu more", used ? " and " : "", left);
-	if (!used && !left) /* who could give and was not told */
-		snprintf(text, size, "%s", h->n ? "nobody, but it takes longer" : "nobody");
+	if (!used && !left)
+		snprintf(text, size, "%s", h->n ? "nobody, it is within the tolerance" : "nobody");
+}
+
+/* Whose turn it was not in time is told at the next look. */
+static bool awaits(const struct herd *h, const struct sight *sight)
+{
+	return sight->sent > 0 || (sight->sent == 0 && sight->planned_kib) ||
+	       (!is_old(h) && squeeze_coming_kib(h->guest, h->n));
+}
+
+bool sentry_awaits(struct sentry *s, const struct sight *sight)
+{
+	bool is = awaits(keeper_herd(s->keeper), sight);
+
+	keeper_done(s->keeper);
+	return is;
 }
 
 bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, size_t size)
@@ -344,7 +365,7 @@ bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, s
 	bool unseen = sight->sent == -ENOTCONN || keeper_state(s->keeper, NULL, 0) != 0;
 	struct herd *h = keeper_herd(s->keeper);
 	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
-	              sight->sent <= 0 && (is_old(h) || !squeeze_coming_kib(h->guest, h->n)) && (unseen || h->number);
+	              !awaits(h, sight) && (unseen || h->number);
 
 	if (cannot && unseen)
 		snprintf(refused, size, "all (libvirt does not answer)");
@@ -352,4 +373,23 @@ bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, s
 		list_refusals(s, sight->way, h, refused, size);
 	keeper_done(s->keeper);
 	return cannot;
+}
+
+char *sentry_complaint(char *buffer, size_t size, const struct sight *sight, const char *refused)
+{
+	uint64_t lack_kib = sub_kib(sight->reserve_kib, sight->host.available_kib);
+	char needed[TEXT_SIZE], freed[TEXT_SIZE];
+
+	snprintf(buffer, size, "cannot free: needed %s, freed %s, refused: %s",
+	         text_size(needed, sizeof(needed), add_kib(lack_kib, sight->freed_kib)),
+	         text_size(freed, sizeof(freed), sight->freed_kib), refused);
+	return buffer;
+}
+
+bool sentry_is_due(uint64_t *last_ms, uint64_t now_ms)
+{
+	if (*last_ms && now_ms - *last_ms < SENTRY_AGAIN_MS)
+		return false;
+	*last_ms = now_ms;
+	return true;
 }

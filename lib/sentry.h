@@ -13,8 +13,10 @@
 #include "keeper.h"
 #include "registry.h"
 #include "squeeze.h"
+#include "wake.h"
 
 #define SENTRY_SEND_MS 300 /* a healthy QEMU answers in 1 ms */
+#define SENTRY_AGAIN_MS 60000
 
 /* What was seen and done at one look. */
 struct sight {
@@ -68,13 +70,24 @@ int sentry_watch_pending(const struct sentry *s);
 /* Looks again what starts are pending; allocates nothing. */
 void sentry_count_pending(struct sentry *s);
 
+/* Waits for nap_ms at most (wake_wait), and counts the starts that are pending where they changed. */
+void sentry_wait(struct sentry *s, struct wake *w, uint32_t nap_ms, const volatile sig_atomic_t *stop);
+
 /* Looks and acts. 0, or -errno of /proc/meminfo: nothing was done. */
 int sentry_look(struct sentry *s, struct sight *ret_sight);
+
+/* Whether more is on its way: guests were told at this look, or before and have not given it yet. */
+bool sentry_awaits(struct sentry *s, const struct sight *sight);
 
 /*
  * Whether the host is short though nothing more is on its way: who gave nothing more, and why, as "a (stuck), b
  * (at-min)", cut to size.
  */
 bool sentry_cannot(struct sentry *s, const struct sight *sight, char *refused, size_t size);
+/* "cannot free: needed 412 MiB, freed 96 MiB, refused: ...". Returns buffer. */
+char *sentry_complaint(char *buffer, size_t size, const struct sight *sight, const char *refused);
+
+/* Whether what is said or run once a minute at most is due now; *last_ms, when it was last (0: never), is then now. */
+bool sentry_is_due(uint64_t *last_ms, uint64_t now_ms);
 
 #endif

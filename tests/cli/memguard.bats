@@ -209,6 +209,17 @@ no_give_held() {
 	[ "${#stderr_lines[@]}" -eq 1 ]
 }
 
+@test "a single run ends where the host is not tight and nobody gives" {
+	mkdir -p -m 755 "$root/run/memsched/pending"
+	printf 'version=1\nneed_kib=900000\nsince_s=%s\n' "$(date +%s)" >"$root/run/memsched/pending/00000000-0000-4000-8000-000000009999"
+	available 400000
+	SECONDS=0
+	run --separate-stderr guard --once --explain --deadline 20s
+	[ "$status" -eq 0 ]
+	[ "$SECONDS" -lt 10 ]
+	[[ $output == *"idle: has 2 GiB and gives nothing: stale-stats."* ]]
+}
+
 @test "/proc/meminfo cannot be read: failed, in words" {
 	rm "$root/proc/meminfo"
 	run --separate-stderr guard --once

@@ -153,16 +153,19 @@ static void test_nap(void **state)
 	const struct {
 		enum guard_level level;
 		uint64_t available_mib;
+		uint64_t fall_mibps;
 		uint32_t nap_ms;
 	} rows[] = {
-	    {GUARD_CALM, 0, 100},         {GUARD_CALM, 300, 100},    {GUARD_CALM, 900, 100},
-	    {GUARD_CALM, 3300, 500},      {GUARD_CALM, 12300, 2000}, {GUARD_CALM, 999999, 2000},
-	    {GUARD_CRITICAL, 12300, 100},
+	    {GUARD_CALM, 0, 0, 100},         {GUARD_CALM, 300, 0, 100},    {GUARD_CALM, 900, 0, 100},
+	    {GUARD_CALM, 3300, 0, 500},      {GUARD_CALM, 12300, 0, 2000}, {GUARD_CALM, 999999, 0, 2000},
+	    {GUARD_CRITICAL, 12300, 0, 100}, {GUARD_CALM, 1299, 500, 25}, /* tight within two seconds */
+	    {GUARD_CALM, 1301, 500, 166},    {GUARD_CALM, 300, 1, 25},     {GUARD_TIGHT, 12300, 1, 25},
+	    {GUARD_CRITICAL, 0, 500, 25},
 	};
 
 	(void)state;
 	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
-		const struct guard g = {.level = rows[r].level};
+		const struct guard g = {.level = rows[r].level, .fall_kibps = rows[r].fall_mibps * MIB};
 
 		assert_in_range(guard_nap_ms(&conf, &g, rows[r].available_mib * MIB), rows[r].nap_ms,
 		                rows[r].nap_ms + 1);

@@ -30,6 +30,34 @@
 static char root[64];
 static struct conf conf;
 
+/* ---- what happens while a reading is under way ---- */
+
+static struct keeper *asks_meanwhile; /* of whom the first guest is asked */
+static unsigned periods_set;
+
+int __real_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+int __wrap_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+int __real_virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);
+int __wrap_virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);
+
+int __wrap_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
+{
+	if (asks_meanwhile) {
+		struct herd *h = keeper_herd(asks_meanwhile);
+
+		estimate_asked(&h->guest[0], 500000, clock_now());
+		h->before_kib[0] = 700000;
+		keeper_done(asks_meanwhile);
+	}
+	return __real_virt_read(v, g, n, deadline_ms);
+}
+
+int __wrap_virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms)
+{
+	periods_set++;
+	return __real_virt_set_period(v, g, n, period_s, deadline_ms);
+}
+
 static uint64_t in_time(void)
 {
 	return clock_ms(CLOCK_BOOTTIME) + TIME_MS;
@@ -163,6 +191,44 @@ static void test_memory(void **state)
 	assert_int_equal(h->before_kib[0], 0);
 	keeper_done(k);
 	keeper_free(k, in_time());
+}
+
+/* Nor is it lost what was asked while the guests were read. */
+static void test_asked_meanwhile(void **state)
+{
+	struct keeper *k;
+	struct herd *h;
+
+	(void)state;
+	make_world(3);
+	k = new_keeper();
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	asks_meanwhile = k;
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	asks_meanwhile = NULL;
+	h = keeper_herd(k);
+	assert_int_equal(h->guest[0].past.asked_kib, 500000);
+	assert_int_equal(h->guest[0].past.asked_from_kib, h->guest[0].sample.actual_kib);
+	assert_true(h->guest[0].past.asked_ms > 0);
+	assert_int_equal(h->before_kib[0], 700000);
+	assert_int_equal(h->guest[1].past.asked_kib, 0);
+	keeper_done(k);
+	keeper_free(k, in_time());
+}
+
+static void test_period(void **state)
+{
+	struct keeper *k;
+
+	(void)state;
+	make_world(1);
+	for (unsigned read_only = 0; read_only <= 1; read_only++) {
+		periods_set = 0;
+		assert_int_equal(keeper_new(&conf, root, read_only, &k), 0);
+		assert_int_equal(keeper_read(k, in_time()), 0);
+		assert_int_equal(periods_set, !read_only);
+		keeper_free(k, in_time());
+	}
 }
 
 static void test_registered(void **state)
@@ -317,8 +383,8 @@ static void test_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_reading), TEST(test_nobody), TEST(test_memory),        TEST(test_registered),
-	    TEST(test_many),    TEST(test_silent), TEST(test_silent_thread), TEST(test_gone),
+	    TEST(test_reading),    TEST(test_nobody), TEST(test_memory), TEST(test_asked_meanwhile), TEST(test_period),
+	    TEST(test_registered), TEST(test_many),   TEST(test_silent), TEST(test_silent_thread),   TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

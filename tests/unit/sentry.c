@@ -36,6 +36,25 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t)
 	return 0;
 }
 
+/* ---- a connection that dies when it is used; when commands have to be through ---- */
+
+int __real_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+
+static bool dies;
+static uint64_t send_ms; /* what was left until then */
+
+int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
+{
+	bool died = dies;
+
+	dies = false;
+	send_ms = sub_kib(deadline_ms, clock_ms(CLOCK_BOOTTIME));
+	for (size_t i = 0; i < n && died; i++)
+		g[i].ask_kib = 0;
+	return died ? -ENOTCONN : __real_virt_set(v, g, n, deadline_ms);
+}
+
 /* ---- allocations of this thread are counted, libc's and libvirt's too ---- */
 
 static __thread volatile bool counting;
@@ -273,6 +292,41 @@ static void test_told_again(void **state)
 	sentry_free(s, in_time());
 }
 
+/* The connection died since calm times, and libvirtd is there again: the same look connects and sends. */
+static void test_sends_again(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct sight v;
+
+	(void)state;
+	host_has(700 * MIB);
+	dies = true;
+	v = look(s);
+	assert_false(dies);
+	assert_int_equal(v.sent, GUESTS);
+	assert_int_equal(look(s).sent, 0);
+	sentry_free(s, in_time());
+
+	s = on_duty(false); /* and where it is not, the next look may find it */
+	dies = true;
+	conf_set(&conf, "uri", "qemu+unix:///system?socket=/nowhere");
+	assert_int_equal(look(s).sent, -ENOTCONN);
+	conf_set(&conf, "uri", uri);
+	assert_int_equal(look(s).sent, GUESTS);
+	sentry_free(s, in_time());
+}
+
+static void test_sends_in_time(void **state)
+{
+	struct sentry *s = on_duty(false);
+
+	(void)state;
+	host_has(700 * MIB);
+	look(s);
+	assert_in_range(send_ms, 1, 300);
+	sentry_free(s, in_time());
+}
+
 /* A host that falls so that it will be short within the second. */
 static struct sight look_at_a_fall(struct sentry *s)
 {
@@ -475,6 +529,52 @@ static void test_room(void **state)
 	sentry_free(s, in_time());
 }
 
+/* What boots will touch the rest of what it has; the others make room for that. */
+static void test_starting(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct herd *h;
+	struct sight v;
+
+	(void)state;
+	touch_all(s);
+	h = keeper_herd(sentry_keeper(s));
+	h->guest[0].est.booting = h->guest[0].no_take = true;
+	h->guest[0].sample.rss_kib = 224 * MIB;
+	keeper_done(sentry_keeper(s));
+	host_has(1100 * MIB);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_CALM);
+	assert_int_equal(v.starting_kib, 800 * MIB);
+	assert_int_equal(v.lack_kib, 724 * MIB);
+	assert_true(v.squeezing);
+	assert_in_range(v.planned_kib, 724 * MIB - 5000, 724 * MIB);
+	host_has(1824 * MIB);
+	assert_false(look(s).squeezing);
+	sentry_free(s, in_time());
+}
+
+/* Who is woken by a start knows of it at the next look. */
+static void test_woken(void **state)
+{
+	static const volatile sig_atomic_t stop;
+	struct sentry *s = on_duty(false);
+	struct registry *r = registry_of_a_pass();
+	struct wake w = {.pressure = -1, .pending = sentry_watch_pending(s)};
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+
+	(void)state;
+	assert_true(w.pending >= 0);
+	registry_save_pending(r, "00000000-0000-4000-8000-000000009999", 500 * MIB, clock_now().wall_ms / 1000);
+	assert_int_equal(look(s).pending_kib, 0);
+	sentry_wait(s, &w, TIME_MS, &stop);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + TIME_MS);
+	assert_int_equal(look(s).pending_kib, 500 * MIB);
+	wake_close(&w);
+	registry_close(r);
+	sentry_free(s, in_time());
+}
+
 static void test_allocates_nothing(void **state)
 {
 	static const uint64_t available_mib[] = {700, 300, 300}; /* tight, critical; the first opens no-give */
@@ -513,6 +613,28 @@ static void test_allocates_nothing(void **state)
 		if (i != 1) /* there the headroom was not needed, as all that is idle suffices */
 			assert_int_equal(v.sent, GUESTS);
 	}
+	sentry_free(s, in_time());
+}
+
+/* Where its file was replaced the lock on the old one is seen by nobody. */
+static void test_no_give_replaced(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct registry *r = registry_of_a_pass();
+	char path[PATH_MAX];
+
+	(void)state;
+	host_has(700 * MIB);
+	look(s);
+	assert_true(registry_no_give(r));
+	snprintf(path, sizeof(path), "%s/run/memsched/no-give", root);
+	assert_int_equal(unlink(path), 0);
+	fclose(create("run/memsched/no-give"));
+	assert_false(registry_no_give(r));
+	assert_int_equal(sentry_open_registry(s), 0);
+	look(s);
+	assert_true(registry_no_give(r));
+	registry_close(r);
 	sentry_free(s, in_time());
 }
 
@@ -562,6 +684,70 @@ static void test_cannot(void **state)
 	v = look(s);
 	assert_true(sentry_cannot(s, &v, refused, sizeof(refused)));
 	assert_string_equal(refused, "all (libvirt does not answer)");
+	sentry_free(s, in_time());
+}
+
+/* What came back is what QEMUs hold less than when they were told, and counts to what was needed. */
+static void test_freed(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct herd *h;
+	char text[200];
+	struct sight v;
+
+	(void)state;
+	touch_all(s);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).freed_kib, 0);
+	h = keeper_herd(sentry_keeper(s));
+	for (size_t i = 0; i < 3; i++)
+		h->guest[i].sample.rss_kib -= 32 * MIB;
+	h->guest[3].sample.rss_kib += 32 * MIB;
+	keeper_done(sentry_keeper(s));
+	v = look(s);
+	assert_int_equal(v.freed_kib, 96 * MIB);
+	assert_string_equal(sentry_complaint(text, sizeof(text), &v, "db (at-min)"),
+	                    "cannot free: needed 420 MiB, freed 96 MiB, refused: db (at-min)");
+	sentry_free(s, in_time());
+}
+
+static void test_once_a_minute(void **state)
+{
+	const struct {
+		uint64_t at_ms;
+		bool due;
+	} rows[] = {{5, true},      {6, false},      {60004, false}, {60005, true},
+	            {60006, false}, {120004, false}, {900000, true}};
+	uint64_t last_ms = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		assert_int_equal(sentry_is_due(&last_ms, rows[i].at_ms), rows[i].due);
+}
+
+/* A single run waits as long as something is on its way, and no longer. */
+static void test_awaits(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct herd *h;
+	struct sight v;
+
+	(void)state;
+	host_has(700 * MIB);
+	v = look(s);
+	assert_true(sentry_awaits(s, &v));
+	v = look(s);
+	assert_int_equal(v.sent, 0);
+	assert_true(sentry_awaits(s, &v));
+	host_has(800 * MIB); /* above where it is tight */
+	h = keeper_herd(sentry_keeper(s));
+	for (size_t i = 0; i < h->n; i++)
+		h->guest[i].est.stuck = h->guest[i].no_take = true;
+	keeper_done(sentry_keeper(s));
+	v = look(s);
+	assert_true(v.squeezing);
+	assert_int_equal(v.sent, 0);
+	assert_false(sentry_awaits(s, &v));
 	sentry_free(s, in_time());
 }
 
@@ -635,12 +821,20 @@ int main(void)
 	    TEST(test_record),
 	    TEST(test_records_nothing),
 	    TEST(test_room),
+	    TEST(test_starting),
+	    TEST(test_woken),
+	    TEST(test_freed),
+	    TEST(test_once_a_minute),
+	    TEST(test_awaits),
+	    TEST(test_sends_again),
+	    TEST(test_sends_in_time),
 	    TEST(test_allocates_nothing),
 	    TEST(test_cannot),
 	    TEST(test_old),
 	    TEST(test_connects_again),
 	    TEST(test_no_host),
 	    TEST(test_registry_removed),
+	    TEST(test_no_give_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
