@@ -102,6 +102,9 @@ static void explain_guest(const struct sight *v, const struct conf *conf, const 
 	if (v->squeezing && g->want_kib < g->sample.actual_kib)
 		printf("%s: gives %s of its %s; its bottom is %s.\n", name,
 		       text_size(give, sizeof(give), g->sample.actual_kib - g->want_kib), actual, bottom);
+	else if (squeeze_spares_untouched(v->way, conf->tolerance_kib, g))
+		printf("%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now.\n",
+		       name, actual);
 	else if (why)
 		printf("%s: has %s and gives nothing: %s.\n", name, actual, reason_word(why));
 	else
@@ -146,6 +149,12 @@ static int check_host(const struct conf *conf)
 	       (unsigned long long)guard_tight_kib(&gc) * 1024, (unsigned long long)guard_critical_kib(&gc) * 1024,
 	       (unsigned long long)host.total_kib * 1024, (unsigned long long)v.reserve_kib * 1024);
 	return (int)v.level;
+}
+
+/* Who asked and hears nothing is not to take that for OK. */
+static _Noreturn void end_check(int code)
+{
+	program_end(&memguard, fflush(stdout) || ferror(stdout) ? 3 : code);
 }
 
 /* ---- a single run ---- */
@@ -525,14 +534,16 @@ int main(int argc, char **argv)
 		          text_escape(uri, sizeof(uri), conf.uri, text_is_utf8()));
 		code = EXIT_USAGE;
 	}
-	if (code && check)
+	if (code && check) {
 		puts("MEMGUARD UNKNOWN - wrong usage or configuration");
+		end_check(3);
+	}
 	if (code)
-		program_end(&memguard, check ? 3 : code);
+		program_end(&memguard, code);
 	if (!quiet)
 		options_warn(&memguard, &conf);
 	if (check)
-		program_end(&memguard, check_host(&conf));
+		end_check(check_host(&conf));
 	loop_catch_signals();
 	virt_stop_on(loop_stop());
 	program_end(&memguard, guard(&conf));

@@ -160,6 +160,11 @@ enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const 
 	return most_kib(way, g) > tolerance_kib ? REASON_NONE : REASON_AT_MIN;
 }
 
+bool squeeze_spares_untouched(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	return squeeze_refusal(way, tolerance_kib, g) == REASON_AT_MIN && policy_excess_kib(g) > tolerance_kib;
+}
+
 uint64_t squeeze_promised_kib(const struct guest *g, size_t n)
 {
 	uint64_t sum_kib = 0;

@@ -40,6 +40,10 @@ uint64_t squeeze_coming_kib(const struct guest *g, size_t n);
 /* Why nothing more can be had of a guest; REASON_NONE where more can be had by that way. */
 enum reason squeeze_refusal(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g);
 
+/* Whether that is so only because it has not touched what it leaves idle, which would free nothing, or touches it now.
+ */
+bool squeeze_spares_untouched(enum squeeze_way way, uint64_t tolerance_kib, const struct guest *g);
+
 /* What guests may still touch without asking. */
 uint64_t squeeze_promised_kib(const struct guest *g, size_t n);
 

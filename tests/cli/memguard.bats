@@ -108,6 +108,13 @@ no_give_held() {
 	[ "$status" -eq 3 ]
 }
 
+@test "--check: what cannot be said is UNKNOWN" {
+	available 12582912
+	run -3 bash -c 'exec memguard --root "$1" --check >/dev/full' _ "$root"
+	[[ $output == *"cannot write: No space left on device" ]]
+	run -3 bash -c 'exec memguard --root "$1" --check >&-' _ "$root"
+}
+
 @test "wrong usage: one line each, exit 2, nothing done" {
 	while IFS='|' read -r words options; do
 		# shellcheck disable=SC2086
@@ -194,6 +201,8 @@ no_give_held() {
 	run --separate-stderr memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' --once
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"cannot free: needed 195 MiB, freed 0 KiB, refused: all (libvirt does not answer)"* ]]
+	run memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' -n
+	[ "$status" -eq 75 ] # what it was asked for cannot be told
 	run memguard --root "$root" -c nonsense:///x --once
 	[ "$status" -ne 0 ]
 }

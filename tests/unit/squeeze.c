@@ -413,6 +413,32 @@ static void test_refusals(void **state)
 	}
 }
 
+static void test_spares_untouched(void **state)
+{
+	const struct {
+		struct row guest;
+		enum squeeze_way way;
+		bool spares;
+	} rows[] = {
+	    {{.actual = 1000, .used = 472, .rss = 500}, SQUEEZE_HELD, true},
+	    {{.actual = 1000, .used = 472, .rss = 500}, SQUEEZE_ROOM, true},
+	    {{.actual = 1000, .used = 472, .rss = 500}, SQUEEZE_IDLE, false},
+	    {{.actual = 1000, .used = 472, .rss = 1000, .risen = 300}, SQUEEZE_HELD, true},
+	    {{.actual = 1000, .used = 472, .rss = 1000}, SQUEEZE_HELD, false},
+	    {{.actual = 604, .used = 472, .rss = 500}, SQUEEZE_HELD, false},
+	    {{.actual = 1000, .floor = 1000, .rss = 500}, SQUEEZE_HELD, false},
+	    {{.actual = 1000, .used = 472, .rss = 500, .trait = FIXED}, SQUEEZE_HELD, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct guest g = guest_of(&rows[i].guest);
+
+		if (squeeze_spares_untouched(rows[i].way, TOLERANCE, &g) != rows[i].spares)
+			fail_msg("row %zu", i);
+	}
+}
+
 /* Growth that is foreseen is the guest's, like what it uses. */
 static void test_bottom(void **state)
 {
@@ -570,9 +596,16 @@ static void test_worlds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_plans),    cmocka_unit_test(test_many),   cmocka_unit_test(test_second_writer),
-	    cmocka_unit_test(test_refusals), cmocka_unit_test(test_bottom), cmocka_unit_test(test_coming),
-	    cmocka_unit_test(test_starting), cmocka_unit_test(test_order),  cmocka_unit_test(test_growing),
+	    cmocka_unit_test(test_plans),
+	    cmocka_unit_test(test_many),
+	    cmocka_unit_test(test_second_writer),
+	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_spares_untouched),
+	    cmocka_unit_test(test_bottom),
+	    cmocka_unit_test(test_coming),
+	    cmocka_unit_test(test_starting),
+	    cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_growing),
 	    cmocka_unit_test(test_worlds),
 	};
 
