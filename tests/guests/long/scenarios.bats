@@ -17,8 +17,21 @@ figures() {
 	[ "$status" -eq 0 ]
 }
 
+# swings: of the last scenario that was run with membalance, or with both.
+swings() {
+	sed -n 's/.* controller=\(membalance\|both\) .* swings=\([0-9]*\).*/\2/p' <<<"$output" | tail -n 1
+}
+
 @test "all: four guests grow and let go" {
 	figures tests/bench/scenario --compare all
+	swings >"$BATS_FILE_TMPDIR/alone"
+}
+
+@test "all, with memguard too: they do not fight" {
+	[ -s "$BATS_FILE_TMPDIR/alone" ] || skip "there is nothing to compare it with"
+	figures tests/bench/scenario all -- both
+	[[ $output == *' oom=0 '* ]]
+	[ "$(swings)" -le $(($(<"$BATS_FILE_TMPDIR/alone") + 10)) ] # as in together.bats
 }
 
 @test "seesaw: guests swing each few seconds" {

@@ -17,6 +17,7 @@ starve() {
 	run tests/bench/scenario "$1" -- membalance --interval 1 --json 3>&- 4>&-
 	sed 's/^/# figure: /' <<<"$output" >&3
 	[ "$status" -eq 0 ]
+	printf '%s\n' "${output##*$'\n'}" >"$BED/alone.$1" # for together.bats
 	declare -gA figure
 	local pair
 	for pair in ${output##*$'\n'}; do
