@@ -25,6 +25,7 @@
 #define HOUSE_MS 1000  /* between two rounds of what can wait */
 #define STUCK_MS 30000 /* a keeper that lives is heard of every few seconds */
 #define SENTENCE 640
+#define REST_MS 3000      /* without a command the host is in no hurry */
 #define LOG_REST_MS 3000  /* a move is logged when it has come to something, and the host is not in a hurry */
 #define LOG_MOST_MS 15000 /* or when it was long ago */
 #define LOG_ROOM 256      /* moves */
@@ -226,8 +227,8 @@ struct duty {
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
 	bool reload, reconnect;
-	int libvirt, registry, no_give, host, log;        /* errors that were said */
-	uint64_t cannot_ms, command_ms, house_ms, fed_ms; /* when it was done last; 0: never */
+	int libvirt, registry, no_give, host, log;                 /* errors that were said */
+	uint64_t cannot_ms, command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
 };
 
 static bool is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
@@ -372,6 +373,8 @@ static uint32_t look(struct duty *d)
 		return HOUSE_MS;
 	tell_level(d, &v);
 	tell_commands(&v);
+	if (v.sent > 0)
+		d->sent_ms = v.at.now_ms;
 	run_command(d, &v);
 	tell_cannot(d, &v);
 	tell_error(&d->no_give, d->registry ? 0 : v.no_give, "cannot forbid gives", NULL);
@@ -404,7 +407,13 @@ static bool is_ours(void *arg, struct conf *fresh)
 	return true;
 }
 
-/* In calm times only: it waits for the keeper to put its reading down. */
+/* It waits for the keeper to put its reading down, for two seconds at most: not while there is something to take. A
+ * reserve that was a slip keeps the host critical for ever, and must be mended there. */
+static bool may_reload(const struct duty *d, uint64_t now_ms)
+{
+	return d->level == GUARD_CALM || is_due(d->sent_ms, now_ms, REST_MS);
+}
+
 static void reload(struct duty *d)
 {
 	bool changed;
@@ -454,7 +463,7 @@ static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit, st
 		uint32_t nap_ms = look(&d);
 
 		d.reload |= loop_reload();
-		if (d.reload && d.level == GUARD_CALM)
+		if (d.reload && may_reload(&d, clock_ms(CLOCK_BOOTTIME)))
 			reload(&d);
 		sentry_wait(s, &d.wake, nap_ms, loop_stop());
 	}

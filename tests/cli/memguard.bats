@@ -377,3 +377,15 @@ no_give_held() {
 	[ "$heard" = STOPPING=1 ]
 	kill "$COPROC_PID"
 }
+
+# The reserve of a slip is more than the host has: it is never calm, and there is nothing to take.
+@test "a reserve that was a slip can be mended while it keeps the host critical" {
+	available 12582912
+	echo 'reserve = 40GiB' >"$root/etc/memsched.conf"
+	start -v
+	wait_for says 'critical: '
+	echo 'reserve = 1GiB' >"$root/etc/memsched.conf"
+	kill -HUP "$pid"
+	wait_for says 'read the configuration again'
+	stop
+}

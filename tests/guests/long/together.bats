@@ -46,8 +46,7 @@ swings_at_most_as() {
 	alone scarce
 	swings=$(figure swings)
 	scenario scarce both
-	[ "$(figure least_available)" -ge "$quarter" ] || scenario scarce both # as in starved.bats
-	[ "$(figure least_available)" -ge "$quarter" ]
+	[ "$(figure least_with_unsplit)" -ge "$quarter" ] # as in starved.bats
 	swings_at_most_as "$swings"
 }
 
@@ -56,7 +55,7 @@ swings_at_most_as() {
 	swings=$(figure swings)
 	scenario soak both
 	swings_at_most_as "$swings"
-	[ "$(figure least_available)" -ge "$quarter" ]
+	[ "$(figure least_with_unsplit)" -ge "$quarter" ]
 	[ "$(figure fds_more)" -le 2 ] # a look at a file may be under way
 	[ "$(figure rss_more_kib)" -le 2048 ]
 }
