@@ -77,6 +77,27 @@ shows() {
 	grep -q 'reserve = # from default$' <<<"$output"
 }
 
+@test "an option that stands for a key sets that key, and no other" {
+	local -A values=([connect]=test:///default [target]=1GiB [step]=7MiB [reserve]=9GiB [tolerance]=3MiB [signal]=unused
+		[interval]=7s [deadline]=9s [settle]=4s [on-critical]=/bin/true [log]=syslog)
+	local -A least=([membalance]=9 [memstat]=4 [memguard]=5)
+	for command in "${commands[@]}"; do
+		keys=$(shows "$command" | sed 's/ .*//')
+		tried=0
+		for option in $("$command" --help | grep -oE '^ +(-., )?--[a-z-]+' | sed 's/.*--//'); do
+			key=${option//-/_}
+			[ "$option" != connect ] || key=uri
+			grep -qx "$key" <<<"$keys" || continue
+			tried=$((tried + 1))
+			shown=$(shows "$command" "--$option=${values[$option]}")
+			[ "$(sed 's/ .*//' <<<"$shown")" = "$keys" ]
+			shown=$(grep -v '# from default' <<<"$shown")
+			[ "$shown" = "$key = ${values[$option]} # from option" ] || { echo "$command --$option: $shown"; false; }
+		done
+		[ "$tried" -ge "${least[$command]}" ]
+	done
+}
+
 # The options of the command's --help, a line each: "-c URI", "--connect URI", "--log[=WHERE]".
 helped() {
 	"$1" --help | grep -oE '^ +(-., )?--[^ ]+( [A-Z]+)? ' | sed -E 's/^ *//; s/ +$//; s/^(-.), (--[^[ ]+)(\[=([A-Z]+)\])?(.*)/\1\3\5\n\2\3\5/; s/^(-.)\[=/\1[/' | sort
