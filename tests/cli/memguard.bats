@@ -259,6 +259,32 @@ no_give_held() {
 	[ -z "$stderr" ]
 }
 
+@test "SIGHUP: what is good holds, what is wrong is said and changes nothing" {
+	conf=$root/etc/memsched.conf
+	said=$BATS_TEST_TMPDIR/said
+	printf 'uri = %s\nreserve = 300000KiB\n' "$node" >"$conf"
+	memguard --root "$root" -v >"$said" 2>&1 3>&- &
+	pid=$!
+	wait_for test -d "$root/run/memsched/pending"
+	printf 'uri = %s\nreserve = 1GiB\ntagret = 1\n' "$node" >"$conf"
+	kill -HUP "$pid"
+	wait_for says 'memguard: read the configuration again'
+	says "memguard: warning: $conf:3: unknown key 'tagret'"
+	printf 'uri = %s\nreserve = 2GiB\nstep = many\n' "$node" >"$conf"
+	kill -HUP "$pid"
+	wait_for says 'memguard: error: the configuration stays as it was'
+	says "memguard: error: $conf:3: bad value 'many' for 'step'"
+	printf 'uri = qemu+ssh://elsewhere/system\nreserve = 3GiB\n' >"$conf"
+	kill -HUP "$pid"
+	wait_for says "memguard: error: the configured libvirt is another host's"
+	wait_for eval "[ \$(grep -c 'stays as it was' '$said') -eq 2 ]"
+	[ "$(grep -c 'read the configuration again' "$said")" -eq 1 ]
+	available 100000
+	wait_for says 'critical: 97.7 MiB available, reserve 1 GiB'
+	wait_for no_give_held
+	stop
+}
+
 @test "the loop tells each level once, forbids gives, and ends at once with SIGTERM" {
 	start
 	wait_for test -d "$root/run/memsched/pending"
