@@ -345,6 +345,18 @@ stat_mode() {
 	[ "$(stat -qrn -o hints idle)" = - ]
 }
 
+@test "an unknown key is warned of with its place, but not with -q" {
+	printf '\ntagret = 1\n' >"$root/etc/memsched.conf"
+	run --separate-stderr stat needy
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "memstat: warning: $root/etc/memsched.conf:2: unknown key 'tagret'" ]
+	[[ $output == Domain* ]]
+	run --separate-stderr stat -q needy
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[[ $output == Domain* ]]
+}
+
 @test "a registry that cannot be used is said, once, and does not hinder" {
 	mkdir -m 777 "$root/run/memsched"
 	chmod 777 "$root/run/memsched"
