@@ -126,7 +126,7 @@ grew() {
 	sleep 2 # statistics are up to a second old
 	actual=$(guest_actual needy)
 	on start membalance-once.service
-	is membalance-once.service Result=success ExecMainStatus=0 ActiveState=inactive
+	is membalance-once.service Result=success ExecMainStatus=0 ActiveState=inactive TimeoutStartUSec=50s
 	[ ! -s "$words" ]
 	wait_until 10 grew needy "$actual"
 	[ "$(stat -c %a:%U /run/memsched)" = 755:root ]
