@@ -25,7 +25,8 @@
 #define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)
 #define NO_GAIN_SLACK_KIB (64 * KIB_PER_MIB)
 #define NO_GAIN_PASSES 3
-#define QEMU_MOST_KIB (96 * KIB_PER_MIB) /* more than this after a take may be what the balloon did not free */
+#define QEMU_LEAST_KIB (64 * KIB_PER_MIB) /* nothing is suspected of less than this beyond actual */
+#define QEMU_MOST_KIB (96 * KIB_PER_MIB)  /* more than this after a take may be what the balloon did not free */
 
 static bool sample_has(const struct sample *s, unsigned fields)
 {
@@ -148,6 +149,11 @@ static bool watch_obedience(const struct estimate_conf *conf, struct past *p, co
 	return first;
 }
 
+static uint64_t suspect_kib(const struct past *p)
+{
+	return max_kib(p->qemu_kib, QEMU_LEAST_KIB);
+}
+
 /* A reboot leaves actual and statistics as they were while the guest touches all its memory anew. */
 static bool has_rebooted(const struct guest *g, bool fresh, const struct estimate *e)
 {
@@ -159,7 +165,7 @@ static bool has_rebooted(const struct guest *g, bool fresh, const struct estimat
 	     (sample_has(s, SAMPLE_MAJOR_FAULTS) && s->major_faults < p->major_faults)))
 		return true;
 	return e->stale && p->has_qemu && sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) &&
-	       sub_kib(s->rss_kib, s->actual_kib) > add_kib(past_qemu_kib(p), REBOOT_SLACK_KIB);
+	       sub_kib(s->rss_kib, s->actual_kib) > add_kib(suspect_kib(p), REBOOT_SLACK_KIB);
 }
 
 static void forget_load(struct past *p, struct instant at)
@@ -188,7 +194,7 @@ static void watch_rss(struct past *p, const struct sample *s, const struct estim
 	if (!took || (beyond_kib <= QEMU_MOST_KIB && distance_kib(s->rss_kib, p->rss_kib) < MOVED_KIB))
 		p->qemu_kib = max_kib(p->qemu_kib, beyond_kib);
 	p->has_qemu = true;
-	p->no_gain = took && beyond_kib > add_kib(past_qemu_kib(p), NO_GAIN_SLACK_KIB) ? p->no_gain + 1 : 0;
+	p->no_gain = took && beyond_kib > add_kib(suspect_kib(p), NO_GAIN_SLACK_KIB) ? p->no_gain + 1 : 0;
 }
 
 /* Whether available follows the balloon: seen at rest, remembered while it moves. */

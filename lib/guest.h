@@ -163,13 +163,16 @@ struct past {
 	struct decision last;
 };
 
-#define QEMU_LEAST_KIB (64 * 1024)
+#define QEMU_USUAL_KIB (48 * 1024)
 
-/* QEMU's own part of rss, taken for no less than it usually is (30-90 MiB measured): guests may still touch as much
- * more than rss would have it (with four guests that grew on a short host, it fell 300 MiB below what was planned). */
+/*
+ * QEMU's own part of rss, taken for no less than is usual (30-90 MiB measured): guests may still touch as much more
+ * than rss would have it (with four guests that grew on a short host, it fell 300 MiB below what was planned). Rather
+ * too little: that is learned when a guest has touched all it has, too much would be taken for promised for ever.
+ */
 static inline uint64_t past_qemu_kib(const struct past *p)
 {
-	return p->qemu_kib > QEMU_LEAST_KIB ? p->qemu_kib : QEMU_LEAST_KIB;
+	return p->qemu_kib > QEMU_USUAL_KIB ? p->qemu_kib : QEMU_USUAL_KIB;
 }
 
 /* What the estimate makes of sample and past. */

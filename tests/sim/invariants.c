@@ -345,7 +345,7 @@ static uint64_t hidden_kib(const struct checker *c)
 	for (size_t i = 0; !c->strict && i < c->world->n; i++) {
 		const struct nature *is = &c->world->vm[i].is;
 
-		sum += max_kib(is->qemu_kib, QEMU_LEAST_KIB) - (is->lie ? 0 : min_kib(is->qemu_kib, QEMU_LEAST_KIB));
+		sum += max_kib(is->qemu_kib, QEMU_USUAL_KIB) - (is->lie ? 0 : min_kib(is->qemu_kib, QEMU_USUAL_KIB));
 	}
 	return sum;
 }

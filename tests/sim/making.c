@@ -191,7 +191,7 @@ static struct nature make_plain(struct rng *r, const struct making *m)
 	is.phase_ms = (uint32_t)rng_between(r, 0, 999);
 	is.warm_pct = (uint32_t)rng_between(r, 0, 100);
 	is.pages = (enum pages)rng_between(r, PAGES_MIXED, PAGES_COLD);
-	is.qemu_kib = m->bare ? QEMU_LEAST_KIB : rng_between(r, 5, 120) * MIB;
+	is.qemu_kib = m->bare ? QEMU_USUAL_KIB : rng_between(r, 5, 120) * MIB;
 	is.take_kibps = rng_between(r, 400, 2000) * MIB;
 	is.give_kibps = is.take_kibps * rng_between(r, 1, 4);
 	make_hints(r, &is);

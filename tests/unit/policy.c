@@ -67,7 +67,7 @@ static struct guest guest(const struct spec *s)
 	    .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS | SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE |
 	                       SAMPLE_LAST_UPDATE,
 	               .actual_kib = s->actual,
-	               .rss_kib = (s->rss ? s->rss : s->actual) + max_kib(s->qemu, QEMU_LEAST_KIB),
+	               .rss_kib = (s->rss ? s->rss : s->actual) + max_kib(s->qemu, QEMU_USUAL_KIB),
 	               .available_kib = s->actual,
 	               .usable_kib = sub_kib(s->actual, s->used),
 	               .last_update_s = 1000},
@@ -626,7 +626,7 @@ static const struct {
      {1000000, 150000, 1450000, 850000, 550000, 0}},
     {"what it uses it touches",
      {1300000, 0, 0},
-     {{600000, 400000, .rss = 350000}},
+     {{600000, 400000, .rss = 360000}},
      {1000000, 200000, 1400000, 800000, 550000, 0}},
     {"QEMU's own memory is not the guest's",
      {1300000, 0, 0},
@@ -635,7 +635,7 @@ static const struct {
     {"what is said to be used is believed as far as rss goes",
      {1300000, 0, 0},
      {{600000, 400000, .rss = 100000}},
-     {1000000, 600000 - 100000 - QEMU_LEAST_KIB, 1100000 + QEMU_LEAST_KIB, 500000 + QEMU_LEAST_KIB, 550000, 0}},
+     {1000000, 600000 - 100000 - QEMU_USUAL_KIB, 1100000 + QEMU_USUAL_KIB, 500000 + QEMU_USUAL_KIB, 550000, 0}},
     {"uses more than it has", {1300000, 0, 0}, {{600000, 700000}}, {1000000, 0, 1600000, 1000000, 850000, 0}},
     {"two",
      {1300000, 0, 0},
@@ -1250,9 +1250,9 @@ static void test_idle_beside(void **state)
 static void settle(struct fleet *f, size_t i, uint64_t size_kib)
 {
 	struct guest *g = &f->g[i];
-	uint64_t rss_kib = min_kib(sub_kib(g->sample.rss_kib, QEMU_LEAST_KIB), size_kib);
+	uint64_t rss_kib = min_kib(sub_kib(g->sample.rss_kib, QEMU_USUAL_KIB), size_kib);
 
-	rss_kib = QEMU_LEAST_KIB + max_kib(rss_kib, min_kib(g->est.used_kib, size_kib));
+	rss_kib = QEMU_USUAL_KIB + max_kib(rss_kib, min_kib(g->est.used_kib, size_kib));
 	f->host.available_kib = f->host.available_kib + g->sample.rss_kib - rss_kib;
 	g->sample.rss_kib = rss_kib;
 	g->sample.actual_kib = size_kib;
@@ -1314,7 +1314,7 @@ static void test_fixed_point(void **state)
 
 			g->est.distress = false; /* would be no constant load */
 			g->est.used_kib = min_kib(g->est.used_kib, g->sample.actual_kib); /* nor this */
-			g->sample.rss_kib = min_kib(g->sample.rss_kib, g->sample.actual_kib + QEMU_LEAST_KIB);
+			g->sample.rss_kib = min_kib(g->sample.rss_kib, g->sample.actual_kib + QEMU_USUAL_KIB);
 		}
 		while (run_pass(&f, way, what) && passes < 200)
 			passes++;

@@ -218,7 +218,7 @@ static void touch_all(struct sentry *s)
 	struct herd *h = keeper_herd(sentry_keeper(s));
 
 	for (size_t i = 0; i < h->n; i++)
-		h->guest[i].sample.rss_kib = h->guest[i].sample.actual_kib + QEMU_LEAST_KIB;
+		h->guest[i].sample.rss_kib = h->guest[i].sample.actual_kib + QEMU_USUAL_KIB;
 	keeper_done(sentry_keeper(s));
 }
 

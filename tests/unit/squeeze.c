@@ -39,7 +39,7 @@ static struct guest guest_of(const struct row *row)
 	g.sample.actual_kib = row->actual * MIB;
 	if (row->rss) {
 		g.sample.have |= SAMPLE_RSS;
-		g.sample.rss_kib = row->rss * MIB + QEMU_LEAST_KIB;
+		g.sample.rss_kib = row->rss * MIB + QEMU_USUAL_KIB;
 		g.est.risen_kib = row->risen * MIB;
 	}
 	g.est.has_used = true;
