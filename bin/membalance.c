@@ -403,11 +403,45 @@ static int run_loop(struct balancer *b)
 
 /* ---- before the first pass ---- */
 
-static bool is_contradiction(void)
+static bool is_given(const struct option_row *row)
 {
-	int pauses = resume + !!pause_for;
+	return row->arg ? row->value != NULL : *row->flag;
+}
 
-	return once + loop + pauses > 1 || ((dry_run || show_config) && pauses);
+/* --pause and --resume make no pass: what one would be told has no effect beside them. */
+static int refuse_beside(const char *name)
+{
+	for (const struct option_row *row = rows; row->name; row++) {
+		if (!is_given(row) || !strcmp(row->name, name) || row->text == &root || row->flag == &quiet ||
+		    row->flag == &verbose)
+			continue;
+		say_error(&membalance, "'--%s' and '--%s' exclude each other; try 'membalance --help'", name,
+		          row->name);
+		return EXIT_USAGE;
+	}
+	return EXIT_DONE;
+}
+
+static int refuse_nonsense(void)
+{
+	if (resume || pause_for)
+		return refuse_beside(pause_for ? "pause" : "resume");
+	if (once && loop) {
+		say_error(&membalance, "'--once' and a loop exclude each other; try 'membalance --help'");
+		return EXIT_USAGE;
+	}
+	if (as_json && explain) {
+		say_error(&membalance, "'--json' and '--explain' exclude each other; try 'membalance --help'");
+		return EXIT_USAGE;
+	}
+	return EXIT_DONE;
+}
+
+static const char *why_not_paused(int error)
+{
+	if (error == -EACCES)
+		return resume ? "Permission denied; only root can resume" : "Permission denied; only root can pause";
+	return why_unusable(error);
 }
 
 /* --pause and --resume: needs neither the lock, which a loop holds, nor libvirt, nor a good configuration. */
@@ -431,7 +465,7 @@ static int set_pause(void)
 	else if (!r)
 		r = registry_pause(registry, clock_ms(CLOCK_BOOTTIME), for_ms);
 	if (r)
-		say_error(&membalance, "cannot write '%s/run/memsched/paused': %s", root, why_unusable(r));
+		say_error(&membalance, "cannot write '%s/run/memsched/paused': %s", root, why_not_paused(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
 
@@ -454,15 +488,8 @@ int main(int argc, char **argv)
 	code = options_parse(&membalance, argc, argv, &operand);
 	if (to_log && !rows[ROW_LOG].value)
 		rows[ROW_LOG].value = "journal";
-	if (!code && is_contradiction()) {
-		say_error(&membalance,
-		          "'--once', a loop, '--pause' and '--resume' exclude each other; try 'membalance --help'");
-		code = EXIT_USAGE;
-	}
-	if (!code && as_json && explain) {
-		say_error(&membalance, "'--json' and '--explain' exclude each other; try 'membalance --help'");
-		code = EXIT_USAGE;
-	}
+	if (!code)
+		code = refuse_nonsense();
 	if (!code && (resume || pause_for))
 		program_end(&membalance, set_pause());
 	if (!code)

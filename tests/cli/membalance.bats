@@ -15,6 +15,11 @@ balance() {
 	membalance -c "$node" --root "$root" "$@"
 }
 
+# pauses OPTION...: --pause and --resume, which concern the host, whatever its libvirt.
+pauses() {
+	membalance --root "$root" "$@"
+}
+
 @test "a good pass prints nothing and remembers" {
 	run balance
 	[ "$status" -eq 0 ]
@@ -216,7 +221,7 @@ balance() {
 }
 
 @test "a pause stops passes until it is over or ended" {
-	run balance --pause 30m
+	run pauses --pause 30m
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 	[ "$(stat -c %a "$root/run/memsched/paused")" = 644 ]
@@ -229,12 +234,12 @@ balance() {
 	[ -z "$output" ]
 	[ "$stderr" = 'membalance: warning: balancing is paused for another 30 min' ]
 	balance -nJ | jq -e '.dry_run and (.moves[] | select(.name == "needy") | .action == "grow")'
-	run balance --resume
+	run pauses --resume
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 	balance -J | jq -e '.moves[] | select(.name == "needy") | .action == "grow"'
-	balance --resume
-	balance --pause 100ms
+	pauses --resume
+	pauses --pause 100ms
 	sleep 0.2
 	[ -e "$root/run/memsched/paused" ]
 	balance -J | jq -e '.moves | length > 0'
@@ -244,13 +249,13 @@ balance() {
 	membalance -c "$node" --root "$root" --interval 100ms -Jv >"$BATS_TEST_TMPDIR/passes" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
 	pid=$!
 	wait_for test -s "$BATS_TEST_TMPDIR/passes"
-	balance --pause 100s
+	pauses --pause 100s
 	wait_for grep -q paused "$BATS_TEST_TMPDIR/said"
 	passes=$(wc -l <"$BATS_TEST_TMPDIR/passes")
 	sleep 1
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -eq "$passes" ]
 	[ "$(grep -c paused "$BATS_TEST_TMPDIR/said")" -eq 1 ]
-	balance --resume
+	pauses --resume
 	more() { [ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -gt "$passes" ]; }
 	wait_for more
 	kill -TERM $pid
@@ -262,7 +267,7 @@ balance() {
 	show -J | jq -e 'has("paused_seconds") and .paused_seconds == null'
 	[[ $(show) != *"alancing is paused"* ]]
 	[[ $(show --prometheus) != *$'\nmemsched_host_paused'* ]]
-	balance --pause 2h
+	pauses --pause 2h
 	show -J | jq -e '.paused_seconds > 7000 and .paused_seconds <= 7200'
 	[[ $(show) == *$'\nBalancing is paused for another 2 h.' ]]
 	show --prometheus | grep -qE '^memsched_host_paused_seconds 7[0-9]{3}\.'
@@ -270,7 +275,7 @@ balance() {
 }
 
 @test "a pause that cannot be read is none, and is said" {
-	balance --pause 30m
+	pauses --pause 30m
 	echo later >"$root/run/memsched/paused"
 	run --separate-stderr balance -J
 	[ "$status" -eq 0 ]
@@ -279,33 +284,49 @@ balance() {
 	run --separate-stderr memstat -c "$node" --root "$root" -J
 	[[ $stderr == *"paused' cannot be read"* ]]
 	jq -e '.paused_seconds == null' <<<"$output"
-	balance --resume
+	pauses --resume
 	run --separate-stderr balance
 	[[ $stderr == *over:*paused* ]]
 }
 
 @test "refusals of --pause and --resume" {
-	local value
+	local value other option
 	for value in 0 abc -1 '' 1d 169h 99999999999999999999 --resume; do
-		refuses 2 "bad value '$value' for '--pause'" balance --pause "$value"
+		refuses 2 "bad value '$value' for '--pause'" pauses --pause "$value"
 	done
-	refuses 2 "no argument for '--pause'" balance --pause
-	refuses 2 'exclude each other' balance --pause 5 --resume
-	refuses 2 'exclude each other' balance --pause 5 --once
-	refuses 2 'exclude each other' balance --resume --loop
-	refuses 2 'exclude each other' balance --pause 5 --dry-run
-	refuses 2 'exclude each other' balance --pause 5 --show-config
+	refuses 2 "no argument for '--pause'" pauses --pause
+	refuses 2 "'--pause' and '--resume' exclude each other" pauses --pause 5 --resume
+	for other in -n --dry-run --once --loop --interval=5 --log --log=journal --explain --json --show-config --config=/nowhere \
+		"--connect=$node" --target=1GiB --step=1 --reserve=1GiB --tolerance=1 --signal=many --deadline=5 --settle=5; do
+		option=${other/#-n/--dry-run}
+		refuses 2 "'--pause' and '${option%%=*}' exclude each other" pauses --pause 5 "$other"
+		refuses 2 "'--resume' and '${option%%=*}' exclude each other" pauses "$other" --resume
+	done
 	[ -z "$(ls -A "$root/run")" ]
-	run balance --resume
+	run pauses -qv --resume
 	[ "$status" -eq 0 ]
 	[ -z "$(ls -A "$root/run")" ]
 	balance
 	mkdir "$root/run/memsched/paused"
-	refuses 1 "'$root/run/memsched/paused': Is a directory" balance --pause 5
-	refuses 1 "'$root/run/memsched/paused': Is a directory" balance --resume
+	refuses 1 "'$root/run/memsched/paused': Is a directory" pauses --pause 5
+	refuses 1 "'$root/run/memsched/paused': Is a directory" pauses --resume
 	rmdir "$root/run/memsched/paused"
 	chmod 777 "$root/run/memsched"
-	refuses 4 'another user' balance --pause 5
+	refuses 4 'another user' pauses --pause 5
+}
+
+@test "who is not root cannot pause, and is not told of dry runs" {
+	as_root_only
+	as_nobody() {
+		unshare -m bash -c 'mount -t tmpfs -o mode=755 run /run && cp "$1" /run && eval "$2" &&
+			exec setpriv --reuid 65534 --regid 65534 --clear-groups /run/membalance "${@:3}"' - bin/membalance "$@"
+	}
+	local before there='mkdir /run/memsched && touch /run/memsched/paused'
+	for before in true "$there"; do
+		refuses 4 "cannot write '/run/memsched/paused': Permission denied; only root can pause" as_nobody "$before" --pause 5
+		[[ $stderr == *'only root can pause' ]]
+	done
+	refuses 4 "cannot write '/run/memsched/paused': Permission denied; only root can resume" as_nobody "$there" --resume
 }
 
 # A pass in which there is something to move, as if it were the first.
@@ -428,7 +449,7 @@ listen() {
 	! grep -q memsched_domain "$textfile"
 	# nor while balancing is paused: what was known before would look as if it still held
 	run balance
-	membalance --root "$root" --pause 1h
+	pauses --pause 1h
 	run balance
 	[ -z "$output" ]
 	grep -qE '^memsched_host_paused_seconds 3[0-9]{3}\.' "$textfile"
