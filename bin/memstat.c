@@ -19,14 +19,14 @@
 #define WATCH_LEAST_MS 100 /* a look at 44 guests takes half of it */
 
 static bool chosen, all_columns, no_headings, raw, pairs, as_json, bytes, human, explain, metrics;
-static bool watching, show_config, quiet, unused_flag;
+static bool sorted, watching, show_config, quiet, unused_flag;
 static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count;
 
 static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
     {'o', "output", "LIST", "these columns; +LIST: beside the default ones", .flag = &chosen, .text = &list},
     {0, "output-all", NULL, "show all columns", .flag = &all_columns},
-    {0, "sort", "COLUMN", "sort by it; -COLUMN: the largest first", .text = &sort},
+    {0, "sort", "COLUMN", "sort by it; -COLUMN: the largest first", .flag = &sorted, .text = &sort},
     {'n', "noheadings", NULL, "no headings, and no host below the guests", .flag = &no_headings},
     {'r', "raw", NULL, "columns with one blank between", .flag = &raw},
     {'P', "pairs", NULL, "NAME=\"value\" for each column", .flag = &pairs},
@@ -71,12 +71,13 @@ static const struct program memstat = {
 static struct column *columns;       /* of the guests, that are shown */
 static const struct column *sort_by; /* NULL: they are as they come, by name */
 
-/* At most one of each row. */
+/* At most one of each row: what beside another would have no effect is refused. */
 static const bool *const exclusive[][6] = {
     {&raw, &pairs, &as_json, &metrics, &explain},
     {&chosen, &all_columns, &metrics, &explain},
-    {&bytes, &human},
-    {&human, &as_json, &metrics},
+    {&bytes, &human, &as_json, &metrics, &explain},
+    {&no_headings, &metrics, &explain},
+    {&sorted, &metrics},
 };
 
 static const char *option_of(const bool *flag)

@@ -297,12 +297,16 @@ stat_mode() {
 	local both
 	for both in 'raw pairs' 'raw json' 'raw prometheus' 'raw explain' 'pairs json' 'pairs prometheus' 'pairs explain' \
 		'json prometheus' 'json explain' 'prometheus explain' 'output-all prometheus' 'output-all explain' 'bytes human' \
-		'human json' 'human prometheus'; do
+		'human json' 'human prometheus' 'human explain' 'bytes json' 'bytes prometheus' 'bytes explain' \
+		'noheadings prometheus' 'noheadings explain' 'sort=used prometheus'; do
 		refuses 2 "exclude each other" stat --${both% *} --${both#* }
+		[[ $stderr == *"'--${both%%[= ]*}'"* && $stderr == *"'--${both#* }'"* ]]
 	done
 	refuses 2 "'--output' and '--output-all' exclude each other" stat --output-all -o domain
 	refuses 2 "'--output' and '--prometheus' exclude each other" stat --prometheus=x -o domain
 	refuses 2 "'--output' and '--explain' exclude each other" stat --explain -o domain
+	refuses 2 "'--sort' and '--prometheus' exclude each other" stat --prometheus=x --sort used
+	[ ! -e x ]
 	refuses 2 "bad option '--bogus'" stat --bogus
 	refuses 2 "bad option '-x'" stat -x
 	refuses 2 "no argument for '--root'" memstat --root
