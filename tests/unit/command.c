@@ -128,7 +128,7 @@ static void test_surroundings(void **state)
 	sigset_t all, was;
 	static const char expected[] = "/dev/null\n0\nSigBlk:0000000000000000\nSigIgn:0000000000000000\n";
 	const char *text;
-	int session, descriptors, score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	int session = 0, descriptors = 0, score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
 	(void)state;
 	if (score >= 0 && write(score, "500", 3) < 0)
