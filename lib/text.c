@@ -47,17 +47,27 @@ bool text_is_plain(uint32_t code)
 		uint32_t first, last;
 	} hidden[] = {
 	    {0x0000, 0x001f},   /* C0 */
-	    {0x007f, 0x009f},   /* DEL, C1 */
+	    {0x007f, 0x00a0},   /* DEL, C1, blank */
 	    {0x00ad, 0x00ad},   /* soft hyphen */
+	    {0x034f, 0x034f},   /* joiner */
 	    {0x061c, 0x061c},   /* bidi */
-	    {0x180e, 0x180e},   /* zero width */
-	    {0x200b, 0x200f},   /* zero width, bidi */
-	    {0x2028, 0x202e},   /* separators, bidi */
-	    {0x2060, 0x206f},   /* zero width, bidi, deprecated controls */
+	    {0x115f, 0x1160},   /* Hangul fillers */
+	    {0x1680, 0x1680},   /* blank */
+	    {0x17b4, 0x17b5},   /* vowels that are not seen */
+	    {0x180b, 0x180f},   /* variants, zero width */
+	    {0x2000, 0x200f},   /* blanks, zero width, bidi */
+	    {0x2028, 0x202f},   /* separators, bidi, blank */
+	    {0x205f, 0x206f},   /* blank, zero width, bidi, deprecated controls */
+	    {0x2800, 0x2800},   /* Braille without a dot */
+	    {0x3000, 0x3000},   /* blank */
+	    {0x3164, 0x3164},   /* Hangul filler */
 	    {0xfdd0, 0xfdef},   /* noncharacters */
+	    {0xfe00, 0xfe0f},   /* variants */
 	    {0xfeff, 0xfeff},   /* BOM */
+	    {0xffa0, 0xffa0},   /* Hangul filler */
 	    {0xfff9, 0xfffb},   /* annotations */
 	    {0xe0000, 0xe007f}, /* tags */
+	    {0xe0100, 0xe01ef}, /* variants */
 	};
 
 	for (size_t i = 0; i < COUNT(hidden); i++)

@@ -32,8 +32,9 @@ char *text_copy(char *buffer, size_t size, const char *safe);
 size_t text_decode(const char *text, uint32_t *ret_code);
 
 /*
- * Whether a character may be shown as it is: it does not move the cursor, reverse the line, hide, or stand for nothing.
- * C0, DEL, C1, bidi and zero-width controls, separators, tags and noncharacters may not.
+ * Whether a character may be shown as it is: it does not move the cursor, reverse the line, hide, stand for nothing, or
+ * look like a blank. C0, DEL, C1, bidi and zero-width controls, separators, blanks beyond ASCII, fillers, variation
+ * selectors, tags and noncharacters may not.
  */
 bool text_is_plain(uint32_t code);
 

@@ -120,7 +120,7 @@ stat() {
 # hostile: a node whose guests bear the names of the array names, or as much of them as libvirt takes.
 hostile() {
 	names=('a b' '$(touch pwned)' '`touch pwned`' 'a";touch pwned;"' "a'b" 'a\x20b' 'a\' '-' '-n' '\\' '*' '#x' '!x' '${HOME}'
-		'DOMAIN="x"' $'\xc2\x9b2J' $'\xe2\x80\xaetxt' 'caf'$'\xc3\xa9' '{a="b"} 1' '%s%n' '<&>' ' lead' 'trail ' "$(printf 'x%.0s' {1..300})")
+		'DOMAIN="x"' $'\xc2\x9b2J' $'\xe2\x80\xaetxt' $'db\xe2\x80\x832147483648\xc2\xa0\xe2\xa0\x80\xef\xbe\xa0' 'caf'$'\xc3\xa9' '{a="b"} 1' '%s%n' '<&>' ' lead' 'trail ' "$(printf 'x%.0s' {1..300})")
 	cd "$BATS_TEST_TMPDIR"
 	{
 		echo "<node>"
@@ -162,6 +162,7 @@ hostile() {
 		awk -F ' ' 'NF != 4 || $2 != 524288 || $3 != "-" { exit 1 }' raw
 		cut -d ' ' -f 1 raw | while IFS= read -r name; do printf '%b\n' "$name"; done | LC_ALL=C sort | diff - names
 		grep -q '^\\x2D ' raw
+		grep -qF 'db\xE2\x80\x832147483648\xC2\xA0\xE2\xA0\x80\xEF\xBE\xA0 524288 ' raw # no column of its own
 	done
 	! LC_ALL=C grep -q '[^ -~]' <(LC_ALL=C stat -r)
 }
