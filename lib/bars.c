@@ -10,6 +10,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define NAME_LEAST 8
+#define NAME_TAIL 7 /* columns of its end that stay when it is cut */
 #define BAR_LEAST 8
 #define REASON_WIDTH 12          /* of nearly every word, so that bars keep their length when reasons change */
 #define MESSAGE_MOST 3           /* lines */
@@ -123,6 +124,23 @@ static void pen_right(struct pen *p, const char *text, size_t width)
 
 	pen_blanks(p, width > needed ? width - needed : 0);
 	pen_fit(p, text, width);
+}
+
+/* Cut in the middle: the ends tell instance-0000001a and instance-0000001b apart. */
+static void pen_name(struct pen *p, const char *name, size_t width)
+{
+	size_t dots = text_width(p->glyph->dots), taken = 0, bytes;
+
+	if (text_width(name) > width && width >= dots + 2) {
+		size_t tail = min_kib(NAME_TAIL, (width - dots) / 2);
+
+		bytes = text_prefix(name, width - dots - tail, &taken);
+		fprintf(p->out, "%.*s%s", (int)bytes, name, p->glyph->dots);
+		p->left -= taken + dots;
+		width -= taken + dots;
+		name = text_suffix(name, tail);
+	}
+	pen_left(p, name, width);
 }
 
 /* ---- figures of a guest ---- */
@@ -387,7 +405,7 @@ static void write_guest(struct pen *p, const struct guest *g, const struct layou
 	char *name = name_of(g, p->view->utf8), size[TEXT_SIZE];
 	uint64_t kib;
 
-	pen_left(p, name ? name : "?", layout->name);
+	pen_name(p, name ? name : "?", min_kib(layout->name, p->left));
 	free(name);
 	pen_blanks(p, 1);
 	write_guest_bar(p, g, layout->bar);

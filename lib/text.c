@@ -200,6 +200,18 @@ size_t text_width(const char *escaped)
 	return width;
 }
 
+const char *text_suffix(const char *escaped, size_t columns)
+{
+	uint32_t code;
+
+	while (text_width(escaped) > columns) {
+		size_t n = text_decode(escaped, &code);
+
+		escaped += n + (n == 0);
+	}
+	return escaped;
+}
+
 bool text_is_utf8(void)
 {
 	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;

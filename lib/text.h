@@ -44,6 +44,9 @@ size_t text_width(const char *escaped);
 /* How many bytes of it are its longest beginning that takes at most so many columns, and how many it takes. */
 size_t text_prefix(const char *escaped, size_t columns, size_t *ret_width);
 
+/* Its longest end that takes at most so many columns. */
+const char *text_suffix(const char *escaped, size_t columns);
+
 /* Whether the locale set by setlocale takes UTF-8. */
 bool text_is_utf8(void);
 

@@ -85,7 +85,7 @@ static const struct {
      "full             ######################    1G     1G      1G    1G  at-max\n"
      "mute             -----------...........     -   512M      1G     -  no-driver\n"
      "hung                                        -      -       -     -  unresponsive\n"
-     "-rf \\xC2\\x9B2... #.....................    1M     1M    512M    1M  at-min\n"
+     "-rf \\xC...2J\\x0A #.....................    1M     1M    512M    1M  at-min\n"
      "\n"
      "\n"
      "\n"
@@ -129,8 +129,8 @@ static const struct {
      "full     ########################     1G\n"
      "mute     ------------............   512M\n"
      "hung                                   -\n"
-     "-rf \\... #.......................     1M\n"
-     "\\xE4\\... #######################=   512M\n"
+     "-rf...0A #.......................     1M\n"
+     "\\xE...9F #######################=   512M\n"
      "... 1 above               q quit  s sort\n"},
     /* bars and nothing else */
     {{VIEW(5, 20), .utf8 = true},
@@ -267,6 +267,48 @@ static void test_scroll(void **state)
 		}
 }
 
+/* ---- names ---- */
+
+#define INSTANCE "instance-0000001"
+#define WIDE "\xe4\xbb\xae\xe6\x83\xb3\xe8\xa8\x88\xe7\xae\x97\xe6\xa9\x9f"
+
+/* Two that differ in their last character alone, whatever is cut. */
+static const struct {
+	unsigned columns;
+	bool utf8;
+	const char *one, *other, *shown, *shown_other;
+} pairs[] = {
+    {80, true, INSTANCE "a", INSTANCE "b", "instance…000001a ", "instance…000001b "},
+    {80, false, INSTANCE "a", INSTANCE "b", "instanc...00001a ", "instanc...00001b "},
+    {100, false, INSTANCE "a", INSTANCE "b", INSTANCE "a ", INSTANCE "b "},
+    {40, false, INSTANCE "a", INSTANCE "b", "ins...1a ", "ins...1b "},
+    {40, true, INSTANCE "a", INSTANCE "b", "inst…01a ", "inst…01b "},
+    {40, true, WIDE "a", WIDE "b", "仮想…機a ", "仮想…機b "},
+    {40, true, "a" WIDE, "b" WIDE, "a仮…機   ", "b仮…機   "},
+};
+
+static void test_names(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(pairs); i++) {
+		struct guest two[] = {guests[0], guests[0]};
+		struct pass_report report = {.guest = two, .n = 2, .host = host};
+		const struct bars_view view = {VIEW(9, pairs[i].columns), .utf8 = pairs[i].utf8};
+		char *text;
+
+		if (!setlocale(LC_ALL, view.utf8 ? "C.UTF-8" : "C"))
+			skip();
+		two[0].name = (char *)(uintptr_t)pairs[i].one;
+		two[1].name = (char *)(uintptr_t)pairs[i].other;
+		text = written(&view, &report);
+		if (!strstr(text, pairs[i].shown) || !strstr(text, pairs[i].shown_other)) {
+			fputs(text, stderr);
+			fail_msg("names %zu", i);
+		}
+		free(text);
+	}
+}
+
 /* Color adds its escapes and nothing else, and ends what it began before the line does. */
 static void test_color(void **state)
 {
@@ -373,8 +415,9 @@ static void test_as_given(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_screens), cmocka_unit_test(test_sizes),  cmocka_unit_test(test_scroll),
-	    cmocka_unit_test(test_color),   cmocka_unit_test(test_orders), cmocka_unit_test(test_as_given),
+	    cmocka_unit_test(test_screens),  cmocka_unit_test(test_sizes), cmocka_unit_test(test_scroll),
+	    cmocka_unit_test(test_names),    cmocka_unit_test(test_color), cmocka_unit_test(test_orders),
+	    cmocka_unit_test(test_as_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
