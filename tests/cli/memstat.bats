@@ -115,6 +115,42 @@ stat() {
 	stat -J -o +hints,floor | jq -e 'all(.domains[]; has("hints") and has("floor_bytes") and has("reason") and (keys | length) == 20)'
 }
 
+# members JSON: the paths of its members, a line each, as the manuals write them.
+members() {
+	jq -r 'paths | map(if type == "number" then "[]" else "." + . end) | join("")' "$1" | sed -E 's/^\.//' |
+		grep -vxE '(host|domains|moves)(\[\])?' | LC_ALL=C sort -u
+}
+
+# documented COMMAND: those of its manual.
+documented() {
+	sed -nE '/^\.Sh JSON/,/^\.Sh/s/^\.It Va ([^ ]+).*/\1/p' "man/$1.8" | LC_ALL=C sort
+}
+
+@test "every member of the JSON is in the manuals, which know no other" {
+	stat -J --output-all >"$BATS_TEST_TMPDIR/stat"
+	diff <(documented memstat) <(members "$BATS_TEST_TMPDIR/stat")
+	membalance -c "$node" --root "$root"
+	diff <(documented membalance) <(members "$root/run/memsched/last-pass.json")
+	[ "$(documented membalance | wc -l)" -ge 20 ]
+	# the column that each is
+	sed -nE 's/^\.It Va domains\[\]\.([^ ]+) Pq Cm (.*)/\2 \1/p' man/memstat.8 >"$BATS_TEST_TMPDIR/columns"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/columns")" -eq "$(documented memstat | grep -c '^domains')" ]
+	while read -r column member; do
+		[ "$(stat -J -o "$column" needy | jq -r '.domains[0] | keys[]')" = "$member" ]
+	done <"$BATS_TEST_TMPDIR/columns"
+	# without -o it is those of the first list
+	diff <(sed -n '/^\.Sh JSON/,/^and these/s/^\.It Va domains\[\]\.\([^ ]*\).*/\1/p' man/memstat.8) <(stat -J | jq -r '.domains[0] | keys_unsorted[]')
+}
+
+@test "every word of the JSON is in the manual" {
+	membalance -c "$node" --root "$root" -J | jq -r '.result, .moves[].action' | sort -u >"$BATS_TEST_TMPDIR/words"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/words")" -ge 3 ]
+	sed -n '/^\.Sh JSON/,/^\.Sh/s/^\.Cm \([a-z]*\).*/\1/p' man/membalance.8 | sort >"$BATS_TEST_TMPDIR/manual"
+	[ -z "$(comm -23 "$BATS_TEST_TMPDIR/words" "$BATS_TEST_TMPDIR/manual")" ]
+	stat -J | jq -r .schema | grep -qxF "$(sed -n 's/^\.Ql \(memsched.stat.*\)/\1/p' man/memstat.8)"
+	membalance -c "$node" --root "$root" -J | jq -r .schema | grep -qxF "$(sed -n 's/^\.Ql \(memsched.pass.*\)/\1/p' man/membalance.8)"
+}
+
 # ---- hostile names, through real parsers
 
 # hostile: a node whose guests bear the names of the array names, or as much of them as libvirt takes.
