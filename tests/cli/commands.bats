@@ -109,6 +109,20 @@ manual() {
 		sed -E 's/^([^ -])(\[[A-Z]+\])? , (Fl )?(-[^[ ]+)(\[=[A-Z]+\])?(.*)/-\1\2\6\n-\4\5\6/; t; s/^/-/' | sort
 }
 
+# Examples that wrap cannot be copied. Of 80 columns man leaves two.
+@test "no example in a manual is wider than a terminal of 80 columns" {
+	command -v mandoc >/dev/null || skip "mandoc is not there"
+	for page in man/*.[578]; do
+		mandoc -T ascii -O width=78 -W warning "$page" | sed $'s/.\b//g' | expand >"$BATS_TEST_TMPDIR/page"
+		[ "$(wc -l <"$BATS_TEST_TMPDIR/page")" -gt 50 ]
+		run ! grep -E '^.{81}' "$BATS_TEST_TMPDIR/page"
+		# what is literal is not wrapped, .Dl is
+		sed -n 's/^\.Dl //p' "$page" | while IFS= read -r line; do
+			sed 's/^ *//' "$BATS_TEST_TMPDIR/page" | grep -qxF -- "$line" || { echo "$page: $line"; return 1; }
+		done
+	done
+}
+
 # completes WORDS...: what the shell offers at the end of the line, a line each.
 completes() {
 	COMP_LINE=$* COMP_POINT=${#COMP_LINE}

@@ -267,6 +267,12 @@ hostile() {
 	stat --prometheus=metrics/memsched.prom
 	metrics_are_clean metrics/memsched.prom
 	[ "$(ls -A metrics)" = memsched.prom ]
+	# and again each time
+	rm metrics/memsched.prom
+	run --separate-stderr stat --watch=200ms --count 2 --prometheus=metrics/memsched.prom
+	[ "$status" -eq 0 ]
+	[ -z "$output$stderr" ]
+	metrics_are_clean metrics/memsched.prom
 }
 
 stat_mode() {
