@@ -39,7 +39,7 @@ guests() {
 		'^5 guests +█ used ░ free · away +Used Actual Maximum  Want  Reason$' \
 		'^idle +█+░+ +1G +2G +2G +2G  stale-stats$' \
 		'^needy +█░·+ +100M +200M +2G +[0-9M]+  below-target$' '^plain +─+ +- +512M +512M +-  no-balloon$' \
-		'^resting +█+░+ .* paused$' '^-rf .xC2.x9B2J.…' 'q quit  s sort  ↑↓ PgUp PgDn scroll$'
+		'^resting +█+░+ .* paused$' '^-rf .xC2…80.xAEx █' 'q quit  s sort  ↑↓ PgUp PgDn scroll$'
 	! shown | grep -q sleeping
 	[ "$(shown | wc -l)" -eq 24 ]
 }
