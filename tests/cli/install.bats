@@ -133,6 +133,25 @@ older() {
 	lay uninstall
 	lay install
 	[ -x "$hook" ]
+	local dir=$BATS_TEST_TMPDIR/host
+	make --no-print-directory -s install PREFIX="$dir/usr" SYSCONFDIR="$dir/etc"
+	rm "$dir/etc/libvirt/hooks/qemu.d/memsched"
+	run make --no-print-directory -s install PREFIX="$dir/usr" SYSCONFDIR="$dir/etc"
+	[[ $output == *"/memsched' was removed and stays away"* ]]
+	[[ $output != *chmod* ]]
+}
+
+@test "the hook goes to another place when one is chosen, and is found there" {
+	lay install
+	rm "$hook"
+	run lay install HOOK_PATH=/etc/libvirt/hooks/qemu
+	[ -z "$output" ]
+	[ -x "$root/etc/libvirt/hooks/qemu" ]
+	run lay install
+	[ -z "$output" ]
+	[ -x "$hook" ]
+	lay uninstall
+	[ -z "$(laid)" ]
 }
 
 @test "another's hook is never touched: nothing is laid down" {
@@ -149,7 +168,27 @@ older() {
 	cmp hooks/qemu "$root/etc/libvirt/hooks/qemu"
 }
 
-@test "a link to nowhere in the hook's place is somebody's too" {
+@test "the place that is advised is free, is taken, and is cleared by uninstall" {
+	local advised
+	lay install
+	echo 'exit 0' >"$hook" # of an installation, too, whose own hook became another's
+	for advised in "${hook%/*}/90-memsched" "$root/etc/libvirt/hooks/qemu"; do
+		run lay install
+		[[ $output == *"choose another place: make install HOOK_PATH=${advised#"$root"}"* ]]
+		lay install HOOK_PATH="${advised#"$root"}"
+		cmp hooks/qemu "$advised"
+		lay uninstall
+		[ ! -e "$advised" ]
+		echo 'exit 0' >"$advised"
+	done
+	run lay install
+	[[ $output == *$'\n'"install: move it away"* ]]
+	[[ $output != *HOOK_PATH* ]]
+	run lay uninstall
+	[ "$(laid | cut -d ' ' -f 2)" = "$(printf 'etc/libvirt/hooks/%s\n' qemu qemu.d/90-memsched qemu.d/memsched)" ]
+}
+
+@test "a link to nowhere in the place of the hook or the configuration is somebody's too" {
 	mkdir -p "${hook%/*}"
 	ln -s /opt/nowhere "$hook"
 	run lay install
@@ -157,6 +196,14 @@ older() {
 	[ -L "$hook" ]
 	lay uninstall
 	[ -L "$hook" ]
+	rm "$hook"
+	ln -s /opt/nowhere "$conf"
+	run lay install
+	[ "$status" -eq 0 ]
+	[[ $output == *"'$conf' was changed and is kept"* ]]
+	[ -L "$conf" ]
+	lay uninstall
+	[ -L "$conf" ]
 }
 
 @test "uninstall finds the hook in the other usual place, and takes it away before all else" {
@@ -227,6 +274,16 @@ enforcing() {
 	[[ $output != *changed* ]]
 	lay uninstall PREFIX=/usr/local
 	[ -z "$(laid)" ]
+}
+
+@test "in places from which AppArmor lets libvirtd run it, the hook is not run for another reason" {
+	local dir
+	for dir in /usr/bin /sbin /bin; do
+		run lay install SBINDIR="$dir"
+		[ "$status" -eq 0 ]
+		[[ $output == *"warning: the hook runs /usr/sbin/memsched-hook only"* ]]
+		[[ $output != *AppArmor* ]]
+	done
 }
 
 @test "the next steps are said on the host itself, not to a packager" {
