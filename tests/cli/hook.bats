@@ -146,6 +146,7 @@ repeat() {
 	harmless "$helper" web started begin - <&"$fd"
 	cat "$BATS_TEST_TMPDIR/domain.xml" >&"$fd"
 	harmless "$stub" web started begin - <&"$fd"
+	harmless timeout -s KILL 5 env --block-signal "$helper" web started begin - <&"$fd"
 	exec {fd}>&-
 	[ ! -e "$registry" ]
 }
