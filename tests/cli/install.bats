@@ -116,10 +116,14 @@ older() {
 	[ -z "$(laid)" ]
 }
 
-@test "a hook that was disabled stays so" {
+@test "a hook that was disabled stays so, also when it is replaced" {
 	lay install
 	chmod 644 "$hook"
 	lay install
+	[ "$(stat -c %a "$hook")" = 644 ]
+	older "$hook" "$root/usr/share/memsched/qemu"
+	lay install
+	cmp hooks/qemu "$hook"
 	[ "$(stat -c %a "$hook")" = 644 ]
 }
 
