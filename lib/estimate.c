@@ -98,6 +98,8 @@ static bool has_arrived(const struct past *p, const struct sample *s, uint64_t t
 {
 	if (!p->asked_kib)
 		return true;
+	/* who was to go a little way has not arrived before he set out */
+	tolerance_kib = min_kib(tolerance_kib, distance_kib(p->asked_kib, p->asked_from_kib) / 2);
 	if (p->asked_kib < p->asked_from_kib)
 		return s->actual_kib <= add_kib(p->asked_kib, tolerance_kib);
 	return add_kib(s->actual_kib, tolerance_kib) >= p->asked_kib;

@@ -146,10 +146,16 @@ static uint64_t keep_kib(const struct guest *g)
 	return max_kib(max_kib(g->need_kib, g->floor_kib), wish_kib(g));
 }
 
+/* Nothing can be taken from it now: for a reason of its own, or because its sample is of before its last move. */
+static bool keeps_all(const struct guest *g)
+{
+	return g->no_take || g->est.blind;
+}
+
 /* What it will hold where there is enough: what it needs, and of what it has no less than can be taken. */
 static uint64_t claim_kib(const struct guest *g)
 {
-	return max_kib(g->need_kib, g->no_take ? g->sample.actual_kib : min_kib(keep_kib(g), g->sample.actual_kib));
+	return max_kib(g->need_kib, keeps_all(g) ? g->sample.actual_kib : min_kib(keep_kib(g), g->sample.actual_kib));
 }
 
 static int64_t minus_kib(uint64_t a, uint64_t b)
@@ -183,7 +189,7 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 
 uint64_t policy_excess_kib(const struct guest *g)
 {
-	return g->no_take || g->est.blind ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
+	return keeps_all(g) ? 0 : sub_kib(g->sample.actual_kib, keep_kib(g));
 }
 
 /*
@@ -263,10 +269,28 @@ static struct level_item shortage_item(const struct guest *g)
 
 	if (g->fixed)
 		return (struct level_item){.weight = 1};
-	item.lo_kib = g->no_take ? g->sample.actual_kib : min_kib(g->bottom_kib, g->sample.actual_kib);
+	item.lo_kib = keeps_all(g) ? g->sample.actual_kib : min_kib(g->bottom_kib, g->sample.actual_kib);
 	item.hi_kib = claim_kib(g);
 	item.base_kib = min_kib(g->est.used_kib, item.lo_kib);
 	return item;
+}
+
+/* Crumbs within the tolerance that some have above the level are taken where they are what others wait for. */
+static void take_crumbs(const struct balance *b, const struct level *level, struct guest *g, size_t n,
+                        const struct policy_scratch *scratch)
+{
+	uint64_t gives = 0, covered = b->spare_kib;
+
+	for (size_t i = 0; i < n; i++) {
+		gives = add_kib(gives, g[i].fixed ? 0 : sub_kib(g[i].want_kib, guest_told_kib(&g[i])));
+		covered = add_kib(covered, guest_shrinks(&g[i]) ? g[i].sample.actual_kib - g[i].want_kib : 0);
+	}
+	for (size_t i = 0; gives > covered && i < n; i++) {
+		uint64_t share = level_share_kib(level, &scratch->item[i]);
+
+		if (!g[i].fixed && !guest_grows(&g[i]) && share + KIB_PER_MIB < g[i].want_kib)
+			g[i].want_kib = share;
+	}
 }
 
 static void plan_shortage(const struct policy_conf *conf, struct balance *b, struct guest *g, size_t n,
@@ -286,6 +310,7 @@ static void plan_shortage(const struct policy_conf *conf, struct balance *b, str
 		if (!g[i].fixed && (share > actual ? share - actual : actual - share) > conf->tolerance_kib)
 			g[i].want_kib = share;
 	}
+	take_crumbs(b, &level, g, n, scratch);
 }
 
 /* ---- why ---- */

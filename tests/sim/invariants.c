@@ -95,6 +95,9 @@ static void check_bounds(struct checker *c, const struct guest *g)
 		broke(c, "no give above ceil", "%s: to %lu MiB, ceil %lu", g->name, mib(g->want_kib), mib(ceil));
 	if (g->want_kib < actual && g->want_kib < bottom)
 		broke(c, "no take below bottom", "%s: to %lu MiB, bottom %lu", g->name, mib(g->want_kib), mib(bottom));
+	if (g->est.blind && g->want_kib < actual && actual <= ceil)
+		broke(c, "no take on a sample of before the last move", "%s: %lu to %lu MiB", g->name, mib(actual),
+		      mib(g->want_kib));
 	if (g->no_take && g->want_kib < actual)
 		broke(c, "no take from who is not to be taken from", "%s: %lu to %lu MiB", g->name, mib(actual),
 		      mib(g->want_kib));
@@ -152,7 +155,7 @@ static bool is_levelled(const struct checker *c, const struct guest *g)
 {
 	uint64_t margin_kib = c->ours->conf.tolerance_kib;
 
-	return !g->fixed && !g->no_take && g->want_kib > g->bottom_kib + margin_kib &&
+	return !g->fixed && !g->no_take && !g->est.blind && g->want_kib > g->bottom_kib + margin_kib &&
 	       g->want_kib + margin_kib < g->need_kib && g->sample.actual_kib > g->bottom_kib;
 }
 
@@ -429,11 +432,11 @@ static void check_gives(struct checker *c, const struct pass_report *report)
 		gives += sub_kib(c->world->vm[ours_index(g)].target_kib, before->told_kib);
 		arrived += sub_kib(before->seen_kib, g->sample.actual_kib);
 	}
-	if (c->making->interval_ms >= 60000) /* waits longer after the gives: what arrived by then is not known here */
-		return;
 	if (gives > spare + arrived)
 		broke(c, "gives are what was spare and what arrived", "gives %lu MiB, spare %lu, arrived %lu",
 		      mib(gives), mib(spare), mib(arrived));
+	if (c->making->interval_ms >= 60000) /* waits longer after the gives: they may be touched by now */
+		return;
 	if (gives > spare && (int64_t)gives > room)
 		broke(c, "what the host does not have is not given", "gives %lu MiB, spare %lu, room %ld", mib(gives),
 		      mib(spare), (long)(room / (int64_t)KIB_PER_MIB));

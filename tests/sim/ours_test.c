@@ -70,6 +70,29 @@ static void test_single_passes_wait_for_slow_guests(void **state)
 	assert_in_range(quick_ms, 1, 1500); /* nobody waits longer than it takes */
 }
 
+/* What the rest of the host takes while guests give is not there to be given, by cron as little as in a loop. */
+static void test_what_others_took_is_not_given(void **state)
+{
+	static const uint32_t intervals_ms[] = {0, 1000};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct pass_report report;
+		struct world w;
+		struct ours o;
+
+		raise_pair(&w, 400 * MIB);
+		w.others = (struct load){.peak_kib = 2048 * MIB, .rise_kibps = 20480 * MIB, .start_ms = 1};
+		assert_int_equal(ours_open(&o, &w, intervals_ms[i]), 0);
+		assert_int_equal(ours_pass(&o, &report), 0);
+		assert_true(report.guest[1].told_kib && report.guest[1].told_kib < 3072 * MIB);
+		assert_int_equal(w.vm[0].target_kib, 1024 * MIB);
+		pass_clear(&report);
+		ours_close(&o);
+		world_free(&w);
+	}
+}
+
 /* Libvirt goes away after guests were told where to go: the record of moves has to know that they were. */
 static void test_a_pass_that_fails_says_what_it_asked(void **state)
 {
@@ -116,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_single_passes_wait_for_slow_guests),
+	    cmocka_unit_test(test_what_others_took_is_not_given),
 	    cmocka_unit_test(test_a_pass_that_fails_says_what_it_asked),
 	    cmocka_unit_test(test_who_ends_during_the_pass_is_not_registered),
 	};
