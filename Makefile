@@ -149,6 +149,7 @@ check-long:
 		LIMIT=1200 tests/guests/bed tests/run long $$bats >build/$${bats##*/}.log 2>&1 & pids="$$pids $$!"; done; \
 	$(MAKE) --no-print-directory sanitize valgrind fuzz || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
+	HERD=40 LIMIT=900 tests/guests/bed tests/run long tests/guests/hung.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
 	STARVE=$(STARVE) LIMIT=1500 tests/guests/bed tests/run long $(STARVED) || status=1; \

@@ -64,6 +64,7 @@ reason() {
 	wait "$pass"
 	jq -e '(.moves[] | select(.name == "leaving") | .reason == "vanished")
 		and (.moves[] | select(.name == "bare") | .reason == "no-balloon")' "$BATS_TEST_TMPDIR/pass"
+	wait_until 20 guest_gone leaving # from libvirt's list too, which hears of it when it gets to it
 	run membalance -J
 	[ "$status" -eq 0 ]
 	[ -z "$(reason leaving)" ]

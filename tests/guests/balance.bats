@@ -217,6 +217,15 @@ hint() {
 	[ "$(guest_restarts idle2)" -eq 0 ]
 }
 
+# Whether a pass said so of the guest.
+is_at_max() {
+	jq -es --arg name "$1" 'any(.[].moves[] | select(.name == $name); .reason == "at-max")' "$BATS_TEST_TMPDIR/passes"
+}
+
+gives_back() {
+	membalance -J | jq -e --arg name "$1" '.moves[] | select(.name == $name) | .action == "shrink"'
+}
+
 @test "a max below what the guest uses stops gives and hurts nobody" {
 	timeout 3 membalance --interval 1 || [ $? -eq 124 ]
 	membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" 3>&- &
@@ -225,17 +234,16 @@ hint() {
 	sleep 3
 	hint idle3 '<max unit="MiB">250</max>'
 	before=$(guest_actual idle3)
-	sleep 6
+	wait_until 20 is_at_max idle3 || { jq -c '.moves[] | select(.name == "idle3")' "$BATS_TEST_TMPDIR/passes"; return 1; }
+	sleep 4
 	kill "$pid"
 	wait "$pid"
 	pid=
 	[ "$(guest_restarts idle3)" -eq 0 ]
 	[ "$(guest_stat idle3 usable)" -ge 140000 ] # not taken below what it uses and the target
 	[ "$(guest_actual idle3)" -le "$before" ]
-	jq -es 'any(.[].moves[] | select(.name == "idle3"); .reason == "at-max")' "$BATS_TEST_TMPDIR/passes"
-	guest_load idle3 20
-	sleep 2
-	membalance -J | jq -e '.moves[] | select(.name == "idle3") | .action == "shrink"' # what it does not use any more goes
+	guest_ask idle3 20
+	wait_until 20 gives_back idle3 # what it does not use any more goes
 	hint idle3 ''
 }
 

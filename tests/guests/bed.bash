@@ -278,6 +278,11 @@ guest_stop() {
 	done
 }
 
+# Whether libvirt lists it no more.
+guest_gone() {
+	! timeout 10 virsh -q list --name | grep -qxF "$1"
+}
+
 # By UUID: names can be anything.
 guests_stop_all() {
 	local uuids
