@@ -89,13 +89,11 @@ sim: $(SIM)
 	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds
 cli: all
 	@JOBS=$(JOBS) tests/run cli $(wildcard tests/cli/*.bats)
-# Two beds side by side, each with half of the time; guests wait more than they work.
-HALF := tests/guests/balance.bats tests/guests/guard.bats
+# Each file in a bed of its own, the longest first; guests wait more than they work.
+LONGEST := $(patsubst %,tests/guests/%.bats,guard balance shortage hook hung)
 guests: all $(BENCH)
-	@mkdir -p build; tests/guests/image >/dev/null || exit 1; trap 'kill $$pid 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
-	tests/guests/bed tests/run guests $(HALF) >build/guests.log 2>&1 & pid=$$!; \
-	tests/guests/bed tests/run guests $(filter-out $(HALF),$(wildcard tests/guests/*.bats)) || status=1; \
-	wait $$pid || status=1; cat build/guests.log; exit $$status
+	@tests/guests/image >/dev/null
+	@WITHIN=tests/guests/bed JOBS=$(JOBS) tests/run guests $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/guests/*.bats))
 
 quick: all
 	@$(MAKE) --no-print-directory unit sim cli

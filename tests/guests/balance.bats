@@ -123,7 +123,8 @@ spoilt() {
 	sleep 2
 	[ "$(guest_actual busy)" -le "$reached" ] # it may have been on its way still
 	timeout 5 membalance --interval 1 --log="$log" || [ $? -eq 124 ]
-	jq -es 'map(select(.name == "busy")) | length > 1 and all(.[]; .reached_bytes != null and .reached_bytes <= .from_bytes)' "$log"
+	jq -es 'map(select(.name == "busy")) | length > 1 and
+		all(.[]; .reached_bytes == null or .reached_bytes <= .from_bytes) and any(.[1:][]; .reached_bytes != null)' "$log"
 }
 
 @test "a pause holds guests as they are, until it is ended" {
@@ -163,7 +164,7 @@ spoilt() {
 	guest_load busy 150 50
 	timeout 6 membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" || [ $? -eq 124 ]
 	jq -es 'all(.[].moves[] | select(.name == "busy"); .want_bytes <= ([.from_bytes, 300 * 1048576] | max))' "$BATS_TEST_TMPDIR/passes"
-	jq -es 'all(.[].moves[] | select(.name == "idle1"); .want_bytes >= 350 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	jq -es 'all(.[].moves[] | select(.name == "idle1" and .action != "skip"); .want_bytes >= 350 * 1048576)' "$BATS_TEST_TMPDIR/passes"
 	guest_load busy 20
 	run memstat -J
 	jq -e '(.domains[] | select(.name == "busy") | .max_bytes) == 300 * 1048576' <<<"$output"
@@ -209,10 +210,10 @@ hint() {
 	awk -F, '$2 == "idle1" && $3 < 300 * 1024 { print; bad = 1 } $2 == "idle2" && $3 > 400 * 1024 { print; bad = 1 } END { exit bad }' \
 		"$BATS_TEST_TMPDIR/trace"
 	awk -F, '$2 == "idle2" && $3 > most { most = $3 } END { exit !(most > 390 * 1024) }' "$BATS_TEST_TMPDIR/trace" # the max was needed
-	jq -es 'all(.[].moves[] | select(.name == "idle2"); .want_bytes <= 400 * 1048576)' "$BATS_TEST_TMPDIR/passes"
-	jq -es 'all(.[].moves[] | select(.name == "idle1"); .want_bytes >= 300 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	jq -es 'all(.[].moves[] | select(.name == "idle2" and .action != "skip"); .want_bytes <= 400 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	jq -es 'all(.[].moves[] | select(.name == "idle1" and .action != "skip"); .want_bytes >= 300 * 1048576)' "$BATS_TEST_TMPDIR/passes"
 	# the pass that was under way may not have seen it
-	jq -es --argjson raised "$raised" 'all(.[$raised + 1:][].moves[] | select(.name == "idle1"); .want_bytes >= 350 * 1048576)' "$BATS_TEST_TMPDIR/passes"
+	jq -es --argjson raised "$raised" 'all(.[$raised + 1:][].moves[] | select(.name == "idle1" and .action != "skip"); .want_bytes >= 350 * 1048576)' "$BATS_TEST_TMPDIR/passes"
 	[ "$(guest_restarts idle1)" -eq 0 ]
 	[ "$(guest_restarts idle2)" -eq 0 ]
 }
@@ -250,7 +251,7 @@ gives_back() {
 @test "a second pass at the same time exits 75 and says nothing" {
 	membalance --interval 1 3>&- &
 	pid=$!
-	wait_until 10 sh -c '! flock -n /run/memsched/lock true'
+	wait_until 30 sh -c '! flock -n /run/memsched/lock true'
 	run --separate-stderr membalance
 	kill "$pid"
 	wait "$pid"
@@ -262,7 +263,7 @@ gives_back() {
 @test "libvirtd gone: once it says so; a loop goes on when it is back" {
 	membalance --interval 500ms -J >"$BATS_TEST_TMPDIR/passes" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
 	pid=$!
-	wait_until 10 test -s "$BATS_TEST_TMPDIR/passes"
+	wait_until 30 test -s "$BATS_TEST_TMPDIR/passes"
 	libvirtd_stop
 	sleep 2
 	before=$(wc -l <"$BATS_TEST_TMPDIR/passes")

@@ -105,7 +105,7 @@ started_s() {
 	empty_start
 	is_registered
 	kill -KILL "$(guest_pid empty)"
-	wait_until 10 is_forgotten
+	wait_until 30 is_forgotten
 }
 
 @test "the guest switches itself off" {
@@ -164,12 +164,12 @@ started_s() {
 	sleep 1.1
 	libvirtd_restart 3>&- # or bats would wait for it
 	runs empty
-	wait_until 10 is_registered
+	wait_until 30 is_registered
 	[ "$(started_s)" = "$first" ]
 	# One that was started before there was a hook.
 	rm -r ${registry:?}
 	libvirtd_restart 3>&-
-	wait_until 10 is_registered
+	wait_until 30 is_registered
 	[ "$(started_s)" = 0 ]
 }
 
@@ -178,7 +178,7 @@ started_s() {
 	kill -KILL "$(<"$BED/libvirtd.pid")"
 	kill -KILL "$(guest_pid empty)"
 	libvirtd_start 3>&-
-	wait_until 10 is_forgotten
+	wait_until 30 is_forgotten
 }
 
 # ---- whatever has become of the hook
@@ -363,7 +363,7 @@ has() {
 	kill -STOP "$(guest_pid stopped)" # half the deadline is spent on it
 	pass --deadline 6 3>&- &
 	pass=$!
-	wait_until 10 sh -c '! flock -n /run/memsched/lock true'
+	wait_until 30 sh -c '! flock -n /run/memsched/lock true'
 	sleep 1
 	virsh dumpxml empty | $helper empty started begin -
 	[ "$(started_s)" -gt 0 ]

@@ -131,7 +131,7 @@ lies_between() {
 		{ jq -c '[.host, .moves]' "$passes"; return 1; }
 	guest_ask light keep 0
 	before=$(wc -l <"$passes")
-	wait_until 10 obeys_again
+	wait_until 30 obeys_again
 	after=$(($(wc -l <"$passes") - before))
 	[ "$after" -le 3 ] # one of them had begun before
 	balance_end
