@@ -92,6 +92,27 @@ static void say_of_libvirt(const struct conf *conf, int error, const char *words
 	free(sentence);
 }
 
+/* Says it once, and that it is over; uuid as of report_unreadable. */
+static void tell_unreadable(bool *said, bool unreadable, const char *uuid)
+{
+	char text[SENTENCE];
+
+	if (unreadable != *said && !quiet)
+		say_warning(&memguard, "%s%s", unreadable ? "" : "over: ", report_unreadable(text, sizeof(text), uuid));
+	*said = unreadable;
+}
+
+/* What of the registry counts as absent, as membalance says it. */
+static void tell_records(struct sentry *s, bool *pending_said)
+{
+	struct herd *h = keeper_herd(sentry_keeper(s));
+
+	tell_unreadable(pending_said, sentry_pending_unreadable(s), NULL);
+	for (size_t i = 0; i < h->n; i++)
+		tell_unreadable(&h->told[i], h->guest[i].unreadable, h->guest[i].uuid);
+	keeper_done(sentry_keeper(s));
+}
+
 static void explain_guest(const struct sight *v, const struct conf *conf, const struct guest *g)
 {
 	char name[256], actual[TEXT_SIZE], give[TEXT_SIZE], bottom[TEXT_SIZE];
@@ -200,6 +221,7 @@ static int run_once(struct sentry *s, const struct conf *conf)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), end_ms = now_ms + conf->deadline_ms;
 	int r = sentry_prepare(s, now_ms + conf->deadline_ms / 2), short_of;
+	bool pending_said = false;
 
 	if (!r)
 		r = keeper_read(sentry_keeper(s), now_ms + conf->deadline_ms / 2);
@@ -209,6 +231,7 @@ static int run_once(struct sentry *s, const struct conf *conf)
 		keeper_state(sentry_keeper(s), words, sizeof(words));
 		say_of_libvirt(conf, r, *words ? words : sentry_words(s));
 	}
+	tell_records(s, &pending_said);
 	short_of = squeeze_once(s, conf, end_ms);
 	if (short_of && short_of != -EBUSY)
 		say_of_libvirt(conf, -ENODATA, "");
@@ -226,6 +249,7 @@ struct duty {
 	struct command *command;      /* on_critical; NULL: none */
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
+	bool pending_said;            /* that something pending is unreadable */
 	bool reload, reconnect;
 	int libvirt, registry, no_give, host, log;                 /* errors that were said */
 	uint64_t cannot_ms, command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
@@ -347,6 +371,7 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 		r = sentry_prepare(d->sentry, now_ms + SENTRY_SEND_MS);
 	tell_error(&d->libvirt, r, "cannot see the guests", *words ? words : sentry_words(d->sentry));
 	tell_error(&d->registry, sentry_open_registry(d->sentry), "cannot use '/run/memsched'", NULL);
+	tell_records(d->sentry, &d->pending_said);
 	if (d->wake.pending < 0)
 		d->wake.pending = sentry_watch_pending(d->sentry);
 }

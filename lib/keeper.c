@@ -44,6 +44,7 @@ static void herd_clear(struct herd *h)
 	free(h->scratch.item);
 	free(h->scratch.edge);
 	free(h->before_kib);
+	free(h->told);
 	*h = (struct herd){.n = 0};
 }
 
@@ -52,7 +53,8 @@ static int herd_room(struct herd *h)
 	h->scratch.item = calloc(h->n + 1, sizeof(*h->scratch.item));
 	h->scratch.edge = calloc(h->n + 1, 2 * sizeof(*h->scratch.edge));
 	h->before_kib = calloc(h->n + 1, sizeof(*h->before_kib));
-	return h->scratch.item && h->scratch.edge && h->before_kib ? 0 : -ENOMEM;
+	h->told = calloc(h->n + 1, sizeof(*h->told));
+	return h->scratch.item && h->scratch.edge && h->before_kib && h->told ? 0 : -ENOMEM;
 }
 
 static const struct guest *herd_find(const struct herd *h, const char *uuid)
@@ -73,6 +75,7 @@ static void herd_inherit(struct herd *h, const struct herd *old)
 		if (!before || before->domain_id != g->domain_id)
 			continue;
 		h->before_kib[i] = old->before_kib[before - old->guest];
+		h->told[i] = old->told[before - old->guest];
 		if (before->past.asked_ms == g->past.asked_ms)
 			continue;
 		g->past.asked_kib = before->past.asked_kib;
@@ -136,9 +139,12 @@ static void recall(struct keeper *k, struct herd *h)
 static void look_up(const struct keeper *k, const struct registry *r, struct guest *g)
 {
 	struct record record;
+	int error;
 
 	g->excluded = conf_excludes(k->conf, g->name);
-	if (!r || registry_load_record(r, g->uuid, &record))
+	error = r ? registry_load_record(r, g->uuid, &record) : -ENOENT;
+	g->unreadable = error && error != -ENOENT;
+	if (error)
 		return;
 	g->registered = true;
 	g->started_s = record.started_s;

@@ -291,6 +291,16 @@ const char *report_unusable(int error)
 	}
 }
 
+char *report_unreadable(char *buffer, size_t size, const char *uuid)
+{
+	if (uuid)
+		snprintf(buffer, size, "what '/run/memsched' has of domain %s cannot be read: it counts as absent",
+		         uuid);
+	else
+		snprintf(buffer, size, "something in '/run/memsched/pending' cannot be read: it counts as absent");
+	return buffer;
+}
+
 typedef void complaint_say(void *arg, const char *key, const char *sentence);
 
 static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
@@ -307,9 +317,7 @@ static void complain_of_guest(const struct guest *g, complaint_say *say, void *a
 	free(name);
 	if (g->unreadable) {
 		snprintf(key, sizeof(key), "%s unreadable", g->uuid);
-		snprintf(sentence, sizeof(sentence),
-		         "what '/run/memsched' has of domain %s cannot be read: it counts as absent", g->uuid);
-		say(arg, key, sentence);
+		say(arg, key, report_unreadable(sentence, sizeof(sentence), g->uuid));
 	}
 	for (unsigned k = 0; k < g->hints.n_faults; k++) { /* another fault is another complaint */
 		snprintf(key, sizeof(key), "%s hint %s", g->uuid, g->hints.fault[k]);
@@ -327,7 +335,7 @@ static void complain_of_registry(const struct pass_report *rep, complaint_say *s
 		say(arg, "state", sentence);
 	}
 	if (rep->pending_unreadable)
-		say(arg, "pending", "something in '/run/memsched/pending' cannot be read: it counts as absent");
+		say(arg, "pending", report_unreadable(sentence, sizeof(sentence), NULL));
 	if (rep->unusable) {
 		snprintf(sentence, sizeof(sentence),
 		         "cannot use '/run/memsched', so nothing is known of earlier passes: %s",

@@ -49,6 +49,9 @@ char *report_failure(int error, const char *uri, const char *root, const char *w
 /* Why the registry cannot be used, for a -errno of registry_open. */
 const char *report_unusable(int error);
 
+/* What to say where a record of the guest uuid cannot be read; NULL: one of a pending start. Returns buffer. */
+char *report_unreadable(char *buffer, size_t size, const char *uuid);
+
 /* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
 void report_complain(const struct pass_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
                      void *arg);

@@ -24,6 +24,7 @@ struct sentry {
 	uint64_t again_ms;         /* no new connection before: libvirtd was there and did not answer */
 	unsigned connection;       /* of the keeper when virt was as new; 0: not known */
 	uint64_t pending_kib;
+	bool pending_unreadable;
 	struct audit *audit; /* NULL: nobody asks for moves */
 };
 
@@ -127,7 +128,15 @@ int sentry_watch_pending(const struct sentry *s)
 
 void sentry_count_pending(struct sentry *s)
 {
-	s->pending_kib = s->registry ? registry_pending_kib(s->registry, clock_now().wall_ms / 1000, NULL) : 0;
+	s->pending_kib = 0;
+	s->pending_unreadable = false;
+	if (s->registry)
+		s->pending_kib = registry_pending_kib(s->registry, clock_now().wall_ms / 1000, &s->pending_unreadable);
+}
+
+bool sentry_pending_unreadable(const struct sentry *s)
+{
+	return s->pending_unreadable;
 }
 
 void sentry_wait(struct sentry *s, struct wake *w, uint32_t nap_ms, const volatile sig_atomic_t *stop)

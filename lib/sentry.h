@@ -69,6 +69,8 @@ const char *sentry_words(const struct sentry *s);
 int sentry_watch_pending(const struct sentry *s);
 /* Looks again what starts are pending; allocates nothing. */
 void sentry_count_pending(struct sentry *s);
+/* Whether something was there that cannot be read, and counts as absent. */
+bool sentry_pending_unreadable(const struct sentry *s);
 
 /* Waits for nap_ms at most (wake_wait), and counts the starts that are pending where they changed. */
 void sentry_wait(struct sentry *s, struct wake *w, uint32_t nap_ms, const volatile sig_atomic_t *stop);

@@ -250,6 +250,55 @@ no_give_held() {
 	[[ $stderr == *"cannot use '$root/run/memsched': No such file or directory"* ]]
 }
 
+# spoil KIND FILE: makes something of that name that is no record.
+spoil() {
+	case $1 in
+	fifo) mkfifo "$2" ;;
+	link) ln -s /dev/zero "$2" ;;
+	huge) truncate -s 1T "$2" ;;
+	rubbish) echo rubbish >"$2" ;;
+	foreign) printf 'version=1\nneed_kib=1\nsince_s=%s\n' "$(date +%s)" >"$2" && chown 65534 "$2" ;;
+	esac
+}
+
+@test "what is no record in /run/memsched is said, and counts as absent" {
+	uuid=11111111-0000-4000-8000-000000000002
+	mkdir -p -m 755 "$root/run/memsched/pending" "$root/run/memsched/domains"
+	for kind in fifo link huge rubbish foreign; do
+		[ $kind != foreign ] || [ "$(id -u)" -eq 0 ] || continue
+		spoil $kind "$root/run/memsched/pending/$uuid"
+		spoil $kind "$root/run/memsched/domains/$uuid"
+		for how in --once --dry-run; do
+			run --separate-stderr timeout 20 memguard -c "$node" --root "$root" $how
+			[ "$status" -eq 0 ]
+			[ "${#stderr_lines[@]}" -eq 2 ] || { echo "$kind: $stderr"; false; }
+			[ "${stderr_lines[0]}" = "memguard: warning: something in '/run/memsched/pending' cannot be read: it counts as absent" ]
+			[ "${stderr_lines[1]}" = "memguard: warning: what '/run/memsched' has of domain $uuid cannot be read: it counts as absent" ]
+		done
+		run --separate-stderr guard --once -q
+		[ -z "$stderr" ]
+		rm "$root/run/memsched/pending/$uuid" "$root/run/memsched/domains/$uuid"
+	done
+}
+
+@test "the loop says once of each record that it cannot be read, and that it is over" {
+	pending=$root/run/memsched/pending/11111111-0000-4000-8000-000000000002
+	domain=$root/run/memsched/domains/11111111-0000-4000-8000-00000000000
+	start
+	wait_for test -d "$root/run/memsched/domains"
+	mkfifo "$pending" "${domain}2"
+	wait_for says "warning: something in '/run/memsched/pending' cannot be read: it counts as absent"
+	wait_for says "warning: what '/run/memsched' has of domain ${domain##*/}2 cannot be read: it counts as absent"
+	mkfifo "${domain}3"
+	wait_for says "warning: what '/run/memsched' has of domain ${domain##*/}3 cannot be read"
+	sleep 2.5 # readings, and rounds of what can wait
+	rm "$pending" "${domain}2"
+	wait_for says "warning: over: something in '/run/memsched/pending' cannot be read"
+	wait_for says "warning: over: what '/run/memsched' has of domain ${domain##*/}2 cannot be read"
+	[ "$(grep -c 'cannot be read' "$BATS_TEST_TMPDIR/said")" -eq 5 ]
+	stop
+}
+
 @test "warnings of the configuration are said, but not with -q" {
 	echo 'tagret = 1' >"$root/etc/memsched.conf"
 	run --separate-stderr guard --once

@@ -260,6 +260,37 @@ static void test_registered(void **state)
 	keeper_free(k, in_time());
 }
 
+/* A record that is none counts as absent, of this guest alone; what was said of it is known to the next readings. */
+static void test_unreadable(void **state)
+{
+	char path[160];
+	struct registry *r;
+	struct keeper *k;
+	struct herd *h;
+
+	(void)state;
+	make_world(2);
+	assert_int_equal(registry_open(root, true, &r), 0);
+	registry_close(r);
+	snprintf(path, sizeof(path), "%s/run/memsched/domains/" UUID, root, 1);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	k = new_keeper();
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(keeper_read(k, in_time()), 0);
+		h = keeper_herd(k); /* the first has less weight */
+		assert_int_equal(h->n, 2);
+		assert_int_equal(h->guest[1].unreadable, i < 2);
+		assert_false(h->guest[1].registered || h->guest[0].unreadable);
+		assert_int_equal(h->told[1], i > 0);
+		assert_false(h->told[0]);
+		h->told[1] = true;
+		keeper_done(k);
+		if (i == 1)
+			assert_int_equal(unlink(path), 0);
+	}
+	keeper_free(k, in_time());
+}
+
 /* Read and asked by two threads as fast as they can (for the thread sanitizer); in the end nothing is lost. */
 static void test_many(void **state)
 {
@@ -383,8 +414,9 @@ static void test_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_reading),    TEST(test_nobody), TEST(test_memory), TEST(test_asked_meanwhile), TEST(test_period),
-	    TEST(test_registered), TEST(test_many),   TEST(test_silent), TEST(test_silent_thread),   TEST(test_gone),
+	    TEST(test_reading), TEST(test_nobody),        TEST(test_memory),     TEST(test_asked_meanwhile),
+	    TEST(test_period),  TEST(test_registered),    TEST(test_unreadable), TEST(test_many),
+	    TEST(test_silent),  TEST(test_silent_thread), TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

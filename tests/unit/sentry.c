@@ -531,6 +531,37 @@ static void test_room(void **state)
 	sentry_free(s, in_time());
 }
 
+static void unreadable(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/run/memsched/%s", root, name);
+	assert_int_equal(mkfifo(path, 0644), 0);
+}
+
+/* What cannot be read is no start, and is known of as long as it is there. */
+static void test_pending_unreadable(void **state)
+{
+	struct sentry *s = on_duty(false);
+	struct registry *r = registry_of_a_pass();
+	char path[PATH_MAX];
+
+	(void)state;
+	assert_false(sentry_pending_unreadable(s));
+	unreadable("pending/00000000-0000-4000-8000-000000008888");
+	assert_int_equal(
+	    registry_save_pending(r, "00000000-0000-4000-8000-000000009999", 500 * MIB, clock_now().wall_ms / 1000), 0);
+	sentry_count_pending(s);
+	assert_true(sentry_pending_unreadable(s));
+	assert_int_equal(look(s).pending_kib, 500 * MIB);
+	snprintf(path, sizeof(path), "%s/run/memsched/pending/00000000-0000-4000-8000-000000008888", root);
+	assert_int_equal(unlink(path), 0);
+	sentry_count_pending(s);
+	assert_false(sentry_pending_unreadable(s));
+	registry_close(r);
+	sentry_free(s, in_time());
+}
+
 /* What boots will touch the rest of what it has; the others make room for that. */
 static void test_starting(void **state)
 {
@@ -592,6 +623,7 @@ static void test_allocates_nothing(void **state)
 		skip();
 	}
 	registry_save_pending(r, "00000000-0000-4000-8000-000000009999", 500 * MIB, clock_now().wall_ms / 1000);
+	unreadable("pending/00000000-0000-4000-8000-000000008888");
 	registry_close(r);
 	look(s);
 	allocations = 0;
@@ -612,6 +644,7 @@ static void test_allocates_nothing(void **state)
 		counting = false;
 		assert_int_equal(allocations, 0);
 		assert_int_equal(v.pending_kib, 500 * MIB);
+		assert_true(sentry_pending_unreadable(s));
 		if (i != 1) /* there the headroom was not needed, as all that is idle suffices */
 			assert_int_equal(v.sent, GUESTS);
 	}
@@ -823,6 +856,7 @@ int main(void)
 	    TEST(test_record),
 	    TEST(test_records_nothing),
 	    TEST(test_room),
+	    TEST(test_pending_unreadable),
 	    TEST(test_starting),
 	    TEST(test_woken),
 	    TEST(test_freed),
