@@ -379,13 +379,7 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 /* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */
 static void feed(struct duty *d, uint64_t now_ms)
 {
-	uint64_t each_ms = notify_watchdog_ms();
-
-	if (!each_ms || !is_due(d->fed_ms, now_ms, each_ms / 2) ||
-	    now_ms > keeper_beat_ms(sentry_keeper(d->sentry)) + STUCK_MS)
-		return;
-	d->fed_ms = now_ms;
-	notify_send("WATCHDOG=1");
+	notify_feed(&d->fed_ms, now_ms, keeper_beat_ms(sentry_keeper(d->sentry)) + STUCK_MS);
 }
 
 static uint32_t look(struct duty *d)

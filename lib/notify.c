@@ -38,3 +38,13 @@ uint64_t notify_watchdog_ms(void)
 		return 0;
 	return usec && number_parse(usec, UINT64_MAX, &number) == 0 ? number / 2000 : 0;
 }
+
+void notify_feed(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms)
+{
+	uint64_t each_ms = notify_watchdog_ms();
+
+	if (!each_ms || now_ms > stuck_ms || (*fed_ms && now_ms - *fed_ms < each_ms / 2))
+		return;
+	*fed_ms = now_ms;
+	notify_send("WATCHDOG=1");
+}

@@ -10,4 +10,10 @@ void notify_send(const char *state);
 /* How often WATCHDOG=1 is to be sent: half of what systemd waits for; 0: it does not watch us. */
 uint64_t notify_watchdog_ms(void);
 
+/*
+ * Sends WATCHDOG=1 when it is time to; *fed_ms, when it was sent last (0: never), is then now_ms. Called by a loop that
+ * goes on, and in vain after stuck_ms, from when on what works beside it counts as stuck.
+ */
+void notify_feed(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms);
+
 #endif

@@ -436,21 +436,62 @@ spoil() {
 	membalance -c "$node" --root "$root" -J | jq -e '.moves[] | select(.name == "needy") | .action == "grow"'
 }
 
-@test "systemd hears of the start, of a loop that goes on, and of the end" {
+# The coprocess listens as systemd does.
+listen() {
 	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => shift) or die; $| = 1;
-		print "ready\n"; alarm 30; print "$_\n" while defined $s->recv($_, 65536)' "$BATS_TEST_TMPDIR/notify"
+		print "ready\n"; alarm 60; print "$_\n" while defined $s->recv($_, 65536)' "$BATS_TEST_TMPDIR/notify"
 	read -r -u "${COPROC[0]}" _
-	NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify WATCHDOG_USEC=1000000 start
-	for state in READY=1 WATCHDOG=1 WATCHDOG=1; do
+	export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify WATCHDOG_USEC=1000000
+}
+
+# hears STATE...: these, one after the other.
+hears() {
+	local state
+	for state; do
 		read -r -t 10 -u "${COPROC[0]}" heard
 		[ "$heard" = "$state" ]
 	done
+}
+
+# What was sent is heard, and then for three seconds nothing; from a loop that goes on something comes each second.
+hears_no_more() {
+	local n=0
+	while read -r -t 3 -u "${COPROC[0]}" heard; do
+		[ $((n += 1)) -le 20 ] || return 1
+	done
+}
+
+@test "systemd hears of the start, of a loop that goes on, and of the end" {
+	listen
+	start
+	hears READY=1 WATCHDOG=1 WATCHDOG=1
 	stop
 	while [ "$heard" = WATCHDOG=1 ]; do
 		read -r -t 10 -u "${COPROC[0]}" heard
 	done
 	[ "$heard" = STOPPING=1 ]
 	kill "$COPROC_PID"
+}
+
+@test "systemd hears nothing of a loop that does not see the host, or hangs" {
+	listen
+	mkfifo "$BATS_TEST_TMPDIR/said"
+	exec 7<>"$BATS_TEST_TMPDIR/said"
+	start
+	hears READY=1 WATCHDOG=1
+	mv "$root/proc/meminfo" "$root/proc/elsewhere"
+	hears_no_more
+	mv "$root/proc/elsewhere" "$root/proc/meminfo"
+	hears WATCHDOG=1
+	dd if=/dev/zero of="$BATS_TEST_TMPDIR/said" oflag=nonblock bs=4096 count=100 2>/dev/null || true
+	available 100000 # it says so, and waits for who reads it
+	wait_for no_give_held
+	hears_no_more
+	timeout 30 cat <&7 >/dev/null 3>&- &
+	reader=$!
+	hears WATCHDOG=1 WATCHDOG=1
+	stop
+	kill "$reader" "$COPROC_PID"
 }
 
 # The reserve of a slip is more than the host has: it is never calm, and there is nothing to take.

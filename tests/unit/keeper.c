@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ static struct conf conf;
 
 static struct keeper *asks_meanwhile; /* of whom the first guest is asked */
 static unsigned periods_set;
+static atomic_bool holds_up, held_up;
 
 int __real_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 int __wrap_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
@@ -49,6 +51,8 @@ int __wrap_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadlin
 		h->before_kib[0] = 700000;
 		keeper_done(asks_meanwhile);
 	}
+	for (held_up = holds_up; holds_up;)
+		poll(NULL, 0, 5);
 	return __real_virt_read(v, g, n, deadline_ms);
 }
 
@@ -91,6 +95,7 @@ static int set_up(void **state)
 	char path[80];
 
 	(void)state;
+	holds_up = false; /* a test that failed may have left it */
 	snprintf(root, sizeof(root), "/tmp/memsched-keeper-XXXXXX");
 	assert_non_null(mkdtemp(root));
 	snprintf(path, sizeof(path), "%s/run", root);
@@ -327,6 +332,36 @@ static void test_many(void **state)
 	keeper_free(k, in_time());
 }
 
+/* A thread that is held up in a reading does not beat, whatever is asked of it meanwhile. */
+static void test_beat(void **state)
+{
+	struct keeper *k;
+	uint64_t beat_ms;
+
+	(void)state;
+	make_world(1);
+	holds_up = true;
+	held_up = false;
+	k = new_keeper();
+	assert_int_equal(keeper_start(k), 0);
+	for (int i = 0; i < TIME_MS / 5 && !held_up; i++)
+		poll(NULL, 0, 5);
+	assert_true(held_up);
+	beat_ms = keeper_beat_ms(k);
+	for (int i = 0; i < 5; i++) {
+		poll(NULL, 0, 5);
+		keeper_herd(k);
+		keeper_done(k);
+		keeper_state(k, NULL, 0);
+		assert_int_equal(keeper_beat_ms(k), beat_ms);
+	}
+	holds_up = false;
+	for (int i = 0; i < TIME_MS / 5 && keeper_beat_ms(k) == beat_ms; i++)
+		poll(NULL, 0, 5);
+	assert_true(keeper_beat_ms(k) > beat_ms);
+	keeper_free(k, in_time());
+}
+
 /* ---- a libvirtd that never answers ---- */
 
 static int silent_libvirtd(void)
@@ -414,9 +449,9 @@ static void test_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_reading), TEST(test_nobody),        TEST(test_memory),     TEST(test_asked_meanwhile),
-	    TEST(test_period),  TEST(test_registered),    TEST(test_unreadable), TEST(test_many),
-	    TEST(test_silent),  TEST(test_silent_thread), TEST(test_gone),
+	    TEST(test_reading), TEST(test_nobody),     TEST(test_memory),        TEST(test_asked_meanwhile),
+	    TEST(test_period),  TEST(test_registered), TEST(test_unreadable),    TEST(test_many),
+	    TEST(test_beat),    TEST(test_silent),     TEST(test_silent_thread), TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,11 +35,12 @@ static int listen_at(const char *name)
 	return fd;
 }
 
+/* This and no more; "": nothing. */
 static void hears(int fd, const char *text)
 {
 	char heard[64] = "";
 
-	assert_int_equal(recv(fd, heard, sizeof(heard) - 1, 0), strlen(text));
+	assert_int_equal(recv(fd, heard, sizeof(heard) - 1, 0), *text ? (ssize_t)strlen(text) : -1);
 	assert_string_equal(heard, text);
 	assert_int_equal(recv(fd, heard, sizeof(heard), 0), -1);
 	assert_int_equal(errno, EAGAIN);
@@ -136,13 +138,45 @@ static void test_watchdog(void **state)
 	}
 }
 
+/* A quarter of what systemd waits for lies between two, and nothing is sent for who is stuck. */
+static void test_feed(void **state)
+{
+	const struct {
+		uint64_t now_ms, stuck_ms;
+		bool fed;
+	} rows[] = {
+	    {5000, 35000, true},   {5001, 35000, false},  {12499, 35000, false},
+	    {12500, 35000, true},  {35000, 35000, true},  {42500, 42499, false},
+	    {99000, 42499, false}, {99000, 98999, false}, {99000, 99000, true},
+	};
+	uint64_t fed_ms = 0;
+	char path[128];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/feed", folder);
+	fd = listen_at(path);
+	setenv("NOTIFY_SOCKET", path, 1);
+	unsetenv("WATCHDOG_PID");
+	unsetenv("WATCHDOG_USEC");
+	notify_feed(&fed_ms, 5000, UINT64_MAX);
+	hears(fd, "");
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		notify_feed(&fed_ms, rows[i].now_ms, rows[i].stuck_ms);
+		hears(fd, rows[i].fed ? "WATCHDOG=1" : "");
+		if ((fed_ms == rows[i].now_ms) != rows[i].fed)
+			fail_msg("row %zu", i);
+	}
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_sockets),
-	    cmocka_unit_test(test_full),
-	    cmocka_unit_test(test_garbage),
-	    cmocka_unit_test(test_watchdog),
+	    cmocka_unit_test(test_sockets),  cmocka_unit_test(test_full), cmocka_unit_test(test_garbage),
+	    cmocka_unit_test(test_watchdog), cmocka_unit_test(test_feed),
 	};
 	int failed;
 
