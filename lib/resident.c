@@ -49,6 +49,8 @@ int resident_lock(void)
 	touch_stack();
 	touch_heap();
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* who may not may have it already */
+	/* MCL_FUTURE: libvirt allocates with each answer, and who replaces a worker that is stuck has a stack of its
+	 * own. It counts whole mappings against a limit, of which most is never touched. */
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
 	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
 		return 0;

@@ -494,6 +494,51 @@ hears_no_more() {
 	kill "$reader" "$COPROC_PID"
 }
 
+# confined COMMAND...: becomes it, without a capability or memory that it may lock.
+confined() {
+	local without=()
+	[ "$(id -u)" -ne 0 ] || without=(setpriv --bounding-set=-all --inh-caps=-all)
+	exec prlimit --memlock=0:0 "${without[@]}" "$@"
+}
+
+# is_ready [COMMAND...]: the loop, by COMMAND, is through with its start; nothing spares it beforehand.
+is_ready() {
+	listen
+	echo 0 >/proc/self/oom_score_adj || skip "somebody spares us"
+	"$@" memguard -c "$node" --root "$root" >"$BATS_TEST_TMPDIR/said" 2>&1 3>&- &
+	pid=$!
+	hears READY=1
+}
+
+@test "what keeps the guard from being spared and from locking memory is said, and it guards all the same" {
+	[ -z "${ASAN_OPTIONS:-}" ] || skip "sanitizers lock nothing, and say nothing of it"
+	is_ready confined
+	says "memguard: warning: cannot lower oom_score_adj: Permission denied"
+	says "memguard: warning: cannot lock memory: Operation not permitted"
+	available 100000
+	wait_for no_give_held
+	stop
+	kill "$COPROC_PID"
+}
+
+@test "of what is permitted nothing is said" {
+	[ -z "${ASAN_OPTIONS:-}" ] || skip "sanitizers lock nothing, and say nothing of it"
+	is_ready
+	if says 'cannot lower oom_score_adj'; then
+		[ "$(cat "/proc/$pid/oom_score_adj")" -eq 0 ]
+	else
+		[ "$(cat "/proc/$pid/oom_score_adj")" -eq -900 ]
+	fi
+	locked=$(awk '$1 == "VmLck:" { print $2 }' "/proc/$pid/status")
+	if says 'cannot lock memory'; then
+		[ "$locked" -eq 0 ]
+	else
+		[ "$locked" -gt 4096 ] # the heap that is kept alone
+	fi
+	stop
+	kill "$COPROC_PID"
+}
+
 # The reserve of a slip is more than the host has: it is never calm, and there is nothing to take.
 @test "a reserve that was a slip can be mended while it keeps the host critical" {
 	available 12582912

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,21 @@
 #else
 #define OWN_HEAP (getenv("VALGRIND") != NULL)
 #endif
+
+/* ---- a limit that allows all; whether there is a permission to lock remains the kernel's to say ---- */
+
+int __real_getrlimit(__rlimit_resource_t resource, struct rlimit *limit);
+int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *limit);
+
+static bool unlimited;
+
+int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+{
+	if (!unlimited || resource != RLIMIT_MEMLOCK)
+		return __real_getrlimit(resource, limit);
+	*limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
+	return 0;
+}
 
 static void in_a_process(int (*check)(void))
 {
@@ -97,6 +113,31 @@ static int check_locked(void)
 	return faults() - before > 8 ? 4 : 0; /* it was not handed back */
 }
 
+/* What comes later, as the stack of a thread does, is locked too, but not before it is touched. */
+static int check_later(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	unsigned char resident[BLOCK / 4096];
+	uint64_t before_kib;
+	char *block;
+	int r;
+
+	unlimited = true;
+	r = resident_lock();
+	if (OWN_HEAP || r == -EPERM || r == -ENOMEM)
+		return SKIPPED;
+	before_kib = locked_kib();
+	block = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r || block == MAP_FAILED)
+		return 1;
+	if (locked_kib() < before_kib + BLOCK / 1024)
+		return 2;
+	*block = 1;
+	if (mincore(block, BLOCK, resident) < 0 || !(resident[0] & 1))
+		return 3;
+	return resident[BLOCK / page - 1] & 1 ? 4 : 0;
+}
+
 /* A limit that later allocations could run into: they must not fail. */
 static int check_limited(void)
 {
@@ -144,6 +185,12 @@ static void test_locked(void **state)
 	in_a_process(check_locked);
 }
 
+static void test_later(void **state)
+{
+	(void)state;
+	in_a_process(check_later);
+}
+
 static void test_limited(void **state)
 {
 	(void)state;
@@ -161,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_locked),
+	    cmocka_unit_test(test_later),
 	    cmocka_unit_test(test_limited),
 	    cmocka_unit_test(test_spared),
 	};
