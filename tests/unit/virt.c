@@ -407,7 +407,7 @@ static void test_a_daemon_that_does_not_answer(void **state)
 
 	(void)state;
 	assert_int_equal(virt_open(uri, false, 4, began_ms + 300, &v), -ETIMEDOUT);
-	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 299, 1000);
+	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 299, TIME_MS - 1);
 	assert_int_equal(workers_threads(), 1);
 
 	/* however often one tries */
@@ -441,7 +441,7 @@ static void test_stop(void **state)
 	signal(SIGALRM, on_alarm);
 	assert_int_equal(setitimer(ITIMER_REAL, &in_100_ms, NULL), 0);
 	assert_int_equal(virt_open(uri, false, 4, in_time(), &v), -EINTR);
-	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 95, 600);
+	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 95, TIME_MS - 1);
 	virt_stop_on(NULL);
 	close(fd);
 	close_all(NULL, NULL, 0);
