@@ -539,6 +539,36 @@ is_ready() {
 	kill "$COPROC_PID"
 }
 
+# unwatched COMMAND...: becomes it, where nobody may have an inotify.
+unwatched() {
+	# shellcheck disable=SC2016
+	exec unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"' _ "$@"
+}
+
+@test "woken by nothing the loop looks by time alone, and sees what there is to see" {
+	(unwatched true) 2>/dev/null || skip "cannot make user namespaces"
+	mkdir "$root/proc/pressure"
+	for kind in none fifo link rubbish; do
+		[ $kind = none ] || spoil $kind "$root/proc/pressure/memory"
+		guard --once
+		available 12582912
+		is_ready unwatched
+		says 'memguard: warning: no wake-up by memory pressure: '
+		spoil fifo "$root/run/memsched/pending/11111111-0000-4000-8000-000000000002"
+		wait_for says "something in '/run/memsched/pending' cannot be read"
+		[ "$(find "/proc/$pid/fd" -lname '*inotify*' | wc -l)" -eq 0 ]
+		available 100000
+		wait_for no_give_held
+		read -r -a stat <"/proc/$pid/stat"
+		[ $((stat[13] + stat[14])) -lt 100 ] # of a hundred a second: it does not spin
+		stop
+		kill "$COPROC_PID"
+		wait "$COPROC_PID" || true
+		rm -f "$root/proc/pressure/memory" "$root/run/memsched/pending/"* "$BATS_TEST_TMPDIR/notify"
+		available 12582912
+	done
+}
+
 # The reserve of a slip is more than the host has: it is never calm, and there is nothing to take.
 @test "a reserve that was a slip can be mended while it keeps the host critical" {
 	available 12582912

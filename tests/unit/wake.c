@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -160,6 +162,72 @@ static void test_no_trigger(void **state)
 	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+/* ---- a kernel that takes triggers, or refuses them ---- */
+
+int __real_fstatfs(int fd, struct statfs *fs);
+int __wrap_fstatfs(int fd, struct statfs *fs);
+ssize_t __real_write(int fd, const void *bytes, size_t size);
+ssize_t __wrap_write(int fd, const void *bytes, size_t size);
+
+static const int *answers; /* to each trigger: an errno, 0: it is set; NULL: we are not that kernel */
+
+int __wrap_fstatfs(int fd, struct statfs *fs)
+{
+	int r = __real_fstatfs(fd, fs);
+
+	if (answers)
+		fs->f_type = PROC_SUPER_MAGIC;
+	return r;
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t size)
+{
+	if (!answers)
+		return __real_write(fd, bytes, size);
+	errno = *answers;
+	return *answers++ ? -1 : (ssize_t)size;
+}
+
+/* Where the kernel refuses, the guard sleeps by time alone, and nothing is left open. */
+static void test_refused(void **state)
+{
+	static const struct {
+		int answers[2], result;
+	} rows[] = {
+	    {{EPERM, EPERM}, -EPERM},
+	    {{EOPNOTSUPP, EOPNOTSUPP}, -ENOSYS},
+	    {{EINVAL, EBUSY}, -EBUSY},
+	    {{EINVAL, 0}, 0},
+	};
+	char root[] = "/tmp/memsched-wake-XXXXXX", path[64];
+	int unused = dup(0), again, r;
+
+	(void)state;
+	close(unused);
+	assert_non_null(mkdtemp(root));
+	for (const char *const *at = (const char *const[]){"proc", "proc/pressure", "proc/pressure/memory", NULL}; *at;
+	     at++) {
+		snprintf(path, sizeof(path), "%s/%s", root, *at);
+		assert_int_equal(at[1] ? mkdir(path, 0755) : mknod(path, S_IFREG | 0644, 0), 0);
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct wake w;
+
+		answers = rows[i].answers;
+		r = wake_open(root, &w);
+		answers = NULL;
+		assert_int_equal(r, rows[i].result);
+		assert_int_equal(w.pressure >= 0, !rows[i].result);
+		if (rows[i].result)
+			assert_int_equal(wake_wait(&w, 10, &stop), WAKE_TIME);
+		wake_close(&w);
+		again = dup(0);
+		close(again);
+		assert_int_equal(again, unused);
+	}
+	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 /* The kernel's own, where it has one and lets us. */
 static void test_trigger(void **state)
 {
@@ -181,9 +249,9 @@ static void test_trigger(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_time),     cmocka_unit_test(test_stop),   cmocka_unit_test(test_pending),
-	    cmocka_unit_test(test_pressure), cmocka_unit_test(test_broken), cmocka_unit_test(test_no_trigger),
-	    cmocka_unit_test(test_trigger),
+	    cmocka_unit_test(test_time),     cmocka_unit_test(test_stop),    cmocka_unit_test(test_pending),
+	    cmocka_unit_test(test_pressure), cmocka_unit_test(test_broken),  cmocka_unit_test(test_no_trigger),
+	    cmocka_unit_test(test_refused),  cmocka_unit_test(test_trigger),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
