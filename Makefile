@@ -88,7 +88,7 @@ JOBS := $(shell nproc)
 unit: $(UNIT)
 	@JOBS=$(JOBS) tests/run unit $(UNIT)
 sim: $(SIM)
-	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds
+	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds "tests/sim/bench --check"
 cli: all
 	@JOBS=$(JOBS) tests/run cli $(wildcard tests/cli/*.bats)
 # Each file in a bed of its own, the longest first; guests wait more than they work.
