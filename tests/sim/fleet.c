@@ -79,12 +79,8 @@ const struct fleet_load fleet_loads[] = {
     {NULL, NULL, NULL, 0},
 };
 
-uint64_t fleet_demand_kib(const struct world *w, const struct vm *v)
-{
-	return min_kib(load_at(&v->is.use, w->now_ms) + v->is.overhead_kib + w->target_kib, v->is.max_kib);
-}
-
-uint64_t fleet_capacity_kib(const struct world *w)
+/* What the host has for its guests without its reserve. */
+static uint64_t capacity_kib(const struct world *w)
 {
 	uint64_t kib = w->total_kib - w->others.base_kib - w->reserve_kib;
 
@@ -104,7 +100,7 @@ static void scale_demand(struct world *w, uint32_t pct)
 	for (size_t i = 0; i < w->n; i++) {
 		uint64_t *peak = &w->vm[i].is.use.peak_kib;
 
-		*peak = scale_kib(*peak, scale_kib(fleet_capacity_kib(w), pct, 100) - fixed, wished);
+		*peak = scale_kib(*peak, scale_kib(capacity_kib(w), pct, 100) - fixed, wished);
 	}
 }
 

@@ -27,10 +27,4 @@ int fleet_make(size_t guests, const struct fleet_load *load, struct world *ret_w
 /* The guest that will want FLEET_PROBE_KIB more, from now on; its index. */
 size_t fleet_probe(struct world *w);
 
-/* What a guest wants in all: its use, overhead and headroom. */
-uint64_t fleet_demand_kib(const struct world *w, const struct vm *v);
-
-/* What the host has for its guests without its reserve. */
-uint64_t fleet_capacity_kib(const struct world *w);
-
 #endif
