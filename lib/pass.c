@@ -287,6 +287,7 @@ static int settle(struct pass *p, bool (*is)(const struct guest *g))
 	return r;
 }
 
+/* No more than was asked: who was on its way further down goes back up to that. */
 static uint64_t arrived_kib(const struct pass *p)
 {
 	uint64_t sum = 0;
@@ -295,7 +296,7 @@ static uint64_t arrived_kib(const struct pass *p)
 		const struct guest *g = &p->rep.guest[i];
 
 		if (g->sent && g->want_kib < g->past.actual_kib)
-			sum += sub_kib(g->past.actual_kib, g->sample.actual_kib);
+			sum += sub_kib(g->past.actual_kib, max_kib(g->sample.actual_kib, g->want_kib));
 	}
 	return sum;
 }
