@@ -38,6 +38,8 @@ static unsigned long mib(uint64_t kib)
 	return (unsigned long)(kib / KIB_PER_MIB);
 }
 
+static void check_gives(void *checker);
+
 int checker_open(struct checker *c, const struct making *m, struct world *w, struct ours *o)
 {
 	*c = (struct checker){.making = m, .world = w, .ours = o, .rng.state = ~m->seed};
@@ -45,6 +47,8 @@ int checker_open(struct checker *c, const struct making *m, struct world *w, str
 	c->copy = calloc(w->n, sizeof(*c->copy));
 	c->scratch.item = calloc(w->n, sizeof(*c->scratch.item));
 	c->scratch.edge = calloc(w->n, 2 * sizeof(*c->scratch.edge));
+	o->virt.was_told = check_gives;
+	o->virt.watcher = c;
 	return c->watch && c->copy && c->scratch.item && c->scratch.edge ? 0 : -ENOMEM;
 }
 
@@ -316,6 +320,9 @@ void check_plan(struct checker *c, struct pass_report *plan)
 		c->watch[i].seen_kib = c->world->vm[i].seen_kib;
 		c->watch[i].told_kib = max_kib(c->world->vm[i].seen_kib, c->world->vm[i].target_kib);
 	}
+	c->host = plan->host;
+	c->balance = plan->balance;
+	c->given_kib = 0;
 	if (!plan->n)
 		return;
 	c->budget_kib = rng_between(&c->rng, 0, plan->balance.demand_kib / 4);
@@ -414,32 +421,43 @@ static void check_reserve(struct checker *c)
 		      (long)(w->least_kib / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
 }
 
-/*
- * Gives are covered by what was spare before and what arrived since, and by what the host has now; while the guard
- * forbids gives out of the host's room, only by what arrived.
- */
-static void check_gives(struct checker *c, const struct pass_report *report)
+/* What came of a take; who deflates by itself or reboots may have been there already. */
+static uint64_t arrived_kib(const struct vm *v, const struct watch *before)
 {
-	uint64_t gives = 0, arrived = 0, spare = c->ours->registry.no_give ? 0 : report->balance.spare_kib;
-	int64_t room = world_available_kib(c->world) - (int64_t)c->world->reserve_kib;
+	uint64_t seen_kib = v->seen_kib;
 
-	for (size_t i = 0; i < report->n; i++) {
-		const struct guest *g = &report->guest[i];
-		const struct watch *before = &c->watch[ours_index(g)];
+	if (v->tally.commands == before->commands)
+		return 0;
+	if (v->is.autodeflate || v->rebooted)
+		seen_kib = min_kib(seen_kib, v->target_kib);
+	return sub_kib(before->seen_kib, seen_kib);
+}
 
-		if (!pass_moved(g))
-			continue;
-		gives += sub_kib(c->world->vm[ours_index(g)].target_kib, before->told_kib);
-		arrived += sub_kib(before->seen_kib, g->sample.actual_kib);
+/*
+ * Each time that guests are told to grow: all gives of the pass are covered by what was spare at first and what arrived
+ * since (while the guard forbids gives out of the host's room, by that alone), and by what the host has at that moment.
+ */
+static void check_gives(void *checker)
+{
+	struct checker *c = checker;
+	uint64_t gives = 0, arrived = 0, spare = c->ours->registry.no_give ? 0 : c->balance.spare_kib;
+	int64_t used_up = (int64_t)c->host.available_kib - (int64_t)world_host(c->world).available_kib;
+
+	for (size_t i = 0; i < c->world->n; i++) {
+		const struct vm *v = &c->world->vm[i];
+
+		gives += sub_kib(v->target_kib, c->watch[i].told_kib);
+		arrived += arrived_kib(v, &c->watch[i]);
 	}
+	if (gives <= c->given_kib)
+		return;
+	c->given_kib = gives;
 	if (gives > spare + arrived)
 		broke(c, "gives are what was spare and what arrived", "gives %lu MiB, spare %lu, arrived %lu",
 		      mib(gives), mib(spare), mib(arrived));
-	if (c->making->interval_ms >= 60000) /* waits longer after the gives: they may be touched by now */
-		return;
-	if (gives > spare && (int64_t)gives > room)
-		broke(c, "what the host does not have is not given", "gives %lu MiB, spare %lu, room %ld", mib(gives),
-		      mib(spare), (long)(room / (int64_t)KIB_PER_MIB));
+	if ((int64_t)gives > c->balance.room_kib - used_up)
+		broke(c, "what the host does not have is not given", "gives %lu MiB, room %ld, used up %ld", mib(gives),
+		      (long)(c->balance.room_kib / (int64_t)KIB_PER_MIB), (long)(used_up / (int64_t)KIB_PER_MIB));
 }
 
 void check_pass(struct checker *c, const struct pass_report *report)
@@ -453,7 +471,6 @@ void check_pass(struct checker *c, const struct pass_report *report)
 	for (size_t i = 0; i < w->n; i++)
 		if (w->vm[i].tally.commands != c->watch[i].commands)
 			check_command(c, &w->vm[i], &c->watch[i]);
-	check_gives(c, report);
 	check_reserve(c);
 }
 

@@ -19,6 +19,9 @@ struct checker {
 	struct watch *watch; /* by machine */
 	struct guest *copy;  /* scratch for plans made again */
 	uint64_t budget_kib; /* that they are granted */
+	struct host host;    /* and the balance: what the pass begins with */
+	struct balance balance;
+	uint64_t given_kib; /* in this pass so far */
 	struct policy_scratch scratch;
 	const char *broken;        /* the invariant that failed first; NULL: none */
 	char complaint[COMPLAINT]; /* about it */

@@ -140,6 +140,8 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 		g[i].sent = !v->set_ends;
 		g[i].ask_kib = 0;
 	}
+	if (v->was_told)
+		v->was_told(v->watcher);
 	return 0;
 }
 

@@ -13,6 +13,9 @@ struct virt {
 	struct world *world;
 	int sample_error; /* what virt_sample returns in place of samples; 0: samples */
 	bool set_ends;    /* who is told to move is gone before it is told */
+
+	void (*was_told)(void *watcher); /* called when guests were told where to go, before time passes; or NULL */
+	void *watcher;
 };
 
 struct registry {
