@@ -9,6 +9,8 @@
 #include "level.h"
 
 #define MAX 8
+#define HALF (UINT64_MAX / 2)
+#define FAR (UINT64_C(1) << 62) /* a double of this size tells no less than 1024 */
 
 static void test_shares(void **state)
 {
@@ -32,6 +34,30 @@ static void test_shares(void **state)
 	    {"rounded down, never over", 3, {{0, 0, 9, 1}, {0, 0, 9, 1}, {0, 0, 9, 1}}, 10, true, {3, 3, 3}},
 	    {"not even the least", 2, {{0, 10, 20, 1}, {0, 10, 20, 1}}, 19, false, {10, 10}},
 	    {"exactly the least", 2, {{0, 10, 20, 1}, {0, 10, 20, 1}}, 20, true, {10, 10}},
+	    {"the least and the greatest weight", 2, {{0, 0, 9000, 1}, {0, 0, 9000, 10000}}, 5000, true, {0, 4999}},
+	    {"the greatest has enough", 2, {{0, 0, 9000, 1}, {0, 0, 9000, 10000}}, 9002, true, {2, 9000}},
+	    {"all there can be", 2, {{0, 0, UINT64_MAX, 1}, {0, 0, UINT64_MAX, 1}}, UINT64_MAX, true, {HALF, HALF}},
+	    {"which is too little",
+	     2,
+	     {{9, UINT64_MAX, UINT64_MAX, 1}, {0, 9, 9, 1}},
+	     UINT64_MAX,
+	     false,
+	     {UINT64_MAX, 9}},
+	    {"and of one all but ten",
+	     2,
+	     {{0, 0, 10, 10000}, {0, 0, UINT64_MAX, 1}},
+	     UINT64_MAX,
+	     true,
+	     {10, UINT64_MAX - 10}},
+	    {"a share beyond all", 2, {{0, 0, 10, 2}, {0, 0, UINT64_MAX, 1}}, HALF + 11, true, {10, HALF + 1}},
+	    {"the last ten",
+	     2,
+	     {{UINT64_MAX - 10, UINT64_MAX - 10, UINT64_MAX, 10000}, {0, 0, 9, 1}},
+	     UINT64_MAX,
+	     true,
+	     {UINT64_MAX - 1, 0}},
+	    {"hardly apart", 2, {{0, 0, FAR, 1}, {0, 0, FAR + 500, 1}}, 2 * FAR + 400, true, {FAR, FAR + 400}},
+	    {"the other way round", 2, {{0, 0, FAR + 500, 1}, {0, 0, FAR, 1}}, 2 * FAR + 400, true, {FAR + 400, FAR}},
 	    {"huge", 2, {{0, 0, UINT64_MAX / 2, 10000}, {0, 0, UINT64_MAX / 2, 1}}, 10001, true, {10000, 1}},
 	};
 
@@ -54,16 +80,24 @@ static uint32_t next_random(uint32_t *seed)
 	return *seed ^= *seed << 5;
 }
 
-static uint64_t random_item(uint32_t *seed, struct level_item *item)
+static uint64_t random_kib(uint32_t *seed, uint32_t below, unsigned shift)
 {
-	item->base_kib = next_random(seed) % 1000000;
-	item->lo_kib = item->base_kib + next_random(seed) % 100000;
-	item->hi_kib = item->lo_kib + next_random(seed) % 300000;
-	item->weight = 1 + next_random(seed) % 10000;
+	uint64_t kib = (uint64_t)(next_random(seed) % below) << shift;
+
+	return kib + next_random(seed) % (UINT64_C(1) << (shift < 32 ? shift : 32));
+}
+
+static uint64_t random_item(uint32_t *seed, struct level_item *item, unsigned shift)
+{
+	item->base_kib = random_kib(seed, 1000000, shift);
+	item->lo_kib = item->base_kib + random_kib(seed, 100000, shift);
+	item->hi_kib = item->lo_kib + random_kib(seed, 300000, shift);
+	item->weight = next_random(seed) % 4 ? 1 + next_random(seed) % 10000 : next_random(seed) % 2 ? 1 : 10000;
 	return item->lo_kib;
 }
 
-/* Over random items: within capacity, nothing more could be handed out evenly, and the order does not matter. */
+/* Over random items, up to sums that just fit 64 bits: within capacity, nothing more could be handed out evenly, and
+ * the order does not matter. */
 static void test_random(void **state)
 {
 	uint32_t seed = 12345;
@@ -73,10 +107,11 @@ static void test_random(void **state)
 		struct level_item item[MAX], reversed[MAX];
 		struct level_edge edge[2 * MAX];
 		struct level level, other;
-		uint64_t capacity = next_random(&seed) % 800000, sum = 0;
+		unsigned shift = round % 2 ? 0 : (unsigned)round % 41; /* 8 of 1.4 million, 2^40 times: below 2^64 */
+		uint64_t capacity = random_kib(&seed, 800000, shift), sum = 0;
 
 		for (size_t i = 0; i < MAX; i++)
-			capacity += random_item(&seed, &item[i]);
+			capacity += random_item(&seed, &item[i], shift);
 		for (size_t i = 0; i < MAX; i++)
 			reversed[MAX - 1 - i] = item[i];
 		assert_true(level_find(item, MAX, capacity, edge, &level));

@@ -46,6 +46,8 @@ struct spec {
 	uint32_t horizon_ms; /* (a loop of 1 s) */
 	enum reason left;    /* why it is not taken from (it is) */
 	bool fixed;          /* nor given to */
+	uint64_t told;       /* the size it is on its way to (nothing) */
+	bool blind, swinging, unsettled;
 };
 
 #define CRON .horizon_ms = 70000
@@ -79,7 +81,9 @@ static struct guest guest(const struct spec *s)
 	            .foreseen_kib = s->foreseen,
 	            .lingering_kib = s->foreseen,
 	            .has_age = true,
-	            .settled = true,
+	            .settled = !s->unsettled,
+	            .blind = s->blind,
+	            .swinging = s->swinging,
 	            .stale = s->left == REASON_STALE_STATS,
 	            .booting = s->left == REASON_BOOTING,
 	            .distress = s->left == REASON_DISTRESS,
@@ -88,7 +92,7 @@ static struct guest guest(const struct spec *s)
 	    .past = {.known = true,
 	             .has_qemu = s->qemu,
 	             .qemu_kib = s->qemu,
-	             .asked_kib = 1,
+	             .asked_kib = s->told ? s->told : 1,
 	             .asked_from_kib = 2}, /* if stuck, then on a take */
 	};
 
@@ -231,6 +235,10 @@ static const struct {
     {"distress, and more used", {600000, 500000, .left = REASON_DISTRESS}, 650000},
     {"distress, and much more used", {600000, 550000, .left = REASON_DISTRESS}, 700000},
     {"distress at max", {1000000, 400000, .max = 1000000, .left = REASON_DISTRESS}, 1000000},
+    {"distress, its step not in the sample yet",
+     {1000000, 400000, .left = REASON_DISTRESS, .unsettled = true},
+     1000000},
+    {"and more used", {600000, 500000, .left = REASON_DISTRESS, .unsettled = true}, 650000},
 };
 
 static void test_need(void **state)
@@ -548,6 +556,19 @@ static const struct {
     {"distress", {1000000, 400000, .left = REASON_DISTRESS}, 1050000, REASON_DISTRESS},
     {"distress at the maximum", {MAXIMUM, 400000, .left = REASON_DISTRESS}, MAXIMUM, REASON_DISTRESS},
     {"distress near the maximum", {MAXIMUM - 9000, 400000, .left = REASON_DISTRESS}, MAXIMUM, REASON_DISTRESS},
+    {"distress, its step not in the sample yet",
+     {1000000, 400000, .left = REASON_DISTRESS, .unsettled = true},
+     1000000,
+     REASON_DISTRESS},
+    {"swings: what is idle stays", {1000000, 400000, .swinging = true}, 1000000, REASON_AT_TARGET},
+    {"swings, and lacks", {500000, 400000, .swinging = true}, 550000, REASON_BELOW_TARGET},
+    {"swings above max: that alone goes",
+     {1200000, 400000, .max = 900000, .swinging = true},
+     900000,
+     REASON_ABOVE_TARGET},
+    {"a sample of before the last move", {1000000, 400000, .blind = true}, 1000000, REASON_AT_TARGET},
+    {"and above max", {1200000, 400000, .max = 900000, .blind = true}, 1200000, REASON_AT_TARGET},
+    {"and it lacks", {500000, 400000, .blind = true}, 550000, REASON_BELOW_TARGET},
 };
 
 static void test_one(void **state)
@@ -659,6 +680,26 @@ static const struct {
      {1300000, 0, 0},
      {{600000, 400000}, {900000, 100000, .rss = 500000, .left = REASON_STALE_STATS}},
      {1000000, 400000, 2100000, 600000, 1450000, 0}},
+    {"nor is taken from on a sample of before its last move",
+     {1300000, 0, 0},
+     {{600000, 400000}, {900000, 100000, .rss = 500000, .blind = true}},
+     {1000000, 400000, 2100000, 600000, 1450000, 0}},
+    {"what it was told to grow to is promised",
+     {1300000, 0, 0},
+     {{600000, 400000, .told = 800000}},
+     {1000000, 200000, 1600000, 800000, 550000, 0}},
+    {"and may be touched before it is seen",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 700000, .told = 800000}},
+     {1000000, 100000, 1700000, 900000, 550000, 0}},
+    {"what it was told to shrink to is not",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 500000, .told = 550000}},
+     {1000000, 100000, 1500000, 900000, 550000, 0}},
+    {"so may who is left alone",
+     {1300000, 0, 0},
+     {{600000, 400000}, {900000, 100000, .rss = 500000, .fixed = true, .told = 1100000}},
+     {400000, 0, 1000000, 400000, 550000, 0}},
     {"what stays above its floor is no room for others",
      {300000, 0, 0},
      {{600000, 100000}, {500000, 400000}},
@@ -774,6 +815,16 @@ static const struct {
      0,
      {{800000, 400000, CRON, .weight = 1}, {700000, 300000, .left = REASON_DISTRESS}},
      {750000, 750000}},
+    {"what is on its way is no deficit any more",
+     0,
+     {{1000000, 400000, CRON}, {350000, 400000, .told = 550000}},
+     {943750, 550000}},
+    {"but what lacks beyond that", 0, {{1000000, 400000, CRON}, {350000, 400000, .told = 450000}}, {900000, 550000}},
+    {"nobody gives on a sample of before its last move",
+     0,
+     {{1000000, 400000, .blind = true}, {1000000, 400000, CRON}, {350000, 400000}},
+     {1000000, 800000, 550000}},
+    {"who swings gives what others lack", 0, {{1000000, 400000, .swinging = true}, {350000, 400000}}, {800000, 550000}},
     {"a deficit within the tolerance is none", 0, {{1000000, 400000, CRON}, {545000, 400000}}, {943750, 545000}},
 };
 
@@ -892,6 +943,36 @@ static const struct {
      {500000, 500000},
      {REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
      100000},
+    {"crumbs are taken where others wait for them",
+     0,
+     {{504000, 400000}, {504000, 400000}, {492000, 400000}},
+     {500000, 500000, 500000},
+     {REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
+     100000},
+    {"who is on its way to its share waits for none",
+     0,
+     {{504000, 400000}, {504000, 400000}, {492000, 400000, .told = 500000}},
+     {504000, 504000, 500000},
+     {REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
+     100000},
+    {"who swings gives like the others",
+     0,
+     {{600000, 400000, .swinging = true}, {400000, 400000}},
+     {500000, 500000},
+     {REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
+     100000},
+    {"on a sample of before its last move it keeps what it has",
+     0,
+     {{600000, 400000, .blind = true}, {400000, 400000}, {500000, 400000}},
+     {600000, 450000, 450000},
+     {REASON_AT_TARGET, REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
+     50000},
+    {"distress whose step is not in the sample yet asks for no more",
+     0,
+     {{500000, 300000, .left = REASON_DISTRESS, .unsettled = true}, {500000, 400000}},
+     {500000, 500000},
+     {REASON_DISTRESS, REASON_SHARED_SHORTAGE},
+     100000},
     {"who is left alone is no part of it",
      0,
      {{500000, 400000}, {900000, 100000, .fixed = true}, {500000, 400000}},
@@ -962,6 +1043,7 @@ static const struct {
 		bool lacks; /* and is told why */
 		uint32_t weight;
 		bool fixed;
+		uint64_t before; /* told to which size in the pass before */
 	} guest[MANY];
 } grants[] = {
     {"nobody", 100000, {{0}}},
@@ -991,6 +1073,9 @@ static const struct {
     {"second round: what was told counts",
      50000,
      {{400000, 400000, 550000, 450000, 450000, true}, {400000, 400000, 550000, 0, 450000, true}}},
+    {"what was told in the pass before counts",
+     50000,
+     {{400000, 400000, 550000, 0, 0, true, .before = 450000}, {400000, 400000, 550000, 0, 450000, true}}},
     {"second round: the rest", 100000, {{400000, 400000, 550000, 450000, 550000, false}}},
     {"second round: a crumb of it is kept back", 4000, {{400000, 400000, 550000, 450000, 450000, true}}},
     {"second round, after the first arrived", 50000, {{450000, 400000, 550000, 450000, 500000, true}}},
@@ -1014,9 +1099,10 @@ static void test_grant(void **state)
 			                          .weight = grants[r / 2].guest[f.n].weight});
 			g->want_kib = grants[r / 2].guest[f.n].want;
 			g->given_kib = grants[r / 2].guest[f.n].told;
+			g->past.asked_kib = grants[r / 2].guest[f.n].before;
 			g->fixed = grants[r / 2].guest[f.n].fixed;
 			g->reason = REASON_BELOW_TARGET;
-			handed += sub_kib(grants[r / 2].guest[f.n].gets, max_kib(g->sample.actual_kib, g->given_kib));
+			handed += sub_kib(grants[r / 2].guest[f.n].gets, guest_told_kib(g));
 		}
 		expect(what, grant(&f, grants[r / 2].budget, why), handed);
 		for (size_t i = 0; i < f.n; i++) {
