@@ -135,6 +135,125 @@ static void test_who_ends_during_the_pass_is_not_registered(void **state)
 	world_free(&w);
 }
 
+/* ---- guests on their way ---- */
+
+/* One machine of 2048 MiB whose balloon is slow, on a host with room. */
+static void raise_slow(struct world *w, struct load use)
+{
+	uint64_t target_kib;
+	struct nature *is;
+
+	assert_int_equal(world_init(w, 1), 0);
+	is = &w->vm[0].is;
+	*is = nature_usual(8192 * MIB);
+	is->current_kib = 2048 * MIB;
+	is->use = use;
+	is->give_kibps = is->take_kibps = 20 * MIB;
+	w->total_kib = 32768 * MIB;
+	ours_defaults(w->total_kib, &w->reserve_kib, &target_kib);
+	world_begin(w);
+}
+
+/* Passes each second. Returns the largest size it was told to go to. */
+static uint64_t most_told_kib(struct world *w, unsigned passes)
+{
+	struct pass_report report;
+	uint64_t most_kib = 0;
+	struct ours o;
+
+	assert_int_equal(ours_open(&o, w, 1000), 0);
+	for (unsigned i = 1; i <= passes; i++) {
+		assert_int_equal(ours_pass(&o, &report), 0);
+		most_kib = max_kib(most_kib, w->vm[0].target_kib);
+		pass_clear(&report);
+		if (w->now_ms < i * 1000)
+			world_run(w, i * 1000 - w->now_ms);
+	}
+	ours_close(&o);
+	return most_kib;
+}
+
+static void test_who_is_on_its_way_is_not_told_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	raise_slow(&w, (struct load){.base_kib = 1900 * MIB});
+	most_told_kib(&w, 3);
+	assert_in_range(vm_actual_kib(&w.vm[0]), 2049 * MIB, w.vm[0].target_kib - 6 * MIB);
+	assert_int_equal(w.vm[0].tally.commands, 1);
+	world_free(&w);
+
+	raise_slow(&w, (struct load){.base_kib = 1300 * MIB});
+	w.vm[0].is.hint_max_kib = 1500 * MIB;
+	most_told_kib(&w, 6);
+	assert_in_range(vm_actual_kib(&w.vm[0]), w.vm[0].target_kib + 6 * MIB, 2047 * MIB);
+	assert_int_equal(w.vm[0].tally.commands, 1);
+	world_free(&w);
+}
+
+/* Whose balloon does not move is not on its way. */
+static void test_who_does_not_give_is_told_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	raise_slow(&w, (struct load){.base_kib = 1300 * MIB});
+	w.vm[0].is.hint_max_kib = 1500 * MIB;
+	w.vm[0].is.stops_ms = 1;
+	most_told_kib(&w, 6);
+	assert_in_range(w.vm[0].tally.commands, 3, 4); /* then it is stuck */
+	world_free(&w);
+}
+
+/* It grew, was told to go where that would have led, and let go before it was there. */
+static void test_who_needs_less_on_its_way_is_turned_back(void **state)
+{
+	struct world w;
+	uint64_t most_kib;
+
+	(void)state;
+	raise_slow(&w, (struct load){.base_kib = 1880 * MIB,
+	                             .peak_kib = 2200 * MIB,
+	                             .rise_kibps = 40 * MIB,
+	                             .start_ms = 1,
+	                             .until_ms = 2000});
+	most_kib = most_told_kib(&w, 4);
+	assert_true(most_kib > 2200 * MIB);
+	assert_in_range(w.vm[0].target_kib, 1940 * MIB + 150000, 1940 * MIB + 150000 + 50000);
+	world_free(&w);
+}
+
+/* ---- commands without an answer ---- */
+
+/* The host has to count with a give that may still be carried out; a take is no memory before it arrived. */
+static void test_a_give_without_an_answer_is_counted(void **state)
+{
+	struct pass_report report;
+	struct world w;
+	struct ours o;
+
+	(void)state;
+	raise_pair(&w, 400 * MIB);
+	w.total_kib += 4096 * MIB;
+	world_begin(&w);
+	assert_int_equal(ours_open(&o, &w, 1000), 0);
+	o.virt.set_late = true;
+	assert_int_equal(ours_pass(&o, &report), 0);
+	assert_int_equal(report.commands, 0);
+	assert_int_equal(report.failed, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(report.guest[i].reason, REASON_FAILED);
+		assert_int_equal(report.guest[i].told_kib, w.vm[i].target_kib);
+	}
+	assert_true(w.vm[0].target_kib > 1024 * MIB && w.vm[1].target_kib < 3072 * MIB);
+	assert_int_equal(o.registry.past[0].asked_kib, w.vm[0].target_kib);
+	assert_int_equal(o.registry.past[1].asked_kib, 0);
+	pass_clear(&report);
+	ours_close(&o);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +261,10 @@ int main(void)
 	    cmocka_unit_test(test_what_others_took_is_not_given),
 	    cmocka_unit_test(test_a_pass_that_fails_says_what_it_asked),
 	    cmocka_unit_test(test_who_ends_during_the_pass_is_not_registered),
+	    cmocka_unit_test(test_who_is_on_its_way_is_not_told_again),
+	    cmocka_unit_test(test_who_does_not_give_is_told_again),
+	    cmocka_unit_test(test_who_needs_less_on_its_way_is_turned_back),
+	    cmocka_unit_test(test_a_give_without_an_answer_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
