@@ -249,18 +249,59 @@ static void tell_uncovered(struct sentence *s, const struct guest *g)
 	                                : "the host cannot spare them without touching its reserve");
 }
 
+/* The headroom that its weight gets by the shared level alone. */
+static uint64_t level_headroom_kib(const struct guest *g)
+{
+	return scale_kib(g->level_kib, weight_of(g), WEIGHT_DEFAULT);
+}
+
+/* Whether the shared level has no more for it than what nobody takes from it. */
+static bool is_at_bottom(const struct guest *g)
+{
+	uint64_t least_kib = sub_kib(min_kib(g->bottom_kib, from_kib(g)), g->est.used_kib);
+
+	return level_headroom_kib(g) <= least_kib;
+}
+
+static void say_bottom(struct sentence *s, const struct guest *g)
+{
+	const char *used = SIZE(g->est.used_kib), *has = SIZE(sub_kib(goal_kib(g), g->est.used_kib));
+	bool below = from_kib(g) < g->bottom_kib, by_floor = g->floor_kib >= g->bottom_kib;
+	bool hint = g->hints.has_min && g->hints.min_kib == g->floor_kib;
+
+	say(s, "it is kept %s its ", below ? "below" : "at");
+	if (by_floor)
+		say(s, "%s of %s", hint ? "min hint" : "floor", SIZE(g->floor_kib));
+	else
+		say(s, "least headroom of %s", SIZE(sub_kib(g->bottom_kib, g->est.used_kib)));
+	if (below || by_floor)
+		say(s, " with %s", has);
+	say(s, " above %s used", used);
+	if (g->level_kib)
+		say(s, ", where weight %" PRIu32 " would get %s", weight_of(g), SIZE(level_headroom_kib(g)));
+}
+
+static void say_level(struct sentence *s, const struct guest *g)
+{
+	say(s, "weight %" PRIu32 " gets %s headroom of the wished %s above %s used", weight_of(g),
+	    SIZE(sub_kib(goal_kib(g), g->est.used_kib)), SIZE(g->target_kib), SIZE(g->est.used_kib));
+	if (g->level_kib)
+		say(s, " at a shared level of %s for weight %d", SIZE(g->level_kib), WEIGHT_DEFAULT);
+}
+
 static void tell_shared(struct sentence *s, const struct guest *g)
 {
-	uint32_t weight = weight_of(g);
 	uint64_t goal = goal_kib(g);
 
-	say(s, "memory is short, weight %" PRIu32 " gets ", weight);
-	if (g->est.has_used)
-		say(s, "%s headroom of the wished %s above %s used%s", SIZE(sub_kib(goal, g->est.used_kib)),
-		    SIZE(g->target_kib), SIZE(g->est.used_kib), g->level_kib ? "" : ", ");
-	if (g->level_kib)
-		say(s, " at a shared level of %s for weight %d, ", SIZE(g->level_kib), WEIGHT_DEFAULT);
-	say(s, "%s less than the %s it needs", SIZE(sub_kib(g->need_kib, goal)), SIZE(g->need_kib));
+	say(s, "memory is short, ");
+	if (!g->est.has_used)
+		say(s, "weight %" PRIu32 " gets ", weight_of(g));
+	else
+		(is_at_bottom(g) ? say_bottom : say_level)(s, g);
+	say(s, "%s%s less than the %s it needs", g->est.has_used ? ", " : "", SIZE(sub_kib(g->need_kib, goal)),
+	    SIZE(g->need_kib));
+	if (g->want_kib > goal)
+		say(s, ", %s of them once others gave them", SIZE(g->want_kib - goal));
 	say_growth(s, g);
 }
 

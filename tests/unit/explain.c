@@ -24,6 +24,10 @@
 #define GROWS(mib, by) .est = {.has_used = true, .used_kib = MIB(mib), .foreseen_kib = 1}, .past.growth_kibps = MIB(by)
 #define MAXIMUM(mib) .device = {.maximum_kib = MIB(mib)}, .ceil_kib = MIB(mib)
 #define WISHED .target_kib = 150000
+/* Of a guest in a shortage; then the shared level, and the bottom: least headroom above 366 MiB used, or a floor. */
+#define SHORT(mib) ACTUAL(mib), WISHED, MAXIMUM(1024)
+#define LEVEL(mib) .level_kib = MIB(mib), .floor_kib = MIB(232), .bottom_kib = MIB(403)
+#define FLOOR(mib, level) .level_kib = MIB(level), .floor_kib = MIB(mib), .bottom_kib = MIB(mib)
 
 static const struct {
 	struct guest g;
@@ -211,23 +215,67 @@ static const struct {
     {GUEST(NO_GIVE, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
      "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), "
      "but memguard lets nothing be given while the host is short"},
-    {GUEST(SHARED_SHORTAGE, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(418), .need_kib = MIB(512), MAXIMUM(1024)),
-     "keep 391 MiB: memory is short, weight 100 gets 25 MiB headroom of the wished 146 MiB above "
-     "366 MiB used, 121 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(418), .given_kib = MIB(418),
-           .need_kib = MIB(512), MAXIMUM(1024)),
-     "give 27 MiB to reach 418 MiB: memory is short, weight 100 gets 52 MiB headroom of the wished 146 MiB above "
-     "366 MiB used, 94 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, ACTUAL(500), GROWS(366, 20), WISHED, .want_kib = MIB(418), .need_kib = MIB(552),
-           MAXIMUM(1024), .hints.weight = 300),
-     "take 82 MiB to reach 418 MiB: memory is short, weight 300 gets 52 MiB headroom of the wished 146 MiB above "
-     "366 MiB used, 134 MiB less than the 552 MiB it needs, and use grows by 20 MiB/s"},
-    {GUEST(SHARED_SHORTAGE, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(426), .given_kib = MIB(426),
-           .need_kib = MIB(512), .level_kib = MIB(20), MAXIMUM(1024), .hints.weight = 300),
-     "give 35 MiB to reach 426 MiB: memory is short, weight 300 gets 60 MiB headroom of the wished 146 MiB above "
-     "366 MiB used at a shared level of 20 MiB for weight 100, 86 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, ACTUAL(391), WISHED, .want_kib = MIB(391), .need_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .want_kib = MIB(418), .need_kib = MIB(512), LEVEL(52)),
+     "keep 391 MiB: memory is short, weight 100 gets 25 MiB headroom of the wished 146 MiB above 366 MiB used at a "
+     "shared level of 52 MiB for weight 100, 121 MiB less than the 512 MiB it needs, 27 MiB of them once others gave "
+     "them"},
+    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .want_kib = MIB(418), .given_kib = MIB(400), .need_kib = MIB(512),
+           LEVEL(52)),
+     "give 9 MiB to reach 400 MiB: memory is short, weight 100 gets 34 MiB headroom of the wished 146 MiB above 366 "
+     "MiB used at a shared level of 52 MiB for weight 100, 112 MiB less than the 512 MiB it needs, 18 MiB of them once "
+     "others gave them"},
+    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .want_kib = MIB(418), .given_kib = MIB(418), .need_kib = MIB(512),
+           LEVEL(52)),
+     "give 27 MiB to reach 418 MiB: memory is short, weight 100 gets 52 MiB headroom of the wished 146 MiB above 366 "
+     "MiB used at a shared level of 52 MiB for weight 100, 94 MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(500), GROWS(366, 20), .want_kib = MIB(426), .need_kib = MIB(552), LEVEL(20),
+           .hints.weight = 300),
+     "take 74 MiB to reach 426 MiB: memory is short, weight 300 gets 60 MiB headroom of the wished 146 MiB above 366 "
+     "MiB used at a shared level of 20 MiB for weight 100, 126 MiB less than the 552 MiB it needs, and use grows by 20 "
+     "MiB/s"},
+    {GUEST(SHARED_SHORTAGE, SHORT(391), .want_kib = MIB(391), .need_kib = MIB(512)),
      "keep 391 MiB: memory is short, weight 100 gets 121 MiB less than the 512 MiB it needs"},
+
+    /* its bottom decides, not the level: the least headroom, the floor, a hint; and what it has where that is less */
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(20)),
+     "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
+     "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(403), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(20),
+           .hints.weight = 50),
+     "keep 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, where weight 50 "
+     "would get 10 MiB, 109 MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(405), USED(366), .want_kib = MIB(405), .need_kib = MIB(512), LEVEL(20),
+           .hints.weight = 200),
+     "keep 405 MiB: memory is short, weight 200 gets 39 MiB headroom of the wished 146 MiB above 366 MiB used at a "
+     "shared level of 20 MiB for weight 100, 107 MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(0)),
+     "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
+     "109 MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .want_kib = MIB(386), .need_kib = MIB(512), LEVEL(10)),
+     "keep 386 MiB: memory is short, it is kept below its least headroom of 37 MiB with 20 MiB above 366 MiB used, "
+     "where weight 100 would get 10 MiB, 126 MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .want_kib = MIB(396), .given_kib = MIB(396), .need_kib = MIB(512),
+           LEVEL(30)),
+     "give 10 MiB to reach 396 MiB: memory is short, weight 100 gets 30 MiB headroom of the wished 146 MiB above 366 "
+     "MiB used at a shared level of 30 MiB for weight 100, 116 MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(366), .want_kib = MIB(360), .need_kib = MIB(512), LEVEL(0)),
+     "keep 360 MiB: memory is short, it is kept below its least headroom of 37 MiB with 0 KiB above 366 MiB used, 152 "
+     "MiB less than the 512 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(300), .want_kib = MIB(360), .need_kib = MIB(446), FLOOR(360, 20)),
+     "take 140 MiB to reach 360 MiB: memory is short, it is kept at its floor of 360 MiB with 60 MiB above 300 MiB "
+     "used, where weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(300), .want_kib = MIB(360), .need_kib = MIB(446), FLOOR(360, 20),
+           .hints = {.has_min = true, .min_kib = MIB(360)}),
+     "keep 360 MiB: memory is short, it is kept at its min hint of 360 MiB with 60 MiB above 300 MiB used, where "
+     "weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(350), USED(300), .want_kib = MIB(350), .need_kib = MIB(446), FLOOR(360, 20)),
+     "keep 350 MiB: memory is short, it is kept below its floor of 360 MiB with 50 MiB above 300 MiB used, where "
+     "weight 100 would get 20 MiB, 96 MiB less than the 446 MiB it needs"},
+    /* looked at again after the command */
+    {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(20),
+           .reread = true, .past.actual_kib = MIB(500)),
+     "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
+     "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
 
     /* failed, in libvirt's words or ours */
     {GUEST(FAILED, ACTUAL(391), .want_kib = MIB(512), .error = -EIO, .words = "internal error: \x1b[2J\nno"),
@@ -244,6 +292,45 @@ static void test_sentences(void **state)
 	for (size_t i = 0; i < COUNT(sentences); i++) {
 		assert_ptr_equal(text_explain(text, sizeof(text), &sentences[i].g), text);
 		assert_string_equal(text, sentences[i].text);
+	}
+}
+
+/* What the policy makes of two guests of 450 MiB on a host that has no room: one is so light that its bottom decides.
+ */
+static void test_of_a_plan(void **state)
+{
+	static const struct policy_conf conf = {.step_kib = MIB(50), .reserve_kib = MIB(300), .tolerance_kib = 5000};
+	static const char *const says[] = {
+	    "take 23.4 MiB to reach 427 MiB: memory is short, it is kept at its least headroom of 36.6 MiB above 390 "
+	    "MiB "
+	    "used, "
+	    "where weight 1 would get 853 KiB, 110 MiB less than the 536 MiB it needs",
+	    "give 23.4 MiB to reach 473 MiB: memory is short, weight 100 gets 83.4 MiB headroom of the wished 146 MiB "
+	    "above "
+	    "390 MiB used at a shared level of 83.4 MiB for weight 100, 63.1 MiB less than the 536 MiB it needs"};
+	struct host host = {.available_kib = conf.reserve_kib};
+	struct level_item item[2];
+	struct level_edge edge[4];
+	struct policy_scratch scratch = {item, edge};
+	struct balance balance;
+	struct guest g[2];
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		g[i] = (struct guest){
+		    .run = RUN_RUNNING,
+		    .answered = true,
+		    USED(390),
+		    WISHED,
+		    .device = {.balloon = true, .maximum_kib = MIB(1024)},
+		    .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS, .actual_kib = MIB(450), .rss_kib = MIB(498)},
+		    .hints.weight = i ? 100 : 1};
+	policy_plan(&conf, &host, 0, g, 2, &scratch, &balance);
+	policy_grant(&conf, MIB(50), REASON_NONE, g, 2, &scratch);
+	for (size_t i = 0; i < 2; i++) {
+		char text[TEXT_EXPLAIN];
+
+		assert_string_equal(text_explain(text, sizeof(text), &g[i]), says[i]);
 	}
 }
 
@@ -302,6 +389,7 @@ static void test_large(void **state)
 		    .hints.weight = UINT32_MAX,
 		    .target_kib = UINT64_MAX,
 		    .need_kib = UINT64_MAX,
+		    .level_kib = UINT64_MAX,
 		    .want_kib = UINT64_MAX,
 		    .ceil_kib = UINT64_MAX,
 		    .device.hard_limit_kib = UINT64_MAX,
@@ -476,9 +564,10 @@ static void test_hosts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_sentences), cmocka_unit_test(test_every_reason), cmocka_unit_test(test_unknown),
-	    cmocka_unit_test(test_large),     cmocka_unit_test(test_cut),          cmocka_unit_test(test_hosts),
-	    cmocka_unit_test(test_lasts),     cmocka_unit_test(test_sizes),        cmocka_unit_test(test_pause),
+	    cmocka_unit_test(test_sentences), cmocka_unit_test(test_of_a_plan), cmocka_unit_test(test_every_reason),
+	    cmocka_unit_test(test_unknown),   cmocka_unit_test(test_large),     cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_hosts),     cmocka_unit_test(test_lasts),     cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
