@@ -301,13 +301,10 @@ static void test_of_a_plan(void **state)
 {
 	static const struct policy_conf conf = {.step_kib = MIB(50), .reserve_kib = MIB(300), .tolerance_kib = 5000};
 	static const char *const says[] = {
-	    "take 23.4 MiB to reach 427 MiB: memory is short, it is kept at its least headroom of 36.6 MiB above 390 "
-	    "MiB "
-	    "used, "
-	    "where weight 1 would get 853 KiB, 110 MiB less than the 536 MiB it needs",
+	    "take 23.4 MiB to reach 427 MiB: memory is short, it is kept at its least headroom of 36.6 MiB above "
+	    "390 MiB used, where weight 1 would get 853 KiB, 110 MiB less than the 536 MiB it needs",
 	    "give 23.4 MiB to reach 473 MiB: memory is short, weight 100 gets 83.4 MiB headroom of the wished 146 MiB "
-	    "above "
-	    "390 MiB used at a shared level of 83.4 MiB for weight 100, 63.1 MiB less than the 536 MiB it needs"};
+	    "above 390 MiB used at a shared level of 83.4 MiB for weight 100, 63.1 MiB less than the 536 MiB it needs"};
 	struct host host = {.available_kib = conf.reserve_kib};
 	struct level_item item[2];
 	struct level_edge edge[4];
