@@ -12,13 +12,13 @@
 #include "registry.h"
 #include "squeeze.h"
 #include "virt.h"
+#include "workers.h"
 
 #define WORKERS 4
 #define READING_MS 2000    /* a healthy reading of 40 guests takes 40 ms */
 #define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
 #define PERIOD_S 1         /* of the statistics of guests that have none */
 #define WORDS_BYTES 512
-#define STACK_BYTES (256u << 10)
 
 struct keeper {
 	const struct conf *conf;
@@ -298,23 +298,13 @@ static void *keep(void *arg)
 
 int keeper_start(struct keeper *k)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, was;
-	int r = pthread_attr_init(&attr);
+	int r;
 
-	if (r)
-		return -r;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was); /* signals are the guard's */
 	k->running = true;
-	r = pthread_create(&thread, &attr, keep, k);
-	k->running = r == 0;
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	pthread_attr_destroy(&attr);
-	return -r;
+	r = workers_detach(keep, k);
+	if (r)
+		k->running = false;
+	return r;
 }
 
 /* ---- for the guard ---- */

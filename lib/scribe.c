@@ -2,13 +2,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-
-#define STACK_BYTES (256u << 10)
+#include "workers.h"
 
 struct scribe {
 	pthread_mutex_t lock;
@@ -53,28 +51,6 @@ static void *scribble(void *arg)
 	return NULL;
 }
 
-static int start(struct scribe *s)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, was;
-	int r = pthread_attr_init(&attr);
-
-	if (r)
-		return -r;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was); /* signals are the guard's */
-	s->busy = true;
-	r = pthread_create(&thread, &attr, scribble, s);
-	if (r)
-		s->busy = false;
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	pthread_attr_destroy(&attr);
-	return -r;
-}
-
 static void swap(struct audit *a, struct audit *b)
 {
 	struct audit was = *a;
@@ -99,9 +75,12 @@ int scribe_write(struct scribe *s, struct audit *a, const char *where, uint64_t 
 	s->audit = fresh;
 	s->began_ms = now_ms;
 	swap(&s->audit, a);
-	r = start(s);
-	if (r)
+	s->busy = true;
+	r = workers_detach(scribble, s);
+	if (r) {
+		s->busy = false;
 		swap(&s->audit, a);
+	}
 	s->told = r != 0;
 	return r;
 }

@@ -189,22 +189,20 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Signals are the caller's: a worker inherits the mask. */
-static int thread_start(struct worker *w)
+int workers_detach(void *(*run)(void *arg), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t all, was;
-	int rc;
+	int rc = pthread_attr_init(&attr);
 
-	rc = pthread_attr_init(&attr);
 	if (rc)
 		return -rc;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	rc = pthread_create(&thread, &attr, work, w);
+	pthread_sigmask(SIG_SETMASK, &all, &was); /* a thread inherits the mask */
+	rc = pthread_create(&thread, &attr, run, arg);
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
 	pthread_attr_destroy(&attr);
 	return -rc;
@@ -224,7 +222,7 @@ static int add_worker(struct workers *c)
 		w->crew = c;
 		w->doing = OPENING;
 		w->since_ms = clock_ms(CLOCK_BOOTTIME);
-		rc = thread_start(w);
+		rc = workers_detach(work, w);
 	}
 	if (rc < 0) {
 		free(w);

@@ -2,7 +2,7 @@
  * A crew of threads that take jobs from a queue, for calls that may never return. Each worker opens a context of its
  * own (a connection) and runs one job at a time with it. A job that has not come back by the deadline is abandoned
  * together with its worker, which frees the job and its context should it ever return; another worker takes its place.
- * Times are CLOCK_BOOTTIME ms. Workers have all signals blocked. Returns 0 or -errno.
+ * Times are CLOCK_BOOTTIME ms. Returns 0 or -errno.
  */
 #ifndef MEMSCHED_WORKERS_H
 #define MEMSCHED_WORKERS_H
@@ -46,6 +46,9 @@ int workers_run(struct workers *c, struct job **job, size_t n, uint64_t deadline
 /* Lets the crew go. Waits until the deadline at most for idle workers to close their contexts; 0: not at all. Never
  * waits for abandoned ones. NULL is fine. */
 void workers_free(struct workers *c, uint64_t deadline_ms);
+
+/* Runs a thread that nobody waits for, with a stack of 256 KiB and all signals blocked: they are the caller's. */
+int workers_detach(void *(*run)(void *arg), void *arg);
 
 /* Threads of all crews of the process now, abandoned ones included. */
 unsigned workers_threads(void);
