@@ -477,6 +477,7 @@ static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit, st
 {
 	struct duty d = {.conf = conf, .sentry = s, .audit = audit, .scribe = scribe};
 
+	say_without_waiting();
 	settle_in(&d);
 	while (!*loop_stop()) {
 		uint32_t nap_ms = look(&d);

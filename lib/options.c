@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "uri.h"
 
 #define MAX_OPTIONS 40
+#define LINE_MOST 4096 /* PIPE_BUF: pipe(7) takes so much whole, or nothing of it */
 
 /* sd-daemon(3): a service's stderr that is the journal takes a line's priority from its beginning. */
 static bool is_journal(void)
@@ -30,16 +32,71 @@ static bool is_journal(void)
 	return !strcmp(stream, ours);
 }
 
+/* ---- what is said ---- */
+
+static bool patient = true;
+static unsigned unsaid; /* lines that stderr did not take */
+
+void say_without_waiting(void)
+{
+	patient = false;
+}
+
+static void put(const char *line, size_t n)
+{
+	while (n) {
+		ssize_t done = write(STDERR_FILENO, line, n);
+
+		if (done < 0 && errno != EINTR)
+			return;
+		n -= done > 0 ? (size_t)done : 0;
+		line += done > 0 ? done : 0;
+	}
+}
+
+/* Room for a line: a pipe then takes all of it, and the journal's socket is three quarters empty. */
+static bool is_taken(void)
+{
+	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return patient || (poll(&fd, 1, 0) == 1 && fd.revents & POLLOUT);
+}
+
+__attribute__((format(printf, 5, 0))) static size_t compose(char *line, const struct program *program, int priority,
+                                                            const char *kind, const char *format, va_list args)
+{
+	int n = is_journal() ? snprintf(line, LINE_MOST, "<%d>", priority) : 0;
+
+	n += snprintf(line + n, LINE_MOST - (size_t)n, "%s: %s", program->name, kind);
+	n += vsnprintf(line + n, LINE_MOST - (size_t)n, format, args);
+	n = n < LINE_MOST - 1 ? n : LINE_MOST - 1; /* the newline takes the place of the end */
+	line[n] = '\n';
+	return (size_t)n + 1;
+}
+
+__attribute__((format(printf, 2, 3))) static void say_unsaid(const struct program *program, const char *format, ...)
+{
+	char line[LINE_MOST];
+	va_list args;
+
+	va_start(args, format);
+	put(line, compose(line, program, LOG_WARNING, "warning: ", format, args));
+	va_end(args);
+}
+
 __attribute__((format(printf, 4, 0))) static void say(const struct program *program, int priority, const char *kind,
                                                       const char *format, va_list args)
 {
-	flockfile(stderr);
-	if (is_journal())
-		fprintf(stderr, "<%d>", priority);
-	fprintf(stderr, "%s: %s", program->name, kind);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
-	funlockfile(stderr);
+	char line[LINE_MOST];
+
+	if (unsaid && is_taken()) {
+		say_unsaid(program, "%u lines before this are lost: nobody took them", unsaid);
+		unsaid = 0;
+	}
+	if (is_taken())
+		put(line, compose(line, program, priority, kind, format, args));
+	else
+		unsaid++;
 }
 
 void say_error(const struct program *program, const char *format, ...)
