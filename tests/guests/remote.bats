@@ -52,7 +52,7 @@ own_memory() {
 	local gone=00000000-0000-4000-8000-000000000001
 	touch -d '1 hour ago' /run/memsched/{state,domains}/$gone
 	own_memory >"$BATS_TEST_TMPDIR/before"
-	membalance -c "$there" -J >"$BATS_TEST_TMPDIR/json"
+	membalance -c "$there" -J --deadline 60s --settle 20s >"$BATS_TEST_TMPDIR/json"
 	jq -e '.result == "done" and (.moves | map({key: .name, value: .action}) | from_entries) == {idle: "shrink", needy: "grow"}
 		and all(.moves[]; .reached_bytes == .want_bytes)' "$BATS_TEST_TMPDIR/json"
 	own_memory | diff "$BATS_TEST_TMPDIR/before" -
