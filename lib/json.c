@@ -110,13 +110,6 @@ void json_number(struct json *j, const char *key, uint64_t value)
 	value_end(j);
 }
 
-void json_signed(struct json *j, const char *key, int64_t value)
-{
-	value_begin(j, key);
-	fprintf(j->out, "%" PRId64, value);
-	value_end(j);
-}
-
 void json_bool(struct json *j, const char *key, bool value)
 {
 	value_begin(j, key);

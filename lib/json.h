@@ -26,7 +26,6 @@ void json_end_array(struct json *j);
 
 void json_string(struct json *j, const char *key, const char *value); /* NULL value: null */
 void json_number(struct json *j, const char *key, uint64_t value);    /* every digit, also above 2^53 */
-void json_signed(struct json *j, const char *key, int64_t value);
 void json_bool(struct json *j, const char *key, bool value);
 void json_null(struct json *j, const char *key);
 

@@ -121,9 +121,6 @@ static void write_numbers(struct json *j, size_t row)
 	json_number(j, NULL, 0);
 	json_number(j, NULL, UINT64_C(9007199254740993)); /* 2^53 + 1: a double has no such number */
 	json_number(j, NULL, UINT64_MAX);
-	json_signed(j, NULL, -1);
-	json_signed(j, NULL, INT64_MIN);
-	json_signed(j, NULL, INT64_MAX);
 	json_bool(j, NULL, true);
 	json_bool(j, NULL, false);
 	json_null(j, NULL);
@@ -135,8 +132,7 @@ static void test_numbers(void **state)
 {
 	(void)state;
 	written(write_numbers, 0);
-	assert_string_equal(text, "[0,9007199254740993,18446744073709551615,-1,-9223372036854775808,"
-	                          "9223372036854775807,true,false,null,null]\n");
+	assert_string_equal(text, "[0,9007199254740993,18446744073709551615,true,false,null,null]\n");
 }
 
 static const struct {
@@ -227,7 +223,7 @@ static void write_nested(struct json *j, size_t row)
 	json_number(j, NULL, 1);
 	json_end_array(j);
 	json_end_array(j);
-	json_signed(j, "last", -5);
+	json_number(j, "last", 5);
 	json_null(j, "a \"key\"\n");
 	json_end_object(j);
 }
@@ -235,7 +231,7 @@ static void write_nested(struct json *j, size_t row)
 #define NESTED                                                                                                         \
 	"{\"schema\":\"memsched.stat/"                                                                                 \
 	"1\",\"host\":{\"total_bytes\":4096,\"age_seconds\":1.500},\"domains\":[{\"name\":"                            \
-	"\"a\\u000ab\",\"none\":[],\"managed\":true},{},[[],1]],\"last\":-5,\"a \\\"key\\\"\\u000a\":null}\n"
+	"\"a\\u000ab\",\"none\":[],\"managed\":true},{},[[],1]],\"last\":5,\"a \\\"key\\\"\\u000a\":null}\n"
 
 static void test_nested(void **state)
 {
@@ -256,7 +252,6 @@ static void write_lines(struct json *j, size_t row)
 	json_number(j, NULL, 3);
 	json_bool(j, NULL, true);
 	json_null(j, NULL);
-	json_signed(j, NULL, -1);
 	json_array(j, NULL);
 	json_end_array(j);
 }
@@ -265,7 +260,7 @@ static void test_lines(void **state)
 {
 	(void)state;
 	written(write_lines, 0);
-	assert_string_equal(text, "{\"a\":1}\n{}\n3\ntrue\nnull\n-1\n[]\n");
+	assert_string_equal(text, "{\"a\":1}\n{}\n3\ntrue\nnull\n[]\n");
 }
 
 /* ---- a parser that is not ours ---- */
@@ -301,9 +296,9 @@ static void test_parser(void **state)
 	}
 	written(write_nested, 0);
 	jq_says("[.schema,.host.total_bytes,.host.age_seconds,(.domains|length),.domains[0].name,.last]",
-	        "[\"memsched.stat/1\",4096,1.5,3,\"a\\nb\",-5]");
+	        "[\"memsched.stat/1\",4096,1.5,3,\"a\\nb\",5]");
 	written(write_numbers, 0);
-	jq_says("length", "10");
+	jq_says("length", "7");
 }
 
 int main(void)
