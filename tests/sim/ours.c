@@ -166,7 +166,8 @@ bool registry_no_give(const struct registry *r)
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable)
 {
 	(void)now_s;
-	*ret_unreadable = false;
+	if (ret_unreadable)
+		*ret_unreadable = false;
 	return r->pending_kib;
 }
 

@@ -104,10 +104,12 @@ static int check_locked(void)
 		return 2;
 	memset(heap, 1, BLOCK);
 	use_stack();
+	free(heap);
 	if (faults() - before > 8) /* of 512 + 16 pages */
 		return 3;
-	free(heap);
 	heap = malloc(BLOCK);
+	if (!heap)
+		return 2;
 	memset(heap, 1, BLOCK);
 	free(heap);
 	return faults() - before > 8 ? 4 : 0; /* it was not handed back */
