@@ -48,7 +48,7 @@ void audit_reached(struct audit *a, const char *uuid, uint64_t actual_kib, uint6
 /*
  * Writes what is kept and keeps it no more, written or not. where: "journal" (where there is none: syslog), "syslog",
  * or the path of a file: made with 0640, never through a symlink. Returns 0 or the first -errno; -EMEDIUMTYPE: the file
- * is no plain file; -ENOBUFS: moves could not be kept.
+ * is no plain file; -EAGAIN: nobody reads the socket; -ENOBUFS: moves could not be kept.
  */
 int audit_write(struct audit *a, const char *where);
 void audit_clear(struct audit *a);

@@ -20,8 +20,8 @@ void command_free(struct command *c); /* NULL is fine */
 
 /*
  * Starts it in a session of its own with the environment, the numbers, stdin from /dev/null, signals as usual, and an
- * oom_score_adj of 0. Its end is of no interest: the caller ignores SIGCHLD. 0 or -errno of fork; what cannot be
- * executed says so itself.
+ * oom_score_adj of 0. Its end is of no interest: the caller ignores SIGCHLD. 0, -ENOMEM or -errno of fork; what cannot
+ * be executed ends with 127, and nobody hears of it. numbers: at most 16.
  */
 int command_run(const struct command *c, const struct command_number *numbers);
 

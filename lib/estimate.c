@@ -5,7 +5,7 @@
 
 #include "units.h"
 
-#define GROWTH_TAU_S 3.0    /* smoothing of growth; design §4 */
+#define GROWTH_TAU_S 3.0    /* smoothing of growth that falls */
 #define STALE_PERIODS 3     /* statistics older than so many periods are stale */
 #define LAG_MS 1000         /* actual lags by so much: QEMU sends one BALLOON_CHANGE a second */
 #define GAP_MIN_MS 1000     /* what a gap between single passes is taken for: cron's minute at most */

@@ -11,10 +11,10 @@ enum signal_source { SIGNAL_USABLE, SIGNAL_UNUSED };
 
 struct estimate_conf {
 	enum signal_source signal;
-	uint64_t tolerance_kib;
-	uint32_t interval_ms; /* of the loop; 0: single passes, whose gap is measured */
-	uint32_t boot_grace_ms;
-	uint32_t period_s; /* of the statistics where the guest's device has none */
+	uint64_t tolerance_kib; /* so near to what it was told a guest has arrived */
+	uint32_t interval_ms;   /* of the loop; 0: single passes, whose gap is measured */
+	uint32_t boot_grace_ms; /* so long after its start it is booting */
+	uint32_t period_s;      /* of the statistics where the guest's device has none */
 };
 
 struct instant {
@@ -23,7 +23,11 @@ struct instant {
 };
 
 /*
- * Fills g->est from g->sample, g->device, g->target_kib and g->past, and brings g->past up to date.
+ * Fills g->est from g->sample, g->device, g->target_kib and g->past, and brings g->past up to date:
+ *   used = available - free + overhead, all of one sample; overhead = actual - available, learned at rest
+ *   growth follows a rise of used at once and a lesser one with a time constant of 3 s
+ *   foreseen = min(growth, last rise) * (gap to the next pass + half a statistics period)
+ * Where available does not follow the balloon, used = actual - free, of samples at rest alone.
  * Run once for each reading; the same sample again changes no figure.
  */
 void estimate_update(const struct estimate_conf *conf, struct guest *g, struct instant at);

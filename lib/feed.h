@@ -27,7 +27,8 @@ void look_clear(struct look *look);
 
 struct feed;
 
-/* There is one for the life of the process, which ends without waiting for it. feed_conf is to live as long. */
+/* There is one for the life of the process, which ends without waiting for it. feed_conf is to live as long. 0
+ * or -ENOMEM. */
 int feed_new(const struct feed_conf *fc, struct feed **ret_feed);
 
 /* Looks, until the configured deadline at most. */

@@ -1,5 +1,6 @@
 /*
- * When the host is short, and how badly: levels with hysteresis, and how long one may look away. Design §5.
+ * When the host is short, and how badly: levels with hysteresis, and how long one may look away:
+ * LEVELS in memguard(8).
  * Pure: no I/O, no clock, no allocation; time is an argument.
  */
 #ifndef MEMSCHED_GUARD_H
@@ -15,7 +16,7 @@ struct guard_conf {
 	uint32_t hold_ms;     /* a level is left only after so long above where it is left */
 };
 
-#define GUARD_HOLD_MS 10000 /* design §5; a tenth where tight was only foreseen and has not come */
+#define GUARD_HOLD_MS 10000 /* a tenth where tight was only foreseen and has not come */
 #define GUARD_SEEN 8
 
 /* What is remembered from step to step; begins as zeroes. */
@@ -37,9 +38,10 @@ uint64_t guard_critical_kib(const struct guard_conf *conf);
 
 /*
  * Returns the level after seeing available_kib at now_ms; g remembers what it needs. promised_kib: what guests may
- * still touch without asking. membalance has counted it: as far as it is there above the reserve, a fall may be just
- * that, and foretells nothing (measured: with loads of 20 to 120 MiB/s on a host that membalance holds at its reserve,
- * falls without regard to it kept the host tight, and guests were killed for want of gives).
+ * still touch without asking. membalance has counted it: as far as it is there above the reserve, and up to half a
+ * reserve, a fall may be just that, and foretells nothing (measured: with loads of 20 to 120 MiB/s on a host that
+ * membalance holds at its reserve, falls without regard to it kept the host tight, and guests were killed for want of
+ * gives).
  */
 enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint64_t available_kib,
                             uint64_t promised_kib, uint64_t now_ms);

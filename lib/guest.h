@@ -67,7 +67,7 @@ enum sample_field { /* bits of sample.have: a value that was not reported is abs
 	            SAMPLE_LAST_UPDATE = 1 << 7,
 };
 
-/* What one reading brought. Everything but maximum and rss comes from the guest and may be a lie. */
+/* What one reading brought. Everything but rss and the time of last_update comes from the guest and may be a lie. */
 struct sample {
 	unsigned have;          /* enum sample_field */
 	uint64_t actual_kib;    /* size of the balloon's remainder; lags by up to 1 s */
@@ -177,7 +177,7 @@ static inline uint64_t past_qemu_kib(const struct past *p)
 
 /* What the estimate makes of sample and past. */
 struct estimate {
-	bool has_used; /* the fields below up to foreseen hold */
+	bool has_used; /* used, free and cache hold */
 	uint64_t used_kib;
 	uint64_t free_kib;  /* usable or unused, by the signal */
 	uint64_t cache_kib; /* the part of free_kib that is page cache */
@@ -218,9 +218,12 @@ struct guest {
 
 	/* decided by policy_plan */
 	uint64_t target_kib; /* wished headroom of this guest */
-	uint64_t need_kib, floor_kib, ceil_kib, bottom_kib;
-	uint64_t want_kib;  /* the size planned; actual where nothing is to be done */
-	uint64_t level_kib; /* under shortage: the headroom that weight 100 gets, by the shared level; 0: none */
+	uint64_t need_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: it is fixed */
+	uint64_t floor_kib;  /* the min hint, or policy_floor_kib of its maximum */
+	uint64_t ceil_kib;   /* the least of maximum, max hint, and 7/8 of the hard limit */
+	uint64_t bottom_kib; /* in a shortage it is left this: its floor, or what it uses and target / 4 */
+	uint64_t want_kib;   /* the size planned; actual where nothing is to be done */
+	uint64_t level_kib;  /* under shortage: the headroom that weight 100 gets, by the shared level; 0: none */
 	enum reason reason;
 	bool fixed;   /* left alone: neither given to nor taken from */
 	bool no_take; /* may be given to, is never taken from */

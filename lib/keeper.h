@@ -35,8 +35,8 @@ void keeper_free(struct keeper *k, uint64_t deadline_ms);
 void keeper_hold(struct keeper *k);
 void keeper_resume(struct keeper *k, bool reconnect);
 
-/* One reading by the caller, before end_ms. 0, or what virt_open, virt_list or virt_read returned; the herd stays as it
- * was then. */
+/* One reading by the caller, before end_ms. 0, or what virt.h or registry_list returned, or -ENOMEM; the herd stays as
+ * it was then. */
 int keeper_read(struct keeper *k, uint64_t end_ms);
 
 /* Reads each KEEPER_PERIOD_MS from now on in a thread; where libvirt is gone, with pauses that grow to some seconds. 0

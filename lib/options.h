@@ -9,7 +9,7 @@
 
 #include "conf.h"
 
-enum exit_code { /* design §3 */
+enum exit_code { /* EXIT STATUS in membalance(8) */
 	         EXIT_DONE = 0,
 	         EXIT_FAILED = 1,
 	         EXIT_USAGE = 2,

@@ -1,5 +1,6 @@
 /*
- * membalance's line: read -> estimate -> plan -> take -> settle -> host again -> give -> remember. Design §2, §4, §7.
+ * membalance's line: read -> estimate -> plan -> take -> settle -> host again -> give -> remember. What it does and
+ * why: HOW IT DECIDES in membalance(8).
  */
 #ifndef MEMSCHED_PASS_H
 #define MEMSCHED_PASS_H
@@ -40,8 +41,8 @@ struct pass_report {
 
 /*
  * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
- * Returns 0, what virt_list, virt_read or virt_host returned, or -ENODATA where root/proc/meminfo cannot be read or
- * makes no sense; then there is no report.
+ * Returns 0, what virt_list, virt_read or virt_host returned, -ENODATA where root/proc/meminfo cannot be read or makes
+ * no sense, or -ENOMEM; then there is no report.
  */
 int pass_look(const struct pass_conf *pc, struct virt *v, struct registry *r, struct pass_report *ret_report);
 

@@ -1,5 +1,5 @@
 /*
- * Who gives, who gets, how much, and why. Design §4.
+ * Who gives, who gets, how much, and why: HOW IT DECIDES in membalance(8).
  * Pure: no I/O, no clock, no allocation (scratch is passed in); the order of guests does not matter; O(n log n).
  */
 #ifndef MEMSCHED_POLICY_H
@@ -13,17 +13,17 @@
 struct policy_conf {
 	uint64_t step_kib;      /* least that is taken at once; 50000 in the original */
 	uint64_t reserve_kib;   /* stays available on the host whatever guests need */
-	uint64_t tolerance_kib; /* deficits below this are no reason to give; 5000 in the original */
+	uint64_t tolerance_kib; /* deficits up to this are no reason to give; 5000 in the original */
 };
 
 /* What the host has for guests, and what came of it. */
 struct balance {
 	int64_t room_kib; /* available - reserve - pending starts - what guests that are left alone may still touch */
-	uint64_t promised_kib; /* what managed guests may still touch without asking */
+	uint64_t promised_kib; /* what managed guests may still touch without asking, and what KSM has merged */
 	uint64_t capacity_kib; /* what they have touched, and the room */
-	uint64_t demand_kib;   /* sum of their needs */
+	uint64_t demand_kib;   /* sum of their needs, and of what they have beyond that and cannot be taken now */
 	uint64_t shortage_kib; /* demand beyond capacity; 0: enough for all */
-	uint64_t spare_kib;    /* max(0, min(room, room - promised)): may be given before anything was taken */
+	uint64_t spare_kib;    /* max(0, room - promised): may be given before anything was taken */
 	bool least;            /* not even the least headroom fits: nothing is given */
 	bool has_level;        /* under shortage: headroom a guest of weight w gets is level_kib * w / WEIGHT_DEFAULT */
 	uint64_t level_kib;
@@ -52,8 +52,8 @@ static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
 }
 
 /*
- * Fills want, reason, fixed and the bounds of each of the n guests from their sample, device, hints, est and target.
- * pending_kib: what starting guests will need. ret_balance tells what the decision rests on.
+ * Fills want, need, reason, fixed, no_take, level and the bounds of each of the n guests from their sample, device,
+ * hints, est and target. pending_kib: what starting guests will need. ret_balance tells what the decision rests on.
  */
 void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
                  size_t n, struct policy_scratch *scratch, struct balance *ret_balance);

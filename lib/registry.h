@@ -5,7 +5,7 @@
  * or by us, are size-capped, are read at once, and are written to a temporary and renamed. Files are named by UUID and
  * by nothing else. Returns 0 or -errno; results are untouched on failure.
  *
- * Records are lines of key=value after a line version=1; each key once, none missing, unknown ones ignored. What does
+ * Records are lines of key=value after a line version=N; each key once, none missing, unknown ones ignored. What does
  * not parse, is cut short, huge, no plain file, or another user's counts as absent and returns -EBADMSG, so that it can
  * be said; what another version wrote is simply not there (-ENOENT). It is all a cache and never the truth.
  */

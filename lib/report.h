@@ -1,5 +1,5 @@
 /*
- * What a pass found and did, as tables, as JSON (design §3), as metrics and as sentences.
+ * What a pass found and did, as tables, as JSON (JSON in memstat(8) and membalance(8)), as metrics and as sentences.
  */
 #ifndef MEMSCHED_REPORT_H
 #define MEMSCHED_REPORT_H

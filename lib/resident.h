@@ -3,9 +3,9 @@
 #define MEMSCHED_RESIDENT_H
 
 /*
- * Touches memory to spare for the stack and the heap, which is not handed back from then on, and locks what was and
- * will be touched; all of its libraries would be 60 MiB. Where the limit of locked memory could make a later allocation
- * fail, only what is there now is locked. 0, or -errno: it is not locked.
+ * Touches memory to spare for the stack (128 KiB) and the heap (4 MiB), which is not handed back from then on, and
+ * locks what was and will be touched; all of its libraries would be 60 MiB. Where the limit of locked memory could make
+ * a later allocation fail, only what is there now is locked. 0, or -errno: it is not locked.
  */
 int resident_lock(void);
 

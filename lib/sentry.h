@@ -1,7 +1,7 @@
 /*
  * The guard on duty: looks at the host, decides by guard.h, takes by squeeze.h from what keeper.h keeps, and knows what
- * came of it. Design §5. It never waits for the lock of balancing passes, and for libvirt at most SENTRY_SEND_MS at a
- * time; between a look and the first command nothing here allocates.
+ * came of it: memguard(8). It never waits for the lock of balancing passes, and for libvirt at most SENTRY_SEND_MS to
+ * send and twice that to connect anew; between a look and the first command nothing here allocates.
  */
 #ifndef MEMSCHED_SENTRY_H
 #define MEMSCHED_SENTRY_H
@@ -15,8 +15,8 @@
 #include "squeeze.h"
 #include "wake.h"
 
-#define SENTRY_SEND_MS 300 /* a healthy QEMU answers in 1 ms */
-#define SENTRY_AGAIN_MS 60000
+#define SENTRY_SEND_MS 300    /* a healthy QEMU answers in 1 ms */
+#define SENTRY_AGAIN_MS 60000 /* between two times that the same is said, or on_critical is run */
 
 /* What was seen and done at one look. */
 struct sight {
@@ -32,7 +32,7 @@ struct sight {
 	uint64_t planned_kib; /* what guests give, what is on its way included */
 	uint64_t freed_kib;   /* what QEMUs hold less than before they were told to give, in this emergency */
 	int sent;             /* commands; -errno: none could be sent */
-	uint64_t sent_ms;     /* CLOCK_BOOTTIME when the first had been sent; 0: none was */
+	uint64_t sent_ms;     /* CLOCK_BOOTTIME when they had been sent; 0: none was */
 	int no_give;          /* -errno where gives cannot be forbidden */
 	uint32_t nap_ms;      /* until the next look */
 };
@@ -41,7 +41,7 @@ struct sentry;
 
 /* conf and root stay the caller's. dry_run: nothing is written or commanded. 0 or -ENOMEM. */
 int sentry_new(const struct conf *conf, const char *root, bool dry_run, struct sentry **ret_sentry);
-/* Releases no-give. */
+/* Releases no-give; waits for the keeper until deadline_ms. */
 void sentry_free(struct sentry *s, uint64_t deadline_ms);
 
 /* Between the two, conf may be changed in place; reconnect: its URI was. Waits for the end of a reading, which is

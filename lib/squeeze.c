@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define LEAST_HEADROOM 8            /* target / 8: design §4 */
+#define LEAST_HEADROOM 8            /* target / 8: half of what policy leaves in a shortage */
 #define RISEN_KIB (8 * KIB_PER_MIB) /* a guest that grows, not one that stirs */
 #define LAG_MS 1000                 /* of actual behind the balloon */
 

@@ -1,6 +1,6 @@
 /*
  * The guard's acting line: which guests give memory back, how much, in which order, until the host has what it needs.
- * Design §5. The plan is pure; sending is virt_set.
+ * LEVELS in memguard(8). The plan is pure; sending is virt_set.
  */
 #ifndef MEMSCHED_SQUEEZE_H
 #define MEMSCHED_SQUEEZE_H
@@ -16,8 +16,8 @@ enum squeeze_way {
 	SQUEEZE_HARD, /* and of the rest what is needed, down to the guard's bottom: it is critical */
 };
 
-/* Below this the guard takes nothing: the guest's floor, and what it uses and may soon use, or by its rss uses already,
- * with an eighth of its headroom. Of a guest that was judged (policy_judge). */
+/* Below this the guard takes nothing: the guest's floor, or, where that is more, what it uses and may soon use, or by
+ * its rss uses already, with an eighth of its target. Of a guest that was judged (policy_judge). */
 uint64_t squeeze_bottom_kib(const struct guest *g);
 
 /*
