@@ -4,7 +4,7 @@
  * connection, and waited for until a deadline (CLOCK_BOOTTIME ms). A worker that is stuck in a call is abandoned with
  * its connection and replaced; it cleans up after itself should it ever return. No function here blocks past its
  * deadline. Errors: -ENOTCONN libvirt cannot be reached or went away, -ETIMEDOUT no answer by the deadline, -EACCES not
- * permitted, -EINVAL a URI libvirt does not know, -ENOTSUP the driver cannot, -EINTR told to stop, -EIO else;
+ * permitted, -EINVAL a URI libvirt does not know, -ENOTSUP the driver cannot, -EINTR told to stop, -ENOMEM, -EIO else;
  * virt_words has libvirt's own words for it. After -ENOTCONN, or -ETIMEDOUT that lasts, close and open again.
  */
 #ifndef MEMSCHED_VIRT_H
