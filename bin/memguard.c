@@ -410,6 +410,8 @@ static void set_command(struct duty *d)
 	command_free(d->command);
 	d->command = NULL;
 	r = d->conf->on_critical ? command_new(d->conf->on_critical, &d->command) : 0;
+	if (!r && d->command) /* it is kept: by the time it is needed it may be there */
+		r = command_test(d->command);
 	if (r)
 		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
 }

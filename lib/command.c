@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BLANKS " \t"
@@ -52,6 +53,15 @@ void command_free(struct command *c)
 	free(c->argv);
 	free(c->line);
 	free(c);
+}
+
+int command_test(const struct command *c)
+{
+	struct stat st;
+
+	if (stat(c->argv[0], &st) < 0 || access(c->argv[0], X_OK) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? 0 : -EACCES;
 }
 
 /* Only what may be called between fork and exec in a process with threads. */

@@ -18,6 +18,9 @@ struct command_number {
 int command_new(const char *line, struct command **ret_command);
 void command_free(struct command *c); /* NULL is fine */
 
+/* Whether it could be executed now: 0 or -errno. Looks at the file system, which may hang: for calm times. */
+int command_test(const struct command *c);
+
 /*
  * Starts it in a session of its own with the environment, the numbers, stdin from /dev/null, signals as usual, and an
  * oom_score_adj of 0. Its end is of no interest: the caller ignores SIGCHLD. 0, -ENOMEM or -errno of fork; what cannot

@@ -395,6 +395,14 @@ spoil() {
 	stop
 }
 
+@test "on_critical that cannot be executed is said at the start" {
+	start --on-critical /nowhere/command
+	wait_for says 'memguard: error: cannot run on_critical: No such file or directory'
+	available 100000
+	wait_for no_give_held # and the guard goes on
+	stop
+}
+
 @test "the loop outlives a host and a registry that come and go, and tells once" {
 	rm -r "$root/run"
 	start

@@ -12,11 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "clock.h"
 #include "command.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof(*(array)))
@@ -71,6 +69,7 @@ static void run(const char *rest, const struct command_number *numbers)
 
 	snprintf(line, sizeof(line), "%s/script%s", folder, rest);
 	assert_int_equal(command_new(line, &c), 0);
+	assert_int_equal(command_test(c), 0);
 	assert_int_equal(command_run(c, numbers), 0);
 	command_free(c);
 }
@@ -156,26 +155,37 @@ static void test_surroundings(void **state)
 
 static void test_not_waited_for(void **state)
 {
-	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+	char path[128];
+	int fd;
 
 	(void)state;
-	write_script("sleep 2; echo done");
-	run("", none);
-	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + 2000);
+	write_script("until [ -e \"${0%/*}/go\" ]; do sleep 0.05; done; echo done");
+	run("", none); /* it ends only after that has */
+	path_of(path, sizeof(path), "go");
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
 	assert_string_equal(output(), "done\n");
-	assert_true(clock_ms(CLOCK_BOOTTIME) >= began_ms + 2000);
+	unlink(path);
 }
 
 /* It is the child that fails; no zombie stays. */
 static void test_not_executable(void **state)
 {
-	static const char *const lines[] = {"/nowhere/at/all", "/", "/etc/passwd x", "relative"};
+	static const struct {
+		const char *line;
+		int error;
+	} rows[] = {
+	    {"/nowhere/at/all", -ENOENT}, {"/", -EACCES}, {"/etc/passwd x", -EACCES}, {"relative", -ENOENT},
+	    {"/etc/passwd/x", -ENOTDIR},
+	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(lines); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
 		struct command *c;
 
-		assert_int_equal(command_new(lines[i], &c), 0);
+		assert_int_equal(command_new(rows[i].line, &c), 0);
+		assert_int_equal(command_test(c), rows[i].error);
 		assert_int_equal(command_run(c, none), 0);
 		command_free(c);
 	}
