@@ -70,6 +70,7 @@ tests/unit/sentry.test: LIBS += -Wl,--wrap=clock_gettime,--wrap=virt_open,--wrap
 tests/unit/keeper.test: LIBS += -Wl,--wrap=virt_open,--wrap=virt_list,--wrap=virt_read,--wrap=virt_set_period
 tests/unit/resident.test: LIBS += -Wl,--wrap=getrlimit
 tests/unit/wake.test: LIBS += -Wl,--wrap=fstatfs,--wrap=write
+tests/unit/registry.test: LIBS += -Wl,--wrap=nanosleep
 tests/unit/scribe.test: LIBS += -Wl,--wrap=audit_write
 $(PUREUNIT): %.test: %.o $(PURE)
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) -lm
