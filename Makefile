@@ -92,11 +92,12 @@ sim: $(SIM)
 	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds "tests/sim/bench --check"
 cli: all
 	@JOBS=$(JOBS) tests/run cli $(wildcard tests/cli/*.bats)
-# Each file in a bed of its own, the longest first; guests wait more than they work.
+# Each file in a bed of its own, the longest first; guests wait more than they work. A bed takes up to 4 GiB.
 LONGEST := $(patsubst %,tests/guests/%.bats,guard balance shortage hook hung)
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
-	@WITHIN=tests/guests/bed JOBS=$(JOBS) tests/run guests $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/guests/*.bats))
+	@beds=$$(awk '$$1 == "MemAvailable:" { print int($$2 / 4194304) }' /proc/meminfo); [ $$beds -ge 1 ] || beds=1; \
+	WITHIN=tests/guests/bed JOBS=$$((beds < $(JOBS) ? beds : $(JOBS))) tests/run guests $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/guests/*.bats))
 
 quick: all
 	@$(MAKE) --no-print-directory unit sim cli
@@ -150,9 +151,9 @@ check-long:
 		LIMIT=1200 tests/guests/bed tests/run long $$bats >build/$${bats##*/}.log 2>&1 & pids="$$pids $$!"; done; \
 	$(MAKE) --no-print-directory sanitize valgrind fuzz || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
-	HERD=40 LIMIT=900 tests/guests/bed tests/run long tests/guests/hung.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
+	HERD=40 LIMIT=900 tests/guests/bed tests/run long tests/guests/hung.bats || status=1; \
 	STARVE=$(STARVE) LIMIT=1500 tests/guests/bed tests/run long $(STARVED) || status=1; \
 	exit $$status
 # Each target for FUZZ_SECONDS, side by side, from the corpus that is kept; what it finds is left in build/.

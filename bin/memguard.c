@@ -49,7 +49,7 @@ static struct option_row rows[] = {
     {0, "show-config", NULL, "print the settings that hold and where they stand", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
-    {'v', "verbose", NULL, "tell of each round of commands", .flag = &verbose},
+    {'v', "verbose", NULL, "tell of each round of commands, and of shortage that is only foreseen", .flag = &verbose},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
     {'V', "version", NULL, "show the version", .flag = &unused_flag},
     {.name = NULL},
@@ -251,6 +251,7 @@ struct duty {
 	bool takes;                   /* likewise */
 	bool pending_said;            /* that something pending is unreadable */
 	bool reload, reconnect;
+	bool untested;                                             /* the command */
 	int libvirt, registry, no_give, host, log;                 /* errors that were said */
 	uint64_t cannot_ms, command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
 };
@@ -357,6 +358,16 @@ static void run_command(struct duty *d, const struct sight *v)
 		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
 }
 
+/* It is kept where it cannot be executed now: by the time it is needed it may be there. */
+static void test_command(struct duty *d)
+{
+	int r = command_test(d->command);
+
+	d->untested = false;
+	if (r)
+		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
+}
+
 /* What can wait until commands are sent: connections, the registry, what has gone wrong there. */
 static void keep_house(struct duty *d, uint64_t now_ms)
 {
@@ -374,6 +385,8 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 	tell_records(d->sentry, &d->pending_said);
 	if (d->wake.pending < 0)
 		d->wake.pending = sentry_watch_pending(d->sentry);
+	if (d->untested && d->level == GUARD_CALM)
+		test_command(d);
 }
 
 /* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */
@@ -410,8 +423,7 @@ static void set_command(struct duty *d)
 	command_free(d->command);
 	d->command = NULL;
 	r = d->conf->on_critical ? command_new(d->conf->on_critical, &d->command) : 0;
-	if (!r && d->command) /* it is kept: by the time it is needed it may be there */
-		r = command_test(d->command);
+	d->untested = d->command;
 	if (r)
 		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
 }
@@ -458,6 +470,7 @@ static void settle_in(struct duty *d)
 
 	loop_catch_reload();
 	signal(SIGCHLD, SIG_IGN); /* of on_critical nobody waits */
+	signal(SIGPIPE, SIG_IGN); /* who read what it says may have gone */
 	if (r && !quiet)
 		say_warning(&memguard, "cannot lower oom_score_adj: %s", strerror(-r));
 	r = wake_open(root, &d->wake);

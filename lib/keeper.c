@@ -131,6 +131,7 @@ static void recall(struct keeper *k, struct herd *h)
 			continue;
 		h->guest[i].past = before->past;
 		h->guest[i].device = before->device; /* should it not answer */
+		h->guest[i].unreadable = before->unreadable;
 	}
 	keeper_done(k);
 }
@@ -142,7 +143,9 @@ static void look_up(const struct keeper *k, const struct registry *r, struct gue
 	int error;
 
 	g->excluded = conf_excludes(k->conf, g->name);
-	error = r ? registry_load_record(r, g->uuid, &record) : -ENOENT;
+	if (!r)
+		return;
+	error = registry_load_record(r, g->uuid, &record);
 	g->unreadable = error && error != -ENOENT;
 	if (error)
 		return;

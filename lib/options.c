@@ -42,16 +42,18 @@ void say_without_waiting(void)
 	patient = false;
 }
 
-static void put(const char *line, size_t n)
+/* False where not all of it went out. */
+static bool put(const char *line, size_t n)
 {
 	while (n) {
 		ssize_t done = write(STDERR_FILENO, line, n);
 
 		if (done < 0 && errno != EINTR)
-			return;
+			return false;
 		n -= done > 0 ? (size_t)done : 0;
 		line += done > 0 ? done : 0;
 	}
+	return true;
 }
 
 /* Room for a line: a pipe then takes all of it, and the journal's socket is three quarters empty. */
@@ -74,14 +76,18 @@ __attribute__((format(printf, 5, 0))) static size_t compose(char *line, const st
 	return (size_t)n + 1;
 }
 
-__attribute__((format(printf, 2, 3))) static void say_unsaid(const struct program *program, const char *format, ...)
+/* How many lines are lost is said with the next, and as that: it comes also where warnings are not asked for. */
+__attribute__((format(printf, 4, 5))) static bool say_unsaid(const struct program *program, int priority,
+                                                             const char *kind, const char *format, ...)
 {
 	char line[LINE_MOST];
 	va_list args;
+	bool done;
 
 	va_start(args, format);
-	put(line, compose(line, program, LOG_WARNING, "warning: ", format, args));
+	done = put(line, compose(line, program, priority, kind, format, args));
 	va_end(args);
+	return done;
 }
 
 __attribute__((format(printf, 4, 0))) static void say(const struct program *program, int priority, const char *kind,
@@ -89,13 +95,10 @@ __attribute__((format(printf, 4, 0))) static void say(const struct program *prog
 {
 	char line[LINE_MOST];
 
-	if (unsaid && is_taken()) {
-		say_unsaid(program, "%u lines before this are lost: nobody took them", unsaid);
+	if (unsaid && is_taken() &&
+	    say_unsaid(program, priority, kind, "%u lines before this are lost: nobody took them", unsaid))
 		unsaid = 0;
-	}
-	if (is_taken())
-		put(line, compose(line, program, priority, kind, format, args));
-	else
+	if (!is_taken() || !put(line, compose(line, program, priority, kind, format, args)))
 		unsaid++;
 }
 

@@ -74,7 +74,7 @@ void say_note(const struct program *program, const char *format, ...) __attribut
 
 /*
  * From now on a line that stderr does not take at once (a full pipe, a journal that hangs) is dropped instead of waited
- * for; how many were is said with the next. For one thread that says something.
+ * for; how many were is said with the next. From then on only one thread may say something.
  */
 void say_without_waiting(void);
 

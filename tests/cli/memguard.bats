@@ -493,6 +493,16 @@ hears_no_more() {
 	kill "$COPROC_PID"
 }
 
+@test "who read what it says has gone: it guards on" {
+	memguard -c "$node" --root "$root" 2> >(true) >/dev/null 3>&- &
+	pid=$!
+	available 100000
+	wait_for no_give_held
+	sleep 1
+	kill -0 "$pid"
+	stop
+}
+
 hears_of_it() {
 	grep -Eaq 'memguard: warning: [1-9] lines before this are lost: nobody took them$' "$BATS_TEST_TMPDIR/heard" &&
 		grep -aq '^memguard: warning: calm: ' "$BATS_TEST_TMPDIR/heard"

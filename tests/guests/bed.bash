@@ -280,7 +280,8 @@ guest_stop() {
 
 # Whether libvirt lists it no more.
 guest_gone() {
-	! timeout 10 virsh -q list --name | grep -qxF "$1"
+	local names
+	names=$(timeout 10 virsh -q list --name) && ! grep -qxF "$1" <<<"$names"
 }
 
 # By UUID: names can be anything.

@@ -18,11 +18,12 @@ setup_file() {
 	mkdir -p "$root"/{proc,run,etc/memsched.conf.d}
 	cp /etc/memsched.conf.d/test.conf "$root/etc/memsched.conf.d/"
 	host_keep 3>&- 4>&- &
-	wait_until 10 test -e "$root/proc/meminfo"
+	export keeper=$!
+	wait_until 30 test -e "$root/proc/meminfo"
 	sleep 2
 }
 
-# host_keep: what /proc/meminfo says there, until the root is gone.
+# host_keep: what /proc/meminfo says there.
 host_keep() {
 	local guest pid resident rss_kib
 	while [ -e "$root/proc" ]; do
@@ -40,6 +41,8 @@ host_keep() {
 
 teardown_file() {
 	load bed.bash
+	kill "$keeper"
+	wait_until 10 process_gone "$keeper"
 	rm -rf "$BATS_FILE_TMPDIR/root"
 	guests_stop_all
 	rm -f /etc/memsched.conf.d/test.conf
@@ -133,7 +136,7 @@ lies_between() {
 	[ "$asked" -le 4 ] # the first of them may have seen it move
 	balance --signal unused --reserve $(($(available_kib) - 100 * 1024))
 	guest_ask heavy 120 40 # it lives without more, too
-	wait_until 10 lacks heavy
+	wait_until 30 lacks heavy
 	last light '.reason == "stuck" and .action == "keep"'
 	# Never more than was there: room, and what others gave since.
 	jq -es '[., .[1:]] | transpose | map(select(all(. != null)) |

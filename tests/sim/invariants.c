@@ -428,8 +428,8 @@ static uint64_t arrived_kib(const struct vm *v, const struct watch *before)
 
 	if (v->tally.commands == before->commands)
 		return 0;
-	if (v->is.autodeflate || v->rebooted)
-		seen_kib = min_kib(seen_kib, v->target_kib);
+	seen_kib =
+	    v->is.autodeflate || v->rebooted ? min_kib(seen_kib, v->target_kib) : max_kib(seen_kib, v->target_kib);
 	return sub_kib(before->seen_kib, seen_kib);
 }
 
