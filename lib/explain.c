@@ -259,8 +259,9 @@ static uint64_t level_headroom_kib(const struct guest *g)
 static bool is_at_bottom(const struct guest *g)
 {
 	uint64_t least_kib = sub_kib(min_kib(g->bottom_kib, from_kib(g)), g->est.used_kib);
+	bool has_more = goal_kib(g) > add_kib(g->bottom_kib, KIB_PER_MIB); /* than it has to be left */
 
-	return level_headroom_kib(g) <= least_kib;
+	return !has_more && level_headroom_kib(g) <= least_kib;
 }
 
 static void say_bottom(struct sentence *s, const struct guest *g)
@@ -287,6 +288,8 @@ static void say_level(struct sentence *s, const struct guest *g)
 	    SIZE(sub_kib(goal_kib(g), g->est.used_kib)), SIZE(g->target_kib), SIZE(g->est.used_kib));
 	if (g->level_kib)
 		say(s, " at a shared level of %s for weight %d", SIZE(g->level_kib), WEIGHT_DEFAULT);
+	if (g->est.blind)
+		say(s, ", as nothing is taken on statistics of before its last move");
 }
 
 static void tell_shared(struct sentence *s, const struct guest *g)

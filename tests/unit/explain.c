@@ -271,6 +271,11 @@ static const struct {
     {GUEST(SHARED_SHORTAGE, SHORT(350), USED(300), .want_kib = MIB(350), .need_kib = MIB(446), FLOOR(360, 20)),
      "keep 350 MiB: memory is short, it is kept below its floor of 360 MiB with 50 MiB above 300 MiB used, where "
      "weight 100 would get 20 MiB, 96 MiB less than the 446 MiB it needs"},
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .want_kib = MIB(500), .need_kib = MIB(512), LEVEL(20),
+           .est.blind = true),
+     "keep 500 MiB: memory is short, weight 100 gets 134 MiB headroom of the wished 146 MiB above 366 MiB used at a "
+     "shared level of 20 MiB for weight 100, as nothing is taken on statistics of before its last move, 12 MiB less "
+     "than the 512 MiB it needs"},
     /* looked at again after the command */
     {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(20),
            .reread = true, .past.actual_kib = MIB(500)),
