@@ -56,6 +56,6 @@ swings_at_most_as() {
 	scenario soak both
 	swings_at_most_as "$swings"
 	[ "$(figure least_with_unsplit)" -ge "$quarter" ]
-	[ "$(figure fds_more)" -le 2 ] # a look at a file may be under way
+	[ "$(figure fds_more)" -le 2 ]
 	[ "$(figure rss_more_kib)" -le 2048 ]
 }
