@@ -256,11 +256,6 @@ struct duty {
 	uint64_t cannot_ms, command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
 };
 
-static bool is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
-{
-	return !last_ms || now_ms - last_ms >= each_ms;
-}
-
 /* Says an error once, however it changes (a libvirtd that starts is not there, and then too slow), and that it is over.
  * words may come from outside; none: those of the error. */
 static void tell_error(int *said, int error, const char *what, const char *words)
@@ -374,7 +369,7 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 	char words[512];
 	int r;
 
-	if (!is_due(d->house_ms, now_ms, HOUSE_MS))
+	if (!clock_is_due(d->house_ms, now_ms, HOUSE_MS))
 		return;
 	d->house_ms = now_ms;
 	r = keeper_state(sentry_keeper(d->sentry), words, sizeof(words));
@@ -444,7 +439,7 @@ static bool is_ours(void *arg, struct conf *fresh)
  * reserve that was a slip keeps the host critical for ever, and must be mended there. */
 static bool may_reload(const struct duty *d, uint64_t now_ms)
 {
-	return d->level == GUARD_CALM || is_due(d->sent_ms, now_ms, REST_MS);
+	return d->level == GUARD_CALM || clock_is_due(d->sent_ms, now_ms, REST_MS);
 }
 
 static void reload(struct duty *d)

@@ -19,4 +19,10 @@ static inline struct instant clock_now(void)
 	return (struct instant){.now_ms = clock_ms(CLOCK_BOOTTIME), .wall_ms = clock_ms(CLOCK_REALTIME)};
 }
 
+/* Whether what is done each each_ms, and was last done at last_ms (0: never), is to be done now. */
+static inline bool clock_is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
+{
+	return !last_ms || now_ms - last_ms >= each_ms;
+}
+
 #endif

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "units.h"
 
 void notify_send(const char *state)
@@ -43,7 +44,7 @@ void notify_feed(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms)
 {
 	uint64_t each_ms = notify_watchdog_ms();
 
-	if (!each_ms || now_ms > stuck_ms || (*fed_ms && now_ms - *fed_ms < each_ms / 2))
+	if (!each_ms || now_ms > stuck_ms || !clock_is_due(*fed_ms, now_ms, each_ms / 2))
 		return;
 	*fed_ms = now_ms;
 	notify_send("WATCHDOG=1");

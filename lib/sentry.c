@@ -397,7 +397,7 @@ char *sentry_complaint(char *buffer, size_t size, const struct sight *sight, con
 
 bool sentry_is_due(uint64_t *last_ms, uint64_t now_ms)
 {
-	if (*last_ms && now_ms - *last_ms < SENTRY_AGAIN_MS)
+	if (!clock_is_due(*last_ms, now_ms, SENTRY_AGAIN_MS))
 		return false;
 	*last_ms = now_ms;
 	return true;
