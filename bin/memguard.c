@@ -335,6 +335,12 @@ static void log_moves(struct duty *d, uint64_t now_ms)
 		scribe_write(d->scribe, a, d->conf->log, now_ms); /* else at the next look */
 }
 
+static void say_of_command(int error)
+{
+	if (error)
+		say_error(&memguard, "cannot run on_critical: %s", strerror(-error));
+}
+
 static void run_command(struct duty *d, const struct sight *v)
 {
 	const struct command_number numbers[] = {
@@ -344,23 +350,17 @@ static void run_command(struct duty *d, const struct sight *v)
 	    {"MEMSCHED_FREED_BYTES", v->freed_kib * 1024},
 	    {NULL, 0},
 	};
-	int r;
 
 	if (v->level != GUARD_CRITICAL || !d->command || !sentry_is_due(&d->command_ms, v->at.now_ms))
 		return;
-	r = command_run(d->command, numbers);
-	if (r)
-		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
+	say_of_command(command_run(d->command, numbers));
 }
 
 /* It is kept where it cannot be executed now: by the time it is needed it may be there. */
 static void test_command(struct duty *d)
 {
-	int r = command_test(d->command);
-
 	d->untested = false;
-	if (r)
-		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
+	say_of_command(command_test(d->command));
 }
 
 /* What can wait until commands are sent: connections, the registry, what has gone wrong there. */
@@ -413,14 +413,11 @@ static uint32_t look(struct duty *d)
 
 static void set_command(struct duty *d)
 {
-	int r;
-
 	command_free(d->command);
 	d->command = NULL;
-	r = d->conf->on_critical ? command_new(d->conf->on_critical, &d->command) : 0;
+	if (d->conf->on_critical)
+		say_of_command(command_new(d->conf->on_critical, &d->command));
 	d->untested = d->command;
-	if (r)
-		say_error(&memguard, "cannot run on_critical: %s", strerror(-r));
 }
 
 static bool is_ours(void *arg, struct conf *fresh)
