@@ -120,11 +120,6 @@ void say_warning(const struct program *program, const char *format, ...)
 	va_end(args);
 }
 
-static bool may_lack_arg(const struct option_row *row)
-{
-	return row->arg && row->arg[0] == '[';
-}
-
 void say_note(const struct program *program, const char *format, ...)
 {
 	va_list args;
@@ -132,6 +127,13 @@ void say_note(const struct program *program, const char *format, ...)
 	va_start(args, format);
 	say(program, LOG_INFO, "", format, args);
 	va_end(args);
+}
+
+/* ---- options ---- */
+
+static bool may_lack_arg(const struct option_row *row)
+{
+	return row->arg && row->arg[0] == '[';
 }
 
 static void print_help(const struct program *program)

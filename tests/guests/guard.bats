@@ -3,8 +3,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	host_needs 4000
-	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	file_begin 4000
 	guest_start light max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:weight>50</m:weight></m:memory>'
 	guest_start heavy max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:min unit="MiB">300</m:min><m:weight>200</m:weight></m:memory>'
 	guest_start mute max=256 current=256 cmdline=nodriver
@@ -13,9 +12,7 @@ setup_file() {
 
 teardown_file() {
 	load bed.bash
-	guests_stop_all
-	rm -f /etc/memsched.conf.d/test.conf
-	rm -rf /run/memsched/state/* /run/memsched/said
+	file_end
 }
 
 setup() {

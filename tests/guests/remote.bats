@@ -4,8 +4,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	host_needs 2000
-	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	file_begin 2000
 	guest_start idle max=512 current=512
 	guest_start needy max=512 current=200
 	guest_wait idle needy
@@ -15,8 +14,8 @@ setup_file() {
 
 teardown_file() {
 	load bed.bash
-	guests_stop_all
-	rm -rf /etc/memsched.conf.d/test.conf /run/memsched/{state/*,hosts,said}
+	file_end
+	rm -rf /run/memsched/hosts
 }
 
 setup() {

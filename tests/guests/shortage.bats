@@ -4,8 +4,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	host_needs 3000
-	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	file_begin 3000
 	guest_start light max=768 current=512
 	guest_start heavy max=768 current=512 \
 		metadata="<memsched:memory xmlns:memsched='urn:memsched:domain:1.0'><memsched:weight>300</memsched:weight></memsched:memory>"
@@ -44,8 +43,7 @@ teardown_file() {
 	kill "$keeper"
 	wait_until 10 process_gone "$keeper"
 	rm -rf "$BATS_FILE_TMPDIR/root"
-	guests_stop_all
-	rm -f /etc/memsched.conf.d/test.conf
+	file_end
 }
 
 setup() {

@@ -37,14 +37,19 @@ struct options {
 
 #define CLOSE_KIB 5000 /* a guest that comes so near to its target lacks nothing */
 
+static uint64_t headroom_kib(const struct vm *v)
+{
+	return vm_free_kib(v) + v->cache_kib;
+}
+
 static double headroom_by_weight(const struct world *w, const struct vm *v)
 {
-	return (double)min_kib(vm_free_kib(v) + v->cache_kib, w->target_kib) / v->is.weight;
+	return (double)min_kib(headroom_kib(v), w->target_kib) / v->is.weight;
 }
 
 static bool lacks(const struct world *w, const struct vm *v)
 {
-	return vm_free_kib(v) + v->cache_kib + CLOSE_KIB < w->target_kib;
+	return headroom_kib(v) + CLOSE_KIB < w->target_kib;
 }
 
 /*

@@ -13,6 +13,13 @@
 
 #define MIB KIB_PER_MIB
 
+static void end(struct ours *o, struct world *w, struct pass_report *report)
+{
+	pass_clear(report);
+	ours_close(o);
+	world_free(w);
+}
+
 /* One machine in need, one that has too much and gives it slowly, and a host that has nothing over. */
 static void raise_pair(struct world *w, uint64_t take_kibps)
 {
@@ -48,9 +55,7 @@ static uint64_t given_in_one_pass_kib(uint64_t take_kibps, uint32_t interval_ms,
 	assert_true(w.least_kib >= (int64_t)w.reserve_kib - (int64_t)MIB);
 	given_kib = w.vm[0].target_kib - 1024 * MIB;
 	*ret_ms = w.now_ms;
-	pass_clear(&report);
-	ours_close(&o);
-	world_free(&w);
+	end(&o, &w, &report);
 	return given_kib;
 }
 
@@ -87,9 +92,7 @@ static void test_what_others_took_is_not_given(void **state)
 		assert_int_equal(ours_pass(&o, &report), 0);
 		assert_true(report.guest[1].told_kib && report.guest[1].told_kib < 3072 * MIB);
 		assert_int_equal(w.vm[0].target_kib, 1024 * MIB);
-		pass_clear(&report);
-		ours_close(&o);
-		world_free(&w);
+		end(&o, &w, &report);
 	}
 }
 
@@ -111,9 +114,7 @@ static void test_a_pass_that_fails_says_what_it_asked(void **state)
 		assert_false(report.guest[i].reread);
 	}
 	assert_true(report.guest[1].told_kib > 0);
-	pass_clear(&report);
-	ours_close(&o);
-	world_free(&w);
+	end(&o, &w, &report);
 }
 
 /* The hook has removed the record of a guest that ended during the pass: it does not come back. */
@@ -130,9 +131,7 @@ static void test_who_ends_during_the_pass_is_not_registered(void **state)
 	assert_int_equal(ours_pass(&o, &report), 0);
 	assert_true(report.guest[1].vanished);
 	assert_int_equal(o.registry.records, 1);
-	pass_clear(&report);
-	ours_close(&o);
-	world_free(&w);
+	end(&o, &w, &report);
 }
 
 /* ---- guests on their way ---- */
@@ -249,9 +248,7 @@ static void test_a_give_without_an_answer_is_counted(void **state)
 	assert_true(w.vm[0].target_kib > 1024 * MIB && w.vm[1].target_kib < 3072 * MIB);
 	assert_int_equal(o.registry.past[0].asked_kib, w.vm[0].target_kib);
 	assert_int_equal(o.registry.past[1].asked_kib, 0);
-	pass_clear(&report);
-	ours_close(&o);
-	world_free(&w);
+	end(&o, &w, &report);
 }
 
 int main(void)

@@ -19,7 +19,7 @@
 
 static char folder[] = "/tmp/memsched-notify-XXXXXX";
 
-/* A socket such as systemd's, by the name that NOTIFY_SOCKET has. */
+/* A socket such as systemd's, by the name that NOTIFY_SOCKET then has. */
 static int listen_at(const char *name)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -32,6 +32,7 @@ static int listen_at(const char *name)
 	assert_int_equal(
 	    bind(fd, (const struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
 	    0);
+	setenv("NOTIFY_SOCKET", name, 1);
 	return fd;
 }
 
@@ -57,7 +58,6 @@ static void test_sockets(void **state)
 	for (size_t i = 0; i < LENGTH(names); i++) {
 		int fd = listen_at(names[i]);
 
-		setenv("NOTIFY_SOCKET", names[i], 1);
 		notify_send("READY=1");
 		hears(fd, "READY=1");
 		notify_send("WATCHDOG=1");
@@ -77,7 +77,6 @@ static void test_full(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s/full", folder);
 	fd = listen_at(path);
-	setenv("NOTIFY_SOCKET", path, 1);
 	alarm(20);
 	for (int i = 0; i < 5000; i++)
 		notify_send("WATCHDOG=1");
@@ -156,7 +155,6 @@ static void test_feed(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s/feed", folder);
 	fd = listen_at(path);
-	setenv("NOTIFY_SOCKET", path, 1);
 	unsetenv("WATCHDOG_PID");
 	unsetenv("WATCHDOG_USEC");
 	notify_feed(&fed_ms, 5000, UINT64_MAX);

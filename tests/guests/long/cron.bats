@@ -58,32 +58,35 @@ mailed() {
 	find "$mails" -type f | wc -l
 }
 
-# What was asked for arrives within moments, and libvirt knows of it up to a second later.
-grew() {
-	[ "$(guest_actual "$1")" -gt "$2" ]
+# moved GUEST ACTION: whether a pass that ended after the last question did so, and the guest followed.
+moved() {
+	local from actual
+	from=$(jq -e --arg name "$1" --arg action "$2" --argjson asked "$asked" 'select(.time_seconds > $asked) | .moves[] |
+		select(.name == $name and .action == $action) | .from_bytes / 1024' /run/memsched/last-pass.json) || return 1
+	actual=$(guest_actual "$1")
+	if [ "$2" = grow ]; then [ "$actual" -gt "$from" ]; else [ "$actual" -lt "$from" ]; fi
 }
 
-shrank() {
-	[ "$(guest_actual "$1")" -lt "$2" ]
+# ask MIB: from the needy guest, whose statistics are of a moment later when this ends.
+ask() {
+	guest_ask needy "$1"
+	asked=$(date +%s.%N)
 }
 
-# balanced CHANGE GUEST KIB: by the next job, or the one after it where that was under way already.
+# balanced GUEST ACTION: by the next job, or the one after it where that was under way already. libvirt knows of it up to 1 s later.
 balanced() {
-	wait_until 140 "$@" || complain "in two minutes cron did not balance: $*"
+	wait_until 140 moved "$@" || complain "in two minutes cron did not balance: $*"
 }
 
 @test "three minutes: guests are balanced, and nothing is mailed" {
-	local idle needy end=$((SECONDS + 180))
-	guest_ask needy 150
-	needy=$(guest_actual needy) idle=$(guest_actual idle)
-	balanced grew needy "$needy"
-	balanced shrank idle "$idle"
-	guest_ask needy 250
-	needy=$(guest_actual needy)
-	balanced grew needy "$needy"
-	guest_ask needy 10
-	needy=$(guest_actual needy)
-	balanced shrank needy "$needy"
+	local asked end=$((SECONDS + 180))
+	ask 150
+	balanced needy grow
+	balanced idle shrink
+	ask 250
+	balanced needy grow
+	ask 10
+	balanced needy shrink
 	while [ "$SECONDS" -lt "$end" ]; do sleep 1; done
 	[ "$(mailed)" -eq 0 ]
 	[ "$(guest_restarts needy)" -eq 0 ]
