@@ -71,6 +71,7 @@ tests/unit/keeper.test: LIBS += -Wl,--wrap=virt_open,--wrap=virt_list,--wrap=vir
 tests/unit/resident.test: LIBS += -Wl,--wrap=getrlimit
 tests/unit/wake.test: LIBS += -Wl,--wrap=fstatfs,--wrap=write
 tests/unit/registry.test: LIBS += -Wl,--wrap=nanosleep
+tests/unit/command.test: LIBS += -Wl,--wrap=stat
 tests/unit/scribe.test: LIBS += -Wl,--wrap=audit_write
 $(PUREUNIT): %.test: %.o $(PURE)
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) -lm

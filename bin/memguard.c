@@ -251,8 +251,8 @@ struct duty {
 	bool takes;                   /* likewise */
 	bool pending_said;            /* that something pending is unreadable */
 	bool reload, reconnect;
-	bool untested;                                             /* the command */
-	int libvirt, registry, no_give, host, log;                 /* errors that were said */
+	bool tested;                                               /* the command is being tested */
+	int libvirt, registry, watch, no_give, host, log;          /* errors that were said */
 	uint64_t cannot_ms, command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
 };
 
@@ -357,10 +357,26 @@ static void run_command(struct duty *d, const struct sight *v)
 }
 
 /* It is kept where it cannot be executed now: by the time it is needed it may be there. */
-static void test_command(struct duty *d)
+static void hear_of_command(struct duty *d)
 {
-	d->untested = false;
-	say_of_command(command_test(d->command));
+	int r = d->tested ? command_outcome(d->command) : -EINPROGRESS;
+
+	if (r == -EINPROGRESS)
+		return;
+	d->tested = false;
+	say_of_command(r);
+}
+
+/* Without it the guard goes by its naps. Where there is no registry that is what is said. */
+static void watch_pending(struct duty *d)
+{
+	int r = d->wake.pending < 0 && !d->registry ? sentry_watch_pending(d->sentry) : 0;
+	bool limit = r == -EMFILE || r == -ENOSPC;
+
+	if (r > 0)
+		d->wake.pending = r;
+	tell_error(&d->watch, r < 0 && r != -ENOENT ? r : 0, "cannot be woken by a guest that starts",
+	           limit ? "inotify is at its limit: raise fs.inotify.max_user_instances or max_user_watches" : NULL);
 }
 
 /* What can wait until commands are sent: connections, the registry, what has gone wrong there. */
@@ -378,10 +394,8 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 	tell_error(&d->libvirt, r, "cannot see the guests", *words ? words : sentry_words(d->sentry));
 	tell_error(&d->registry, sentry_open_registry(d->sentry), "cannot use '/run/memsched'", NULL);
 	tell_records(d->sentry, &d->pending_said);
-	if (d->wake.pending < 0)
-		d->wake.pending = sentry_watch_pending(d->sentry);
-	if (d->untested && d->level == GUARD_CALM)
-		test_command(d);
+	watch_pending(d);
+	hear_of_command(d);
 }
 
 /* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */
@@ -413,11 +427,16 @@ static uint32_t look(struct duty *d)
 
 static void set_command(struct duty *d)
 {
+	int r = 0;
+
 	command_free(d->command);
 	d->command = NULL;
 	if (d->conf->on_critical)
-		say_of_command(command_new(d->conf->on_critical, &d->command));
-	d->untested = d->command;
+		r = command_new(d->conf->on_critical, &d->command);
+	if (d->command)
+		r = command_test(d->command);
+	d->tested = d->command && !r;
+	say_of_command(r);
 }
 
 static bool is_ours(void *arg, struct conf *fresh)

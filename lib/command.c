@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "workers.h"
 
 #define BLANKS " \t"
 #define NUMBERS 16
@@ -20,6 +23,8 @@ extern char **environ;
 struct command {
 	char *line; /* cut into words */
 	char **argv;
+	atomic_int users; /* the caller, and a thread for each test */
+	atomic_int outcome;
 };
 
 int command_new(const char *line, struct command **ret_command)
@@ -27,8 +32,10 @@ int command_new(const char *line, struct command **ret_command)
 	struct command *c = calloc(1, sizeof(*c));
 	size_t n = 0;
 
-	if (c)
+	if (c) {
+		c->users = 1;
 		c->line = strdup(line);
+	}
 	if (c && c->line)
 		c->argv = calloc(strlen(line) / 2 + 2, sizeof(*c->argv));
 	if (!c || !c->line || !c->argv) {
@@ -48,20 +55,46 @@ int command_new(const char *line, struct command **ret_command)
 
 void command_free(struct command *c)
 {
-	if (!c)
+	if (!c || atomic_fetch_sub(&c->users, 1) > 1)
 		return;
 	free(c->argv);
 	free(c->line);
 	free(c);
 }
 
-int command_test(const struct command *c)
+static int look_for(const char *path)
 {
 	struct stat st;
 
-	if (stat(c->argv[0], &st) < 0 || access(c->argv[0], X_OK) < 0)
+	if (stat(path, &st) < 0 || access(path, X_OK) < 0)
 		return -errno;
 	return S_ISREG(st.st_mode) ? 0 : -EACCES;
+}
+
+static void *test(void *arg)
+{
+	struct command *c = arg;
+
+	atomic_store(&c->outcome, look_for(c->argv[0]));
+	command_free(c);
+	return NULL;
+}
+
+int command_test(struct command *c)
+{
+	int r;
+
+	atomic_store(&c->outcome, -EINPROGRESS);
+	atomic_fetch_add(&c->users, 1);
+	r = workers_detach(test, c);
+	if (r)
+		command_free(c);
+	return r;
+}
+
+int command_outcome(const struct command *c)
+{
+	return atomic_load(&c->outcome);
 }
 
 /* Only what may be called between fork and exec in a process with threads. */

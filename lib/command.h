@@ -18,8 +18,12 @@ struct command_number {
 int command_new(const char *line, struct command **ret_command);
 void command_free(struct command *c); /* NULL is fine */
 
-/* Whether it could be executed now: 0 or -errno. Looks at the file system, which may hang: for calm times. */
-int command_test(const struct command *c);
+/*
+ * Begins to look whether it could be executed now: by a thread, for a file system may hang. 0 or -errno. The outcome is
+ * 0, -errno, or -EINPROGRESS until it is known, maybe for ever; c may be freed before.
+ */
+int command_test(struct command *c);
+int command_outcome(const struct command *c);
 
 /*
  * Starts it in a session of its own with the environment, the numbers, stdin from /dev/null, signals as usual, and an

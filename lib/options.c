@@ -67,11 +67,13 @@ static bool is_taken(void)
 __attribute__((format(printf, 5, 0))) static size_t compose(char *line, const struct program *program, int priority,
                                                             const char *kind, const char *format, va_list args)
 {
-	int n = is_journal() ? snprintf(line, LINE_MOST, "<%d>", priority) : 0;
+	char whole[2 * LINE_MOST];
+	int n = is_journal() ? snprintf(whole, sizeof(whole), "<%d>", priority) : 0;
 
-	n += snprintf(line + n, LINE_MOST - (size_t)n, "%s: %s", program->name, kind);
-	n += vsnprintf(line + n, LINE_MOST - (size_t)n, format, args);
-	n = n < LINE_MOST - 1 ? n : LINE_MOST - 1; /* the newline takes the place of the end */
+	n += snprintf(whole + n, sizeof(whole) - (size_t)n, "%s: %s", program->name, kind);
+	vsnprintf(whole + n, sizeof(whole) - (size_t)n, format, args);
+	text_copy(line, LINE_MOST - 1, whole);
+	n = (int)strlen(line);
 	line[n] = '\n';
 	return (size_t)n + 1;
 }

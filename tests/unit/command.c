@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +63,24 @@ static const char *output(void)
 	return text;
 }
 
+/* stat that does not come back while hangs is set, as on a disk that is gone. */
+static atomic_bool hangs;
+int __real_stat(const char *path, struct stat *st);
+int __wrap_stat(const char *path, struct stat *st)
+{
+	while (atomic_load(&hangs))
+		poll(NULL, 0, 10);
+	return __real_stat(path, st);
+}
+
+static int outcome(struct command *c)
+{
+	assert_int_equal(command_test(c), 0);
+	for (int i = 0; i < WAIT_MS / 10 && command_outcome(c) == -EINPROGRESS; i++)
+		poll(NULL, 0, 10);
+	return command_outcome(c);
+}
+
 /* Runs folder/script with the rest of a line. */
 static void run(const char *rest, const struct command_number *numbers)
 {
@@ -69,7 +89,7 @@ static void run(const char *rest, const struct command_number *numbers)
 
 	snprintf(line, sizeof(line), "%s/script%s", folder, rest);
 	assert_int_equal(command_new(line, &c), 0);
-	assert_int_equal(command_test(c), 0);
+	assert_int_equal(outcome(c), 0);
 	assert_int_equal(command_run(c, numbers), 0);
 	command_free(c);
 }
@@ -185,7 +205,7 @@ static void test_not_executable(void **state)
 		struct command *c;
 
 		assert_int_equal(command_new(rows[i].line, &c), 0);
-		assert_int_equal(command_test(c), rows[i].error);
+		assert_int_equal(outcome(c), rows[i].error);
 		assert_int_equal(command_run(c, none), 0);
 		command_free(c);
 	}
@@ -193,6 +213,26 @@ static void test_not_executable(void **state)
 		poll(NULL, 0, 10);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
+}
+
+/* Who asks is not held up, and may let go of it. */
+static void test_hangs(void **state)
+{
+	struct command *c[2];
+
+	(void)state;
+	atomic_store(&hangs, true);
+	for (size_t i = 0; i < LENGTH(c); i++) {
+		assert_int_equal(command_new("/nowhere/at/all", &c[i]), 0);
+		assert_int_equal(command_test(c[i]), 0);
+		assert_int_equal(command_outcome(c[i]), -EINPROGRESS);
+	}
+	command_free(c[0]);
+	atomic_store(&hangs, false);
+	for (int i = 0; i < WAIT_MS / 10 && command_outcome(c[1]) == -EINPROGRESS; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(command_outcome(c[1]), -ENOENT);
+	command_free(c[1]);
 }
 
 static int tear_down(void **state)
@@ -211,6 +251,7 @@ int main(void)
 	    cmocka_unit_test(test_words),          cmocka_unit_test(test_empty),
 	    cmocka_unit_test(test_environment),    cmocka_unit_test(test_surroundings),
 	    cmocka_unit_test(test_not_waited_for), cmocka_unit_test(test_not_executable),
+	    cmocka_unit_test(test_hangs),
 	};
 
 	if (!mkdtemp(folder))
