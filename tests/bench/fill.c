@@ -3,7 +3,7 @@
  *   fill MIB_AVAILABLE [MIB_PER_S]        until so much is available; prints "filled MIB"
  *   fill +MIB MIB_PER_S MIB_TIGHT SECONDS  so much, and looks at what is available until SECONDS from the beginning:
  *       prints "filled=MIB least_available=MIB tight_ms=T back_ms=T", the times (CLOCK_BOOTTIME) when it first fell
- *       below MIB_TIGHT (0: never did) and when 1 GiB more was available than at the least (0: never was), then ends
+ *       below MIB_TIGHT (0: never did) and when others had given 1 GiB back (0: never had), then ends
  * Ends with its parent.
  */
 #include <err.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MIB = 1 << 20, CHUNK_MIB = 32, FLOOD_CHUNK_MIB = 5, THREADS = 4 };
+enum { MIB = 1 << 20, CHUNK_MIB = 32, FLOOD_CHUNKS_PER_S = 100, MOST_CHUNK_MIB = 60, THREADS = 4 };
 
 struct part {
 	char *memory;
@@ -28,7 +28,7 @@ struct part {
 
 /* What a flood saw. */
 struct ebb {
-	long tight_mib, least_mib;
+	long tight_mib, least_mib, begin_mib;
 	uint64_t begin_ms, tight_ms, back_ms;
 };
 
@@ -107,31 +107,31 @@ static void pause_until(uint64_t until_ms)
 	clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &t, NULL);
 }
 
-static void look(struct ebb *e)
+static void look(struct ebb *e, long taken_mib)
 {
 	long mib = host_available_mib();
 
-	if (mib < e->least_mib) {
+	if (mib < e->least_mib)
 		e->least_mib = mib;
-		e->back_ms = 0;
-	}
 	if (!e->tight_ms && mib < e->tight_mib)
 		e->tight_ms = now_ms();
-	if (!e->back_ms && mib >= e->least_mib + 1024)
+	if (!e->back_ms && mib + taken_mib >= e->begin_mib + 1024)
 		e->back_ms = now_ms();
 }
 
 static void flood(long mib, long rate, long tight_mib, long seconds)
 {
-	struct ebb e = {.tight_mib = tight_mib, .least_mib = INT32_MAX, .begin_ms = now_ms()};
+	struct ebb e = {.tight_mib = tight_mib, .least_mib = INT32_MAX, .begin_mib = host_available_mib()};
+	long chunk = rate / FLOOD_CHUNKS_PER_S < MOST_CHUNK_MIB ? rate / FLOOD_CHUNKS_PER_S + 1 : MOST_CHUNK_MIB;
 
-	for (long taken = 0; taken < mib; taken += FLOOD_CHUNK_MIB) {
-		take(FLOOD_CHUNK_MIB);
-		look(&e);
+	e.begin_ms = now_ms();
+	for (long taken = 0; taken < mib; taken += chunk) {
 		pause_until(e.begin_ms + (uint64_t)(taken * 1000 / rate));
+		take(chunk);
+		look(&e, taken + chunk);
 	}
 	while (now_ms() < e.begin_ms + (uint64_t)seconds * 1000) {
-		look(&e);
+		look(&e, mib);
 		pause_until(now_ms() + 2);
 	}
 	printf("filled=%ld least_available=%ld tight_ms=%" PRIu64 " back_ms=%" PRIu64 "\n", mib, e.least_mib,
