@@ -2,7 +2,7 @@
 #   make            builds the commands beside their sources
 #   make demo       installs what is needed, boots four small guests and balances them   (root)
 #   make check      installs what is needed and runs the tests, real guests included      (root)
-# The rest: deps quick check-long lint bench bench-policy install uninstall clean
+# The rest: deps, quick (unit sim cli), guests, check-long (sanitize valgrind fuzz …), lint, bench, bench-policy, install, uninstall, clean
 
 PREFIX     ?= /usr
 SBINDIR    ?= $(PREFIX)/sbin
@@ -87,18 +87,19 @@ $(BENCH): %: %.c
 
 # Tests of these tiers do not disturb each other, and most of their time they wait.
 JOBS := $(shell nproc)
+longest = $(foreach name,$(2),$(filter %/$(name).bats,$(1))) $(filter-out $(addprefix %/,$(addsuffix .bats,$(2))),$(1)) # come first
 unit: $(UNIT)
 	@JOBS=$(JOBS) tests/run unit $(UNIT)
 sim: $(SIM)
 	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds "tests/sim/bench --check"
 cli: all
-	@JOBS=$(JOBS) tests/run cli $(wildcard tests/cli/*.bats)
-# Each file in a bed of its own, the longest first; guests wait more than they work. A bed takes up to 4 GiB.
-LONGEST := $(patsubst %,tests/guests/%.bats,guard balance shortage hook hung)
+	@JOBS=$$(($(JOBS) + 1)) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),memguard install hook watch)
+# Each file in a bed of its own; guests wait more than they work. A bed takes up to 4 GiB.
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
 	@beds=$$(awk '$$1 == "MemAvailable:" { print int($$2 / 4194304) }' /proc/meminfo); [ $$beds -ge 1 ] || beds=1; \
-	WITHIN=tests/guests/bed JOBS=$$((beds < $(JOBS) ? beds : $(JOBS))) tests/run guests $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/guests/*.bats))
+	WITHIN=tests/guests/bed JOBS=$$((beds < $(JOBS) ? beds : $(JOBS))) tests/run guests \
+	$(call longest,$(wildcard tests/guests/*.bats),guard balance shortage hook hung)
 
 quick: all
 	@$(MAKE) --no-print-directory unit sim cli
