@@ -26,6 +26,7 @@ struct keeper {
 	bool read_only;
 	struct virt *virt;       /* of the reader alone */
 	unsigned connection;     /* likewise; how often it connected */
+	bool listed;             /* likewise; libvirt gave the list this time */
 	pthread_mutex_t reading; /* held while the configuration is in use */
 	pthread_mutex_t lock;    /* of what follows */
 	pthread_cond_t news;
@@ -86,6 +87,15 @@ static void herd_inherit(struct herd *h, const struct herd *old)
 
 /* ---- a reading ---- */
 
+/* A hook that holds up the list, or a QEMU that hangs, leaves others that answer. */
+static bool is_silent(const struct keeper *k, const struct herd *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->guest[i].answered)
+			return false;
+	return h->n && !k->listed;
+}
+
 /* The guests of the last reading, as a list; a hook that holds up the list does not make them go away. */
 static int list_known(struct keeper *k, struct registry *r, struct herd *h)
 {
@@ -117,7 +127,8 @@ static int list(struct keeper *k, struct registry *r, uint64_t end_ms, struct he
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 	int error = virt_list(k->virt, now_ms + sub_kib(end_ms, now_ms) / 6, &h->guest, &h->n);
 
-	return error == -ETIMEDOUT ? list_known(k, r, h) : error;
+	k->listed = error != -ETIMEDOUT;
+	return k->listed ? error : list_known(k, r, h);
 }
 
 static void recall(struct keeper *k, struct herd *h)
@@ -221,6 +232,7 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 	struct registry *r = NULL;
 	struct herd h = {.n = 0};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+	bool silent;
 	int error = 0;
 
 	if (!k->virt) {
@@ -232,10 +244,12 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 		error = fill(k, r, end_ms, &h);
 		registry_close(r);
 	}
+	silent = !error && is_silent(k, &h);
 	if (error)
 		herd_clear(&h);
 	else
 		publish(k, &h, began_ms);
+	error = silent ? -ETIMEDOUT : error;
 	note(k, error);
 	if (error == -ENOTCONN) {
 		virt_close(k->virt);

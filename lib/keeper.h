@@ -36,7 +36,8 @@ void keeper_hold(struct keeper *k);
 void keeper_resume(struct keeper *k, bool reconnect);
 
 /* One reading by the caller, before end_ms. 0, or what virt.h or registry_list returned, or -ENOMEM; the herd stays as
- * it was then. */
+ * it was then. -ETIMEDOUT also where there is no list and none of the known guests answers, which the herd then has as
+ * hung. */
 int keeper_read(struct keeper *k, uint64_t end_ms);
 
 /* Reads each KEEPER_PERIOD_MS from now on in a thread; where libvirt is gone, with pauses that grow to some seconds. 0

@@ -38,7 +38,8 @@ static atomic_bool holds_up, held_up;
 
 /* What the thread has for connecting and listing is little for a busy machine: it gets longer. */
 static bool patient;
-static uint64_t open_by_ms; /* the deadline that was given */
+static bool no_list, no_answers; /* libvirt does not come back with them */
+static uint64_t open_by_ms;      /* the deadline that was given */
 
 int __real_virt_open(const char *where, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt);
 int __wrap_virt_open(const char *where, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt);
@@ -62,7 +63,7 @@ int __wrap_virt_open(const char *where, bool read_only, unsigned workers, uint64
 
 int __wrap_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n)
 {
-	return __real_virt_list(v, longer(deadline_ms), ret_guests, ret_n);
+	return no_list ? -ETIMEDOUT : __real_virt_list(v, longer(deadline_ms), ret_guests, ret_n);
 }
 
 int __wrap_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
@@ -76,7 +77,9 @@ int __wrap_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadlin
 	}
 	for (held_up = holds_up; holds_up;)
 		poll(NULL, 0, 5);
-	return __real_virt_read(v, g, n, longer(deadline_ms));
+	for (size_t i = 0; i < n && no_answers; i++)
+		g[i].hung = true;
+	return no_answers ? 0 : __real_virt_read(v, g, n, longer(deadline_ms));
 }
 
 int __wrap_virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms)
@@ -118,7 +121,7 @@ static int set_up(void **state)
 	char path[80];
 
 	(void)state;
-	holds_up = patient = false; /* a test that failed may have left it */
+	holds_up = patient = no_list = no_answers = false; /* a test that failed may have left it */
 	snprintf(root, sizeof(root), "/tmp/memsched-keeper-XXXXXX");
 	assert_non_null(mkdtemp(root));
 	snprintf(path, sizeof(path), "%s/run", root);
@@ -446,6 +449,39 @@ static void test_silent_thread(void **state)
 	close(libvirtd);
 }
 
+/* No list is a hook that runs, no answers are QEMUs that hang: only both together are a libvirtd that does. */
+static void test_silence(void **state)
+{
+	static const struct {
+		bool no_list, no_answers;
+		int error;
+	} rows[] = {{false, false, 0}, {true, false, 0}, {false, true, 0}, {true, true, -ETIMEDOUT}, {false, false, 0}};
+	struct keeper *k;
+	struct herd *h;
+
+	(void)state;
+	make_world(2);
+	k = new_keeper();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		no_list = rows[i].no_list;
+		no_answers = rows[i].no_answers;
+		assert_int_equal(keeper_read(k, in_time()), rows[i].error);
+		assert_int_equal(keeper_state(k, NULL, 0), rows[i].error);
+		h = keeper_herd(k);
+		assert_int_equal(h->n, 2);
+		assert_int_equal(h->guest[0].hung, no_answers);
+		keeper_done(k);
+	}
+	make_world(0); /* where there is nobody, nobody is silent */
+	keeper_hold(k);
+	keeper_resume(k, true);
+	no_list = no_answers = false;
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	no_list = true;
+	assert_int_equal(keeper_read(k, in_time()), 0);
+	keeper_free(k, in_time());
+}
+
 /* A herd outlives libvirt. */
 static void test_gone(void **state)
 {
@@ -477,7 +513,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_reading), TEST(test_nobody),     TEST(test_memory),        TEST(test_asked_meanwhile),
 	    TEST(test_period),  TEST(test_registered), TEST(test_unreadable),    TEST(test_many),
-	    TEST(test_beat),    TEST(test_silent),     TEST(test_silent_thread), TEST(test_gone),
+	    TEST(test_beat),    TEST(test_silent),     TEST(test_silent_thread), TEST(test_silence),
+	    TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
