@@ -324,14 +324,13 @@ static bool awaits_give(const struct guest *g)
 	return guest_grows(g) && g->given_kib < g->want_kib;
 }
 
-/* Where a guest that is on its way to more than it is to have now had better stop; 0: it is not. */
+/* Where a guest that is on its way to more than it is to have now had better stop; 0: it is not. Nothing is taken for
+ * that, and a max below what it uses is no reason to stop it without its least headroom. */
 static uint64_t turn_back_kib(const struct pass *p, const struct guest *g)
 {
 	uint64_t most_kib = max_kib(max_kib(g->want_kib, g->sample.actual_kib), g->bottom_kib);
 
-	if (g->fixed || g->given_kib || g->past.asked_kib <= most_kib + p->policy.step_kib / 2)
-		return 0;
-	return min_kib(most_kib, g->ceil_kib);
+	return !g->fixed && !g->given_kib && g->past.asked_kib > most_kib + p->policy.step_kib / 2 ? most_kib : 0;
 }
 
 static void ask_takes(struct pass *p)

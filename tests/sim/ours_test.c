@@ -223,6 +223,33 @@ static void test_who_needs_less_on_its_way_is_turned_back(void **state)
 	world_free(&w);
 }
 
+/* The administrator sets a max below what it uses while it is on its way up: that stops it, and takes nothing. */
+static void test_who_is_above_its_max_is_stopped_on_its_way(void **state)
+{
+	struct load use = {.base_kib = 1880 * MIB, .peak_kib = 2400 * MIB, .rise_kibps = 40 * MIB, .start_ms = 1};
+	struct pass_report report;
+	uint64_t told_kib;
+	struct world w;
+	struct ours o;
+
+	(void)state;
+	raise_slow(&w, use);
+	assert_int_equal(ours_open(&o, &w, 1000), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(ours_pass(&o, &report), 0);
+		pass_clear(&report);
+		world_run(&w, 1000);
+	}
+	told_kib = w.vm[0].target_kib;
+	assert_true(told_kib > vm_actual_kib(&w.vm[0]) + 100 * MIB);
+	w.vm[0].is.hint_max_kib = 1700 * MIB;
+	assert_int_equal(ours_pass(&o, &report), 0);
+	assert_true(w.vm[0].target_kib < told_kib);
+	assert_int_equal(w.vm[0].target_kib,
+	                 max_kib(w.vm[0].seen_kib, report.guest[0].est.used_kib + w.target_kib / 4));
+	end(&o, &w, &report);
+}
+
 /* ---- commands without an answer ---- */
 
 /* The host has to count with a give that may still be carried out; a take is no memory before it arrived. */
@@ -260,6 +287,7 @@ int main(void)
 	    cmocka_unit_test(test_who_ends_during_the_pass_is_not_registered),
 	    cmocka_unit_test(test_who_is_on_its_way_is_not_told_again),
 	    cmocka_unit_test(test_who_does_not_give_is_told_again),
+	    cmocka_unit_test(test_who_is_above_its_max_is_stopped_on_its_way),
 	    cmocka_unit_test(test_who_needs_less_on_its_way_is_turned_back),
 	    cmocka_unit_test(test_a_give_without_an_answer_is_counted),
 	};
