@@ -62,7 +62,6 @@ static uint64_t idle_kib(enum squeeze_way way, const struct guest *g)
 /* The most that may come of it by this way. */
 static uint64_t most_kib(enum squeeze_way way, const struct guest *g)
 {
-
 	if (way != SQUEEZE_HARD || !may_take(g))
 		return idle_kib(way, g);
 	return max_kib(idle_kib(way, g), sub_kib(g->sample.actual_kib, squeeze_bottom_kib(g)));
