@@ -93,7 +93,7 @@ unit: $(UNIT)
 sim: $(SIM)
 	@tests/run sim tests/sim/peers_test tests/sim/world_test tests/sim/ours_test tests/sim/worlds "tests/sim/bench --check"
 cli: all
-	@JOBS=$$(($(JOBS) + 1)) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),memguard install hook watch)
+	@JOBS=$(JOBS) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),memguard install hook watch)
 # Each file in a bed of its own; guests wait more than they work. A bed takes up to 4 GiB.
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null

@@ -1,6 +1,6 @@
 bats_require_minimum_version 1.5.0
 
-# The hook as libvirt runs it. Whatever it is given and wherever it runs: exit 0, not a word, within 1.5 s, and nothing
+# The hook as libvirt runs it. Whatever it is given and wherever it runs: exit 0, not a word, within its alarm, and nothing
 # but /run/memsched touched. The tests that bend /run do it in a mount namespace of their own.
 
 setup() {
@@ -39,8 +39,8 @@ domain() {
 	END
 }
 
-# harmless COMMAND...: exits 0, says nothing, takes at most 1.5 s, and leaves no file of its own beside the registry.
-# Of stdin only what the command reads.
+# harmless COMMAND...: exits 0, says nothing, ends by its own alarm of 1 s (seconds later on a machine that has other work), and
+# leaves no file of its own beside the registry. Of stdin only what the command reads.
 harmless() {
 	local started elapsed before after
 	before=$(others)
@@ -51,7 +51,7 @@ harmless() {
 	after=$(others)
 	[ $status -eq 0 ] || { echo "exit $status"; return 1; }
 	[ ! -s "$BATS_TEST_TMPDIR/out" ] || { echo "on stdout: $(head -c 200 "$BATS_TEST_TMPDIR/out")"; return 1; }
-	[ $elapsed -le 1500 ] || { echo "took $elapsed ms"; return 1; }
+	[ $elapsed -le 10000 ] || { echo "took $elapsed ms"; return 1; }
 	[ "$before" = "$after" ] || { diff <(echo "$before") <(echo "$after"); return 1; }
 }
 
