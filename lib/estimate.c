@@ -396,12 +396,15 @@ static void learn_swing(struct past *p, bool takes, struct instant at)
 void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 {
 	struct past *p = &g->past;
+	uint64_t actual_kib = g->sample.actual_kib;
+	/* actual lags: who is on its way further down may be there already, and comes up again */
+	bool comes_up = p->asked_kib && !p->refused && p->asked_kib < want_kib && want_kib < actual_kib;
 
+	p->asked_from_kib = comes_up ? p->asked_kib : actual_kib;
 	p->asked_kib = want_kib;
 	p->asked_ms = at.now_ms;
-	p->asked_from_kib = g->sample.actual_kib;
-	learn_swing(p, want_kib < g->sample.actual_kib, at);
-	if (g->est.distress && want_kib > g->sample.actual_kib)
+	learn_swing(p, want_kib < actual_kib, at);
+	if (g->est.distress && want_kib > actual_kib)
 		p->distress_gives++;
 }
 

@@ -134,7 +134,7 @@ struct past {
 	uint64_t still_ms;   /* since when actual has not changed; 0: since first sight */
 	uint64_t asked_kib;  /* the last balloon target of ours; 0: none */
 	uint64_t asked_ms;
-	uint64_t asked_from_kib; /* actual when it was asked */
+	uint64_t asked_from_kib; /* actual when it was asked, or what it had been asked before where it may be there */
 	bool learned;            /* overhead is known */
 	uint64_t overhead_kib;   /* actual - available, at rest: what the guest's kernel keeps for itself */
 	bool has_used;

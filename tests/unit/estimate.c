@@ -1045,6 +1045,47 @@ static void test_beyond(void **state)
 	}
 }
 
+/* On its way from 1000 to 700 MiB it is to stop earlier; actual lags, so it may be below that and have to come up. */
+static void test_comes_up(void **state)
+{
+	static const struct {
+		const char *what;
+		uint64_t seen_mib, stop_mib, next_mib; /* seen when told to stop, and a pass later */
+		bool arrived;
+	} rows[] = {
+	    {"seen below it", 950, 800, 760, false},   {"seen at it", 950, 800, 798, true},
+	    {"seen above it", 950, 800, 850, true},    {"did not move before", 1000, 800, 760, true},
+	    {"is to go further", 950, 600, 550, true},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		struct scene s = scene(rows[r].what);
+
+		update(&s);
+		ask(&s, 700 * MIB);
+		move(&s, ((int64_t)rows[r].seen_mib - 1000) * (int64_t)MIB);
+		next(&s);
+		ask(&s, rows[r].stop_mib * MIB);
+		move(&s, ((int64_t)rows[r].next_mib - (int64_t)rows[r].seen_mib) * (int64_t)MIB);
+		next(&s);
+		expect(s.what, s.g.past.asked_kib, rows[r].arrived ? 0 : rows[r].stop_mib * MIB);
+	}
+}
+
+/* Asked for less each time, a dead balloon is stuck all the same. */
+static void test_stuck_asked_for_less(void **state)
+{
+	struct scene s = scene("asked for less");
+
+	(void)state;
+	update(&s);
+	for (uint64_t i = 0; i < 3; i++) {
+		ask(&s, (700 + 10 * i) * MIB);
+		expect(s.what, next(&s)->stuck, i == 2);
+	}
+}
+
 /* A balloon moves by 1 MiB at least. */
 static void test_creeping(void **state)
 {
@@ -1475,6 +1516,8 @@ int main(void)
 	    cmocka_unit_test(test_pauses),
 	    cmocka_unit_test(test_stuck_no_more),
 	    cmocka_unit_test(test_beyond),
+	    cmocka_unit_test(test_comes_up),
+	    cmocka_unit_test(test_stuck_asked_for_less),
 	    cmocka_unit_test(test_creeping),
 	    cmocka_unit_test(test_stuck_unanswered),
 	    cmocka_unit_test(test_distress),
