@@ -84,13 +84,15 @@ static inline uint64_t guest_told_kib(const struct guest *g)
 
 /*
  * What of rss is the guest's own memory: QEMU's is not what the guest was promised. What it says it has in use is
- * believed as far as rss leaves room for it; used is more than that by what its kernel keeps unused.
+ * believed as far as rss leaves room for it; used is more than that by what its kernel keeps unused, and what QEMU has
+ * given back since may have been in use when the guest said so.
  */
 static inline uint64_t policy_held_kib(const struct guest *g)
 {
 	uint64_t rss_kib = g->sample.rss_kib, most_kib = sub_kib(rss_kib, g->past.qemu_kib), in_use_kib;
 
 	in_use_kib = sub_kib(g->est.used_kib, sub_kib(g->sample.unused_kib, g->est.free_kib));
+	in_use_kib = sub_kib(in_use_kib, sub_kib(g->past.rss_before_kib, rss_kib));
 	return min_kib(most_kib, max_kib(sub_kib(rss_kib, past_qemu_kib(&g->past)), in_use_kib));
 }
 

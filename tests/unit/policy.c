@@ -39,6 +39,7 @@ struct spec {
 	uint64_t actual, used;
 	uint64_t rss;      /* without QEMU's own (actual) */
 	uint64_t qemu;     /* QEMU's own (not known, and the usual) */
+	uint64_t fell;     /* what rss was more before the sample (nothing) */
 	uint64_t cache;    /* page cache in its free memory (none) */
 	uint64_t foreseen; /* growth (none) */
 	uint64_t min, max, hard_limit, maximum;
@@ -92,6 +93,7 @@ static struct guest guest(const struct spec *s)
 	    .past = {.known = true,
 	             .has_qemu = s->qemu,
 	             .qemu_kib = s->qemu,
+	             .rss_before_kib = (s->rss ? s->rss : s->actual) + max_kib(s->qemu, QEMU_USUAL_KIB) + s->fell,
 	             .asked_kib = s->told ? s->told : 1,
 	             .asked_from_kib = 2}, /* if stuck, then on a take */
 	};
@@ -649,6 +651,10 @@ static const struct {
      {1300000, 0, 0},
      {{600000, 400000, .rss = 360000}},
      {1000000, 200000, 1400000, 800000, 550000, 0}},
+    {"but for what it may have given back since",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 360000, .fell = 30000}},
+     {1000000, 230000, 1370000, 770000, 550000, 0}},
     {"QEMU's own memory is not the guest's",
      {1300000, 0, 0},
      {{600000, 400000, .rss = 510000, .qemu = 80000}},
