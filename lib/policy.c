@@ -363,15 +363,15 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
 
 static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t share_kib, struct guest *g)
 {
-	uint64_t more_kib = sub_kib(share_kib, guest_told_kib(g));
+	uint64_t told_kib = guest_told_kib(g), more_kib = sub_kib(share_kib, told_kib);
 
-	if (share_kib < g->want_kib) {
+	if (sub_kib(g->want_kib, told_kib) <= conf->tolerance_kib)
+		return 0;
+	if (share_kib < g->want_kib)
 		g->reason = why ? why : g->reason;
-		if (more_kib <= conf->tolerance_kib)
-			return 0;
-	}
-	if (more_kib)
-		g->given_kib = share_kib;
+	if (more_kib <= conf->tolerance_kib)
+		return 0;
+	g->given_kib = share_kib;
 	return more_kib;
 }
 
