@@ -319,9 +319,16 @@ static int second_budget(struct pass *p, uint64_t spare_kib, uint64_t handed_kib
 	return 0;
 }
 
-static bool awaits_give(const struct guest *g)
+/* Crumbs are kept back: nobody is waited for to hand them out. */
+static bool awaits_give(const struct pass *p)
 {
-	return guest_grows(g) && g->given_kib < g->want_kib;
+	for (size_t i = 0; i < p->rep.n; i++) {
+		const struct guest *g = &p->rep.guest[i];
+
+		if (guest_grows(g) && add_kib(guest_told_kib(g), p->policy.tolerance_kib) < g->want_kib)
+			return true;
+	}
+	return false;
 }
 
 /* Where a guest that is on its way to more than it is to have now had better stop; 0: it is not. Nothing is taken for
@@ -359,7 +366,7 @@ static int give_what_arrived(struct pass *p, uint64_t spare_kib, uint64_t *hande
 /* Who comes only once waits for slow guests as long as the deadline lets it; a loop sees to them in its next pass. */
 static bool goes_round(const struct pass *p)
 {
-	return !p->pc->interval_ms && !told_to_stop(p) && any(p, is_giving) && any(p, awaits_give) &&
+	return !p->pc->interval_ms && !told_to_stop(p) && any(p, is_giving) && awaits_give(p) &&
 	       clock_ms(CLOCK_BOOTTIME) + ROUND_MS < p->end_ms;
 }
 
@@ -371,7 +378,7 @@ static int act(struct pass *p)
 	handed_kib = grant(p, spare_kib, REASON_NONE);
 	ask_takes(p);
 	r = send(p);
-	if (!r && any(p, awaits_give)) {
+	if (!r && awaits_give(p)) {
 		do {
 			r = settle(p, is_giving);
 			if (!r)

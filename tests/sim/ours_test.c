@@ -223,6 +223,33 @@ static void test_who_needs_less_on_its_way_is_turned_back(void **state)
 	world_free(&w);
 }
 
+/* Who is on its way to all it needs but a crumb has nobody waited for. */
+static void test_a_crumb_is_not_waited_for(void **state)
+{
+	struct pass_report report;
+	uint64_t began_ms;
+	struct world w;
+	struct ours o;
+
+	(void)state;
+	raise_pair(&w, 20 * MIB);
+	w.total_kib += 4096 * MIB;
+	w.vm[0].is.give_kibps = 5 * MIB;
+	world_begin(&w);
+	assert_int_equal(ours_open(&o, &w, 1000), 0);
+	assert_int_equal(ours_pass(&o, &report), 0);
+	pass_clear(&report);
+	world_run(&w, 1000);
+	w.vm[0].is.use.base_kib += MIB;
+	world_run(&w, 1000);
+	began_ms = w.now_ms;
+	assert_int_equal(ours_pass(&o, &report), 0);
+	assert_true(report.guest[0].want_kib > w.vm[0].target_kib);
+	assert_true(guest_grows(&report.guest[0]) && guest_shrinks(&report.guest[1]));
+	assert_in_range(w.now_ms, began_ms, began_ms + 100);
+	end(&o, &w, &report);
+}
+
 /* The administrator sets a max below what it uses while it is on its way up: that stops it, and takes nothing. */
 static void test_who_is_above_its_max_is_stopped_on_its_way(void **state)
 {
@@ -287,6 +314,7 @@ int main(void)
 	    cmocka_unit_test(test_who_ends_during_the_pass_is_not_registered),
 	    cmocka_unit_test(test_who_is_on_its_way_is_not_told_again),
 	    cmocka_unit_test(test_who_does_not_give_is_told_again),
+	    cmocka_unit_test(test_a_crumb_is_not_waited_for),
 	    cmocka_unit_test(test_who_is_above_its_max_is_stopped_on_its_way),
 	    cmocka_unit_test(test_who_needs_less_on_its_way_is_turned_back),
 	    cmocka_unit_test(test_a_give_without_an_answer_is_counted),
