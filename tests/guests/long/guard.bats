@@ -15,7 +15,7 @@ setup_file() {
 	rm /etc/memsched.conf.d/test.conf
 	"$BENCH/fill" 900 >"$BATS_FILE_TMPDIR/filled" 3>&- 4>&- &
 	echo $! >"$BATS_FILE_TMPDIR/fill.pid"
-	wait_until 180 grep -q filled "$BATS_FILE_TMPDIR/filled"
+	wait_until 400 grep -q filled "$BATS_FILE_TMPDIR/filled"
 }
 
 teardown_file() {
