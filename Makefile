@@ -142,6 +142,8 @@ SCRIPTS := bin/memsched.bash tests/deps tests/run .ci/run hooks/install $(wildca
 
 # What waits for minutes to pass runs beside the rest; on a host that is filled nothing runs but what is tried.
 MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
+# By another name, or make -n would run all of the line.
+SUBMAKE = $(MAKE) --no-print-directory
 # SOAK_SECONDS=300 has membalance and memguard together for 5 minutes, and as long alone; a minute where it is not said.
 # The last ends with the host's OOM killer, after which the host has less than it says (measured: 9 MiB where 120 are usual).
 STARVED := $(addprefix tests/guests/long/,starved.bats together.bats guard.bats)
@@ -151,7 +153,7 @@ check-long:
 	@mkdir -p build; tests/guests/image >/dev/null || exit 1; pids=; trap 'kill $$pids 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
 	for bats in $(MINUTES); do \
 		LIMIT=1200 tests/guests/bed tests/run long $$bats >build/$${bats##*/}.log 2>&1 & pids="$$pids $$!"; done; \
-	$(MAKE) --no-print-directory sanitize valgrind fuzz || status=1; \
+	$(SUBMAKE) sanitize valgrind fuzz || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
