@@ -348,6 +348,16 @@ spoil() {
 	run ! no_give_held
 }
 
+critical() {
+	start
+	wait_for no_give_held
+}
+
+@test "SIGTERM ends it at once" {
+	available 100000
+	ends_soon critical
+}
+
 @test "inotify at its limit is said once, and the guard goes by its naps" {
 	unshare --user --map-root-user true 2>/dev/null || skip "no user namespaces"
 	# shellcheck disable=SC2016
