@@ -118,9 +118,11 @@ demo:
 # The quick tier in copies of the tree: under the sanitizers, and the unit tests under valgrind.
 COPY = rm -rf build/$(1) && mkdir -p build/$(1) && git ls-files -z -co --exclude-standard | \
 	xargs -0 sh -c 'for f; do if [ -e "$$f" ]; then printf "%s\0" "$$f"; fi; done' sh | xargs -0 cp --parents -t build/$(1)
+# Within a longer line make has another name, or make -n would run all of the line.
+SUBMAKE = $(MAKE) --no-print-directory
 sanitize:
 	@$(call COPY,asan)
-	@PROMTOOL=$(CURDIR)/build/promtool ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory -C build/asan -s quick HARDEN= \
+	@PROMTOOL=$(CURDIR)/build/promtool ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) -C build/asan -s quick HARDEN= \
 		CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 valgrind: $(UNIT)
 	@VALGRIND='valgrind -q --error-exitcode=9 --leak-check=full --track-fds=yes' JOBS=$(JOBS) tests/run valgrind $(UNIT)
@@ -128,7 +130,7 @@ valgrind: $(UNIT)
 lint:
 	@tests/deps build test lint
 	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call COPY,$$cc) && \
-		$(MAKE) --no-print-directory -C build/$$cc -s -j4 all $(UNIT) $(SIM) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
+		$(SUBMAKE) -C build/$$cc -s -j4 all $(UNIT) $(SIM) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability,performance --inline-suppr \
 		-D_GNU_SOURCE -Ilib lib bin hooks
 	@printf '%s\n' $(wildcard lib/*.c bin/*.c hooks/*.c) | xargs -P 4 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
@@ -142,8 +144,6 @@ SCRIPTS := bin/memsched.bash tests/deps tests/run .ci/run hooks/install $(wildca
 
 # What waits for minutes to pass runs beside the rest; on a host that is filled nothing runs but what is tried.
 MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
-# By another name, or make -n would run all of the line.
-SUBMAKE = $(MAKE) --no-print-directory
 # SOAK_SECONDS=300 has membalance and memguard together for 5 minutes, and as long alone; a minute where it is not said.
 # The last ends with the host's OOM killer, after which the host has less than it says (measured: 9 MiB where 120 are usual).
 STARVED := $(addprefix tests/guests/long/,starved.bats together.bats guard.bats)
