@@ -232,7 +232,6 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 	struct registry *r = NULL;
 	struct herd h = {.n = 0};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
-	bool silent;
 	int error = 0;
 
 	if (!k->virt) {
@@ -244,12 +243,12 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 		error = fill(k, r, end_ms, &h);
 		registry_close(r);
 	}
-	silent = !error && is_silent(k, &h);
-	if (error)
+	if (error) {
 		herd_clear(&h);
-	else
+	} else {
+		error = is_silent(k, &h) ? -ETIMEDOUT : 0;
 		publish(k, &h, began_ms);
-	error = silent ? -ETIMEDOUT : error;
+	}
 	note(k, error);
 	if (error == -ENOTCONN) {
 		virt_close(k->virt);

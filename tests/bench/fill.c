@@ -123,15 +123,17 @@ static void flood(long mib, long rate, long tight_mib, long seconds)
 {
 	struct ebb e = {.tight_mib = tight_mib, .least_mib = INT32_MAX, .begin_mib = host_available_mib()};
 	long chunk = rate / FLOOD_CHUNKS_PER_S < MOST_CHUNK_MIB ? rate / FLOOD_CHUNKS_PER_S + 1 : MOST_CHUNK_MIB;
+	long taken = 0;
 
 	e.begin_ms = now_ms();
-	for (long taken = 0; taken < mib; taken += chunk) {
+	while (taken < mib) {
 		pause_until(e.begin_ms + (uint64_t)(taken * 1000 / rate));
 		take(chunk);
-		look(&e, taken + chunk);
+		taken += chunk;
+		look(&e, taken);
 	}
 	while (now_ms() < e.begin_ms + (uint64_t)seconds * 1000) {
-		look(&e, mib);
+		look(&e, taken);
 		pause_until(now_ms() + 2);
 	}
 	printf("filled=%ld least_available=%ld tight_ms=%" PRIu64 " back_ms=%" PRIu64 "\n", mib, e.least_mib,
