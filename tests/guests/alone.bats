@@ -77,10 +77,11 @@ is_balanced() {
 
 @test "a guest that reboots is left in peace, and then balanced again" {
 	timeout 5 membalance --interval 1 || [ $? -eq 124 ]
+	boots=$(guest_boots restarting)
 	guest_tell restarting reboot
 	timeout 8 membalance --interval 1 -J >"$BATS_TEST_TMPDIR/passes" || [ $? -eq 124 ]
 	jq -es 'all(.[]; .result == "done")' "$BATS_TEST_TMPDIR/passes"
-	guest_wait restarting
+	wait_until 60 guest_booted_more "$boots" restarting
 	[ "$(guest_restarts restarting)" -eq 0 ]
 	wait_until 30 is_balanced restarting
 }
