@@ -53,11 +53,14 @@ static struct option_row rows[] = {
     {.name = NULL},
 };
 
+static void complain_of_conf(const char *sentence);
+
 static const struct program membalance = {
     .name = "membalance",
     .synopsis = "[--once | --interval TIME | --loop | --pause TIME | --resume] [options]",
     .purpose = "Moves host memory from idle guests to those that need it.",
     .rows = rows,
+    .complain = complain_of_conf,
 };
 
 struct balancer {
@@ -71,7 +74,7 @@ struct balancer {
 	struct audit audit;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
-	int textfile_error;
+	int textfile_error, output_error;
 };
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
@@ -83,17 +86,42 @@ static void say_over(void *arg, const char *text)
 		say_warning(&membalance, "over: %s", text);
 }
 
-/* A person at a terminal is told each time. */
+/* Who looks on is told each time, in contrast to cron. */
+static bool is_watched(void)
+{
+	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
+}
+
 static bool is_due(const struct balancer *b, const char *key, const char *sentence)
 {
-	return dry_run || !b->registry || registry_say(b->registry, key, sentence) || (!loop && isatty(STDERR_FILENO));
+	bool due = dry_run || !b->registry || registry_say(b->registry, key, sentence);
+
+	return due || is_watched();
+}
+
+/* Before there is a balancer: cron hears of it no more often than of anything else, where there is a registry. */
+static void complain_of_conf(const char *sentence)
+{
+	struct registry *r = NULL;
+	bool due = true;
+
+	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
+		registry_say_begin(r, clock_now().wall_ms / 1000);
+		due = registry_say(r, sentence, sentence);
+		registry_say_end(r, NULL, NULL);
+	}
+	registry_close(r);
+	if (due)
+		say_error(&membalance, "%s", sentence);
 }
 
 static void complain(void *arg, const char *key, const char *sentence)
 {
 	const struct balancer *b = arg;
 
-	if (is_due(b, key, sentence) && !quiet)
+	if (quiet && b->registry) /* what is not said now is new later */
+		registry_say_still(b->registry, key);
+	else if (!quiet && is_due(b, key, sentence))
 		say_warning(&membalance, "%s", sentence);
 }
 
@@ -189,6 +217,17 @@ static void complain_of_log(struct balancer *b)
 		registry_say_still(b->registry, "log");
 }
 
+/* A single pass says it when it ends. */
+static void complain_of_output(struct balancer *b)
+{
+	char sentence[128];
+
+	if (!loop || !b->output_error)
+		return;
+	snprintf(sentence, sizeof(sentence), "cannot write to standard output: %s", strerror(-b->output_error));
+	complain(b, "output", sentence);
+}
+
 /* ---- a pass ---- */
 
 /* Leaves the pass in last-pass.json; that it cannot is a complaint only. */
@@ -213,12 +252,13 @@ static void show(struct balancer *b, const struct pass_report *rep)
 		report_explain(stdout, rep, false);
 	if (verbose && !as_json && report_table(stdout, rep, NULL, &style))
 		say_warning(&membalance, "no memory for the table");
-	fflush(stdout);
+	b->output_error = output_flush();
 	begin_complaints(b);
 	report_complain(rep, complain, b);
 	keep(b, rep);
 	complain_of_log(b);
 	complain_of_metrics(b);
+	complain_of_output(b);
 	end_complaints(b, say_over);
 }
 

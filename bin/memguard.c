@@ -144,7 +144,7 @@ static void explain_all(struct sentry *s, const struct sight *v, const struct co
 	if (explain || dry_run)
 		printf("host: %s: %s; guests give %s.\n", level_words[v->level], host_words(v, text, sizeof(text)),
 		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
-	fflush(stdout);
+	output_flush();
 }
 
 /* ---- --check ---- */
@@ -173,10 +173,21 @@ static int check_host(const struct conf *conf)
 	return (int)v.level;
 }
 
+/* Monitoring systems keep standard output alone, and take what comes after a | for figures. */
+static void show_unknown(void)
+{
+	const char *words = *first_error() ? first_error() : "wrong usage or configuration";
+
+	printf("MEMGUARD UNKNOWN - ");
+	for (; *words; words++)
+		putchar(*words == '|' ? '/' : *words);
+	putchar('\n');
+}
+
 /* Who asked and hears nothing is not to take that for OK. */
 static _Noreturn void end_check(int code)
 {
-	program_end(&memguard, fflush(stdout) || ferror(stdout) ? 3 : code);
+	program_end(&memguard, output_flush() ? 3 : code);
 }
 
 /* ---- a single run ---- */
@@ -590,7 +601,7 @@ int main(int argc, char **argv)
 		code = EXIT_USAGE;
 	}
 	if (code && check) {
-		puts("MEMGUARD UNKNOWN - wrong usage or configuration");
+		show_unknown();
 		end_check(3);
 	}
 	if (code)

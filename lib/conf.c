@@ -509,6 +509,13 @@ static void name_file(struct reader *r, const char *path)
 	memset(r->seen, 0, sizeof(r->seen));
 }
 
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static void take_file(struct reader *r, const char *path, bool named)
 {
 	char *bytes = NULL;
@@ -519,6 +526,8 @@ static void take_file(struct reader *r, const char *path, bool named)
 		take_lines(r, bytes, (size_t)length);
 	else if (named || length != -ENOENT)
 		complain_file(r, (int)length);
+	else if (is_link(path))
+		complain(r, 0, "'%s' is a link to nowhere; ignored", r->path);
 	free(bytes);
 }
 

@@ -416,3 +416,14 @@ void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at)
 		p->still_ms = at.now_ms;
 	p->actual_kib = actual_kib;
 }
+
+bool past_is_sound(const struct past *p, uint64_t now_ms)
+{
+	const uint64_t times_ms[] = {p->seen_ms,   p->still_ms, p->asked_ms,       p->sample_ms,
+	                             p->booted_ms, p->taken_ms, p->last.decided_ms};
+
+	for (size_t i = 0; i < sizeof(times_ms) / sizeof(*times_ms); i++)
+		if (times_ms[i] > now_ms)
+			return false;
+	return sub_kib(p->retry_ms, now_ms) <= p->pause_ms && sub_kib(p->hold_until_ms, now_ms) <= HOLD_MAX_MS;
+}

@@ -22,6 +22,9 @@ struct instant {
 	uint64_t wall_ms; /* CLOCK_REALTIME, comparable with last_update_s and started_s */
 };
 
+/* Whether its times are of the past, and waits no longer than any here: others would hold until they come. */
+bool past_is_sound(const struct past *p, uint64_t now_ms);
+
 /*
  * Fills g->est from g->sample, g->device, g->target_kib and g->past, and brings g->past up to date:
  *   used = available - free + overhead, all of one sample; overhead = actual - available, learned at rest

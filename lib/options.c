@@ -104,10 +104,22 @@ __attribute__((format(printf, 4, 0))) static void say(const struct program *prog
 		unsaid++;
 }
 
+static char first[512];
+
+const char *first_error(void)
+{
+	return first;
+}
+
 void say_error(const struct program *program, const char *format, ...)
 {
 	va_list args;
 
+	if (!*first) {
+		va_start(args, format);
+		vsnprintf(first, sizeof(first), format, args);
+		va_end(args);
+	}
 	va_start(args, format);
 	say(program, LOG_ERR, "error: ", format, args);
 	va_end(args);
@@ -235,7 +247,12 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 
 static void say_conf(void *arg, const char *sentence)
 {
-	say_error(arg, "%s", sentence);
+	const struct program *program = arg;
+
+	if (program->complain)
+		program->complain(sentence);
+	else
+		say_error(program, "%s", sentence);
 }
 
 static int override(const struct program *program, struct conf *conf)
@@ -352,10 +369,23 @@ int exit_code_of(int error)
 	}
 }
 
+static int lost; /* -errno of what was printed last */
+
+int output_flush(void)
+{
+	bool failed = ferror(stdout); /* why, nobody knows any more */
+
+	lost = fflush(stdout) ? -errno : failed ? -EIO : 0;
+	clearerr(stdout);
+	return lost;
+}
+
 void program_end(const struct program *program, int code)
 {
-	if ((fflush(stdout) || ferror(stdout)) && errno != EPIPE) {
-		say_error(program, "cannot write: %s", strerror(errno));
+	int r = lost ? lost : output_flush();
+
+	if (r && r != -EPIPE) {
+		say_error(program, "cannot write: %s", strerror(-r));
 		code = code ? code : EXIT_FAILED;
 	}
 	fflush(stderr);

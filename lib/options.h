@@ -41,6 +41,7 @@ struct program {
 	struct option_row *rows;
 	bool takes_operands;
 	void (*help)(void); /* prints more at the end of --help; NULL: there is no more */
+	void (*complain)(const char *sentence); /* says what is wrong in the configuration files; NULL: say_error does */
 };
 
 /*
@@ -72,6 +73,9 @@ void say_error(const struct program *program, const char *format, ...) __attribu
 void say_warning(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void say_note(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The first error that was said, without the program's name; "" where there was none. */
+const char *first_error(void);
+
 /*
  * From now on a line that stderr does not take at once (a full pipe, a journal that hangs) is dropped instead of waited
  * for; how many were is said with the next. From then on only one thread may say something.
@@ -81,7 +85,13 @@ void say_without_waiting(void);
 /* The exit code for a -errno of the library. */
 int exit_code_of(int error);
 
-/* Flushes stdout and ends the process at once, not waiting for workers; EXIT_FAILED where what was printed was lost. */
+/* Flushes stdout. -errno where something that was printed is lost; the next may go out again. */
+int output_flush(void);
+
+/*
+ * Flushes stdout and ends the process at once, not waiting for workers; where what was printed last is lost, that is
+ * said (not of a reader who has gone), and it is EXIT_FAILED.
+ */
 _Noreturn void program_end(const struct program *program, int code);
 
 #endif

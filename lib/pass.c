@@ -71,6 +71,8 @@ static void recall(struct pass *p, struct guest *g)
 	if (!p->r)
 		return;
 	r = registry_load_past(p->r, g->uuid, &g->past);
+	if (!r && !past_is_sound(&g->past, clock_ms(CLOCK_BOOTTIME)))
+		r = -EBADMSG;
 	g->unreadable = r && r != -ENOENT;
 	if (r || g->past.domain_id != g->domain_id)
 		g->past = (struct past){.known = false};

@@ -750,7 +750,9 @@ int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms)
 
 int registry_resume(struct registry *r)
 {
-	return unlinkat(r->top, "paused", 0) == 0 || errno == ENOENT ? 0 : -errno;
+	int error = unlinkat(r->top, "paused", 0) == 0 || errno == ENOENT ? 0 : -errno;
+
+	return error == -EISDIR && unlinkat(r->top, "paused", AT_REMOVEDIR) == 0 ? 0 : error;
 }
 
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms)

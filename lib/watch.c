@@ -38,7 +38,7 @@ int watch_append(const struct watch *w)
 	struct feed *feed;
 	uint64_t n = 0, n_seen = 0, next_ms;
 	bool over;
-	int code = EXIT_DONE;
+	int code = EXIT_AGAIN;
 
 	if (feed_new(&w->feed, &feed) < 0)
 		return EXIT_FAILED;
@@ -47,16 +47,16 @@ int watch_append(const struct watch *w)
 
 		feed_look(feed, &look);
 		if (*loop_stop()) /* told to end with nothing shown is no success */
-			return n ? EXIT_DONE : EXIT_AGAIN;
+			return n_seen ? EXIT_DONE : code;
 		if (!look.error)
 			w->keep(w->arg, &look.report);
 		code = w->show(w->arg, &look);
 		n_seen += !look.error;
-		over = ++n == w->count || is_hopeless(&look, n_seen) || fflush(stdout) != 0;
+		over = ++n == w->count || is_hopeless(&look, n_seen) || output_flush() != 0;
 		next_ms = look.next_ms;
 		look_clear(&look);
 	} while (!over && loop_sleep_until(next_ms));
-	return over ? code : EXIT_DONE;
+	return over || !n_seen ? code : EXIT_DONE;
 }
 
 /* ---- bars ---- */
@@ -264,14 +264,14 @@ static int play(struct stage *s)
 		if (event == SCREEN_NEWS && (s->n == s->watch->count || is_hopeless(&s->failed, s->n_seen)))
 			return s->code;
 	} while (event != SCREEN_END && !*loop_stop() && (event != SCREEN_KEY || heed_key(s, key)));
-	return EXIT_DONE;
+	return s->n_seen ? EXIT_DONE : s->code;
 }
 
 int watch_bars(const struct watch *w)
 {
 	const char *no_color = getenv("NO_COLOR");
 	struct stage s = {
-	    .watch = w, .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME, .color = !no_color || !*no_color};
+	    .watch = w, .code = EXIT_AGAIN, .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME, .color = !no_color || !*no_color};
 	int r = feed_new(&w->feed, &s.feed);
 
 	if (!r)

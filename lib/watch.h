@@ -25,8 +25,9 @@ struct watch {
 };
 
 /*
- * Both return an exit code: EXIT_DONE when told to end, that of the last look after count of them, that of the first
- * where libvirt will never answer (not permitted, no such URI), EXIT_FAILED where nothing can be shown any more.
+ * Both return an exit code: EXIT_DONE when told to end (with nothing seen yet that of the last look, EXIT_AGAIN before
+ * there was one), that of the last look after count of them, that of the first where libvirt will never answer (not
+ * permitted, no such URI), EXIT_FAILED where nothing can be shown any more.
  */
 int watch_append(const struct watch *w); /* standard output, flushed after each */
 int watch_bars(const struct watch *w);   /* takes the terminal (screen_is_there) and gives it back */

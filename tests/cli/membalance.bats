@@ -154,6 +154,56 @@ pauses() {
 	[ -z "$stderr" ]
 }
 
+@test "who looks on is told each time" {
+	local away='qemu+unix:///system?socket=/nonexistent'
+	for _ in 1 2; do
+		refuses 75 '/nonexistent' membalance --root "$root" -c "$away" -v
+		refuses 75 '/nonexistent' membalance --root "$root" -c "$away" --explain
+	done
+}
+
+@test "what -q kept back is new without it" {
+	echo 'textfile = /nonexistent/memsched.prom' >"$root/etc/memsched.conf"
+	run balance -q
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	run balance
+	[[ $output == *'cannot write metrics'* ]]
+	run balance -q # does not make it new again
+	[ -z "$output" ]
+	run balance
+	[ -z "$output" ]
+}
+
+@test "a bad configuration is said once, not each minute, and when it is over" {
+	balance
+	echo 'target = lots' >"$root/etc/memsched.conf"
+	refuses 2 "$root/etc/memsched.conf:1: bad value 'lots'" balance
+	run balance
+	[ "$status" -eq 2 ]
+	[ -z "$output" ]
+	refuses 2 "bad value 'lots'" balance -v
+	refuses 2 "bad value 'lots'" balance --show-config
+	refuses 2 "bad value 'lots'" balance --interval 1
+	rm "$root/etc/memsched.conf"
+	run --separate-stderr balance
+	[ "$status" -eq 0 ]
+	[[ $stderr == *over:*"bad value 'lots'"* ]]
+	run balance
+	[ -z "$output" ]
+}
+
+@test "a report that cannot be written is said: by a single pass at its end, by a loop once" {
+	run bash -c "membalance -c '$node' --root '$root' -J >/dev/full"
+	[ "$status" -eq 1 ]
+	[ "$output" = 'membalance: error: cannot write: No space left on device' ]
+	membalance -c "$node" --root "$root" --interval 100ms -J >/dev/full 2>"$BATS_TEST_TMPDIR/said" 3>&- &
+	pid=$!
+	wait_for grep -q 'cannot write to standard output: No space left on device' "$BATS_TEST_TMPDIR/said"
+	sleep 1
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/said")" -eq 1 ]
+}
+
 @test "a host or a registry that cannot be read is named" {
 	rm "$root/proc/meminfo"
 	refuses 1 "'$root/proc/meminfo'" balance
@@ -225,6 +275,11 @@ loop() {
 	[ "$status" -eq 0 ]
 	[[ $stderr == *over:* ]]
 	[ -f "$state" ]
+	# one of another time
+	sed -i 's/^booted_ms=.*/booted_ms=99999999999999/' "$state"
+	run --separate-stderr balance
+	[[ $stderr == *'cannot be read'* ]]
+	grep -qx booted_ms=0 "$state"
 }
 
 @test "a pause stops passes until it is over or ended" {
@@ -294,6 +349,11 @@ loop() {
 	pauses --resume
 	run --separate-stderr balance
 	[[ $stderr == *over:*paused* ]]
+	mkdir "$root/run/memsched/paused"
+	run --separate-stderr balance
+	[[ $stderr == *"paused' cannot be read"* ]]
+	pauses --resume
+	[ ! -e "$root/run/memsched/paused" ]
 }
 
 @test "refusals of --pause and --resume" {
@@ -314,10 +374,10 @@ loop() {
 	[ "$status" -eq 0 ]
 	[ -z "$(ls -A "$root/run")" ]
 	balance
-	mkdir "$root/run/memsched/paused"
+	mkdir -p "$root/run/memsched/paused/full" # an empty one goes
 	refuses 1 "'$root/run/memsched/paused': Is a directory" pauses --pause 5
 	refuses 1 "'$root/run/memsched/paused': Is a directory" pauses --resume
-	rmdir "$root/run/memsched/paused"
+	rm -r "$root/run/memsched/paused"
 	chmod 777 "$root/run/memsched"
 	refuses 4 'another user' pauses --pause 5
 }

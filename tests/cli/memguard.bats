@@ -91,14 +91,14 @@ no_give_held() {
 		# shellcheck disable=SC2086
 		run --separate-stderr guard $options --check
 		[ "$status" -eq 3 ]
-		[ "$output" = "MEMGUARD UNKNOWN - wrong usage or configuration" ]
 		[ "${#stderr_lines[@]}" -eq 1 ]
+		[ "$output" = "MEMGUARD UNKNOWN - ${stderr#memguard: error: }" ]
 	done
-	echo 'reserve = many' >"$root/etc/memsched.conf"
+	echo 'reserve = many|more' >"$root/etc/memsched.conf"
 	run --separate-stderr guard --check
 	[ "$status" -eq 3 ]
-	[[ $output == "MEMGUARD UNKNOWN - "* ]]
-	[[ $stderr == *"memsched.conf:1: bad value 'many' for 'reserve'"* ]]
+	[[ $output == "MEMGUARD UNKNOWN - "*"memsched.conf:1: bad value 'many/more' for 'reserve'"* ]]
+	[[ $stderr == *"memsched.conf:1: bad value 'many|more' for 'reserve'"* ]]
 	rm "$root/etc/memsched.conf" "$root/proc/meminfo"
 	run --separate-stderr guard --check
 	[ "$status" -eq 3 ]

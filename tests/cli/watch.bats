@@ -269,7 +269,7 @@ not_running() {
 	type_line w --deadline 100s
 	sees '^asking libvirt' '^no answer for [0-9]+ s'
 	press q
-	given_back 0
+	given_back 75
 }
 
 @test "what libvirt will never know ends it" {
@@ -336,6 +336,15 @@ not_running() {
 	[ "$status" -ne 0 ]
 	[ -z "$output" ]
 	[ "$(grep -c '^memstat: error: ' <<<"$stderr")" -eq 1 ]
+}
+
+@test "piped: told to end with nothing seen is no success" {
+	local code=0
+	memstat -w100ms -c 'qemu+unix:///system?socket=/nonexistent' --root "$root" 2>"$dir/err" 3>&- &
+	wait_for grep -q /nonexistent "$dir/err"
+	kill -TERM $!
+	wait $! || code=$?
+	[ "$code" -eq 75 ]
 }
 
 @test "piped: a full disk ends it" {

@@ -292,6 +292,38 @@ static void test_first_sight(void **state)
 }
 
 /* Another domain id is another boot: nothing of the past counts. */
+/* Damage that parses: each time beyond now, and waits longer than any here. */
+static void test_unsound(void **state)
+{
+	struct scene s = scene("a record of the past");
+	struct past *p = &s.g.past;
+	uint64_t *times_ms[] = {&p->seen_ms,   &p->still_ms, &p->asked_ms,       &p->sample_ms,
+	                        &p->booted_ms, &p->taken_ms, &p->last.decided_ms};
+
+	(void)state;
+	for (int i = 0; i < 8; i++) { /* what happens to guests stays sound: moved, asked, stuck, rebooted */
+		update(&s);
+		ask(&s, i < 6 ? 800 * MIB : 300 * MIB);
+		assert_true(past_is_sound(p, s.at.now_ms));
+		next(&s);
+	}
+	for (size_t i = 0; i < sizeof(times_ms) / sizeof(*times_ms); i++) {
+		uint64_t before = *times_ms[i];
+
+		*times_ms[i] = s.at.now_ms + 1;
+		assert_false(past_is_sound(p, s.at.now_ms));
+		*times_ms[i] = before;
+	}
+	p->retry_ms = s.at.now_ms + p->pause_ms;
+	p->hold_until_ms = s.at.now_ms + 60000;
+	assert_true(past_is_sound(p, s.at.now_ms));
+	p->retry_ms++;
+	assert_false(past_is_sound(p, s.at.now_ms));
+	p->retry_ms--;
+	p->hold_until_ms++;
+	assert_false(past_is_sound(p, s.at.now_ms));
+}
+
 static void test_forgets(void **state)
 {
 	struct scene s = scene("another domain id");
@@ -1494,6 +1526,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_used),
 	    cmocka_unit_test(test_first_sight),
+	    cmocka_unit_test(test_unsound),
 	    cmocka_unit_test(test_forgets),
 	    cmocka_unit_test(test_signal),
 	    cmocka_unit_test(test_absurd),
