@@ -381,12 +381,14 @@ static void hear_of_command(struct duty *d)
 /* Without it the guard goes by its naps. Where there is no registry that is what is said. */
 static void watch_pending(struct duty *d)
 {
-	int r = d->wake.pending < 0 && !d->registry ? sentry_watch_pending(d->sentry) : 0;
+	int r = d->wake.pending >= 0 ? 0 : d->registry ? -ENOENT : sentry_watch_pending(d->sentry);
 	bool limit = r == -EMFILE || r == -ENOSPC;
 
+	if (r == -ENOENT)
+		return;
 	if (r > 0)
 		d->wake.pending = r;
-	tell_error(&d->watch, r < 0 && r != -ENOENT ? r : 0, "cannot be woken by a guest that starts",
+	tell_error(&d->watch, r < 0 ? r : 0, "cannot be woken by a guest that starts",
 	           limit ? "inotify is at its limit: raise fs.inotify.max_user_instances or max_user_watches" : NULL);
 }
 

@@ -27,6 +27,7 @@ struct keeper {
 	struct virt *virt;       /* of the reader alone */
 	unsigned connection;     /* likewise; how often it connected */
 	bool listed;             /* likewise; libvirt gave the list this time */
+	bool silent;             /* likewise; it is there, and neither gave that nor any guest's figures */
 	pthread_mutex_t reading; /* held while the configuration is in use */
 	pthread_mutex_t lock;    /* of what follows */
 	pthread_cond_t news;
@@ -87,11 +88,11 @@ static void herd_inherit(struct herd *h, const struct herd *old)
 
 /* ---- a reading ---- */
 
-/* A hook that holds up the list, or a QEMU that hangs, leaves others that answer. */
+/* A hook that holds up the list, or a QEMU that hangs, leaves others that answer; that one is gone is an answer too. */
 static bool is_silent(const struct keeper *k, const struct herd *h)
 {
 	for (size_t i = 0; i < h->n; i++)
-		if (h->guest[i].answered)
+		if (!h->guest[i].hung)
 			return false;
 	return h->n && !k->listed;
 }
@@ -234,6 +235,7 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int error = 0;
 
+	k->silent = false;
 	if (!k->virt) {
 		error = virt_open(k->conf->uri, k->read_only, WORKERS, end_ms, &k->virt);
 		k->connection += !error;
@@ -246,7 +248,8 @@ static int read_herd(struct keeper *k, uint64_t end_ms)
 	if (error) {
 		herd_clear(&h);
 	} else {
-		error = is_silent(k, &h) ? -ETIMEDOUT : 0;
+		k->silent = is_silent(k, &h);
+		error = k->silent ? -ETIMEDOUT : 0;
 		publish(k, &h, began_ms);
 	}
 	note(k, error);
@@ -298,7 +301,8 @@ static void *keep(void *arg)
 	uint64_t pause_ms = KEEPER_PERIOD_MS;
 
 	do {
-		if (keeper_read(k, clock_ms(CLOCK_BOOTTIME) + READING_MS)) {
+		/* who is silent has calls of ours already, and answers them when he can */
+		if (keeper_read(k, clock_ms(CLOCK_BOOTTIME) + READING_MS) && !k->silent) {
 			pause_ms = min_kib(backoff_next_ms(&backoff), PAUSE_MOST_MS);
 		} else {
 			backoff = (struct backoff){0};

@@ -339,6 +339,9 @@ static uint64_t turn_back_kib(const struct pass *p, const struct guest *g)
 {
 	uint64_t most_kib = max_kib(max_kib(g->want_kib, g->sample.actual_kib), g->bottom_kib);
 
+	if (g->est.used_kib <= g->ceil_kib)
+		most_kib = min_kib(most_kib, max_kib(g->ceil_kib, g->sample.actual_kib));
+
 	return !g->fixed && !g->given_kib && g->past.asked_kib > most_kib + p->policy.step_kib / 2 ? most_kib : 0;
 }
 

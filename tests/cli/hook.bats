@@ -40,9 +40,9 @@ domain() {
 }
 
 # harmless COMMAND...: exits 0, says nothing, ends by its own alarm of 1 s (seconds later on a machine that has other work), and
-# leaves no file of its own beside the registry. Of stdin only what the command reads.
+# leaves no file of its own beside the registry. Sets elapsed (ms). Of stdin only what the command reads.
 harmless() {
-	local started elapsed before after
+	local started before after
 	before=$(others)
 	started=$(date +%s%N)
 	"$@" >"$BATS_TEST_TMPDIR/out"
@@ -143,7 +143,11 @@ repeat() {
 @test "stdin that is never closed" {
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	exec {fd}<>"$BATS_TEST_TMPDIR/pipe"
-	harmless "$helper" web started begin - <&"$fd"
+	for _ in {1..5}; do # the best of five tries counts, for a machine may be busy
+		harmless "$helper" web started begin - <&"$fd"
+		[ "$elapsed" -ge 1500 ] || break
+	done
+	[ "$elapsed" -lt 1500 ]
 	cat "$BATS_TEST_TMPDIR/domain.xml" >&"$fd"
 	harmless "$stub" web started begin - <&"$fd"
 	harmless timeout -s KILL 5 env --block-signal "$helper" web started begin - <&"$fd"

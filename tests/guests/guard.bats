@@ -224,7 +224,7 @@ guard_said() {
 }
 
 # Its workers are in calls that do not come back, its keeper is in one for the list.
-@test "it stops when it is told to, with a libvirtd and a QEMU that hang" {
+@test "it ends when it is told to, with a libvirtd and a QEMU that hang" {
 	kill -STOP "$(guest_pid heavy)"
 	# shellcheck disable=SC2046
 	guard $(reserve 62)

@@ -251,7 +251,8 @@ static void test_a_crumb_is_not_waited_for(void **state)
 }
 
 /* The administrator sets a max below what it uses while it is on its way up: that stops it, and takes nothing. */
-static void test_who_is_above_its_max_is_stopped_on_its_way(void **state)
+static void stopped_by_a_max(const char *target, uint64_t hint_kib,
+                             uint64_t (*where)(const struct world *w, const struct guest *g))
 {
 	struct load use = {.base_kib = 1880 * MIB, .peak_kib = 2400 * MIB, .rise_kibps = 40 * MIB, .start_ms = 1};
 	struct pass_report report;
@@ -259,9 +260,9 @@ static void test_who_is_above_its_max_is_stopped_on_its_way(void **state)
 	struct world w;
 	struct ours o;
 
-	(void)state;
 	raise_slow(&w, use);
 	assert_int_equal(ours_open(&o, &w, 1000), 0);
+	assert_int_equal(conf_set(&o.conf, "target", target), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(ours_pass(&o, &report), 0);
 		pass_clear(&report);
@@ -269,12 +270,29 @@ static void test_who_is_above_its_max_is_stopped_on_its_way(void **state)
 	}
 	told_kib = w.vm[0].target_kib;
 	assert_true(told_kib > vm_actual_kib(&w.vm[0]) + 100 * MIB);
-	w.vm[0].is.hint_max_kib = 1700 * MIB;
+	w.vm[0].is.hint_max_kib = hint_kib ? hint_kib : vm_actual_kib(&w.vm[0]) + 10 * MIB;
 	assert_int_equal(ours_pass(&o, &report), 0);
 	assert_true(w.vm[0].target_kib < told_kib);
-	assert_int_equal(w.vm[0].target_kib,
-	                 max_kib(w.vm[0].seen_kib, report.guest[0].est.used_kib + w.target_kib / 4));
+	assert_int_equal(w.vm[0].target_kib, where(&w, &report.guest[0]));
 	end(&o, &w, &report);
+}
+
+static uint64_t least_headroom(const struct world *w, const struct guest *g)
+{
+	return max_kib(w->vm[0].seen_kib, g->est.used_kib + w->target_kib / 4);
+}
+
+static uint64_t at_max(const struct world *w, const struct guest *g)
+{
+	assert_true(g->est.used_kib < w->vm[0].is.hint_max_kib && g->bottom_kib > w->vm[0].is.hint_max_kib);
+	return w->vm[0].is.hint_max_kib;
+}
+
+static void test_who_is_above_its_max_is_stopped_on_its_way(void **state)
+{
+	(void)state;
+	stopped_by_a_max("150000KiB", 1700 * MIB, least_headroom); /* below what it uses */
+	stopped_by_a_max("450000KiB", 0, at_max);
 }
 
 /* ---- commands without an answer ---- */

@@ -291,7 +291,6 @@ static void test_first_sight(void **state)
 	}
 }
 
-/* Another domain id is another boot: nothing of the past counts. */
 /* Damage that parses: each time beyond now, and waits longer than any here. */
 static void test_unsound(void **state)
 {
@@ -324,6 +323,7 @@ static void test_unsound(void **state)
 	assert_false(past_is_sound(p, s.at.now_ms));
 }
 
+/* Another domain id is another boot: nothing of the past counts. */
 static void test_forgets(void **state)
 {
 	struct scene s = scene("another domain id");
