@@ -40,8 +40,8 @@ struct program {
 	const char *purpose;  /* one sentence */
 	struct option_row *rows;
 	bool takes_operands;
-	void (*help)(void); /* prints more at the end of --help; NULL: there is no more */
-	void (*complain)(const char *sentence); /* says what is wrong in the configuration files; NULL: say_error does */
+	void (*help)(void);                     /* prints more at the end of --help; NULL: there is no more */
+	void (*complain)(const char *sentence); /* says what is wrong in configuration files; NULL: at once */
 };
 
 /*

@@ -270,8 +270,10 @@ static int play(struct stage *s)
 int watch_bars(const struct watch *w)
 {
 	const char *no_color = getenv("NO_COLOR");
-	struct stage s = {
-	    .watch = w, .code = EXIT_AGAIN, .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME, .color = !no_color || !*no_color};
+	struct stage s = {.watch = w,
+	                  .code = EXIT_AGAIN,
+	                  .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME,
+	                  .color = !no_color || !*no_color};
 	int r = feed_new(&w->feed, &s.feed);
 
 	if (!r)
