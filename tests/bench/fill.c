@@ -2,8 +2,9 @@
  * Takes the host's memory and holds it until killed; the kernel's OOM killer takes it first.
  *   fill MIB_AVAILABLE [MIB_PER_S]        until so much is available; prints "filled MIB"
  *   fill +MIB MIB_PER_S MIB_TIGHT SECONDS  so much, and looks at what is available until SECONDS from the beginning:
- *       prints "filled=MIB least_available=MIB tight_ms=T back_ms=T", the times (CLOCK_BOOTTIME) when it first fell
- *       below MIB_TIGHT (0: never did) and when others had given 1 GiB back (0: never had), then ends
+ *       prints "filled=MIB least_available=MIB tight_ms=T back_ms=T took_ms=N", the times (CLOCK_BOOTTIME) when it
+ * first fell below MIB_TIGHT (0: never did) and when others had given 1 GiB back (0: never had), then ends. A host that
+ *       cannot hand its memory out so fast takes longer than MIB / MIB_PER_S.
  * Ends with its parent.
  */
 #include <err.h>
@@ -29,7 +30,7 @@ struct part {
 /* What a flood saw. */
 struct ebb {
 	long tight_mib, least_mib, begin_mib;
-	uint64_t begin_ms, tight_ms, back_ms;
+	uint64_t begin_ms, tight_ms, back_ms, took_ms;
 };
 
 static uint64_t now_ms(void)
@@ -132,12 +133,13 @@ static void flood(long mib, long rate, long tight_mib, long seconds)
 		taken += chunk;
 		look(&e, taken);
 	}
+	e.took_ms = now_ms() - e.begin_ms;
 	while (now_ms() < e.begin_ms + (uint64_t)seconds * 1000) {
 		look(&e, taken);
 		pause_until(now_ms() + 2);
 	}
-	printf("filled=%ld least_available=%ld tight_ms=%" PRIu64 " back_ms=%" PRIu64 "\n", mib, e.least_mib,
-	       e.tight_ms, e.back_ms);
+	printf("filled=%ld least_available=%ld tight_ms=%" PRIu64 " back_ms=%" PRIu64 " took_ms=%" PRIu64 "\n", mib,
+	       e.least_mib, e.tight_ms, e.back_ms, e.took_ms);
 }
 
 static void fill(long wanted_mib, long rate)

@@ -40,7 +40,7 @@ static atomic_bool holds_up, held_up;
 static bool patient;
 static bool no_list, no_answers; /* libvirt does not come back with them */
 static bool one_is_gone;
-static uint64_t open_by_ms;      /* the deadline that was given */
+static uint64_t open_by_ms; /* the deadline that was given */
 
 int __real_virt_open(const char *where, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt);
 int __wrap_virt_open(const char *where, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt);
