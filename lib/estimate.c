@@ -18,7 +18,7 @@
 #define SWAP_KIBPS 80     /* 20 pages of 4 KiB a second, as vcmmd had it */
 #define FAULTS_PS 20      /* major faults, likewise */
 #define SWING_MS 10000    /* a give so soon after a take was a swing, */
-#define HOLD_MIN_MS 5000  /* and idle memory is not taken for so long, */
+#define HOLD_MIN_MS 20000 /* and idle memory is not taken for so long, */
 #define HOLD_MAX_MS 60000 /* then for twice as long each time, at most this */
 #define DISTRESS_SAMPLES 2
 #define DISTRESS_GIVES 3

@@ -111,6 +111,12 @@ spoil() {
 	guest_set "$1" 700
 	wait_until 20 spoilt "$1"
 	sleep 2 # its statistics are of the new size
+	wait_until 70 would_take "$1"
+}
+
+# It may be left alone still, for having swung in the test before.
+would_take() {
+	membalance -n -J | jq -e --arg name "$1" '.moves[] | select(.name == $name) | .action == "shrink"'
 }
 
 spoilt() {
