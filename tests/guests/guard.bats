@@ -191,7 +191,7 @@ guard_said() {
 	guest_ask heavy 20
 	sleep 2
 	# more than there is, as long as it is calm: others may let go of memory meanwhile
-	echo "reserve = $(($(host_available_mib) + 500))MiB" >/etc/memsched.conf.d/reserve.conf
+	echo "reserve = $(($(host_available_mib) * 9 / 8))MiB" >/etc/memsched.conf.d/reserve.conf
 	guard
 	sleep 2
 	is_full light && is_full heavy
