@@ -2,9 +2,9 @@
  * Takes the host's memory and holds it until killed; the kernel's OOM killer takes it first.
  *   fill MIB_AVAILABLE [MIB_PER_S]        until so much is available; prints "filled MIB"
  *   fill +MIB MIB_PER_S MIB_TIGHT SECONDS  so much, and looks at what is available until SECONDS from the beginning:
- *       prints "filled=MIB least_available=MIB tight_ms=T back_ms=T took_ms=N", the times (CLOCK_BOOTTIME) when it
- * first fell below MIB_TIGHT (0: never did) and when others had given 1 GiB back (0: never had), then ends. A host that
- *       cannot hand its memory out so fast takes longer than MIB / MIB_PER_S.
+ *       prints "filled=MIB least_available=MIB tight_ms=T back_ms=T took_ms=N": the times (CLOCK_BOOTTIME) when it
+ *       first fell below MIB_TIGHT (0: never did) and when others had given 1 GiB back (0: never had), and how long
+ *       the taking took, which is more than MIB / MIB_PER_S where the host hands memory out slowly; then ends
  * Ends with its parent.
  */
 #include <err.h>

@@ -250,7 +250,8 @@ static void test_a_crumb_is_not_waited_for(void **state)
 	end(&o, &w, &report);
 }
 
-/* The administrator sets a max below what it uses while it is on its way up: that stops it, and takes nothing. */
+/* The administrator sets a max (0: a little above what it has) while it is on its way up: it stops there, with its least
+ * headroom where the max is below what it uses. Nothing is taken. */
 static void stopped_by_a_max(const char *target, uint64_t hint_kib,
                              uint64_t (*where)(const struct world *w, const struct guest *g))
 {

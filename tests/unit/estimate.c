@@ -300,7 +300,7 @@ static void test_unsound(void **state)
 	                        &p->booted_ms, &p->taken_ms, &p->last.decided_ms};
 
 	(void)state;
-	for (int i = 0; i < 8; i++) { /* what happens to guests stays sound: moved, asked, stuck, rebooted */
+	for (int i = 0; i < 8; i++) { /* asked again and again, and stuck */
 		update(&s);
 		ask(&s, i < 6 ? 800 * MIB : 300 * MIB);
 		assert_true(past_is_sound(p, s.at.now_ms));
