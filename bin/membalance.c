@@ -6,15 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "explain.h"
-#include "loop.h"
-#include "options.h"
-#include "pass.h"
-#include "report.h"
-#include "text.h"
-#include "units.h"
-#include "uri.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "base/uri.h"
+#include "run/balance.h"
+#include "run/loop.h"
+#include "show/explain.h"
+#include "show/report.h"
+#include "cli/options.h"
 
 #define WORKERS 4
 #define SENTENCE 512
@@ -71,7 +71,7 @@ struct balancer {
 	uint64_t paused_ms; /* left of a pause; 0: there is none */
 	bool pause_unreadable;
 	int unusable; /* -errno of the registry, where a dry run does without */
-	struct audit audit;
+	struct movelog audit;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
 	int textfile_error, output_error;
@@ -143,11 +143,11 @@ static void end_complaints(const struct balancer *b, void (*over)(void *arg, con
 /* ---- metrics ---- */
 
 /* rep: NULL where the pass failed, or is paused; then the metrics say so, and know no guest. */
-static void write_metrics(struct balancer *b, const struct pass_report *rep, uint64_t began_ms)
+static void write_metrics(struct balancer *b, const struct balance_report *rep, uint64_t began_ms)
 {
 	const struct outcome outcome = {
 	    .report = rep,
-	    .took_ms = sub_kib(clock_ms(CLOCK_BOOTTIME), began_ms),
+	    .took_ms = sat_sub(clock_ms(CLOCK_BOOTTIME), began_ms),
 	    .ended_s = clock_ms(CLOCK_REALTIME) / 1000,
 	    .paused_ms = b->paused_ms,
 	};
@@ -185,13 +185,13 @@ static void complain_of_failure(struct balancer *b, int r)
 static void write_log(struct balancer *b)
 {
 	if (b->audit.n && b->conf->log) {
-		b->log_error = audit_write(&b->audit, b->conf->log);
+		b->log_error = movelog_write(&b->audit, b->conf->log);
 		b->logged = true;
 	}
 }
 
 /* How far a guest has come, a loop sees in the pass after; who makes no other soon has to say what it knows. */
-static void log_moves(struct balancer *b, const struct pass_report *rep, bool last)
+static void log_moves(struct balancer *b, const struct balance_report *rep, bool last)
 {
 	b->logged = false;
 	if (dry_run || !b->conf->log)
@@ -212,7 +212,8 @@ static void complain_of_log(struct balancer *b)
 	if (!b->conf->log)
 		return;
 	if (b->log_error)
-		complain(b, "log", audit_complaint(sentence, sizeof(sentence), &b->audit, b->conf->log, b->log_error));
+		complain(b, "log",
+		         movelog_complaint(sentence, sizeof(sentence), &b->audit, b->conf->log, b->log_error));
 	else if (!b->logged)
 		registry_say_still(b->registry, "log");
 }
@@ -231,7 +232,7 @@ static void complain_of_output(struct balancer *b)
 /* ---- a pass ---- */
 
 /* Leaves the pass in last-pass.json; that it cannot is a complaint only. */
-static void keep(struct balancer *b, const struct pass_report *rep)
+static void keep(struct balancer *b, const struct balance_report *rep)
 {
 	char sentence[128];
 	int r = b->registry && !dry_run ? report_keep(b->registry, rep, clock_now().wall_ms) : 0;
@@ -242,7 +243,7 @@ static void keep(struct balancer *b, const struct pass_report *rep)
 	complain(b, "last-pass", sentence);
 }
 
-static void show(struct balancer *b, const struct pass_report *rep)
+static void show(struct balancer *b, const struct balance_report *rep)
 {
 	static const struct table_style style = {.unit = TABLE_KIB};
 
@@ -279,14 +280,14 @@ static bool is_paused(struct balancer *b)
 
 static int pass(struct balancer *b)
 {
-	const struct pass_conf pc = {
+	const struct balance_conf pc = {
 	    .conf = b->conf,
 	    .root = root,
 	    .interval_ms = loop ? b->conf->interval_ms : 0,
 	    .end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms,
 	    .stop = loop_stop(),
 	};
-	struct pass_report rep = {.guest = NULL};
+	struct balance_report rep = {.guest = NULL};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int r = 0;
 
@@ -300,7 +301,7 @@ static int pass(struct balancer *b)
 	if (!b->virt)
 		r = virt_open(b->conf->uri, dry_run, WORKERS, pc.end_ms, &b->virt);
 	if (!r)
-		r = (dry_run ? pass_look : pass_run)(&pc, b->virt, b->registry, &rep);
+		r = (dry_run ? balance_decide : balance_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
 	rep.pause_unreadable = b->pause_unreadable;
 	rep.unusable = b->unusable;
@@ -311,7 +312,7 @@ static int pass(struct balancer *b)
 	else if (!*loop_stop())
 		complain_of_failure(b, r);
 	r = r ? exit_code_of(r) : rep.failed ? EXIT_PARTLY : EXIT_DONE;
-	pass_clear(&rep);
+	balance_clear(&rep);
 	return r;
 }
 
@@ -428,7 +429,7 @@ static int run_loop(struct balancer *b)
 			code = pass(b);
 		if (code == EXIT_USAGE || code == EXIT_DENIED)
 			return code;
-		next_ms = max_kib(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));
+		next_ms = max_u64(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));
 		if (code == EXIT_AGAIN || code == EXIT_FAILED) {
 			virt_close(b->virt);
 			b->virt = NULL;

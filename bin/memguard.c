@@ -7,18 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "command.h"
-#include "loop.h"
-#include "notify.h"
-#include "options.h"
-#include "report.h"
-#include "resident.h"
-#include "scribe.h"
-#include "sentry.h"
-#include "text.h"
-#include "uri.h"
-#include "wake.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "base/uri.h"
+#include "host/movelog_writer.h"
+#include "host/proc.h"
+#include "host/wakeup.h"
+#include "run/loop.h"
+#include "run/memlock.h"
+#include "run/monitor.h"
+#include "run/on_critical.h"
+#include "show/report.h"
+#include "cli/options.h"
 
 #define STEP_MS 100    /* between two looks of a single run */
 #define REREAD_MS 500  /* between two readings of a single run */
@@ -81,7 +81,7 @@ static void say_cannot(const struct sight *v, const char *refused)
 {
 	char text[SENTENCE + 128];
 
-	say_error(&memguard, "%s", sentry_complaint(text, sizeof(text), v, refused));
+	say_error(&memguard, "%s", monitor_complaint(text, sizeof(text), v, refused));
 }
 
 static void say_of_libvirt(const struct conf *conf, int error, const char *words)
@@ -103,28 +103,28 @@ static void tell_unreadable(bool *said, bool unreadable, const char *uuid)
 }
 
 /* What of the registry counts as absent, as membalance says it. */
-static void tell_records(struct sentry *s, bool *pending_said)
+static void tell_records(struct monitor *s, bool *pending_said)
 {
-	struct herd *h = keeper_herd(sentry_keeper(s));
+	struct herd *h = keeper_herd(monitor_keeper(s));
 
-	tell_unreadable(pending_said, sentry_pending_unreadable(s), NULL);
+	tell_unreadable(pending_said, monitor_pending_unreadable(s), NULL);
 	for (size_t i = 0; i < h->n; i++)
 		tell_unreadable(&h->told[i], h->guest[i].unreadable, h->guest[i].uuid);
-	keeper_done(sentry_keeper(s));
+	keeper_done(monitor_keeper(s));
 }
 
 static void explain_guest(const struct sight *v, const struct conf *conf, const struct guest *g)
 {
 	char name[256], actual[TEXT_SIZE], give[TEXT_SIZE], bottom[TEXT_SIZE];
-	enum reason why = squeeze_refusal(v->way, conf->tolerance_kib, g);
+	enum reason why = reclaim_refusal(v->way, conf->tolerance_kib, g);
 
 	text_escape(name, sizeof(name), g->name, text_is_utf8());
 	text_size(actual, sizeof(actual), g->sample.actual_kib);
-	text_size(bottom, sizeof(bottom), squeeze_bottom_kib(g));
+	text_size(bottom, sizeof(bottom), reclaim_bottom_kib(g));
 	if (v->squeezing && g->want_kib < g->sample.actual_kib)
 		printf("%s: gives %s of its %s; its bottom is %s.\n", name,
 		       text_size(give, sizeof(give), g->sample.actual_kib - g->want_kib), actual, bottom);
-	else if (squeeze_spares_untouched(v->way, conf->tolerance_kib, g))
+	else if (reclaim_spares_untouched(v->way, conf->tolerance_kib, g))
 		printf("%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now.\n",
 		       name, actual);
 	else if (why)
@@ -133,14 +133,14 @@ static void explain_guest(const struct sight *v, const struct conf *conf, const 
 		printf("%s: has %s and need not give; its bottom is %s.\n", name, actual, bottom);
 }
 
-static void explain_all(struct sentry *s, const struct sight *v, const struct conf *conf)
+static void explain_all(struct monitor *s, const struct sight *v, const struct conf *conf)
 {
-	struct herd *h = keeper_herd(sentry_keeper(s));
+	struct herd *h = keeper_herd(monitor_keeper(s));
 	char text[SENTENCE], planned[TEXT_SIZE];
 
 	for (size_t i = 0; i < h->n && explain; i++)
 		explain_guest(v, conf, &h->guest[i]);
-	keeper_done(sentry_keeper(s));
+	keeper_done(monitor_keeper(s));
 	if (explain || dry_run)
 		printf("host: %s: %s; guests give %s.\n", level_words[v->level], host_words(v, text, sizeof(text)),
 		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
@@ -157,7 +157,7 @@ static int check_host(const struct conf *conf)
 	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
 	struct guard guard = {.level = GUARD_CALM};
 	char text[SENTENCE];
-	int r = host_read(root, &host);
+	int r = proc_read(root, &host);
 
 	if (r) {
 		printf("MEMGUARD UNKNOWN - cannot read '%s/proc/meminfo': %s\n", root, strerror(-r));
@@ -194,11 +194,11 @@ static _Noreturn void end_check(int code)
 
 static uint64_t wanted_kib(const struct sight *v)
 {
-	return add_kib(v->reserve_kib, add_kib(v->pending_kib, v->starting_kib));
+	return sat_add(v->reserve_kib, sat_add(v->pending_kib, v->starting_kib));
 }
 
 /* Looks until the host has what it needs, or nothing more comes. */
-static int squeeze_once(struct sentry *s, const struct conf *conf, uint64_t end_ms)
+static int squeeze_once(struct monitor *s, const struct conf *conf, uint64_t end_ms)
 {
 	uint64_t read_ms = clock_ms(CLOCK_BOOTTIME);
 	char refused[SENTENCE];
@@ -207,17 +207,17 @@ static int squeeze_once(struct sentry *s, const struct conf *conf, uint64_t end_
 	int r;
 
 	do {
-		r = sentry_look(s, &v);
+		r = monitor_look(s, &v);
 		if (r)
 			return r;
 		if (first)
 			explain_all(s, &v, conf);
 		first = false;
-		cannot = sentry_cannot(s, &v, refused, sizeof(refused));
-		if (dry_run || !v.squeezing || v.host.available_kib >= wanted_kib(&v) || !sentry_awaits(s, &v))
+		cannot = monitor_cannot(s, &v, refused, sizeof(refused));
+		if (dry_run || !v.squeezing || v.host.available_kib >= wanted_kib(&v) || !monitor_awaits(s, &v))
 			break;
 		if (clock_ms(CLOCK_BOOTTIME) - read_ms >= REREAD_MS) {
-			keeper_read(sentry_keeper(s), min_kib(end_ms, clock_ms(CLOCK_BOOTTIME) + REREAD_MS));
+			keeper_read(monitor_keeper(s), min_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + REREAD_MS));
 			read_ms = clock_ms(CLOCK_BOOTTIME);
 		}
 	} while (loop_sleep_until(clock_ms(CLOCK_BOOTTIME) + STEP_MS) && clock_ms(CLOCK_BOOTTIME) < end_ms);
@@ -228,19 +228,19 @@ static int squeeze_once(struct sentry *s, const struct conf *conf, uint64_t end_
 	return 0;
 }
 
-static int run_once(struct sentry *s, const struct conf *conf)
+static int run_once(struct monitor *s, const struct conf *conf)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), end_ms = now_ms + conf->deadline_ms;
-	int r = sentry_prepare(s, now_ms + conf->deadline_ms / 2), short_of;
+	int r = monitor_prepare(s, now_ms + conf->deadline_ms / 2), short_of;
 	bool pending_said = false;
 
 	if (!r)
-		r = keeper_read(sentry_keeper(s), now_ms + conf->deadline_ms / 2);
+		r = keeper_read(monitor_keeper(s), now_ms + conf->deadline_ms / 2);
 	if (r) {
 		char words[512];
 
-		keeper_state(sentry_keeper(s), words, sizeof(words));
-		say_of_libvirt(conf, r, *words ? words : sentry_words(s));
+		keeper_state(monitor_keeper(s), words, sizeof(words));
+		say_of_libvirt(conf, r, *words ? words : monitor_words(s));
 	}
 	tell_records(s, &pending_said);
 	short_of = squeeze_once(s, conf, end_ms);
@@ -253,11 +253,11 @@ static int run_once(struct sentry *s, const struct conf *conf)
 
 struct duty {
 	struct conf *conf;
-	struct sentry *sentry;
-	struct wake wake;
-	struct audit *audit;
-	struct scribe *scribe;
-	struct command *command;      /* on_critical; NULL: none */
+	struct monitor *sentry;
+	struct wakeup wake;
+	struct movelog *audit;
+	struct movelog_writer *scribe;
+	struct on_critical *command;  /* on_critical; NULL: none */
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
 	bool pending_said;            /* that something pending is unreadable */
@@ -316,17 +316,17 @@ static void tell_cannot(struct duty *d, const struct sight *v)
 {
 	char refused[SENTENCE];
 
-	if (sentry_cannot(d->sentry, v, refused, sizeof(refused)) && sentry_is_due(&d->cannot_ms, v->at.now_ms))
+	if (monitor_cannot(d->sentry, v, refused, sizeof(refused)) && monitor_is_due(&d->cannot_ms, v->at.now_ms))
 		say_cannot(v, refused);
 }
 
 /* Says an error of the log once, and that it is over. Returns what is said now. */
-static int tell_log(const struct audit *a, const char *where, int r, int said)
+static int tell_log(const struct movelog *a, const char *where, int r, int said)
 {
 	char sentence[SENTENCE];
 
 	if (r != said && r)
-		say_error(&memguard, "%s", audit_complaint(sentence, sizeof(sentence), a, where, r));
+		say_error(&memguard, "%s", movelog_complaint(sentence, sizeof(sentence), a, where, r));
 	else if (r != said && !quiet)
 		say_warning(&memguard, "over: cannot log to '%s'", where);
 	return r;
@@ -335,15 +335,15 @@ static int tell_log(const struct audit *a, const char *where, int r, int said)
 /* What is written is written by another thread: on a disk that hangs the guard goes on. */
 static void log_moves(struct duty *d, uint64_t now_ms)
 {
-	struct audit *a = d->audit;
-	int r = scribe_outcome(d->scribe, a, now_ms);
+	struct movelog *a = d->audit;
+	int r = movelog_writer_outcome(d->scribe, a, now_ms);
 
 	if (r != -EINPROGRESS && d->conf->log)
 		d->log = tell_log(a, d->conf->log, r, d->log);
 	if (!d->conf->log)
-		audit_clear(a);
+		movelog_clear(a);
 	if (a->n && (now_ms - a->move[a->n - 1].asked_ms >= LOG_REST_MS || now_ms - a->move[0].asked_ms >= LOG_MOST_MS))
-		scribe_write(d->scribe, a, d->conf->log, now_ms); /* else at the next look */
+		movelog_writer_write(d->scribe, a, d->conf->log, now_ms); /* else at the next look */
 }
 
 static void say_of_command(int error)
@@ -354,7 +354,7 @@ static void say_of_command(int error)
 
 static void run_command(struct duty *d, const struct sight *v)
 {
-	const struct command_number numbers[] = {
+	const struct on_critical_number numbers[] = {
 	    {"MEMSCHED_AVAILABLE_BYTES", v->host.available_kib * 1024},
 	    {"MEMSCHED_RESERVE_BYTES", v->reserve_kib * 1024},
 	    {"MEMSCHED_LACK_BYTES", v->lack_kib * 1024},
@@ -362,15 +362,15 @@ static void run_command(struct duty *d, const struct sight *v)
 	    {NULL, 0},
 	};
 
-	if (v->level != GUARD_CRITICAL || !d->command || !sentry_is_due(&d->command_ms, v->at.now_ms))
+	if (v->level != GUARD_CRITICAL || !d->command || !monitor_is_due(&d->command_ms, v->at.now_ms))
 		return;
-	say_of_command(command_run(d->command, numbers));
+	say_of_command(on_critical_run(d->command, numbers));
 }
 
 /* It is kept where it cannot be executed now: by the time it is needed it may be there. */
 static void hear_of_command(struct duty *d)
 {
-	int r = d->tested ? command_outcome(d->command) : -EINPROGRESS;
+	int r = d->tested ? on_critical_outcome(d->command) : -EINPROGRESS;
 
 	if (r == -EINPROGRESS)
 		return;
@@ -381,7 +381,7 @@ static void hear_of_command(struct duty *d)
 /* Without it the guard goes by its naps. Where there is no registry that is what is said. */
 static void watch_pending(struct duty *d)
 {
-	int r = d->wake.pending >= 0 ? 0 : d->registry ? -ENOENT : sentry_watch_pending(d->sentry);
+	int r = d->wake.pending >= 0 ? 0 : d->registry ? -ENOENT : monitor_watch_pending(d->sentry);
 	bool limit = r == -EMFILE || r == -ENOSPC;
 
 	if (r == -ENOENT)
@@ -401,11 +401,11 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 	if (!clock_is_due(d->house_ms, now_ms, HOUSE_MS))
 		return;
 	d->house_ms = now_ms;
-	r = keeper_state(sentry_keeper(d->sentry), words, sizeof(words));
+	r = keeper_state(monitor_keeper(d->sentry), words, sizeof(words));
 	if (!r)
-		r = sentry_prepare(d->sentry, now_ms + SENTRY_SEND_MS);
-	tell_error(&d->libvirt, r, "cannot see the guests", *words ? words : sentry_words(d->sentry));
-	tell_error(&d->registry, sentry_open_registry(d->sentry), "cannot use '/run/memsched'", NULL);
+		r = monitor_prepare(d->sentry, now_ms + MONITOR_SEND_MS);
+	tell_error(&d->libvirt, r, "cannot see the guests", *words ? words : monitor_words(d->sentry));
+	tell_error(&d->registry, monitor_open_registry(d->sentry), "cannot use '/run/memsched'", NULL);
 	tell_records(d->sentry, &d->pending_said);
 	watch_pending(d);
 	hear_of_command(d);
@@ -414,13 +414,13 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 /* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */
 static void feed(struct duty *d, uint64_t now_ms)
 {
-	notify_feed(&d->fed_ms, now_ms, keeper_beat_ms(sentry_keeper(d->sentry)) + STUCK_MS);
+	loop_feed_watchdog(&d->fed_ms, now_ms, keeper_beat_ms(monitor_keeper(d->sentry)) + STUCK_MS);
 }
 
 static uint32_t look(struct duty *d)
 {
 	struct sight v;
-	int r = sentry_look(d->sentry, &v);
+	int r = monitor_look(d->sentry, &v);
 
 	tell_error(&d->host, r, "cannot read '/proc/meminfo'", NULL);
 	if (r)
@@ -442,12 +442,12 @@ static void set_command(struct duty *d)
 {
 	int r = 0;
 
-	command_free(d->command);
+	on_critical_free(d->command);
 	d->command = NULL;
 	if (d->conf->on_critical)
-		r = command_new(d->conf->on_critical, &d->command);
+		r = on_critical_new(d->conf->on_critical, &d->command);
 	if (d->command)
-		r = command_test(d->command);
+		r = on_critical_test(d->command);
 	d->tested = d->command && !r;
 	say_of_command(r);
 }
@@ -476,9 +476,9 @@ static void reload(struct duty *d)
 	bool changed;
 
 	d->reload = d->reconnect = false;
-	sentry_hold(d->sentry);
+	monitor_hold(d->sentry);
 	changed = options_reload(&memguard, root, file, is_ours, d, d->conf);
-	sentry_resume(d->sentry, changed && d->reconnect);
+	monitor_resume(d->sentry, changed && d->reconnect);
 	if (!changed)
 		return;
 	set_command(d);
@@ -490,29 +490,29 @@ static void reload(struct duty *d)
 
 static void settle_in(struct duty *d)
 {
-	int r = resident_spare();
+	int r = memlock_lower_oom_score();
 
 	loop_catch_reload();
 	signal(SIGCHLD, SIG_IGN); /* of on_critical nobody waits */
 	signal(SIGPIPE, SIG_IGN); /* who read what it says may have gone */
 	if (r && !quiet)
 		say_warning(&memguard, "cannot lower oom_score_adj: %s", strerror(-r));
-	r = wake_open(root, &d->wake);
+	r = wakeup_open(root, &d->wake);
 	if (r && !quiet)
 		say_warning(&memguard, "no wake-up by memory pressure: %s", strerror(-r));
 	set_command(d);
 	if (d->conf->log)
-		audit_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */
-	r = keeper_start(sentry_keeper(d->sentry));
+		movelog_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */
+	r = keeper_start(monitor_keeper(d->sentry));
 	tell_error(&d->libvirt, r, "cannot see the guests", NULL);
 	keep_house(d, clock_ms(CLOCK_BOOTTIME));
-	r = resident_lock();
+	r = memlock_all();
 	if (r && !quiet)
 		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
-	notify_send("READY=1");
+	loop_notify("READY=1");
 }
 
-static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit, struct scribe *scribe)
+static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit, struct movelog_writer *scribe)
 {
 	struct duty d = {.conf = conf, .sentry = s, .audit = audit, .scribe = scribe};
 
@@ -524,48 +524,48 @@ static int run_loop(struct sentry *s, struct conf *conf, struct audit *audit, st
 		d.reload |= loop_reload();
 		if (d.reload && may_reload(&d, clock_ms(CLOCK_BOOTTIME)))
 			reload(&d);
-		sentry_wait(s, &d.wake, nap_ms, loop_stop());
+		monitor_wait(s, &d.wake, nap_ms, loop_stop());
 	}
-	notify_send("STOPPING=1");
-	wake_close(&d.wake);
-	command_free(d.command);
+	loop_notify("STOPPING=1");
+	wakeup_close(&d.wake);
+	on_critical_free(d.command);
 	return EXIT_DONE;
 }
 
 /* ---- before the first look ---- */
 
-static int stand_guard(struct sentry *s, struct conf *conf, struct scribe *scribe)
+static int stand_guard(struct monitor *s, struct conf *conf, struct movelog_writer *scribe)
 {
-	struct audit audit = {.program = memguard.name, .root = root, .most = LOG_MOST};
+	struct movelog audit = {.program = memguard.name, .root = root, .most = LOG_MOST};
 	bool single = once || dry_run;
-	int r = sentry_open_registry(s), code;
+	int r = monitor_open_registry(s), code;
 
 	if (r && !dry_run && (single || r == -EACCES)) /* the loop says it itself, and when it is over */
 		say_error(&memguard, "cannot use '%s/run/memsched': %s", root, strerror(-r));
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
-	sentry_record(s, &audit);
+	monitor_record(s, &audit);
 	code = single ? run_once(s, conf) : run_loop(s, conf, &audit, scribe);
-	r = scribe_end(scribe, &audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
+	r = movelog_writer_end(scribe, &audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
 	tell_log(&audit, conf->log, r, 0);
-	audit_clear(&audit);
+	movelog_clear(&audit);
 	return code;
 }
 
 static int guard(struct conf *conf)
 {
-	struct scribe *scribe;
-	struct sentry *s;
-	int r = scribe_new(&scribe), code;
+	struct movelog_writer *scribe;
+	struct monitor *s;
+	int r = movelog_writer_new(&scribe), code;
 
 	if (!r)
-		r = sentry_new(conf, root, dry_run, &s);
+		r = monitor_new(conf, root, dry_run, &s);
 	if (r) {
 		say_error(&memguard, "%s", strerror(-r));
 		return EXIT_FAILED;
 	}
 	code = stand_guard(s, conf, scribe);
-	sentry_free(s, clock_ms(CLOCK_BOOTTIME) + SENTRY_SEND_MS);
+	monitor_free(s, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS);
 	return code;
 }
 

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "loop.h"
-#include "options.h"
-#include "report.h"
-#include "screen.h"
-#include "text.h"
-#include "units.h"
-#include "watch.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "run/loop.h"
+#include "show/report.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/watch.h"
 
 #define WORKERS 4
 #define WATCH_MS 1000
@@ -175,7 +175,7 @@ static bool is_named(const struct guest *g, const char *operand)
 }
 
 /* Keeps the guests that are named, all where none is; the rest is freed. */
-static void keep_named(void *arg, struct pass_report *rep)
+static void keep_named(void *arg, struct balance_report *rep)
 {
 	char **operand = arg;
 	size_t kept = 0;
@@ -231,7 +231,7 @@ static void say_missing(struct talk *t, const char *operand)
 	free(escaped);
 }
 
-static int say_all_missing(struct talk *t, const struct pass_report *rep, char **operand)
+static int say_all_missing(struct talk *t, const struct balance_report *rep, char **operand)
 {
 	int code = EXIT_DONE;
 
@@ -251,7 +251,7 @@ static int say_all_missing(struct talk *t, const struct pass_report *rep, char *
 /* ---- what is shown ---- */
 
 /* A table in a row of them has its time above it. */
-static int show_table(const struct pass_report *rep, uint64_t wall_s)
+static int show_table(const struct balance_report *rep, uint64_t wall_s)
 {
 	const struct table_style style = {
 	    .form = raw     ? TABLE_RAW
@@ -274,7 +274,7 @@ static int show_table(const struct pass_report *rep, uint64_t wall_s)
 	return report_table(stdout, rep, columns, &style);
 }
 
-static int show_all(const struct pass_report *rep, uint64_t wall_s)
+static int show_all(const struct balance_report *rep, uint64_t wall_s)
 {
 	if (metrics)
 		return metrics_file ? report_metrics_file(metrics_file, rep, NULL) : report_metrics(stdout, rep, NULL);
@@ -302,7 +302,7 @@ static int say_unshown(int error)
 
 static int show_report(struct talk *t, const struct look *look, char **operand)
 {
-	const struct pass_report *rep = &look->report;
+	const struct balance_report *rep = &look->report;
 	int code = say_all_missing(t, rep, operand), r;
 
 	if (code && !rep->n && !as_json && !metrics) /* who parses it gets the host, and no domains */
@@ -358,7 +358,7 @@ static int look(const struct conf *conf, char **operand)
 		say_error(&memstat, "'--count' goes with '--watch'; try 'memstat --help'");
 		return EXIT_USAGE;
 	}
-	if (watching && !wants_text() && screen_is_there())
+	if (watching && !wants_text() && terminal_is_there())
 		return watch_bars(&w);
 	code = watch_append(&w);
 	if (code == EXIT_AGAIN && *loop_stop())

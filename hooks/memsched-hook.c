@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "domxml.h"
-#include "file.h"
-#include "registry.h"
-#include "units.h"
+#include "base/io.h"
+#include "base/units.h"
+#include "host/registry.h"
+#include "virt/domxml.h"
 
 #define QEMU_KIB (64 * KIB_PER_MIB) /* QEMU's own share of a guest that starts */
 #define MEMORY_BYTES (128u << 20)
@@ -28,7 +28,7 @@ static uint64_t start_kib(const struct device *d)
 {
 	bool whole = d->locked || d->passthrough || d->preallocated || !d->current_kib;
 
-	return d->hugepages ? QEMU_KIB : add_kib(whole ? d->maximum_kib : d->current_kib, QEMU_KIB);
+	return d->hugepages ? QEMU_KIB : sat_add(whole ? d->maximum_kib : d->current_kib, QEMU_KIB);
 }
 
 static void expect_guest(struct registry *r, const struct domxml *d, uint64_t now_s)

@@ -4,7 +4,7 @@
  *
  * Prints, in MiB·s, how much less than target - tolerance the guests had unused (shortfall), how much more than
  * target + tolerance (idle), and the least MemAvailable of the host in MiB, without and with what the kernel frees only
- * when it needs it: huge pages in pieces (lib/host.h). First per guest, then in all.
+ * when it needs it: huge pages in pieces (lib/plan/host.h). First per guest, then in all.
  * The trace has a row a guest and sample, in KiB. SIGTERM ends it early, with what was measured until then.
  */
 #include <err.h>
@@ -63,7 +63,7 @@ struct host {
 	long long with_kib;      /* and what balloons gave back of huge pages that are not split yet */
 };
 
-static struct host host_read(void)
+static struct host proc_read(void)
 {
 	long long available = 0, active = 0, inactive = 0, mapped = 0, shared = 0, swap_cached = 0, unsplit;
 	const struct {
@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 		if (wait_s > 0)
 			nanosleep(&pause, NULL);
 		double t_s = now_s();
-		struct host now = host_read();
+		struct host now = proc_read();
 		sample(conn, t_s - begin_s, t_s - last_s, trace);
 		last_s = t_s;
 		if (now.available_kib < least.available_kib)

@@ -1,9 +1,9 @@
 /* libFuzzer: any file as the configuration. What is said is safe to print; a value that was taken is taken again. */
 #include <string.h>
 
-#include "conf.h"
+#include "base/text.h"
+#include "host/conf.h"
 #include "root.h"
-#include "text.h"
 
 static void check_words(const char *words)
 {

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "domxml.h"
-#include "uuid.h"
+#include "base/io.h"
+#include "virt/domxml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

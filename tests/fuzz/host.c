@@ -1,7 +1,7 @@
 /* libFuzzer: any files of the kernel's, one after another with a NUL between them. What is taken makes sense. */
 #include <string.h>
 
-#include "host.h"
+#include "host/proc.h"
 #include "root.h"
 
 static const char *const files[] = {"proc/meminfo", "proc/pressure/memory", "proc/spl/kstat/zfs/arcstats",
@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += length + (end != NULL);
 		size -= length + (end != NULL);
 	}
-	if (host_read(root, &h) < 0)
+	if (proc_read(root, &h) < 0)
 		check(h.total_kib == 4711);
 	else
 		check(h.total_kib > 0 && h.free_kib <= h.total_kib && h.available_kib <= h.total_kib);

@@ -2,7 +2,7 @@
  * again. */
 #include <string.h>
 
-#include "registry.h"
+#include "host/registry.h"
 #include "root.h"
 
 #define UUID "6f1c8a2e-0000-4000-8000-0123456789ab"

@@ -2,9 +2,9 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "json.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "root.h"
-#include "text.h"
 
 /* Each character is plain, and ASCII where no more is allowed; so is the end where it was cut. */
 static void check_plain(const char *text, bool utf8)

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "controller.h"
 #include "fleet.h"
-#include "units.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define CONTROLLERS_MOST 16
@@ -44,7 +44,7 @@ static uint64_t headroom_kib(const struct vm *v)
 
 static double headroom_by_weight(const struct world *w, const struct vm *v)
 {
-	return (double)min_kib(headroom_kib(v), w->target_kib) / v->is.weight;
+	return (double)min_u64(headroom_kib(v), w->target_kib) / v->is.weight;
 }
 
 static bool lacks(const struct world *w, const struct vm *v)
@@ -121,7 +121,7 @@ static struct row play(size_t guests, const struct fleet_load *load, const struc
 	if (fleet_make(guests, load, &w) || run_open(&r, c, &w))
 		errx(1, "out of memory");
 	while (w.now_ms < FLEET_MS) {
-		run_until(&r, min_kib(w.now_ms + LOOK_MS, FLEET_MS));
+		run_until(&r, min_u64(w.now_ms + LOOK_MS, FLEET_MS));
 		if (!fairness(&w, &jain))
 			continue;
 		sum += jain;

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
-#include "policy.h"
-#include "units.h"
+#include "base/units.h"
+#include "plan/policy.h"
 
 static void nothing_step(void *memory, struct world *w)
 {
@@ -36,10 +36,10 @@ void run_until(struct run *r, uint64_t until_ms)
 		if (w->now_ms >= r->next_ms) {
 			r->next_ms += r->controller->interval_ms;
 			r->controller->step(r->memory, w);
-			r->next_ms = max_kib(r->next_ms, w->now_ms);
+			r->next_ms = max_u64(r->next_ms, w->now_ms);
 		}
 		if (w->now_ms < until_ms && w->now_ms < r->next_ms)
-			world_run(w, min_kib(r->next_ms, until_ms) - w->now_ms);
+			world_run(w, min_u64(r->next_ms, until_ms) - w->now_ms);
 	}
 }
 
@@ -57,7 +57,7 @@ int64_t world_unpromised_kib(const struct world *w)
 	for (size_t i = 0; i < w->n; i++) {
 		struct sample s = world_sample(w, &w->vm[i]);
 
-		kib -= (int64_t)sub_kib(s.actual_kib, s.rss_kib);
+		kib -= (int64_t)sat_sub(s.actual_kib, s.rss_kib);
 	}
 	return kib;
 }

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
+#include "base/units.h"
 #include "ours.h"
-#include "units.h"
 
 #define MIB KIB_PER_MIB
 #define OTHERS_KIB (2 * KIB_PER_GIB)
@@ -24,7 +24,7 @@ static void use_ramp(struct nature *is, size_t i)
 	use_idle(is, i);
 	if (i % 4 != 1)
 		return;
-	is->use.peak_kib = scale_kib(is->max_kib, 65, 100);
+	is->use.peak_kib = scale_u64(is->max_kib, 65, 100);
 	is->use.rise_kibps = is->max_kib / 200;
 	is->use.start_ms = 30000 + i * 7919 % 120000;
 	is->use.until_ms = is->use.start_ms + 300000;
@@ -45,7 +45,7 @@ static void use_burst(struct nature *is, size_t i)
 static void use_cache(struct nature *is, size_t i)
 {
 	use_ramp(is, i);
-	is->cache_kib = scale_kib(is->max_kib, 60, 100);
+	is->cache_kib = scale_u64(is->max_kib, 60, 100);
 	is->cache_kibps = 10 * MIB;
 }
 
@@ -54,7 +54,7 @@ static void use_swap_over(struct nature *is, size_t i)
 {
 	uint64_t half_ms = FLEET_MS / 2;
 
-	is->use = (struct load){.base_kib = is->max_kib / 5, .peak_kib = scale_kib(is->max_kib, 60, 100)};
+	is->use = (struct load){.base_kib = is->max_kib / 5, .peak_kib = scale_u64(is->max_kib, 60, 100)};
 	is->use.rise_kibps = is->max_kib / 200;
 	is->use.start_ms = i % 2 ? half_ms : 20000;
 	is->use.until_ms = i % 2 ? 0 : half_ms;
@@ -64,7 +64,7 @@ static void use_swap_over(struct nature *is, size_t i)
 static void use_shortage(struct nature *is, size_t i)
 {
 	is->use = (struct load){.base_kib = is->max_kib / 5, .rise_kibps = is->max_kib / 250, .start_ms = 20000};
-	is->use.peak_kib = scale_kib(is->max_kib, 75 + i * 31 % 51, 200);
+	is->use.peak_kib = scale_u64(is->max_kib, 75 + i * 31 % 51, 200);
 }
 
 const struct fleet_load fleet_loads[] = {
@@ -100,7 +100,7 @@ static void scale_demand(struct world *w, uint32_t pct)
 	for (size_t i = 0; i < w->n; i++) {
 		uint64_t *peak = &w->vm[i].is.use.peak_kib;
 
-		*peak = scale_kib(*peak, scale_kib(capacity_kib(w), pct, 100) - fixed, wished);
+		*peak = scale_u64(*peak, scale_u64(capacity_kib(w), pct, 100) - fixed, wished);
 	}
 }
 

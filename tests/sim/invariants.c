@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "units.h"
+#include "base/units.h"
 
 #define LEAST_HEADROOM(target) ((target) / 4)
 #define IN_VAIN_MOST 16 /* commands a dead balloon gets in a minute: three, then with growing pauses */
@@ -73,11 +73,11 @@ static struct policy_conf policy_conf(const struct checker *c)
 
 /* Plans for n guests and grants what the budget allows. Returns what was handed out. */
 static uint64_t decide(struct checker *c, const struct host *host, struct guest *g, size_t n,
-                       struct balance *ret_balance)
+                       struct budget *ret_budget)
 {
 	struct policy_conf conf = policy_conf(c);
 
-	policy_plan(&conf, host, c->ours->registry.pending_kib, g, n, &c->scratch, ret_balance);
+	policy_plan(&conf, host, c->ours->registry.pending_kib, g, n, &c->scratch, ret_budget);
 	return policy_grant(&conf, c->budget_kib, REASON_HOST_RESERVE, g, n, &c->scratch);
 }
 
@@ -86,15 +86,15 @@ static void check_bounds(struct checker *c, const struct guest *g)
 	uint64_t actual = g->sample.actual_kib, ceil = g->device.maximum_kib, bottom;
 
 	if (g->hints.has_max)
-		ceil = min_kib(ceil, g->hints.max_kib);
+		ceil = min_u64(ceil, g->hints.max_kib);
 	if (g->fixed && g->want_kib != actual)
 		broke(c, "a guest left alone does not move", "%s: %lu to %lu MiB", g->name, mib(actual),
 		      mib(g->want_kib));
 	if (g->fixed)
 		return;
 	bottom = g->est.used_kib + LEAST_HEADROOM(g->target_kib);
-	bottom = max_kib(bottom, g->hints.has_min ? min_kib(g->hints.min_kib, ceil)
-	                                          : min_kib(policy_floor_kib(g->device.maximum_kib), ceil));
+	bottom = max_u64(bottom, g->hints.has_min ? min_u64(g->hints.min_kib, ceil)
+	                                          : min_u64(policy_floor_kib(g->device.maximum_kib), ceil));
 	if (g->want_kib > actual && g->want_kib > ceil)
 		broke(c, "no give above ceil", "%s: to %lu MiB, ceil %lu", g->name, mib(g->want_kib), mib(ceil));
 	if (g->want_kib < actual && g->want_kib < bottom)
@@ -116,9 +116,9 @@ static bool has_liar(const struct world *w)
 	return false;
 }
 
-static void check_capacity(struct checker *c, const struct pass_report *plan)
+static void check_capacity(struct checker *c, const struct balance_report *plan)
 {
-	const struct balance *b = &plan->balance;
+	const struct budget *b = &plan->budget;
 	uint64_t want = 0, gives = 0, takes = 0, slack = 0;
 	bool bottoms = true;
 
@@ -130,11 +130,11 @@ static void check_capacity(struct checker *c, const struct pass_report *plan)
 		slack += c->ours->conf.tolerance_kib;
 		slack += g->est.blind ? g->sample.actual_kib : 0; /* may be taken from a pass later */
 		slack +=
-		    sub_kib(guest_told_kib(g), g->sample.actual_kib); /* is on its way to what it was told before */
+		    sat_sub(guest_told_kib(g), g->sample.actual_kib); /* is on its way to what it was told before */
 		want += g->want_kib;
-		gives += sub_kib(g->want_kib, guest_told_kib(g));
-		takes += sub_kib(g->sample.actual_kib, g->want_kib);
-		bottoms &= g->want_kib <= max_kib(g->bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
+		gives += sat_sub(g->want_kib, guest_told_kib(g));
+		takes += sat_sub(g->sample.actual_kib, g->want_kib);
+		bottoms &= g->want_kib <= max_u64(g->bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
 	}
 	if (b->least && gives)
 		broke(c, "nothing is given when the least does not fit", "gives %lu MiB", mib(gives));
@@ -147,9 +147,9 @@ static void check_capacity(struct checker *c, const struct pass_report *plan)
 }
 
 /* The first n guests in c->copy, on the same host. */
-static void decide_again(struct checker *c, const struct pass_report *plan, size_t n)
+static void decide_again(struct checker *c, const struct balance_report *plan, size_t n)
 {
-	struct balance b;
+	struct budget b;
 
 	decide(c, &plan->host, c->copy, n, &b);
 }
@@ -174,11 +174,11 @@ static double margin_by_weight(const struct checker *c, const struct guest *g)
 }
 
 /* In a shortage those whom the level holds have headroom by their weights, but for moves not worth a command. */
-static void check_level(struct checker *c, const struct pass_report *plan)
+static void check_level(struct checker *c, const struct balance_report *plan)
 {
 	const struct guest *first = NULL;
 
-	for (size_t i = 0; plan->balance.shortage_kib && i < plan->n; i++) {
+	for (size_t i = 0; plan->budget.shortage_kib && i < plan->n; i++) {
 		const struct guest *g = &plan->guest[i];
 		double apart;
 
@@ -202,10 +202,10 @@ static bool is_crumb(const struct checker *c, const struct guest *g)
 	                                 actual <= g->need_kib + c->ours->conf.step_kib / 2);
 }
 
-static void check_crumbs(struct checker *c, const struct pass_report *plan)
+static void check_crumbs(struct checker *c, const struct balance_report *plan)
 {
 	for (size_t i = 0; i < plan->n; i++)
-		if (plan->balance.shortage_kib || guest_grows(&plan->guest[i]))
+		if (plan->budget.shortage_kib || guest_grows(&plan->guest[i]))
 			return;
 	for (size_t i = 0; i < plan->n; i++)
 		if (guest_shrinks(&plan->guest[i]) && is_crumb(c, &plan->guest[i]))
@@ -214,7 +214,7 @@ static void check_crumbs(struct checker *c, const struct pass_report *plan)
 			      (unsigned long)plan->guest[i].sample.actual_kib);
 }
 
-static void copy_guests(struct checker *c, const struct pass_report *plan)
+static void copy_guests(struct checker *c, const struct balance_report *plan)
 {
 	memcpy(c->copy, plan->guest, plan->n * sizeof(*c->copy));
 }
@@ -227,7 +227,7 @@ static const struct guest *find(const struct guest *g, size_t n, int64_t id)
 	return NULL;
 }
 
-static void check_order(struct checker *c, const struct pass_report *plan)
+static void check_order(struct checker *c, const struct balance_report *plan)
 {
 	copy_guests(c, plan);
 	for (size_t i = plan->n; i > 1; i--) {
@@ -248,14 +248,14 @@ static void check_order(struct checker *c, const struct pass_report *plan)
 	}
 }
 
-static void check_weight(struct checker *c, const struct pass_report *plan)
+static void check_weight(struct checker *c, const struct balance_report *plan)
 {
 	size_t i = rng_between(&c->rng, 0, plan->n - 1);
 	const struct guest *light = &plan->guest[i], *heavy = &c->copy[i];
 	uint32_t weight = weight_of(light);
 
 	copy_guests(c, plan);
-	c->copy[i].hints.weight = (uint32_t)min_kib(10000, weight * rng_between(&c->rng, 2, 20));
+	c->copy[i].hints.weight = (uint32_t)min_u64(10000, weight * rng_between(&c->rng, 2, 20));
 	decide_again(c, plan, plan->n);
 	if (heavy->want_kib < light->want_kib || heavy->given_kib < light->given_kib)
 		broke(c, "more weight never gets less",
@@ -271,11 +271,11 @@ static bool is_idle(const struct world *w, const struct guest *g)
 
 	return !g->fixed && !g->no_take && g->want_kib < g->sample.actual_kib && g->need_kib <= g->sample.actual_kib &&
 	       policy_held_kib(g) >= g->sample.actual_kib &&
-	       vm_rss_kib(v) - v->is.qemu_kib >= max_kib(g->sample.actual_kib, vm_actual_kib(v));
+	       vm_rss_kib(v) - v->is.qemu_kib >= max_u64(g->sample.actual_kib, vm_actual_kib(v));
 }
 
 /* Without an idle guest, what it holds is gone: none of the others can be better off for that. */
-static void check_idle(struct checker *c, const struct pass_report *plan)
+static void check_idle(struct checker *c, const struct balance_report *plan)
 {
 	size_t idle = rng_between(&c->rng, 0, plan->n - 1), n = 0;
 
@@ -295,14 +295,14 @@ static void check_idle(struct checker *c, const struct pass_report *plan)
 	}
 }
 
-static void check_grant(struct checker *c, const struct pass_report *plan, uint64_t handed_kib)
+static void check_grant(struct checker *c, const struct balance_report *plan, uint64_t handed_kib)
 {
 	uint64_t given = 0;
 
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct guest *g = &plan->guest[i];
 
-		given += sub_kib(g->given_kib, max_kib(g->sample.actual_kib, g->past.asked_kib));
+		given += sat_sub(g->given_kib, max_u64(g->sample.actual_kib, g->past.asked_kib));
 		if (g->given_kib && (g->fixed || g->given_kib > g->want_kib || g->given_kib < g->sample.actual_kib))
 			broke(c, "a grant lies between actual and want", "%s: %lu KiB of %lu", g->name,
 			      (unsigned long)g->given_kib, (unsigned long)g->want_kib);
@@ -312,21 +312,21 @@ static void check_grant(struct checker *c, const struct pass_report *plan, uint6
 		      (unsigned long)c->budget_kib, (unsigned long)handed_kib, (unsigned long)given);
 }
 
-void check_plan(struct checker *c, struct pass_report *plan)
+void check_plan(struct checker *c, struct balance_report *plan)
 {
 	uint64_t handed_kib;
 
 	for (size_t i = 0; i < c->world->n; i++) {
 		c->watch[i].seen_kib = c->world->vm[i].seen_kib;
-		c->watch[i].told_kib = max_kib(c->world->vm[i].seen_kib, c->world->vm[i].target_kib);
+		c->watch[i].told_kib = max_u64(c->world->vm[i].seen_kib, c->world->vm[i].target_kib);
 	}
 	c->host = plan->host;
-	c->balance = plan->balance;
+	c->budget = plan->budget;
 	c->given_kib = 0;
 	if (!plan->n)
 		return;
-	c->budget_kib = rng_between(&c->rng, 0, plan->balance.demand_kib / 4);
-	handed_kib = decide(c, &plan->host, plan->guest, plan->n, &plan->balance);
+	c->budget_kib = rng_between(&c->rng, 0, plan->budget.demand_kib / 4);
+	handed_kib = decide(c, &plan->host, plan->guest, plan->n, &plan->budget);
 	for (size_t i = 0; i < plan->n; i++)
 		check_bounds(c, &plan->guest[i]);
 	check_capacity(c, plan);
@@ -355,20 +355,20 @@ static uint64_t hidden_kib(const struct checker *c)
 	for (size_t i = 0; !c->strict && i < c->world->n; i++) {
 		const struct nature *is = &c->world->vm[i].is;
 
-		sum += max_kib(is->qemu_kib, QEMU_USUAL_KIB) - (is->lie ? 0 : min_kib(is->qemu_kib, QEMU_USUAL_KIB));
+		sum += max_u64(is->qemu_kib, QEMU_USUAL_KIB) - (is->lie ? 0 : min_u64(is->qemu_kib, QEMU_USUAL_KIB));
 	}
 	return sum;
 }
 
 static uint64_t vm_ceil_kib(const struct vm *v)
 {
-	return v->is.hint_max_kib ? min_kib(v->is.hint_max_kib, v->is.max_kib) : v->is.max_kib;
+	return v->is.hint_max_kib ? min_u64(v->is.hint_max_kib, v->is.max_kib) : v->is.max_kib;
 }
 
 static void check_command(struct checker *c, const struct vm *v, struct watch *seen)
 {
 	const size_t i = (size_t)(v - c->world->vm);
-	uint64_t headroom = sub_kib(v->target_kib, v->is.overhead_kib + v->used_kib);
+	uint64_t headroom = sat_sub(v->target_kib, v->is.overhead_kib + v->used_kib);
 	int way = v->target_kib > seen->seen_kib ? 1 : -1;
 
 	seen->commands = v->tally.commands;
@@ -378,7 +378,7 @@ static void check_command(struct checker *c, const struct vm *v, struct watch *s
 		broke(c, "a steady guest keeps the least headroom", "vm%zu: to %lu MiB of which it uses %lu", i,
 		      mib(v->target_kib), mib(v->is.overhead_kib + v->used_kib));
 	if (c->making->quiet && seen->way && way != seen->way &&
-	    max_kib(v->target_kib, seen->seen_kib) - min_kib(v->target_kib, seen->seen_kib) > hidden_kib(c))
+	    max_u64(v->target_kib, seen->seen_kib) - min_u64(v->target_kib, seen->seen_kib) > hidden_kib(c))
 		broke(c, "no reversal under constant load", "vm%zu: from %lu to %lu MiB", i, mib(seen->seen_kib),
 		      mib(v->target_kib));
 	seen->in_vain += is_steady(&v->is) && v->is.stops_ms && c->world->now_ms > v->is.stops_ms;
@@ -393,7 +393,7 @@ static uint64_t vm_coming_kib(const struct world *w, const struct vm *v)
 {
 	bool moves = !v->is.no_driver && !(v->is.stops_ms && w->now_ms >= v->is.stops_ms);
 
-	return moves ? max_kib(vm_actual_kib(v), v->target_kib) : vm_actual_kib(v);
+	return moves ? max_u64(vm_actual_kib(v), v->target_kib) : vm_actual_kib(v);
 }
 
 /* What the host has left when every machine has touched all it may. */
@@ -429,8 +429,8 @@ static uint64_t arrived_kib(const struct vm *v, const struct watch *before)
 	if (v->tally.commands == before->commands)
 		return 0;
 	seen_kib =
-	    v->is.autodeflate || v->rebooted ? min_kib(seen_kib, v->target_kib) : max_kib(seen_kib, v->target_kib);
-	return sub_kib(before->seen_kib, seen_kib);
+	    v->is.autodeflate || v->rebooted ? min_u64(seen_kib, v->target_kib) : max_u64(seen_kib, v->target_kib);
+	return sat_sub(before->seen_kib, seen_kib);
 }
 
 /*
@@ -440,13 +440,13 @@ static uint64_t arrived_kib(const struct vm *v, const struct watch *before)
 static void check_gives(void *checker)
 {
 	struct checker *c = checker;
-	uint64_t gives = 0, arrived = 0, spare = c->ours->registry.no_give ? 0 : c->balance.spare_kib;
+	uint64_t gives = 0, arrived = 0, spare = c->ours->registry.no_give ? 0 : c->budget.spare_kib;
 	int64_t used_up = (int64_t)c->host.available_kib - (int64_t)world_host(c->world).available_kib;
 
 	for (size_t i = 0; i < c->world->n; i++) {
 		const struct vm *v = &c->world->vm[i];
 
-		gives += sub_kib(v->target_kib, c->watch[i].told_kib);
+		gives += sat_sub(v->target_kib, c->watch[i].told_kib);
 		arrived += arrived_kib(v, &c->watch[i]);
 	}
 	if (gives <= c->given_kib)
@@ -455,12 +455,12 @@ static void check_gives(void *checker)
 	if (gives > spare + arrived)
 		broke(c, "gives are what was spare and what arrived", "gives %lu MiB, spare %lu, arrived %lu",
 		      mib(gives), mib(spare), mib(arrived));
-	if ((int64_t)gives > c->balance.room_kib - used_up)
+	if ((int64_t)gives > c->budget.room_kib - used_up)
 		broke(c, "what the host does not have is not given", "gives %lu MiB, room %ld, used up %ld", mib(gives),
-		      (long)(c->balance.room_kib / (int64_t)KIB_PER_MIB), (long)(used_up / (int64_t)KIB_PER_MIB));
+		      (long)(c->budget.room_kib / (int64_t)KIB_PER_MIB), (long)(used_up / (int64_t)KIB_PER_MIB));
 }
 
-void check_pass(struct checker *c, const struct pass_report *report)
+void check_pass(struct checker *c, const struct balance_report *report)
 {
 	struct world *w = c->world;
 

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
+#include "base/units.h"
 #include "ours.h"
-#include "units.h"
 
 #define MIB KIB_PER_MIB
 #define CRON_PCT 15 /* of the worlds are looked at once a minute */
@@ -16,7 +16,7 @@ static uint64_t skewed(struct rng *r, uint64_t lo, uint64_t hi)
 
 	while (2 * top < hi && rng_chance(r, 70))
 		top *= 2;
-	return rng_between(r, top, min_kib(2 * top, hi));
+	return rng_between(r, top, min_u64(2 * top, hi));
 }
 
 /* ---- peculiarities, each drawn on top of good manners ---- */
@@ -178,7 +178,7 @@ static void make_hints(struct rng *r, struct nature *is)
 	if (rng_chance(r, 15))
 		is->min_kib = rng_between(r, is->max_kib / 16, is->max_kib);
 	if (rng_chance(r, 15))
-		is->hint_max_kib = rng_between(r, max_kib(is->min_kib, is->max_kib / 4), is->max_kib);
+		is->hint_max_kib = rng_between(r, max_u64(is->min_kib, is->max_kib / 4), is->max_kib);
 }
 
 static struct nature make_plain(struct rng *r, const struct making *m)
@@ -186,7 +186,7 @@ static struct nature make_plain(struct rng *r, const struct making *m)
 	struct nature is = nature_usual(skewed(r, 128, 32768) * MIB);
 
 	is.current_kib = rng_between(r, is.max_kib / 3, is.max_kib);
-	is.use.base_kib = rng_between(r, 0, sub_kib(is.current_kib, is.overhead_kib + is.mark_kib));
+	is.use.base_kib = rng_between(r, 0, sat_sub(is.current_kib, is.overhead_kib + is.mark_kib));
 	is.period_s = rng_chance(r, 70) ? 1 : (uint32_t)rng_between(r, 1, 10);
 	is.phase_ms = (uint32_t)rng_between(r, 0, 999);
 	is.warm_pct = (uint32_t)rng_between(r, 0, 100);

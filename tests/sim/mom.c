@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/units.h"
 #include "peers.h"
-#include "units.h"
 
 #define PRESSURE 0.20 /* host free below this: guests shrink */
 #define CRITICAL 0.05
@@ -47,7 +47,7 @@ struct memory {
 
 static double mean(const uint64_t *kib, uint64_t samples)
 {
-	uint64_t n = min_kib(samples, HISTORY);
+	uint64_t n = min_u64(samples, HISTORY);
 	double sum = 0;
 
 	for (uint64_t i = 0; i < n; i++)
@@ -104,7 +104,7 @@ static void apply_policy(const struct memory *m, struct world *w)
 		uint64_t target = sample_speaks(&s) ? mom_target_kib(&g, host_free_part) : 0;
 
 		if (target)
-			world_set(w, v, min_kib(target, v->is.max_kib));
+			world_set(w, v, min_u64(target, v->is.max_kib));
 	}
 }
 

@@ -1,10 +1,10 @@
+#include "base/units.h"
 #include "controller.h"
 #include "peers.h"
-#include "units.h"
 
 int64_t original_change_kib(uint64_t unused_kib)
 {
-	int64_t over_kib = (int64_t)min_kib(unused_kib, INT64_MAX) - ORIGINAL_TARGET_KIB;
+	int64_t over_kib = (int64_t)min_u64(unused_kib, INT64_MAX) - ORIGINAL_TARGET_KIB;
 
 	if (over_kib > ORIGINAL_STEP_KIB)
 		return -ORIGINAL_STEP_KIB;
@@ -29,9 +29,9 @@ static void original_step(void *memory, struct world *w)
 			return;
 		if (change > 0)
 			world_set(w, &w->vm[i],
-			          min_kib(vm_actual_kib(&w->vm[i]) + (uint64_t)change, w->vm[i].is.max_kib));
+			          min_u64(vm_actual_kib(&w->vm[i]) + (uint64_t)change, w->vm[i].is.max_kib));
 		else if (change < 0)
-			world_set(w, &w->vm[i], sub_kib(vm_actual_kib(&w->vm[i]), (uint64_t)-change));
+			world_set(w, &w->vm[i], sat_sub(vm_actual_kib(&w->vm[i]), (uint64_t)-change));
 	}
 }
 

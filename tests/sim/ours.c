@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "units.h"
+#include "base/units.h"
 
 static struct world *on_stage;
 
@@ -232,7 +232,7 @@ int ours_open(struct ours *o, struct world *w, uint32_t interval_ms)
 	if (r)
 		return r;
 	o->registry.past = calloc(w->n + 1, sizeof(*o->registry.past));
-	o->pass = (struct pass_conf){.conf = &o->conf, .root = "", .interval_ms = interval_ms};
+	o->pass = (struct balance_conf){.conf = &o->conf, .root = "", .interval_ms = interval_ms};
 	return o->registry.past ? 0 : -ENOMEM;
 }
 
@@ -242,16 +242,16 @@ void ours_close(struct ours *o)
 	conf_clear(&o->conf);
 }
 
-int ours_look(struct ours *o, struct pass_report *ret_report)
+int ours_look(struct ours *o, struct balance_report *ret_report)
 {
 	on_stage = o->virt.world;
-	return pass_look(&o->pass, &o->virt, &o->registry, ret_report);
+	return balance_decide(&o->pass, &o->virt, &o->registry, ret_report);
 }
 
-int ours_pass(struct ours *o, struct pass_report *ret_report)
+int ours_pass(struct ours *o, struct balance_report *ret_report)
 {
 	on_stage = o->virt.world;
-	return pass_run(&o->pass, &o->virt, &o->registry, ret_report);
+	return balance_run(&o->pass, &o->virt, &o->registry, ret_report);
 }
 
 void ours_defaults(uint64_t total_kib, uint64_t *ret_reserve_kib, uint64_t *ret_target_kib)
@@ -291,11 +291,11 @@ static void *cron_open(struct world *w)
 
 static void ours_step(void *memory, struct world *w)
 {
-	struct pass_report report;
+	struct balance_report report;
 
 	(void)w;
 	if (!ours_pass(memory, &report))
-		pass_clear(&report);
+		balance_clear(&report);
 }
 
 static void ours_end(void *memory)

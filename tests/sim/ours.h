@@ -6,8 +6,8 @@
 #ifndef MEMSCHED_SIM_OURS_H
 #define MEMSCHED_SIM_OURS_H
 
+#include "run/balance.h"
 #include "controller.h"
-#include "pass.h"
 
 struct virt {
 	struct world *world;
@@ -30,16 +30,16 @@ struct ours {
 	struct virt virt;
 	struct registry registry;
 	struct conf conf;
-	struct pass_conf pass;
+	struct balance_conf pass;
 };
 
 /* interval_ms 0: single passes, as cron makes them. The defaults of the suite hold. Returns 0 or -errno. */
 int ours_open(struct ours *o, struct world *w, uint32_t interval_ms);
 void ours_close(struct ours *o);
 
-/* pass_look, pass_run with this world on stage. */
-int ours_look(struct ours *o, struct pass_report *ret_report);
-int ours_pass(struct ours *o, struct pass_report *ret_report);
+/* balance_decide, balance_run with this world on stage. */
+int ours_look(struct ours *o, struct balance_report *ret_report);
+int ours_pass(struct ours *o, struct balance_report *ret_report);
 
 /* Which machine of the world a guest of a report is. */
 size_t ours_index(const struct guest *g);

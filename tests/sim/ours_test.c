@@ -8,14 +8,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "ours.h"
-#include "units.h"
 
 #define MIB KIB_PER_MIB
 
-static void end(struct ours *o, struct world *w, struct pass_report *report)
+static void end(struct ours *o, struct world *w, struct balance_report *report)
 {
-	pass_clear(report);
+	balance_clear(report);
 	ours_close(o);
 	world_free(w);
 }
@@ -44,7 +44,7 @@ static void raise_pair(struct world *w, uint64_t take_kibps)
 
 static uint64_t given_in_one_pass_kib(uint64_t take_kibps, uint32_t interval_ms, uint64_t *ret_ms)
 {
-	struct pass_report report;
+	struct balance_report report;
 	struct world w;
 	struct ours o;
 	uint64_t given_kib;
@@ -82,7 +82,7 @@ static void test_what_others_took_is_not_given(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		struct pass_report report;
+		struct balance_report report;
 		struct world w;
 		struct ours o;
 
@@ -99,7 +99,7 @@ static void test_what_others_took_is_not_given(void **state)
 /* Libvirt goes away after guests were told where to go: the record of moves has to know that they were. */
 static void test_a_pass_that_fails_says_what_it_asked(void **state)
 {
-	struct pass_report report;
+	struct balance_report report;
 	struct world w;
 	struct ours o;
 
@@ -120,7 +120,7 @@ static void test_a_pass_that_fails_says_what_it_asked(void **state)
 /* The hook has removed the record of a guest that ended during the pass: it does not come back. */
 static void test_who_ends_during_the_pass_is_not_registered(void **state)
 {
-	struct pass_report report;
+	struct balance_report report;
 	struct world w;
 	struct ours o;
 
@@ -156,15 +156,15 @@ static void raise_slow(struct world *w, struct load use)
 /* Passes each second. Returns the largest size it was told to go to. */
 static uint64_t most_told_kib(struct world *w, unsigned passes)
 {
-	struct pass_report report;
+	struct balance_report report;
 	uint64_t most_kib = 0;
 	struct ours o;
 
 	assert_int_equal(ours_open(&o, w, 1000), 0);
 	for (unsigned i = 1; i <= passes; i++) {
 		assert_int_equal(ours_pass(&o, &report), 0);
-		most_kib = max_kib(most_kib, w->vm[0].target_kib);
-		pass_clear(&report);
+		most_kib = max_u64(most_kib, w->vm[0].target_kib);
+		balance_clear(&report);
 		if (w->now_ms < i * 1000)
 			world_run(w, i * 1000 - w->now_ms);
 	}
@@ -226,7 +226,7 @@ static void test_who_needs_less_on_its_way_is_turned_back(void **state)
 /* Who is on its way to all it needs but a crumb has nobody waited for. */
 static void test_a_crumb_is_not_waited_for(void **state)
 {
-	struct pass_report report;
+	struct balance_report report;
 	uint64_t began_ms;
 	struct world w;
 	struct ours o;
@@ -238,7 +238,7 @@ static void test_a_crumb_is_not_waited_for(void **state)
 	world_begin(&w);
 	assert_int_equal(ours_open(&o, &w, 1000), 0);
 	assert_int_equal(ours_pass(&o, &report), 0);
-	pass_clear(&report);
+	balance_clear(&report);
 	world_run(&w, 1000);
 	w.vm[0].is.use.base_kib += MIB;
 	world_run(&w, 1000);
@@ -256,7 +256,7 @@ static void stopped_by_a_max(const char *target, uint64_t hint_kib,
                              uint64_t (*where)(const struct world *w, const struct guest *g))
 {
 	struct load use = {.base_kib = 1880 * MIB, .peak_kib = 2400 * MIB, .rise_kibps = 40 * MIB, .start_ms = 1};
-	struct pass_report report;
+	struct balance_report report;
 	uint64_t told_kib;
 	struct world w;
 	struct ours o;
@@ -266,7 +266,7 @@ static void stopped_by_a_max(const char *target, uint64_t hint_kib,
 	assert_int_equal(conf_set(&o.conf, "target", target), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(ours_pass(&o, &report), 0);
-		pass_clear(&report);
+		balance_clear(&report);
 		world_run(&w, 1000);
 	}
 	told_kib = w.vm[0].target_kib;
@@ -280,7 +280,7 @@ static void stopped_by_a_max(const char *target, uint64_t hint_kib,
 
 static uint64_t least_headroom(const struct world *w, const struct guest *g)
 {
-	return max_kib(w->vm[0].seen_kib, g->est.used_kib + w->target_kib / 4);
+	return max_u64(w->vm[0].seen_kib, g->est.used_kib + w->target_kib / 4);
 }
 
 static uint64_t at_max(const struct world *w, const struct guest *g)
@@ -301,7 +301,7 @@ static void test_who_is_above_its_max_is_stopped_on_its_way(void **state)
 /* The host has to count with a give that may still be carried out; a take is no memory before it arrived. */
 static void test_a_give_without_an_answer_is_counted(void **state)
 {
-	struct pass_report report;
+	struct balance_report report;
 	struct world w;
 	struct ours o;
 

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/units.h"
 #include "peers.h"
-#include "units.h"
 
 #define MIB INT64_C(1048576)
 #define LEAST_GOAL (10 * MIB)
@@ -114,7 +114,7 @@ static void proxmox_step(void *memory, struct world *w)
 		    .max = (int64_t)v->is.max_kib * 1024,
 		    .min = (int64_t)vm_min_kib(v) * 1024,
 		    .balloon = (int64_t)s.actual_kib * 1024,
-		    .free = s.have & SAMPLE_UNUSED ? (int64_t)min_kib(s.unused_kib, v->is.max_kib) * 1024 : 0,
+		    .free = s.have & SAMPLE_UNUSED ? (int64_t)min_u64(s.unused_kib, v->is.max_kib) * 1024 : 0,
 		    .shares = vm_runs(w, v) ? 10 * (int64_t)v->is.weight : 0,
 		};
 	}

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/units.h"
 #include "peers.h"
-#include "units.h"
 
 #define MIB INT64_C(1048576)
 #define CACHE_MARGIN 1.3
@@ -222,7 +222,7 @@ static void look(struct memory *m, const struct world *w)
 
 		d->has_used = sample_speaks(&s);
 		d->used =
-		    (int64_t)sub_kib(s.available_kib, s.have & SAMPLE_USABLE ? s.usable_kib : s.unused_kib) * 1024;
+		    (int64_t)sat_sub(s.available_kib, s.have & SAMPLE_USABLE ? s.usable_kib : s.unused_kib) * 1024;
 		d->max = (int64_t)w->vm[i].is.max_kib * 1024;
 		d->actual = current > m->last_target[i] ? current : m->last_target[i];
 		if (d->no_progress)

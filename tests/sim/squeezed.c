@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/units.h"
 #include "peers.h"
-#include "units.h"
 
 #define STUCK_MS 5000
 #define INACCURACY_KIB 4

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "units.h"
+#include "base/units.h"
 
 #define WALL_MS UINT64_C(1700000000000) /* the wall clock at the beginning */
 #define EVENT_MS 1000                   /* QEMU sends one BALLOON_CHANGE a second */
@@ -19,8 +19,8 @@ uint64_t load_at(const struct load *l, uint64_t now_ms)
 
 	if (t < l->start_ms || (l->until_ms && t >= l->until_ms))
 		return l->base_kib;
-	grown = scale_kib(l->rise_kibps, t - l->start_ms, 1000);
-	return max_kib(l->base_kib, min_kib(l->peak_kib, add_kib(l->base_kib, grown)));
+	grown = scale_u64(l->rise_kibps, t - l->start_ms, 1000);
+	return max_u64(l->base_kib, min_u64(l->peak_kib, sat_add(l->base_kib, grown)));
 }
 
 struct nature nature_usual(uint64_t max_kib_)
@@ -31,8 +31,8 @@ struct nature nature_usual(uint64_t max_kib_)
 	    .max_kib = max_kib_,
 	    .current_kib = max_kib_ / 2,
 	    .weight = WEIGHT_DEFAULT,
-	    .overhead_kib = min_kib(20 + mib / 128, 60) * KIB_PER_MIB,
-	    .mark_kib = min_kib(20 + mib / 96, 64) * KIB_PER_MIB,
+	    .overhead_kib = min_u64(20 + mib / 128, 60) * KIB_PER_MIB,
+	    .mark_kib = min_u64(20 + mib / 96, 64) * KIB_PER_MIB,
 	    .qemu_kib = 50 * KIB_PER_MIB,
 	    .take_kibps = 500 * KIB_PER_MIB,
 	    .give_kibps = 2000 * KIB_PER_MIB,
@@ -51,7 +51,7 @@ uint64_t vm_actual_kib(const struct vm *v)
 
 uint64_t vm_free_kib(const struct vm *v)
 {
-	return sub_kib(vm_actual_kib(v), v->is.overhead_kib + v->used_kib + v->cache_kib);
+	return sat_sub(vm_actual_kib(v), v->is.overhead_kib + v->used_kib + v->cache_kib);
 }
 
 uint64_t vm_rss_kib(const struct vm *v)
@@ -75,17 +75,17 @@ static uint64_t warm_part_kib(const struct vm *v, uint64_t kib)
 	uint64_t free = vm_free_kib(v);
 
 	if (v->is.pages == PAGES_WARM)
-		return min_kib(kib, v->warm_kib);
+		return min_u64(kib, v->warm_kib);
 	if (v->is.pages == PAGES_COLD)
-		return sub_kib(kib, free - v->warm_kib);
-	return free ? scale_kib(kib, v->warm_kib, free) : 0;
+		return sat_sub(kib, free - v->warm_kib);
+	return free ? scale_u64(kib, v->warm_kib, free) : 0;
 }
 
 /* Pages for use, cache or balloon: free ones above the mark, then cache. Returns how many there were. */
 static uint64_t vm_get_pages(struct vm *v, uint64_t kib, uint64_t keep_kib, bool from_cache)
 {
-	uint64_t free = min_kib(kib, sub_kib(vm_free_kib(v), keep_kib));
-	uint64_t cached = from_cache ? min_kib(kib - free, v->cache_kib) : 0;
+	uint64_t free = min_u64(kib, sat_sub(vm_free_kib(v), keep_kib));
+	uint64_t cached = from_cache ? min_u64(kib - free, v->cache_kib) : 0;
 
 	v->warm_kib -= warm_part_kib(v, free);
 	v->cache_kib -= cached;
@@ -104,8 +104,8 @@ static uint64_t vm_goal_kib(const struct vm *v)
 
 	if (goal_kib >= vm_actual_kib(v))
 		return goal_kib;
-	goal_kib += scale_kib(sub_kib(v->from_kib, goal_kib), 100 - v->is.obeys_pct, 100);
-	return min_kib(max_kib(goal_kib, v->is.least_kib), vm_actual_kib(v));
+	goal_kib += scale_u64(sat_sub(v->from_kib, goal_kib), 100 - v->is.obeys_pct, 100);
+	return min_u64(max_u64(goal_kib, v->is.least_kib), vm_actual_kib(v));
 }
 
 static void vm_move_balloon(const struct world *w, struct vm *v)
@@ -115,10 +115,10 @@ static void vm_move_balloon(const struct world *w, struct vm *v)
 	if (!has_driver(w, v) || (v->is.stops_ms && w->now_ms >= v->is.stops_ms) || goal == actual)
 		return;
 	if (goal < actual)
-		vm_inflate(v, min_kib(actual - goal, scale_kib(v->is.take_kibps, w->tick_ms, 1000)));
+		vm_inflate(v, min_u64(actual - goal, scale_u64(v->is.take_kibps, w->tick_ms, 1000)));
 	else
-		v->balloon_kib -= min_kib(goal - actual, scale_kib(v->is.give_kibps, w->tick_ms, 1000));
-	v->tally.moved_kib += max_kib(actual, vm_actual_kib(v)) - min_kib(actual, vm_actual_kib(v));
+		v->balloon_kib -= min_u64(goal - actual, scale_u64(v->is.give_kibps, w->tick_ms, 1000));
+	v->tally.moved_kib += max_u64(actual, vm_actual_kib(v)) - min_u64(actual, vm_actual_kib(v));
 }
 
 static uint64_t vm_wish_kib(const struct world *w, const struct vm *v)
@@ -129,10 +129,10 @@ static uint64_t vm_wish_kib(const struct world *w, const struct vm *v)
 /* With autodeflate the driver gives pages back when the guest runs out. */
 static void vm_autodeflate(struct vm *v, uint64_t wish_kib)
 {
-	uint64_t can = sub_kib(vm_free_kib(v), v->is.mark_kib) + v->cache_kib;
+	uint64_t can = sat_sub(vm_free_kib(v), v->is.mark_kib) + v->cache_kib;
 
 	if (v->is.autodeflate && wish_kib > v->used_kib)
-		v->balloon_kib -= min_kib(v->balloon_kib, sub_kib(wish_kib - v->used_kib, can));
+		v->balloon_kib -= min_u64(v->balloon_kib, sat_sub(wish_kib - v->used_kib, can));
 }
 
 static void vm_use(const struct world *w, struct vm *v)
@@ -154,18 +154,18 @@ static void vm_use(const struct world *w, struct vm *v)
 
 static void vm_cache(const struct world *w, struct vm *v)
 {
-	uint64_t more = min_kib(sub_kib(v->is.cache_kib, v->cache_kib), scale_kib(v->is.cache_kibps, w->tick_ms, 1000));
+	uint64_t more = min_u64(sat_sub(v->is.cache_kib, v->cache_kib), scale_u64(v->is.cache_kibps, w->tick_ms, 1000));
 
 	v->cache_kib += vm_get_pages(v, more, 2 * v->is.mark_kib, false);
 }
 
 static void vm_swap(const struct world *w, struct vm *v)
 {
-	uint64_t out = min_kib(v->is.swap_kib, sub_kib(vm_wish_kib(w, v), v->used_kib)), in;
+	uint64_t out = min_u64(v->is.swap_kib, sat_sub(vm_wish_kib(w, v), v->used_kib)), in;
 
 	if (vm_actual_kib(v) < v->is.thrash_below_kib)
-		out = max_kib(out, v->is.thrash_below_kib - vm_actual_kib(v));
-	in = scale_kib(min_kib(out, 50 * KIB_PER_MIB), w->tick_ms, 1000);
+		out = max_u64(out, v->is.thrash_below_kib - vm_actual_kib(v));
+	in = scale_u64(min_u64(out, 50 * KIB_PER_MIB), w->tick_ms, 1000);
 	v->swap_in_kib += in;
 	v->major_faults += in / PAGE_KIB;
 }
@@ -181,7 +181,7 @@ static void vm_boot(const struct world *w, struct vm *v)
 	v->balloon_kib = 0;
 	v->warm_kib += freed;
 	v->used_kib = v->cache_kib = 0;
-	v->warm_kib = max_kib(v->warm_kib, min_kib(vm_free_kib(v), scale_kib(v->is.max_kib, BOOT_TOUCH_PCT, 100)));
+	v->warm_kib = max_u64(v->warm_kib, min_u64(vm_free_kib(v), scale_u64(v->is.max_kib, BOOT_TOUCH_PCT, 100)));
 	v->swap_in_kib = v->major_faults = 0;
 	v->from_kib = v->is.max_kib;
 	v->next_ms = v->booted_ms;
@@ -231,7 +231,7 @@ static void vm_take_sample(const struct world *w, struct vm *v)
 	    .have = SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE | SAMPLE_SWAP_IN | SAMPLE_MAJOR_FAULTS,
 	    .available_kib = (v->is.autodeflate ? v->is.max_kib : vm_actual_kib(v)) - v->is.overhead_kib,
 	    .unused_kib = free,
-	    .usable_kib = sub_kib(free, sub_kib(v->is.mark_kib, SLAB_KIB)) + v->cache_kib,
+	    .usable_kib = sat_sub(free, sat_sub(v->is.mark_kib, SLAB_KIB)) + v->cache_kib,
 	    .swap_in_kib = v->swap_in_kib,
 	    .major_faults = v->major_faults,
 	    .last_update_s = world_wall_ms(w) / 1000,
@@ -258,7 +258,7 @@ static void vm_report(const struct world *w, struct vm *v)
 	if (w->now_ms < v->next_ms || (v->is.mute_ms && w->now_ms >= v->is.mute_ms))
 		return;
 	vm_take_sample(w, v);
-	v->next_ms = w->now_ms + UINT64_C(1000) * max_kib(period_s, 1);
+	v->next_ms = w->now_ms + UINT64_C(1000) * max_u64(period_s, 1);
 }
 
 struct sample world_sample(const struct world *w, const struct vm *v)
@@ -300,9 +300,9 @@ static void vm_begin(const struct world *w, struct vm *v, size_t i)
 		v->booted_ms = UINT64_MAX;
 		return;
 	}
-	v->used_kib = min_kib(vm_wish_kib(w, v), sub_kib(vm_free_kib(v), is->mark_kib));
-	v->cache_kib = scale_kib(min_kib(is->cache_kib, sub_kib(vm_free_kib(v), 2 * is->mark_kib)), is->warm_pct, 100);
-	v->warm_kib = scale_kib(vm_free_kib(v), is->warm_pct, 100);
+	v->used_kib = min_u64(vm_wish_kib(w, v), sat_sub(vm_free_kib(v), is->mark_kib));
+	v->cache_kib = scale_u64(min_u64(is->cache_kib, sat_sub(vm_free_kib(v), 2 * is->mark_kib)), is->warm_pct, 100);
+	v->warm_kib = scale_u64(vm_free_kib(v), is->warm_pct, 100);
 }
 
 void world_begin(struct world *w)
@@ -341,13 +341,13 @@ uint64_t world_wall_ms(const struct world *w)
 
 static void vm_count(const struct world *w, struct vm *v)
 {
-	uint64_t unmet = sub_kib(vm_wish_kib(w, v), v->used_kib), free = vm_free_kib(v) + v->cache_kib;
+	uint64_t unmet = sat_sub(vm_wish_kib(w, v), v->used_kib), free = vm_free_kib(v) + v->cache_kib;
 
 	if (!has_driver(w, v) || v->killed)
 		return;
 	v->tally.starved_ms += unmet ? w->tick_ms : 0;
 	v->tally.unmet_mib_ms += unmet * w->tick_ms / KIB_PER_MIB;
-	v->tally.short_mib_ms += (unmet + sub_kib(w->target_kib, free)) * w->tick_ms / KIB_PER_MIB;
+	v->tally.short_mib_ms += (unmet + sat_sub(w->target_kib, free)) * w->tick_ms / KIB_PER_MIB;
 }
 
 static void vm_tick(struct world *w, struct vm *v)

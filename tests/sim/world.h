@@ -8,8 +8,8 @@
 #ifndef MEMSCHED_SIM_WORLD_H
 #define MEMSCHED_SIM_WORLD_H
 
-#include "guest.h"
-#include "host.h"
+#include "plan/guest.h"
+#include "plan/host.h"
 #include "random.h"
 
 /* What something wants to hold over time. All zero but base: constant. */

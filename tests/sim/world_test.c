@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "controller.h"
-#include "units.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define MIB KIB_PER_MIB

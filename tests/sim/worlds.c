@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "base/units.h"
 #include "invariants.h"
-#include "text.h"
-#include "units.h"
 
 #define WORLDS 10000
 #define SAID_MOST 20 /* failures told in full */
@@ -53,9 +53,9 @@ static void show_world(const struct making *m, const struct world *w)
 	}
 }
 
-static void show_plan(const struct world *w, const struct pass_report *p, unsigned step)
+static void show_plan(const struct world *w, const struct balance_report *p, unsigned step)
 {
-	const struct balance *b = &p->balance;
+	const struct budget *b = &p->budget;
 
 	printf(
 	    "pass %u at %lu ms: available %ld room %ld promised %ld capacity %ld demand %ld shortage %ld spare %ld%s\n",
@@ -75,10 +75,10 @@ static void show_plan(const struct world *w, const struct pass_report *p, unsign
 	}
 }
 
-static void show_commands(const struct world *w, const struct pass_report *r)
+static void show_commands(const struct world *w, const struct balance_report *r)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (pass_moved(&r->guest[i]))
+		if (balance_moved(&r->guest[i]))
 			printf("  -> %s to %ld MiB, at %lu ms\n", r->guest[i].name,
 			       mib(w->vm[ours_index(&r->guest[i])].target_kib), (unsigned long)w->now_ms);
 }
@@ -87,19 +87,19 @@ static void show_commands(const struct world *w, const struct pass_report *r)
 
 static void play_pass(struct checker *c, bool show)
 {
-	struct pass_report report;
+	struct balance_report report;
 
 	if (!ours_look(c->ours, &report)) {
 		if (show)
 			show_plan(c->world, &report, c->step);
 		check_plan(c, &report);
-		pass_clear(&report);
+		balance_clear(&report);
 	}
 	if (!ours_pass(c->ours, &report)) {
 		if (show)
 			show_commands(c->world, &report);
 		check_pass(c, &report);
-		pass_clear(&report);
+		balance_clear(&report);
 	}
 }
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "bars.h"
-#include "text.h"
+#include "base/text.h"
+#include "cli/bars.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NOTHING SIZE_MAX
@@ -43,15 +43,15 @@ static const struct host host = {
     .pressure_some_avg10_centi = 5,
 };
 
-static struct pass_report report_of(size_t n)
+static struct balance_report report_of(size_t n)
 {
-	return (struct pass_report){.guest = guests, .n = n, .host = host, .reserve_kib = MIB(1024)};
+	return (struct balance_report){.guest = guests, .n = n, .host = host, .reserve_kib = MIB(1024)};
 }
 
 #define VIEW(r, c) .rows = (r), .columns = (c), .clock = "14:03:22", .nobody = "no guest is running"
 
 /* not inlined: gcc would take what open_memstream allocated for the stack's */
-__attribute__((noinline)) static char *written(const struct bars_view *view, const struct pass_report *report)
+__attribute__((noinline)) static char *written(const struct bars_view *view, const struct balance_report *report)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -172,7 +172,7 @@ static void test_screens(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(screens); i++) {
-		struct pass_report report = report_of(screens[i].n);
+		struct balance_report report = report_of(screens[i].n);
 		char *text;
 
 		if (!setlocale(LC_ALL, screens[i].view.utf8 ? "C.UTF-8" : "C"))
@@ -191,7 +191,7 @@ static void test_screens(void **state)
 static const char *const messages[] = {NULL, "short", LONG};
 
 /* Each line stays on its own, and there are as many as the terminal has. */
-static void check_size(const struct bars_view *view, const struct pass_report *report)
+static void check_size(const struct bars_view *view, const struct balance_report *report)
 {
 	char *text = written(view, report), *line = text;
 	unsigned lines = 0;
@@ -215,7 +215,7 @@ static void check_sizes(bool utf8)
 		for (unsigned columns = 1; columns <= 210; columns += columns < 90 ? 1 : 7)
 			for (size_t n = 0; n <= COUNT(guests); n += 7)
 				for (size_t m = 0; m < COUNT(messages); m++) {
-					struct pass_report report = report_of(n);
+					struct balance_report report = report_of(n);
 					const struct bars_view view = {VIEW(rows, columns), .utf8 = utf8,
 					                               .message = messages[m]};
 
@@ -237,7 +237,7 @@ static void test_sizes(void **state)
 /* What is seen at once, and what is said of the rest, are all guests; scrolled to any place. */
 static void test_scroll(void **state)
 {
-	struct pass_report report = report_of(COUNT(guests));
+	struct balance_report report = report_of(COUNT(guests));
 
 	(void)state;
 	for (unsigned rows = 4; rows < 14; rows++)
@@ -292,7 +292,7 @@ static void test_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(pairs); i++) {
 		struct guest two[] = {guests[0], guests[0]};
-		struct pass_report report = {.guest = two, .n = 2, .host = host};
+		struct balance_report report = {.guest = two, .n = 2, .host = host};
 		const struct bars_view view = {VIEW(9, pairs[i].columns), .utf8 = pairs[i].utf8};
 		char *text;
 
@@ -312,7 +312,7 @@ static void test_names(void **state)
 /* Color adds its escapes and nothing else, and ends what it began before the line does. */
 static void test_color(void **state)
 {
-	struct pass_report report = report_of(COUNT(guests));
+	struct balance_report report = report_of(COUNT(guests));
 	struct bars_view view = {VIEW(24, 80), .message = LONG};
 	char *plain, *text;
 	bool on = false;
@@ -366,7 +366,7 @@ static const struct {
 static void check_order(enum bars_order order, const char *expected)
 {
 	struct guest copy[COUNT(guests)];
-	struct pass_report report = {.guest = copy, .n = COUNT(guests)};
+	struct balance_report report = {.guest = copy, .n = COUNT(guests)};
 
 	for (size_t turn = 0; turn < COUNT(guests); turn++) {
 		char names[COUNT(guests) + 1] = "";
@@ -382,7 +382,7 @@ static void check_order(enum bars_order order, const char *expected)
 
 static void check_word(enum bars_order order, const char *word)
 {
-	struct pass_report report = report_of(1);
+	struct balance_report report = report_of(1);
 	const struct bars_view view = {VIEW(24, 80), .order = order, .given = "-rss"};
 	char *text = written(&view, &report), by[32];
 
@@ -404,7 +404,7 @@ static void test_orders(void **state)
 static void test_as_given(void **state)
 {
 	struct guest copy[] = {guests[2], guests[0], guests[1]};
-	struct pass_report report = {.guest = copy, .n = COUNT(copy)};
+	struct balance_report report = {.guest = copy, .n = COUNT(copy)};
 
 	(void)state;
 	bars_sort(&report, BARS_AS_GIVEN);

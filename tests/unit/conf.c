@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "conf.h"
+#include "host/conf.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DEFAULTS                                                                                                       \

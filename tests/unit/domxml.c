@@ -10,9 +10,9 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "domxml.h"
-#include "policy.h"
-#include "units.h"
+#include "base/units.h"
+#include "plan/policy.h"
+#include "virt/domxml.h"
 
 #define MIB KIB_PER_MIB
 #define UUID "6f1c8a2e-0000-4000-8000-0123456789ab"

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "estimate.h"
-#include "units.h"
+#include "base/units.h"
+#include "plan/estimate.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MIB KIB_PER_MIB

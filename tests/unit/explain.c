@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "explain.h"
-#include "text.h"
+#include "base/text.h"
+#include "show/explain.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -311,10 +311,10 @@ static void test_of_a_plan(void **state)
 	    "give 23.4 MiB to reach 473 MiB: memory is short, weight 100 gets 83.4 MiB headroom of the wished 146 MiB "
 	    "above 390 MiB used at a shared level of 83.4 MiB for weight 100, 63.1 MiB less than the 536 MiB it needs"};
 	struct host host = {.available_kib = conf.reserve_kib};
-	struct level_item item[2];
-	struct level_edge edge[4];
+	struct fairshare_item item[2];
+	struct fairshare_edge edge[4];
 	struct policy_scratch scratch = {item, edge};
-	struct balance balance;
+	struct budget budget;
 	struct guest g[2];
 
 	(void)state;
@@ -327,7 +327,7 @@ static void test_of_a_plan(void **state)
 		    .device = {.balloon = true, .maximum_kib = MIB(1024)},
 		    .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS, .actual_kib = MIB(450), .rss_kib = MIB(498)},
 		    .hints.weight = i ? 100 : 1};
-	policy_plan(&conf, &host, 0, g, 2, &scratch, &balance);
+	policy_plan(&conf, &host, 0, g, 2, &scratch, &budget);
 	policy_grant(&conf, MIB(50), REASON_NONE, g, 2, &scratch);
 	for (size_t i = 0; i < 2; i++) {
 		char text[TEXT_EXPLAIN];
@@ -425,7 +425,7 @@ static void test_cut(void **state)
 
 static const struct {
 	uint64_t available_kib, reserve_kib;
-	struct balance balance;
+	struct budget budget;
 	const char *text;
 } hosts[] = {
     {MIB(1400),
@@ -556,11 +556,11 @@ static void test_hosts(void **state)
 	for (size_t i = 0; i < COUNT(hosts); i++) {
 		struct host host = {.available_kib = hosts[i].available_kib};
 
-		assert_ptr_equal(text_explain_host(text, sizeof(text), &host, hosts[i].reserve_kib, &hosts[i].balance),
+		assert_ptr_equal(text_explain_host(text, sizeof(text), &host, hosts[i].reserve_kib, &hosts[i].budget),
 		                 text);
 		assert_string_equal(text, hosts[i].text);
 	}
-	assert_string_equal(text_explain_host(text, 10, &(struct host){0}, 0, &hosts[0].balance), "guests...");
+	assert_string_equal(text_explain_host(text, 10, &(struct host){0}, 0, &hosts[0].budget), "guests...");
 }
 
 int main(void)

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "guard.h"
-#include "units.h"
+#include "base/units.h"
+#include "plan/guard.h"
 
 #define MIB KIB_PER_MIB
 #define STEPS 12

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "json.h"
+#include "base/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -16,11 +16,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "clock.h"
-#include "estimate.h"
-#include "keeper.h"
-#include "registry.h"
-#include "virt.h"
+#include "base/clock.h"
+#include "plan/estimate.h"
+#include "host/registry.h"
+#include "virt/virt.h"
+#include "run/keeper.h"
 
 #define TIME_MS 30000
 #define SHORT_MS 300

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "options.h"
+#include "cli/options.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define WORDS 6

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "policy.h"
-#include "units.h"
+#include "base/units.h"
+#include "plan/policy.h"
 
 /* Sizes are in KiB and round in thousands, as the original's figures are. */
 #define TARGET 150000
@@ -70,13 +70,13 @@ static struct guest guest(const struct spec *s)
 	    .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS | SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE |
 	                       SAMPLE_LAST_UPDATE,
 	               .actual_kib = s->actual,
-	               .rss_kib = (s->rss ? s->rss : s->actual) + max_kib(s->qemu, QEMU_USUAL_KIB),
+	               .rss_kib = (s->rss ? s->rss : s->actual) + max_u64(s->qemu, QEMU_USUAL_KIB),
 	               .available_kib = s->actual,
-	               .usable_kib = sub_kib(s->actual, s->used),
+	               .usable_kib = sat_sub(s->actual, s->used),
 	               .last_update_s = 1000},
 	    .est = {.has_used = true,
 	            .used_kib = s->used,
-	            .free_kib = sub_kib(s->actual, s->used),
+	            .free_kib = sat_sub(s->actual, s->used),
 	            .cache_kib = s->cache,
 	            .horizon_ms = s->horizon_ms ? s->horizon_ms : 2000,
 	            .foreseen_kib = s->foreseen,
@@ -93,7 +93,7 @@ static struct guest guest(const struct spec *s)
 	    .past = {.known = true,
 	             .has_qemu = s->qemu,
 	             .qemu_kib = s->qemu,
-	             .rss_before_kib = (s->rss ? s->rss : s->actual) + max_kib(s->qemu, QEMU_USUAL_KIB) + s->fell,
+	             .rss_before_kib = (s->rss ? s->rss : s->actual) + max_u64(s->qemu, QEMU_USUAL_KIB) + s->fell,
 	             .asked_kib = s->told ? s->told : 1,
 	             .asked_from_kib = 2}, /* if stuck, then on a take */
 	};
@@ -108,9 +108,9 @@ struct fleet {
 	uint64_t pending_kib;
 	struct guest g[MANY + 1]; /* and one behind the last, that is nobody's business */
 	size_t n;
-	struct balance b;
-	struct level_item item[MANY + 1];
-	struct level_edge edge[2 * MANY + 2];
+	struct budget b;
+	struct fairshare_item item[MANY + 1];
+	struct fairshare_edge edge[2 * MANY + 2];
 	struct policy_scratch scratch;
 };
 
@@ -748,7 +748,7 @@ static void test_balance(void **state)
 static void expect_wants(const char *what, const struct fleet *f, const uint64_t *want)
 {
 	for (size_t i = 0; i < f->n; i++)
-		if (sub_kib(f->g[i].want_kib, want[i]) > f->n || sub_kib(want[i], f->g[i].want_kib) > f->n)
+		if (sat_sub(f->g[i].want_kib, want[i]) > f->n || sat_sub(want[i], f->g[i].want_kib) > f->n)
 			fail_msg("%s: guest %d wants %llu, not %llu", what, (int)i,
 			         (unsigned long long)f->g[i].want_kib, (unsigned long long)want[i]);
 }
@@ -1110,7 +1110,7 @@ static void test_grant(void **state)
 			g->past.asked_kib = grants[r / 2].guest[f.n].before;
 			g->fixed = grants[r / 2].guest[f.n].fixed;
 			g->reason = REASON_BELOW_TARGET;
-			handed += sub_kib(grants[r / 2].guest[f.n].gets, guest_told_kib(g));
+			handed += sat_sub(grants[r / 2].guest[f.n].gets, guest_told_kib(g));
 		}
 		expect(what, grant(&f, grants[r / 2].budget, why), handed);
 		for (size_t i = 0; i < f.n; i++) {
@@ -1156,8 +1156,8 @@ static struct spec random_spec(struct dice *d)
 	struct spec s = {.actual = 100000 + roll(d, MAXIMUM - 100000)};
 
 	s.used = roll(d, s.actual + (roll(d, 8) ? 0 : 300000));
-	s.rss = 1 + s.used + roll(d, sub_kib(s.actual, s.used) + 1);
-	s.cache = roll(d, 3) ? 0 : roll(d, sub_kib(s.actual, s.used) + 1);
+	s.rss = 1 + s.used + roll(d, sat_sub(s.actual, s.used) + 1);
+	s.cache = roll(d, 3) ? 0 : roll(d, sat_sub(s.actual, s.used) + 1);
 	s.foreseen = roll(d, 4) ? 0 : roll(d, 400000);
 	s.min = roll(d, 4) ? 0 : 1 + roll(d, 900000);
 	s.max = roll(d, 4) ? 0 : s.min + 100000 + roll(d, 1500000);
@@ -1194,15 +1194,15 @@ static void check_plan(const char *what, const struct fleet *f)
 			expect(what, g->want_kib, actual);
 			continue;
 		}
-		expect(what, g->want_kib > max_kib(g->ceil_kib, actual), false);
-		expect(what, g->want_kib < min_kib(g->bottom_kib, actual), false);
+		expect(what, g->want_kib > max_u64(g->ceil_kib, actual), false);
+		expect(what, g->want_kib < min_u64(g->bottom_kib, actual), false);
 		expect(what, g->no_take && g->want_kib < actual, false);
 		expect(what, g->want_kib > actual && g->want_kib > g->need_kib, false);
 		expect(what, g->reason == REASON_NONE, false);
-		gives += sub_kib(g->want_kib, actual);
-		takes += sub_kib(actual, g->want_kib);
+		gives += sat_sub(g->want_kib, actual);
+		takes += sat_sub(actual, g->want_kib);
 		wants += g->want_kib;
-		bottoms &= g->want_kib <= min_kib(g->bottom_kib, actual) + TOLERANCE || g->no_take;
+		bottoms &= g->want_kib <= min_u64(g->bottom_kib, actual) + TOLERANCE || g->no_take;
 	}
 	if (!f->b.shortage_kib)
 		expect(what, gives > takes + f->b.spare_kib, false);
@@ -1235,8 +1235,8 @@ static void test_any_fleet(void **state)
 		handed = grant(&f, budget, REASON_HOST_RESERVE);
 		expect(what, handed > budget, false);
 		for (size_t i = 0; i < f.n; i++) {
-			expect(what, f.g[i].given_kib > max_kib(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
-			given += sub_kib(f.g[i].given_kib, f.g[i].sample.actual_kib);
+			expect(what, f.g[i].given_kib > max_u64(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
+			given += sat_sub(f.g[i].given_kib, f.g[i].sample.actual_kib);
 			if (handed + f.n * (TOLERANCE + 1) < budget && guest_grows(&f.g[i]))
 				expect(what, f.g[i].given_kib, f.g[i].want_kib);
 		}
@@ -1344,14 +1344,14 @@ static void test_idle_beside(void **state)
 static void settle(struct fleet *f, size_t i, uint64_t size_kib)
 {
 	struct guest *g = &f->g[i];
-	uint64_t rss_kib = min_kib(sub_kib(g->sample.rss_kib, QEMU_USUAL_KIB), size_kib);
+	uint64_t rss_kib = min_u64(sat_sub(g->sample.rss_kib, QEMU_USUAL_KIB), size_kib);
 
-	rss_kib = QEMU_USUAL_KIB + max_kib(rss_kib, min_kib(g->est.used_kib, size_kib));
+	rss_kib = QEMU_USUAL_KIB + max_u64(rss_kib, min_u64(g->est.used_kib, size_kib));
 	f->host.available_kib = f->host.available_kib + g->sample.rss_kib - rss_kib;
 	g->sample.rss_kib = rss_kib;
 	g->sample.actual_kib = size_kib;
-	g->est.free_kib = sub_kib(size_kib, g->est.used_kib);
-	g->est.cache_kib = min_kib(g->est.cache_kib, g->est.free_kib);
+	g->est.free_kib = sat_sub(size_kib, g->est.used_kib);
+	g->est.cache_kib = min_u64(g->est.cache_kib, g->est.free_kib);
 }
 
 /* A pass as design §4 has it: takes and what is spare, then what the host has after that. Returns the moves. */
@@ -1375,8 +1375,8 @@ static unsigned run_pass(struct fleet *f, int way[MANY], const char *what)
 			settle(f, i, f->g[i].want_kib);
 		}
 	room_kib = f->b.room_kib + (int64_t)f->host.available_kib - (int64_t)before_kib;
-	budget_kib = room_kib < 0 ? 0 : min_kib((uint64_t)room_kib, arrived_kib + f->b.spare_kib);
-	grant(f, sub_kib(budget_kib, handed_kib), REASON_HOST_RESERVE);
+	budget_kib = room_kib < 0 ? 0 : min_u64((uint64_t)room_kib, arrived_kib + f->b.spare_kib);
+	grant(f, sat_sub(budget_kib, handed_kib), REASON_HOST_RESERVE);
 	for (size_t i = 0; i < f->n; i++)
 		if (guest_grows(&f->g[i]) && f->g[i].given_kib > f->g[i].sample.actual_kib) {
 			if (way[i] < 0)
@@ -1407,8 +1407,8 @@ static void test_fixed_point(void **state)
 			struct guest *g = &f.g[i];
 
 			g->est.distress = false; /* would be no constant load */
-			g->est.used_kib = min_kib(g->est.used_kib, g->sample.actual_kib); /* nor this */
-			g->sample.rss_kib = min_kib(g->sample.rss_kib, g->sample.actual_kib + QEMU_USUAL_KIB);
+			g->est.used_kib = min_u64(g->est.used_kib, g->sample.actual_kib); /* nor this */
+			g->sample.rss_kib = min_u64(g->sample.rss_kib, g->sample.actual_kib + QEMU_USUAL_KIB);
 		}
 		while (run_pass(&f, way, what) && passes < 200)
 			passes++;
@@ -1487,15 +1487,15 @@ static void test_saturates(void **state)
 		for (size_t i = 0; i < f.n; i++) {
 			const struct guest *g = &f.g[i];
 
-			expect(what, g->want_kib > max_kib(g->ceil_kib, g->sample.actual_kib), false);
-			expect(what, g->want_kib < min_kib(g->bottom_kib, g->sample.actual_kib), false);
+			expect(what, g->want_kib > max_u64(g->ceil_kib, g->sample.actual_kib), false);
+			expect(what, g->want_kib < min_u64(g->bottom_kib, g->sample.actual_kib), false);
 			expect(what, g->bottom_kib < g->est.used_kib, false);
 		}
 		budget = some[roll(&d, COUNT(some))];
 		handed = grant(&f, budget, REASON_HOST_RESERVE);
 		expect(what, handed > budget, false);
 		for (size_t i = 0; i < f.n; i++)
-			expect(what, f.g[i].given_kib > max_kib(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
+			expect(what, f.g[i].given_kib > max_u64(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
 	}
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "table.h"
+#include "show/table.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "units.h"
+#include "base/units.h"
 
 #define UNTOUCHED 4242
 
@@ -267,29 +267,29 @@ static void test_arithmetic(void **state)
 	const struct {
 		uint64_t got, want;
 	} sums[] = {
-	    {min_kib(1, 2), 1},
-	    {min_kib(2, 1), 1},
-	    {max_kib(1, 2), 2},
-	    {max_kib(2, 1), 2},
-	    {clamp_kib(5, 1, 9), 5},
-	    {clamp_kib(0, 1, 9), 1},
-	    {clamp_kib(10, 1, 9), 9},
-	    {clamp_kib(5, 9, 1), 9},
-	    {add_kib(1, 2), 3},
-	    {add_kib(UINT64_MAX, 0), UINT64_MAX},
-	    {add_kib(UINT64_MAX, 1), UINT64_MAX},
-	    {add_kib(UINT64_MAX - 1, UINT64_MAX - 1), UINT64_MAX},
-	    {sub_kib(3, 2), 1},
-	    {sub_kib(2, 2), 0},
-	    {sub_kib(2, 3), 0},
-	    {sub_kib(0, UINT64_MAX), 0},
-	    {scale_kib(10, 1, 3), 3},
-	    {scale_kib(10, 2, 3), 6},
-	    {scale_kib(0, UINT64_MAX, 1), 0},
-	    {scale_kib(UINT64_MAX, 90, 100), 16602069666338596453u},
-	    {scale_kib(UINT64_MAX, UINT64_MAX, UINT64_MAX), UINT64_MAX},
-	    {scale_kib(UINT64_MAX, 3, 2), UINT64_MAX},
-	    {scale_kib(UINT64_MAX, UINT64_MAX, 1), UINT64_MAX},
+	    {min_u64(1, 2), 1},
+	    {min_u64(2, 1), 1},
+	    {max_u64(1, 2), 2},
+	    {max_u64(2, 1), 2},
+	    {clamp_u64(5, 1, 9), 5},
+	    {clamp_u64(0, 1, 9), 1},
+	    {clamp_u64(10, 1, 9), 9},
+	    {clamp_u64(5, 9, 1), 9},
+	    {sat_add(1, 2), 3},
+	    {sat_add(UINT64_MAX, 0), UINT64_MAX},
+	    {sat_add(UINT64_MAX, 1), UINT64_MAX},
+	    {sat_add(UINT64_MAX - 1, UINT64_MAX - 1), UINT64_MAX},
+	    {sat_sub(3, 2), 1},
+	    {sat_sub(2, 2), 0},
+	    {sat_sub(2, 3), 0},
+	    {sat_sub(0, UINT64_MAX), 0},
+	    {scale_u64(10, 1, 3), 3},
+	    {scale_u64(10, 2, 3), 6},
+	    {scale_u64(0, UINT64_MAX, 1), 0},
+	    {scale_u64(UINT64_MAX, 90, 100), 16602069666338596453u},
+	    {scale_u64(UINT64_MAX, UINT64_MAX, UINT64_MAX), UINT64_MAX},
+	    {scale_u64(UINT64_MAX, 3, 2), UINT64_MAX},
+	    {scale_u64(UINT64_MAX, UINT64_MAX, 1), UINT64_MAX},
 	};
 
 	(void)state;

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "uri.h"
+#include "base/uri.h"
 
 static void test_uris(void **state)
 {

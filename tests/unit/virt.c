@@ -13,9 +13,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "clock.h"
-#include "virt.h"
-#include "workers.h"
+#include "base/clock.h"
+#include "base/pool.h"
+#include "virt/virt.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 #define TIME_MS 30000 /* no call here takes so long, under valgrind on a busy machine either */
@@ -53,9 +53,9 @@ static void close_all(struct virt *v, struct guest *g, size_t n)
 {
 	guests_free(g, n);
 	virt_close(v);
-	for (int i = 0; i < 500 && workers_threads(); i++)
+	for (int i = 0; i < 500 && pool_threads(); i++)
 		poll(NULL, 0, 10);
-	assert_int_equal(workers_threads(), 0);
+	assert_int_equal(pool_threads(), 0);
 	poll(NULL, 0, 10); /* the last threads are beyond our reach for a moment */
 }
 
@@ -408,12 +408,12 @@ static void test_a_daemon_that_does_not_answer(void **state)
 	(void)state;
 	assert_int_equal(virt_open(uri, false, 4, began_ms + 300, &v), -ETIMEDOUT);
 	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 299, TIME_MS - 1);
-	assert_int_equal(workers_threads(), 1);
+	assert_int_equal(pool_threads(), 1);
 
 	/* however often one tries */
-	for (int i = 0; i < 2 * WORKERS_MAX; i++)
+	for (int i = 0; i < 2 * POOL_MAX; i++)
 		assert_int_equal(virt_open(uri, false, 4, clock_ms(CLOCK_BOOTTIME) + 5, &v), -ETIMEDOUT);
-	assert_int_equal(workers_threads(), WORKERS_MAX);
+	assert_int_equal(pool_threads(), POOL_MAX);
 	assert_int_equal(virt_open("test:///default", false, 4, clock_ms(CLOCK_BOOTTIME) + 5, &v), -ETIMEDOUT);
 	close(fd);
 	close_all(NULL, NULL, 0);

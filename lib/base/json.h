@@ -1,0 +1,38 @@
+/*
+ * A streaming JSON writer: commas and nesting are kept by the writer, each value at the top is one line. Strings are
+ * repaired to valid UTF-8 (U+FFFD for each byte that is none), and every character that text_is_plain refuses is
+ * written \uXXXX, so that even cat of it is safe. Errors stay in the stream: the caller looks at ferror.
+ */
+#ifndef MEMSCHED_BASE_JSON_H
+#define MEMSCHED_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct json {
+	FILE *out;
+	unsigned depth;
+	bool first; /* nothing written yet on this level */
+};
+
+void json_init(struct json *j, FILE *out);
+
+/* key is NULL inside an array and at the top. */
+void json_object(struct json *j, const char *key);
+void json_array(struct json *j, const char *key);
+void json_end_object(struct json *j);
+void json_end_array(struct json *j);
+
+void json_string(struct json *j, const char *key, const char *value); /* NULL value: null */
+void json_number(struct json *j, const char *key, uint64_t value);    /* every digit, also above 2^53 */
+void json_bool(struct json *j, const char *key, bool value);
+void json_null(struct json *j, const char *key);
+
+/* value / 10^decimals, exact: "1.500" for 1500 and 3. decimals: at most 19. */
+void json_decimal(struct json *j, const char *key, uint64_t value, unsigned decimals);
+
+/* kib as bytes; null where it would overflow. */
+void json_bytes(struct json *j, const char *key, uint64_t kib);
+
+#endif

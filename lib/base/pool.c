@@ -1,0 +1,391 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/pool.h"
+
+#define STACK_BYTES (256u << 10)
+#define SLICE_LEAST_MS 100   /* a shorter run is no sign of a stuck one */
+#define OPENING_MOST_MS 5000 /* over ssh half a second is usual */
+#define TICK_MS 50           /* how often the stop flag and the slices are looked at */
+
+enum doing { OPENING, IDLE, BUSY, LEAVING };
+
+struct worker {
+	struct worker *next;
+	struct pool *crew;
+	void *context;
+	enum doing doing;
+	uint64_t since_ms; /* began to open its context, or its job */
+	struct job *job;
+	size_t index;  /* of job in the run */
+	bool relieved; /* another was started in its place */
+	bool parked;   /* abandoned: what it holds is its own */
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* for workers: jobs, or the end */
+	pthread_cond_t news; /* for the caller: a job came back, a worker left */
+	const struct pool_kind *kind;
+	void *arg;
+	unsigned size;
+	unsigned refs; /* the caller's and one a thread */
+	bool closing;
+	struct worker *worker; /* all of them, parked ones too */
+
+	/* the run under way */
+	struct job **job;
+	size_t n, next, running;
+	int failure;    /* ends the run */
+	int open_error; /* of the last context that could not be opened */
+};
+
+static atomic_uint threads;
+
+unsigned pool_threads(void)
+{
+	return atomic_load(&threads);
+}
+
+static void crew_destroy(struct pool *c)
+{
+	c->kind->release(c->arg);
+	pthread_cond_destroy(&c->work);
+	pthread_cond_destroy(&c->news);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/* Hands the lock back for good. */
+static void crew_unref(struct pool *c)
+{
+	bool last = --c->refs == 0;
+
+	pthread_mutex_unlock(&c->lock);
+	if (last)
+		crew_destroy(c);
+}
+
+static bool has_parked(const struct pool *c, const char *key)
+{
+	if (!key)
+		return false;
+	for (const struct worker *w = c->worker; w; w = w->next)
+		if (w->parked && w->job && w->job->key && !strcmp(w->job->key, key))
+			return true;
+	return false;
+}
+
+/* Workers that have or may yet take jobs; without those that were relieved where the crew's strength is asked for. */
+static unsigned count_live(const struct pool *c, bool relieved_too)
+{
+	unsigned n = 0;
+
+	for (const struct worker *w = c->worker; w; w = w->next)
+		n += !w->parked && w->doing != LEAVING && (relieved_too || !w->relieved);
+	return n;
+}
+
+static bool take_job(struct worker *w)
+{
+	struct pool *c = w->crew;
+
+	for (; c->next < c->n; c->next++) {
+		struct job *job = c->job[c->next];
+
+		if (has_parked(c, job->key)) {
+			job->result = -EBUSY;
+			continue;
+		}
+		w->job = job;
+		w->index = c->next++;
+		w->doing = BUSY;
+		w->since_ms = clock_ms(CLOCK_BOOTTIME);
+		c->running++;
+		return true;
+	}
+	pthread_cond_signal(&c->news);
+	return false;
+}
+
+/* False: the worker is to leave. */
+static bool wait_for_job(struct worker *w)
+{
+	struct pool *c = w->crew;
+
+	w->doing = IDLE;
+	while (!w->parked && !c->closing && count_live(c, false) <= c->size) {
+		if (c->next < c->n && take_job(w))
+			return true;
+		pthread_cond_wait(&c->work, &c->lock);
+	}
+	return false;
+}
+
+static bool finish_job(struct worker *w, int result)
+{
+	struct pool *c = w->crew;
+	struct job *job = w->job;
+
+	w->job = NULL;
+	if (w->parked) {
+		job->free(job);
+		return false;
+	}
+	w->relieved = false;
+	job->result = result;
+	c->running--;
+	if (result == -ENOTCONN)
+		c->failure = result;
+	pthread_cond_signal(&c->news);
+	return result != -ENOTCONN;
+}
+
+static void leave(struct worker *w, bool opened)
+{
+	struct pool *c = w->crew;
+	struct worker **link = &c->worker;
+
+	w->doing = LEAVING;
+	pthread_cond_signal(&c->news);
+	if (opened) {
+		pthread_mutex_unlock(&c->lock);
+		c->kind->close(w->context);
+		pthread_mutex_lock(&c->lock);
+	}
+	while (*link != w)
+		link = &(*link)->next;
+	*link = w->next;
+	free(w);
+	pthread_cond_signal(&c->news);
+	crew_unref(c);
+	atomic_fetch_sub(&threads, 1);
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct pool *c = w->crew;
+	int rc = c->kind->open(c->arg, &w->context);
+
+	pthread_mutex_lock(&c->lock);
+	if (rc < 0)
+		c->open_error = rc;
+	while (rc >= 0 && wait_for_job(w)) {
+		int result;
+
+		pthread_mutex_unlock(&c->lock);
+		result = w->job->run(w->job, w->context);
+		pthread_mutex_lock(&c->lock);
+		if (!finish_job(w, result))
+			break;
+	}
+	leave(w, rc >= 0);
+	return NULL;
+}
+
+int pool_detach(void *(*run)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, was;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc)
+		return -rc;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was); /* a thread inherits the mask */
+	rc = pthread_create(&thread, &attr, run, arg);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	pthread_attr_destroy(&attr);
+	return -rc;
+}
+
+static int add_worker(struct pool *c)
+{
+	struct worker *w;
+	int rc = -ENOMEM;
+
+	if (atomic_fetch_add(&threads, 1) >= POOL_MAX) {
+		atomic_fetch_sub(&threads, 1);
+		return -EBUSY;
+	}
+	w = calloc(1, sizeof(*w));
+	if (w) {
+		w->crew = c;
+		w->doing = OPENING;
+		w->since_ms = clock_ms(CLOCK_BOOTTIME);
+		rc = pool_detach(work, w);
+	}
+	if (rc < 0) {
+		free(w);
+		atomic_fetch_sub(&threads, 1);
+		return rc;
+	}
+	w->next = c->worker;
+	c->worker = w;
+	c->refs++;
+	return 0;
+}
+
+/* Fails only where there is no worker at all. */
+static int add_missing(struct pool *c, size_t n)
+{
+	unsigned live = count_live(c, true);
+	int rc = 0;
+
+	while (live < n && live < c->size && (rc = add_worker(c)) == 0)
+		live++;
+	return live ? 0 : rc;
+}
+
+/* An opening that takes long is not relieved: where one hangs, so would the next. */
+static void relieve(struct pool *c, uint64_t now_ms, uint64_t slice_ms)
+{
+	for (struct worker *w = c->worker; w && c->next < c->n; w = w->next)
+		if (!w->parked && !w->relieved && w->doing == BUSY && now_ms - w->since_ms >= slice_ms)
+			w->relieved = add_worker(c) == 0;
+}
+
+static void wait_for_news(struct pool *c, uint64_t ms)
+{
+	struct timespec t;
+
+	if (ms > TICK_MS)
+		ms = TICK_MS;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += (long)ms * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	pthread_cond_timedwait(&c->news, &c->lock, &t);
+}
+
+static bool is_over(const struct pool *c)
+{
+	return (c->next == c->n && !c->running) || c->failure || !count_live(c, true);
+}
+
+static int wait_for_all(struct pool *c, uint64_t began_ms, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
+{
+	uint64_t slice_ms = (deadline_ms - began_ms) / 8;
+
+	if (slice_ms < SLICE_LEAST_MS)
+		slice_ms = SLICE_LEAST_MS;
+	while (!is_over(c)) {
+		uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+		if (stop && *stop)
+			return -EINTR;
+		if (now_ms >= deadline_ms)
+			return 0;
+		relieve(c, now_ms, slice_ms);
+		wait_for_news(c, deadline_ms - now_ms);
+	}
+	if (c->failure)
+		return c->failure;
+	return c->next < c->n ? c->open_error : 0;
+}
+
+/* A worker that is still opening its context is kept for the next run, unless it takes all too long. */
+static void abandon(struct pool *c)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+	for (struct worker *w = c->worker; w; w = w->next) {
+		if (w->parked)
+			continue;
+		if (w->doing == BUSY)
+			c->job[w->index] = NULL;
+		w->parked = w->doing == BUSY || (w->doing == OPENING && now_ms - w->since_ms >= OPENING_MOST_MS);
+	}
+	c->job = NULL;
+	c->n = c->next = c->running = 0;
+}
+
+int pool_run(struct pool *c, struct job **job, size_t n, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
+{
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		job[i]->result = -EAGAIN;
+	if (!n || began_ms >= deadline_ms)
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	c->job = job;
+	c->n = n;
+	c->failure = c->open_error = 0;
+	rc = add_missing(c, n);
+	pthread_cond_broadcast(&c->work);
+	if (!rc)
+		rc = wait_for_all(c, began_ms, deadline_ms, stop);
+	abandon(c);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+/* Waits may not follow the wall clock, and condition variables do not take CLOCK_BOOTTIME. */
+static int init_locks(struct pool *c)
+{
+	pthread_condattr_t attr;
+	int rc;
+
+	rc = pthread_condattr_init(&attr);
+	if (rc)
+		return -rc;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->work, NULL);
+	pthread_cond_init(&c->news, &attr);
+	pthread_condattr_destroy(&attr);
+	return 0;
+}
+
+int pool_new(const struct pool_kind *kind, void *arg, unsigned n, struct pool **ret_workers)
+{
+	struct pool *c = calloc(1, sizeof(*c));
+	int rc = c ? init_locks(c) : -ENOMEM;
+
+	if (rc < 0) {
+		kind->release(arg);
+		free(c);
+		return rc;
+	}
+	c->kind = kind;
+	c->arg = arg;
+	c->size = n;
+	c->refs = 1;
+	*ret_workers = c;
+	return 0;
+}
+
+static bool any_unparked(const struct pool *c)
+{
+	for (const struct worker *w = c->worker; w; w = w->next)
+		if (!w->parked)
+			return true;
+	return false;
+}
+
+void pool_free(struct pool *c, uint64_t deadline_ms)
+{
+	uint64_t now_ms;
+
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->closing = true;
+	pthread_cond_broadcast(&c->work);
+	while (any_unparked(c) && (now_ms = clock_ms(CLOCK_BOOTTIME)) < deadline_ms)
+		wait_for_news(c, deadline_ms - now_ms);
+	crew_unref(c);
+}

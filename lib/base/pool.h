@@ -1,0 +1,56 @@
+/*
+ * A crew of threads that take jobs from a queue, for calls that may never return. Each worker opens a context of its
+ * own (a connection) and runs one job at a time with it. A job that has not come back by the deadline is abandoned
+ * together with its worker, which frees the job and its context should it ever return; another worker takes its place.
+ * Times are CLOCK_BOOTTIME ms. Returns 0 or -errno.
+ */
+#ifndef MEMSCHED_BASE_POOL_H
+#define MEMSCHED_BASE_POOL_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define POOL_MAX 72 /* threads of all crews of the process, abandoned ones included; beyond it none is started */
+
+struct pool;
+
+/* What a crew works with. All are called on workers; open and close may block for ever. */
+struct pool_kind {
+	int (*open)(void *arg, void **ret_context);
+	void (*close)(void *context);
+	void (*release)(void *arg); /* once the crew and the last of its workers are gone */
+};
+
+/* The head of a larger, allocated struct that holds all its run needs: the stack of the caller may be gone by then. */
+struct job {
+	int (*run)(struct job *job, void *context);
+	void (*free)(struct job *job);
+	const char *key; /* lives as long; while a job with it is stuck, another is refused; NULL: never refused */
+	int result;      /* what run returned; -EAGAIN: not begun in time, -EBUSY: refused */
+};
+
+/* A crew of n workers, started when there is work. Takes arg over, on failure too. */
+int pool_new(const struct pool_kind *kind, void *arg, unsigned n, struct pool **ret_workers);
+
+/*
+ * Runs n jobs, in their order, until all have come back, the deadline has passed or *stop (where not NULL) is set. A
+ * job that was abandoned is taken out of the array (NULL); all others remain the caller's. While jobs wait, a worker is
+ * added for each that runs for longer than an eighth of the time given, so that stuck ones cost the others little.
+ * Returns 0 also when some were abandoned. -EINTR: stopped; -EBUSY: no worker, and POOL_MAX threads are stuck; what
+ * open returned where no worker could open a context; -ENOTCONN as soon as a run has returned it, for then the context
+ * is of no use, and its worker leaves.
+ */
+int pool_run(struct pool *c, struct job **job, size_t n, uint64_t deadline_ms, const volatile sig_atomic_t *stop);
+
+/* Lets the crew go. Waits until the deadline at most for idle workers to close their contexts; 0: not at all. Never
+ * waits for abandoned ones. NULL is fine. */
+void pool_free(struct pool *c, uint64_t deadline_ms);
+
+/* Runs a thread that nobody waits for, with a stack of 256 KiB and all signals blocked: they are the caller's. */
+int pool_detach(void *(*run)(void *arg), void *arg);
+
+/* Threads of all crews of the process now, abandoned ones included. */
+unsigned pool_threads(void);
+
+#endif

@@ -1,0 +1,264 @@
+#include <inttypes.h>
+#include <langinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+#include "base/text.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+size_t text_decode(const char *text, uint32_t *ret_code)
+{
+	static const struct {
+		uint8_t mask, lead;
+		uint32_t least; /* anything below has a shorter form */
+	} form[] = {
+	    {0x80, 0x00, 0x0},
+	    {0xe0, 0xc0, 0x80},
+	    {0xf0, 0xe0, 0x800},
+	    {0xf8, 0xf0, 0x10000},
+	};
+	const uint8_t *byte = (const uint8_t *)text;
+	size_t more = 0;
+	uint32_t code;
+
+	while (more < COUNT(form) && (byte[0] & form[more].mask) != form[more].lead)
+		more++;
+	if (more == COUNT(form))
+		return 0;
+	code = byte[0] & (uint8_t)~form[more].mask;
+	for (size_t i = 1; i <= more; i++) {
+		if ((byte[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (byte[i] & 0x3f);
+	}
+	if (code < form[more].least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret_code = code;
+	return more + 1;
+}
+
+bool text_is_plain(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} hidden[] = {
+	    {0x0000, 0x001f},   /* C0 */
+	    {0x007f, 0x00a0},   /* DEL, C1, blank */
+	    {0x00ad, 0x00ad},   /* soft hyphen */
+	    {0x034f, 0x034f},   /* joiner */
+	    {0x061c, 0x061c},   /* bidi */
+	    {0x115f, 0x1160},   /* Hangul fillers */
+	    {0x1680, 0x1680},   /* blank */
+	    {0x17b4, 0x17b5},   /* vowels that are not seen */
+	    {0x180b, 0x180f},   /* variants, zero width */
+	    {0x2000, 0x200f},   /* blanks, zero width, bidi */
+	    {0x2028, 0x202f},   /* separators, bidi, blank */
+	    {0x205f, 0x206f},   /* blank, zero width, bidi, deprecated controls */
+	    {0x2800, 0x2800},   /* Braille without a dot */
+	    {0x3000, 0x3000},   /* blank */
+	    {0x3164, 0x3164},   /* Hangul filler */
+	    {0xfdd0, 0xfdef},   /* noncharacters */
+	    {0xfe00, 0xfe0f},   /* variants */
+	    {0xfeff, 0xfeff},   /* BOM */
+	    {0xffa0, 0xffa0},   /* Hangul filler */
+	    {0xfff9, 0xfffb},   /* annotations */
+	    {0xe0000, 0xe007f}, /* tags */
+	    {0xe0100, 0xe01ef}, /* variants */
+	};
+
+	for (size_t i = 0; i < COUNT(hidden); i++)
+		if (code >= hidden[i].first && code <= hidden[i].last)
+			return false;
+	return (code & 0xfffe) != 0xfffe; /* the last two of each plane are noncharacters */
+}
+
+/* A text that is written piece by piece into a buffer that may be too small. */
+struct cut {
+	char *buffer;
+	size_t size, used;
+	size_t dots; /* where "..." still fits */
+};
+
+static struct cut cut_init(char *buffer, size_t size)
+{
+	if (size > 0)
+		buffer[0] = '\0';
+	return (struct cut){.buffer = buffer, .size = size};
+}
+
+/* false: it did not fit, and the text has got its end. */
+static bool cut_put(struct cut *c, const char *piece, size_t length)
+{
+	static const char dots[] = "...";
+
+	if (length >= c->size - c->used) {
+		snprintf(c->buffer + c->dots, c->size - c->dots, "%s", dots);
+		return false;
+	}
+	memcpy(c->buffer + c->used, piece, length);
+	c->used += length;
+	c->buffer[c->used] = '\0';
+	if (c->size - c->used >= sizeof(dots))
+		c->dots = c->used;
+	return true;
+}
+
+#define PIECE_MAX (4 * 4 + 1) /* four bytes as \xNN */
+
+/* Escapes what stands at the start of text. Returns how many bytes of it that took. */
+static size_t escape_one(const char *text, bool utf8, const char *special, char piece[PIECE_MAX])
+{
+	uint32_t code = 0;
+	size_t n = text_decode(text, &code);
+
+	if (n == 0 || !text_is_plain(code) || (n > 1 && !utf8) || (n == 1 && strchr(special, *text))) {
+		n += n == 0;
+		for (size_t i = 0; i < n; i++)
+			snprintf(piece + 4 * i, PIECE_MAX - 4 * i, "\\x%02X", (unsigned)(uint8_t)text[i]);
+	} else {
+		snprintf(piece, PIECE_MAX, "%s%.*s", code == '\\' ? "\\" : "", (int)n, text);
+	}
+	return n;
+}
+
+static char *escape(char *buffer, size_t size, const char *outside, bool utf8, const char *special)
+{
+	struct cut c = cut_init(buffer, size);
+	char piece[PIECE_MAX];
+
+	while (*outside) {
+		outside += escape_one(outside, utf8, special, piece);
+		if (!cut_put(&c, piece, strlen(piece)))
+			break;
+	}
+	return buffer;
+}
+
+char *text_escape(char *buffer, size_t size, const char *outside, bool utf8)
+{
+	return escape(buffer, size, outside, utf8, "");
+}
+
+char *text_escaped_for(const char *outside, bool utf8, const char *special)
+{
+	size_t length = strlen(outside);
+	char *buffer = calloc(length + 1, 4); /* \xNN for each byte */
+
+	return buffer ? escape(buffer, 4 * length + 1, outside, utf8, special) : NULL;
+}
+
+char *text_escaped(const char *outside)
+{
+	return text_escaped_for(outside, text_is_utf8(), "");
+}
+
+char *text_copy(char *buffer, size_t size, const char *safe)
+{
+	struct cut c = cut_init(buffer, size);
+	uint32_t code;
+	size_t n;
+
+	for (; *safe; safe += n) {
+		n = text_decode(safe, &code);
+		n += n == 0;
+		if (!cut_put(&c, safe, n))
+			break;
+	}
+	return buffer;
+}
+
+size_t text_prefix(const char *escaped, size_t columns, size_t *ret_width)
+{
+	const char *at = escaped;
+	size_t width = 0, n;
+
+	for (; *at; at += n) {
+		uint32_t code = 0;
+
+		n = text_decode(at, &code);
+		n += n == 0;
+		int columns_of = wcwidth((wchar_t)code); /* the C locale knows ASCII only: -1 for the rest */
+		size_t more = columns_of < 0 || code == 0 ? 1 : (size_t)columns_of;
+
+		if (more > columns - width)
+			break;
+		width += more;
+	}
+	*ret_width = width;
+	return (size_t)(at - escaped);
+}
+
+size_t text_width(const char *escaped)
+{
+	size_t width;
+
+	text_prefix(escaped, SIZE_MAX, &width);
+	return width;
+}
+
+const char *text_suffix(const char *escaped, size_t columns)
+{
+	uint32_t code;
+
+	while (text_width(escaped) > columns) {
+		size_t n = text_decode(escaped, &code);
+
+		escaped += n + (n == 0);
+	}
+	return escaped;
+}
+
+bool text_is_utf8(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals)
+{
+	char digits[TEXT_DECIMAL];
+	int places = (int)decimals;
+	int whole = snprintf(digits, sizeof(digits), "%0*" PRIu64, places + 1, value) - places;
+
+	snprintf(buffer, size, "%.*s%s%s", whole, digits, places ? "." : "", digits + whole);
+	return buffer;
+}
+
+/* kib times factor in units of 2^shift KiB, to the nearest. */
+static uint64_t size_in(uint64_t kib, unsigned factor, unsigned shift)
+{
+	unsigned __int128 half = shift ? (unsigned __int128)1 << (shift - 1) : 0;
+
+	return (uint64_t)(((unsigned __int128)kib * factor + half) >> shift);
+}
+
+static char *size_write(char *buffer, size_t size, uint64_t kib, const char *blank, const char *suffix)
+{
+	static const char letters[] = "KMGTPEZ"; /* 2^64 KiB are 16 ZiB */
+	unsigned shift = 0;
+
+	/* the unit is chosen after rounding: 1023.6 MiB are 1 GiB */
+	while (shift < 60 && size_in(kib, 1, shift) >= 1024)
+		shift += 10;
+
+	uint64_t tenths = size_in(kib, 10, shift);
+	char unit = letters[shift / 10];
+
+	if (tenths < 1000 && tenths % 10)
+		snprintf(buffer, size, "%" PRIu64 ".%" PRIu64 "%s%c%s", tenths / 10, tenths % 10, blank, unit, suffix);
+	else
+		snprintf(buffer, size, "%" PRIu64 "%s%c%s", size_in(kib, 1, shift), blank, unit, suffix);
+	return buffer;
+}
+
+char *text_size(char *buffer, size_t size, uint64_t kib)
+{
+	return size_write(buffer, size, kib, " ", "iB");
+}
+
+char *text_size_short(char *buffer, size_t size, uint64_t kib)
+{
+	return size_write(buffer, size, kib, "", "");
+}

@@ -1,0 +1,68 @@
+/*
+ * Words for people: escaping, decimals, sizes. Links with nothing else, so that the hook's helper can have it;
+ * the sentences that explain a decision stand in explain.h.
+ */
+#ifndef MEMSCHED_BASE_TEXT_H
+#define MEMSCHED_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The one function through which every outside string goes on its way to a terminal or a log: a character that
+ * text_is_plain refuses, and each byte that is no UTF-8, becomes \xNN a byte; a backslash becomes two. With utf8 false
+ * (C locale) everything beyond ASCII is escaped. Writes at most size bytes, always ended; what does not fit is cut at a
+ * whole character and ended with "...". Returns buffer.
+ */
+char *text_escape(char *buffer, size_t size, const char *outside, bool utf8);
+
+/* The same, allocated and whole, for the locale that is set; NULL without memory. */
+char *text_escaped(const char *outside);
+
+/* As text_escaped; each ASCII character that stands in special becomes \xNN too, and a backslash there no longer two.
+ */
+char *text_escaped_for(const char *outside, bool utf8, const char *special);
+
+/* Copies a text that is already safe to print, cut in the same way. Returns buffer. */
+char *text_copy(char *buffer, size_t size, const char *safe);
+
+/*
+ * Decodes the character at the start of text (which is not at its end) as strict UTF-8, whatever the locale: no
+ * overlong forms, no surrogates, nothing beyond U+10FFFF. Returns its length in bytes, 0 where there is none.
+ */
+size_t text_decode(const char *text, uint32_t *ret_code);
+
+/*
+ * Whether a character may be shown as it is: it does not move the cursor, reverse the line, hide, stand for nothing, or
+ * look like a blank. C0, DEL, C1, bidi and zero-width controls, separators, blanks beyond ASCII, fillers, variation
+ * selectors, tags and noncharacters may not.
+ */
+bool text_is_plain(uint32_t code);
+
+/* Columns of a terminal that an escaped text takes. */
+size_t text_width(const char *escaped);
+
+/* How many bytes of it are its longest beginning that takes at most so many columns, and how many it takes. */
+size_t text_prefix(const char *escaped, size_t columns, size_t *ret_width);
+
+/* Its longest end that takes at most so many columns. */
+const char *text_suffix(const char *escaped, size_t columns);
+
+/* Whether the locale set by setlocale takes UTF-8. */
+bool text_is_utf8(void);
+
+#define TEXT_DECIMAL 24 /* suffices for every decimal */
+
+/* value / 10^decimals, exact: "1.500" for 1500 and 3. decimals: at most 19. Returns buffer. */
+char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals);
+
+#define TEXT_SIZE 16 /* suffices for every size */
+
+/* "512 MiB", "1.5 GiB", "12 KiB": rounded to the nearest, one decimal below 100 unless it is 0. Returns buffer. */
+char *text_size(char *buffer, size_t size, uint64_t kib);
+
+/* The same for tables: "512M", "1.5G", "12K". */
+char *text_size_short(char *buffer, size_t size, uint64_t kib);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * What a libvirt URI says about where its guests are, before anything is connected. Pure. An alias of libvirt.conf says
+ * nothing, so it is neither remote nor ours.
+ */
+#ifndef MEMSCHED_BASE_URI_H
+#define MEMSCHED_BASE_URI_H
+
+#include <stdbool.h>
+
+/*
+ * Whether the host's memory has to be asked of libvirt. A transport other than the local socket may be a tunnel: taking
+ * this host's memory for the guests' would be worse than knowing less of it.
+ */
+bool uri_is_remote(const char *uri);
+
+/* Whether its guests are those that this host's hook registers: qemu:///system. The test driver stands for it too. */
+bool uri_is_own(const char *uri);
+
+#endif

@@ -1,0 +1,393 @@
+#include "cli/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "base/uri.h"
+#include "host/proc.h"
+
+#define MAX_OPTIONS 40
+#define LINE_MOST 4096 /* PIPE_BUF: pipe(7) takes so much whole, or nothing of it */
+
+/* sd-daemon(3): a service's stderr that is the journal takes a line's priority from its beginning. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char ours[64];
+	struct stat st;
+
+	if (!stream || fstat(fileno(stderr), &st) < 0)
+		return false;
+	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return !strcmp(stream, ours);
+}
+
+/* ---- what is said ---- */
+
+static bool patient = true;
+static unsigned unsaid; /* lines that stderr did not take */
+
+void say_without_waiting(void)
+{
+	patient = false;
+}
+
+/* False where not all of it went out. */
+static bool put(const char *line, size_t n)
+{
+	while (n) {
+		ssize_t done = write(STDERR_FILENO, line, n);
+
+		if (done < 0 && errno != EINTR)
+			return false;
+		n -= done > 0 ? (size_t)done : 0;
+		line += done > 0 ? done : 0;
+	}
+	return true;
+}
+
+/* Room for a line: a pipe then takes all of it, and the journal's socket is three quarters empty. */
+static bool is_taken(void)
+{
+	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return patient || (poll(&fd, 1, 0) == 1 && fd.revents & POLLOUT);
+}
+
+__attribute__((format(printf, 5, 0))) static size_t compose(char *line, const struct program *program, int priority,
+                                                            const char *kind, const char *format, va_list args)
+{
+	char whole[2 * LINE_MOST];
+	int n = is_journal() ? snprintf(whole, sizeof(whole), "<%d>", priority) : 0;
+
+	n += snprintf(whole + n, sizeof(whole) - (size_t)n, "%s: %s", program->name, kind);
+	vsnprintf(whole + n, sizeof(whole) - (size_t)n, format, args);
+	text_copy(line, LINE_MOST - 1, whole);
+	n = (int)strlen(line);
+	line[n] = '\n';
+	return (size_t)n + 1;
+}
+
+/* How many lines are lost is said with the next, and as that: it comes also where warnings are not asked for. */
+__attribute__((format(printf, 4, 5))) static bool say_unsaid(const struct program *program, int priority,
+                                                             const char *kind, const char *format, ...)
+{
+	char line[LINE_MOST];
+	va_list args;
+	bool done;
+
+	va_start(args, format);
+	done = put(line, compose(line, program, priority, kind, format, args));
+	va_end(args);
+	return done;
+}
+
+__attribute__((format(printf, 4, 0))) static void say(const struct program *program, int priority, const char *kind,
+                                                      const char *format, va_list args)
+{
+	char line[LINE_MOST];
+
+	if (unsaid && is_taken() &&
+	    say_unsaid(program, priority, kind, "%u lines before this are lost: nobody took them", unsaid))
+		unsaid = 0;
+	if (!is_taken() || !put(line, compose(line, program, priority, kind, format, args)))
+		unsaid++;
+}
+
+static char first[512];
+
+const char *first_error(void)
+{
+	return first;
+}
+
+void say_error(const struct program *program, const char *format, ...)
+{
+	va_list args;
+
+	if (!*first) {
+		va_start(args, format);
+		vsnprintf(first, sizeof(first), format, args);
+		va_end(args);
+	}
+	va_start(args, format);
+	say(program, LOG_ERR, "error: ", format, args);
+	va_end(args);
+}
+
+void say_warning(const struct program *program, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(program, LOG_WARNING, "warning: ", format, args);
+	va_end(args);
+}
+
+void say_note(const struct program *program, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(program, LOG_INFO, "", format, args);
+	va_end(args);
+}
+
+/* ---- options ---- */
+
+static bool may_lack_arg(const struct option_row *row)
+{
+	return row->arg && row->arg[0] == '[';
+}
+
+static void print_help(const struct program *program)
+{
+	printf("Usage: %s %s\n%s\n\n", program->name, program->synopsis, program->purpose);
+	for (const struct option_row *row = program->rows; row->name; row++) {
+		char words[64];
+
+		snprintf(words, sizeof(words), "%c%c%s --%s%s%s", row->letter ? '-' : ' ',
+		         row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
+		         row->arg && !may_lack_arg(row) ? " " : "", row->arg ? row->arg : "");
+		printf("  %-28s %s\n", words, row->help);
+	}
+	if (program->help)
+		program->help();
+	printf("\nSee %s(8), memsched.conf(5).\n", program->name);
+}
+
+static void build(const struct option_row *rows, struct option *option, char *letters)
+{
+	*letters++ = ':';
+	for (size_t i = 0; rows[i].name; i++) {
+		option[i] = (struct option){.name = rows[i].name,
+		                            .has_arg = may_lack_arg(&rows[i]) ? optional_argument
+		                                       : rows[i].arg          ? required_argument
+		                                                              : no_argument,
+		                            .val = 256 + (int)i};
+		if (!rows[i].letter)
+			continue;
+		*letters++ = rows[i].letter;
+		if (rows[i].arg)
+			*letters++ = ':';
+		if (may_lack_arg(&rows[i]))
+			*letters++ = ':';
+	}
+	*letters = '\0';
+}
+
+static struct option_row *find_row(struct option_row *rows, int found)
+{
+	for (size_t i = 0; rows[i].name; i++)
+		if (found && (found == 256 + (int)i || found == rows[i].letter))
+			return &rows[i];
+	return NULL;
+}
+
+static int take(const struct program *program, struct option_row *row, const char *arg)
+{
+	if (!strcmp(row->name, "help")) {
+		print_help(program);
+		program_end(program, EXIT_DONE);
+	}
+	if (!strcmp(row->name, "version")) {
+		printf("%s (memsched) %s\n", program->name, MEMSCHED_VERSION);
+		program_end(program, EXIT_DONE);
+	}
+	if (row->flag)
+		*row->flag = true;
+	if (row->text)
+		*row->text = arg;
+	row->value = arg;
+	return 0;
+}
+
+static int refuse(const struct program *program, const char *what, const char *word)
+{
+	char escaped[256];
+
+	say_error(program, "%s '%s'; try '%s --help'", what,
+	          text_escape(escaped, sizeof(escaped), word, text_is_utf8()), program->name);
+	return EXIT_USAGE;
+}
+
+int options_parse(const struct program *program, int argc, char **argv, int *ret_operand)
+{
+	struct option option[MAX_OPTIONS] = {{0}};
+	char letters[3 * MAX_OPTIONS + 2];
+	int found;
+
+	build(program->rows, option, letters);
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, letters, option, NULL)) != -1) {
+		struct option_row *row = find_row(program->rows, found == '?' || found == ':' ? 0 : found);
+		char word[3] = {'-', (char)optopt, '\0'};
+
+		if (found == ':')
+			return refuse(program, "no argument for", optopt && optopt < 256 ? word : argv[optind - 1]);
+		if (!row)
+			return refuse(program, "bad option", optopt && optopt < 256 ? word : argv[optind - 1]);
+		take(program, row, optarg);
+	}
+	if (optind < argc && !program->takes_operands)
+		return refuse(program, "unexpected argument", argv[optind]);
+	*ret_operand = optind;
+	return 0;
+}
+
+static void say_conf(void *arg, const char *sentence)
+{
+	const struct program *program = arg;
+
+	if (program->complain)
+		program->complain(sentence);
+	else
+		say_error(program, "%s", sentence);
+}
+
+static int override(const struct program *program, struct conf *conf)
+{
+	char escaped[256];
+
+	for (const struct option_row *row = program->rows; row->name; row++) {
+		if (!row->key || !row->value || !conf_set(conf, row->key, row->value))
+			continue;
+		say_error(program, "bad value '%s' for '--%s': must be %s",
+		          text_escape(escaped, sizeof(escaped), row->value, text_is_utf8()), row->name,
+		          conf_form(row->key));
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+void options_warn(const struct program *program, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_warnings; i++)
+		say_warning(program, "%s", conf->warning[i]);
+}
+
+static bool is_asked(const struct program *program, const char *name)
+{
+	const struct option_row *row = program->rows;
+
+	while (row->name && strcmp(row->name, name) != 0)
+		row++;
+	return row->name && *row->flag;
+}
+
+/* What an empty or relative reserve comes to, where that is known without asking another host. */
+static void show_reserve(const struct conf *conf, const char *root)
+{
+	struct host host;
+
+	if (!conf->reserve.kib && uri_is_own(conf->uri) && proc_read(root, &host) == 0)
+		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host.total_kib));
+}
+
+/* As a configuration file that says the same. */
+static void show_conf(const struct conf *conf, const char *root)
+{
+	for (size_t i = 0; i < CONF_KEYS; i++) {
+		const struct conf_key *key = &conf_keys()[i];
+		const struct conf_origin *origin = &conf->origin[i];
+		const char *value = origin->value ? origin->value : key->value;
+		int width = printf("%s =%s%s", key->name, *value ? " " : "", value);
+
+		printf("%*s # from %s", width < 30 ? 30 - width : 0, "",
+		       !origin->value  ? "default"
+		       : origin->where ? origin->where
+		                       : "option");
+		if (!strcmp(key->name, "reserve"))
+			show_reserve(conf, root);
+		putchar('\n');
+	}
+}
+
+int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
+{
+	struct conf conf;
+	int r = conf_init(&conf);
+
+	if (!r)
+		r = conf_load(&conf, root, file, say_conf, (void *)(uintptr_t)program);
+	r = r ? EXIT_USAGE : override(program, &conf);
+	if (r) {
+		conf_clear(&conf);
+		return r;
+	}
+	if (is_asked(program, "show-config")) {
+		options_warn(program, &conf);
+		show_conf(&conf, root);
+		program_end(program, EXIT_DONE);
+	}
+	*ret_conf = conf;
+	return 0;
+}
+
+bool options_reload(const struct program *program, const char *root, const char *file,
+                    bool (*suits)(void *arg, struct conf *fresh), void *arg, struct conf *conf)
+{
+	struct conf fresh = {.n_warnings = 0};
+
+	if (options_conf(program, root, file, &fresh) || (suits && !suits(arg, &fresh))) {
+		conf_clear(&fresh);
+		say_error(program, "the configuration stays as it was");
+		return false;
+	}
+	conf_clear(conf);
+	*conf = fresh;
+	return true;
+}
+
+int exit_code_of(int error)
+{
+	switch (error) {
+	case 0:
+		return EXIT_DONE;
+	case -EACCES:
+	case -EPERM:
+		return EXIT_DENIED;
+	case -EINVAL:
+		return EXIT_USAGE;
+	case -ENOTCONN:
+	case -ETIMEDOUT:
+	case -EINTR:
+	case -EWOULDBLOCK:
+		return EXIT_AGAIN;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+static int lost; /* -errno of what was printed last */
+
+int output_flush(void)
+{
+	bool failed = ferror(stdout); /* why, nobody knows any more */
+
+	lost = fflush(stdout) ? -errno : failed ? -EIO : 0;
+	clearerr(stdout);
+	return lost;
+}
+
+void program_end(const struct program *program, int code)
+{
+	int r = lost ? lost : output_flush();
+
+	if (r && r != -EPIPE) {
+		say_error(program, "cannot write: %s", strerror(-r));
+		code = code ? code : EXIT_FAILED;
+	}
+	fflush(stderr);
+	_exit(code);
+}

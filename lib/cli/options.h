@@ -1,0 +1,97 @@
+/*
+ * What the commands have in common: one table of options drives parsing, --help and the override of configuration keys;
+ * messages and exit codes. The only file besides bin/ that speaks to the user.
+ */
+#ifndef MEMSCHED_CLI_OPTIONS_H
+#define MEMSCHED_CLI_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "host/conf.h"
+
+enum exit_code { /* EXIT STATUS in membalance(8) */
+	         EXIT_DONE = 0,
+	         EXIT_FAILED = 1,
+	         EXIT_USAGE = 2,
+	         EXIT_PARTLY = 3,
+	         EXIT_DENIED = 4,
+	         EXIT_AGAIN = 75,
+};
+
+/*
+ * An option; the table is ended by a NULL name. flag, text and key say where it goes; each that is set is served.
+ * An argument that may be left out is written as "[=FILE]": --name, --name=FILE, -nFILE and -n alone are good, and
+ * "--name FILE" is the option alone and an operand.
+ */
+struct option_row {
+	char letter; /* 0: none */
+	const char *name;
+	const char *arg;   /* what its argument is called, NULL: it takes none */
+	const char *help;  /* one line */
+	bool *flag;        /* set to true */
+	const char **text; /* set to the argument, NULL where it was left out */
+	const char *key;   /* configuration key that it overrides; value, or the argument, is kept for options_conf */
+	const char *value; /* the argument as given; NULL: none was */
+};
+
+struct program {
+	const char *name;     /* "membalance" */
+	const char *synopsis; /* "[options] [DOMAIN…]" */
+	const char *purpose;  /* one sentence */
+	struct option_row *rows;
+	bool takes_operands;
+	void (*help)(void);                     /* prints more at the end of --help; NULL: there is no more */
+	void (*complain)(const char *sentence); /* says what is wrong in configuration files; NULL: at once */
+};
+
+/*
+ * Parses argv by the table; --help and --version print to stdout and exit. Returns 0 and the index of the first operand
+ * in *ret_operand, or EXIT_USAGE after one line that names what is wrong.
+ */
+int options_parse(const struct program *program, int argc, char **argv, int *ret_operand);
+
+/*
+ * The configuration: defaults, then file (or the files below root), then the options that are keys. Returns 0 or an
+ * exit code after saying what is wrong; what is only odd is left in conf->warning. conf is to be cleared by the caller
+ * on success. Where the row "show-config" has its flag set, the configuration is printed, and the process ends.
+ */
+int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf);
+
+/*
+ * Reads it all again. What is good takes the place of *conf, where suits (NULL: anything does) has no objection; what
+ * it objects to, it has said. Else that is said, and *conf stays as it is. Returns whether it changed.
+ */
+bool options_reload(const struct program *program, const char *root, const char *file,
+                    bool (*suits)(void *arg, struct conf *fresh), void *arg, struct conf *conf);
+
+/* Says the warnings of the configuration at once. */
+void options_warn(const struct program *program, const struct conf *conf);
+
+/* "membalance: error: …", "membalance: warning: …" and "membalance: …" on stderr, each in one write, cut to 4 KiB.
+ * Outside strings have to be escaped before. */
+void say_error(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void say_warning(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void say_note(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The first error that was said, without the program's name; "" where there was none. */
+const char *first_error(void);
+
+/*
+ * From now on a line that stderr does not take at once (a full pipe, a journal that hangs) is dropped instead of waited
+ * for; how many were is said with the next. From then on only one thread may say something.
+ */
+void say_without_waiting(void);
+
+/* The exit code for a -errno of the library. */
+int exit_code_of(int error);
+
+/* Flushes stdout. -errno where something that was printed is lost; the next may go out again. */
+int output_flush(void);
+
+/*
+ * Flushes stdout and ends the process at once, not waiting for workers; where what was printed last is lost, that is
+ * said (not of a reader who has gone), and it is EXIT_FAILED.
+ */
+_Noreturn void program_end(const struct program *program, int code);
+
+#endif

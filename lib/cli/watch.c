@@ -1,0 +1,291 @@
+#include "cli/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "run/loop.h"
+#include "show/explain.h"
+#include "show/report.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+
+#define SECOND_MS 1000
+#define PATIENCE_MS 2000 /* beyond the interval; then it is said that there is no answer */
+#define MESSAGE_BYTES 1024
+
+static int code_of(const struct look *look)
+{
+	if (look->error)
+		return exit_code_of(look->error);
+	return look->report.failed ? EXIT_PARTLY : EXIT_DONE;
+}
+
+/* Trying again would not help where nothing was ever seen. */
+static bool is_hopeless(const struct look *look, uint64_t n_seen)
+{
+	return !n_seen && look->error && code_of(look) != EXIT_AGAIN && code_of(look) != EXIT_FAILED;
+}
+
+/* ---- one after the other ---- */
+
+int watch_append(const struct watch *w)
+{
+	struct feed *feed;
+	uint64_t n = 0, n_seen = 0, next_ms;
+	bool over;
+	int code = EXIT_AGAIN;
+
+	if (feed_new(&w->feed, &feed) < 0)
+		return EXIT_FAILED;
+	do {
+		struct look look;
+
+		feed_look(feed, &look);
+		if (*loop_stop()) /* told to end with nothing shown is no success */
+			return n_seen ? EXIT_DONE : code;
+		if (!look.error)
+			w->keep(w->arg, &look.report);
+		code = w->show(w->arg, &look);
+		n_seen += !look.error;
+		over = ++n == w->count || is_hopeless(&look, n_seen) || output_flush() != 0;
+		next_ms = look.next_ms;
+		look_clear(&look);
+	} while (!over && loop_sleep_until(next_ms));
+	return over || !n_seen ? code : EXIT_DONE;
+}
+
+/* ---- bars ---- */
+
+struct stage {
+	const struct watch *watch;
+	struct feed *feed;
+	struct look shown;  /* the last one that went well */
+	struct look failed; /* the last one, if it did not */
+	uint64_t n, n_seen; /* looks, and those that went well */
+	bool asking;
+	uint64_t asked_ms, next_ms;
+	enum bars_order order;
+	size_t first, room; /* the guest at the top, and how many fit */
+	bool color;
+	int code; /* of the last look */
+};
+
+struct complaints {
+	char *text;
+	size_t size, n;
+};
+
+static void add_complaint(void *arg, const char *key, const char *sentence)
+{
+	struct complaints *c = arg;
+
+	(void)key;
+	if (!c->n++)
+		snprintf(c->text, c->size, "%s", sentence);
+}
+
+/* The first, and how many there are beside it. */
+static void write_complaints(char *text, size_t size, const struct balance_report *report)
+{
+	struct complaints c = {.text = text, .size = size};
+	char pause[TEXT_EXPLAIN];
+	size_t length;
+
+	if (report->paused_ms)
+		add_complaint(&c, "", text_explain_pause(pause, sizeof(pause), report->paused_ms));
+	report_complain(report, add_complaint, &c);
+	length = strlen(text);
+	if (c.n > 1)
+		snprintf(text + length, size - length, "; and %zu more", c.n - 1);
+}
+
+/* What has to be said above the guests: "" where all is well. */
+static void write_message(const struct stage *s, uint64_t now_ms, char *text, size_t size)
+{
+	uint64_t waited_ms = s->asking ? sat_sub(now_ms, s->asked_ms) : 0;
+	const char *failure = s->failed.failure ? s->failed.failure : strerror(-s->failed.error);
+
+	*text = '\0';
+	if (s->failed.error && s->asking)
+		snprintf(text, size, "trying again: %s", failure);
+	else if (s->failed.error)
+		snprintf(text, size, "trying again in %llu s: %s",
+		         (unsigned long long)(sat_sub(s->next_ms, now_ms) + SECOND_MS - 1) / SECOND_MS, failure);
+	else if (s->asking && waited_ms > s->watch->feed.interval_ms + PATIENCE_MS)
+		snprintf(text, size, "no answer for %llu s", (unsigned long long)waited_ms / SECOND_MS);
+	else if (!s->n_seen)
+		snprintf(text, size, "asking libvirt");
+	else
+		write_complaints(text, size, &s->shown.report);
+}
+
+static struct bars_view view_of(const struct stage *s, char *clock, size_t size, const char *message)
+{
+	struct bars_view view = {
+	    .utf8 = text_is_utf8(),
+	    .color = s->color,
+	    .order = s->order,
+	    .given = s->watch->given,
+	    .first = s->first,
+	    .clock = clock,
+	    .message = *message ? message : NULL,
+	    .nobody = s->watch->nobody,
+	};
+	time_t wall = (time_t)s->shown.wall_s;
+	struct tm parts;
+
+	if (!localtime_r(&wall, &parts) || !strftime(clock, size, "%H:%M:%S", &parts))
+		*clock = '\0';
+	terminal_size(&view.rows, &view.columns);
+	return view;
+}
+
+/* What can be scrolled to depends on the terminal's size, so this is where it is bounded. */
+static int draw(struct stage *s, uint64_t now_ms)
+{
+	char clock[32], message[MESSAGE_BYTES], *lines = NULL;
+	const struct balance_report *report = s->n_seen ? &s->shown.report : NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&lines, &n);
+	int r = -ENOMEM;
+
+	if (!out)
+		return r;
+	write_message(s, now_ms, message, sizeof(message));
+
+	struct bars_view view = view_of(s, clock, sizeof(clock), message);
+
+	s->room = bars_room(&view, report);
+	s->first = min_u64(s->first, report ? sat_sub(report->n, s->room) : 0);
+	view.first = s->first;
+	bars_write(out, &view, report);
+	if (!fclose(out))
+		r = terminal_draw(lines);
+	free(lines);
+	return r;
+}
+
+static void take_look(struct stage *s)
+{
+	struct look look;
+
+	if (!feed_take(s->feed, &look))
+		return;
+	s->asking = false;
+	s->next_ms = look.next_ms;
+	s->code = code_of(&look);
+	s->n++;
+	look_clear(&s->failed);
+	s->failed = (struct look){.error = 0};
+	if (look.error) {
+		s->failed = look;
+		return;
+	}
+	s->n_seen++;
+	look_clear(&s->shown);
+	s->watch->keep(s->watch->arg, &look.report);
+	bars_sort(&look.report, s->order);
+	s->shown = look;
+}
+
+static void sort_by_next(struct stage *s)
+{
+	const struct watch *w = s->watch;
+
+	s->order = (s->order + 1) % (w->given ? BARS_ORDERS : BARS_AS_GIVEN);
+	s->first = 0;
+	w->keep(w->arg, &s->shown.report);
+	bars_sort(&s->shown.report, s->order);
+}
+
+/* false: quit. Scrolling beyond the end is bounded where it is drawn. */
+static bool heed_key(struct stage *s, int key)
+{
+	static const struct {
+		int key, letter;
+		bool back, page;
+	} moves[] = {
+	    {KEY_UP, 'k', true, false},
+	    {KEY_DOWN, 'j', false, false},
+	    {KEY_PAGE_UP, 'b', true, true},
+	    {KEY_PAGE_DOWN, ' ', false, true},
+	};
+
+	for (size_t i = 0; i < sizeof(moves) / sizeof(*moves); i++) {
+		size_t by = moves[i].page ? s->room : 1;
+
+		if (key == moves[i].key || key == moves[i].letter)
+			s->first = moves[i].back ? sat_sub(s->first, by) : s->first + by;
+	}
+	if (key == KEY_HOME || key == 'g')
+		s->first = 0;
+	if (key == KEY_END || key == 'G')
+		s->first = s->shown.report.n;
+	if (key == 's')
+		sort_by_next(s);
+	return key != 'q';
+}
+
+/* While something is waited for, the seconds are counted on the screen. */
+static uint64_t wake_ms(const struct stage *s, uint64_t now_ms)
+{
+	uint64_t tick_ms = now_ms + SECOND_MS;
+
+	if (s->asking)
+		return tick_ms;
+	return s->failed.error ? min_u64(s->next_ms, tick_ms) : s->next_ms;
+}
+
+/* Returns an exit code. */
+static int play(struct stage *s)
+{
+	enum terminal_event event;
+	int key = KEY_NONE, r;
+
+	do {
+		uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+		if (!s->asking && now_ms >= s->next_ms) {
+			s->asking = true;
+			s->asked_ms = now_ms;
+			feed_ask(s->feed);
+		}
+		r = draw(s, now_ms);
+		if (r && r != -EINTR && r != -ENOMEM)
+			return EXIT_FAILED; /* the terminal is gone */
+		event = terminal_wait(feed_fd(s->feed), wake_ms(s, now_ms), &key);
+		if (event == TERMINAL_NEWS)
+			take_look(s);
+		if (event == TERMINAL_NEWS && (s->n == s->watch->count || is_hopeless(&s->failed, s->n_seen)))
+			return s->code;
+	} while (event != TERMINAL_END && !*loop_stop() && (event != TERMINAL_KEY || heed_key(s, key)));
+	return s->n_seen ? EXIT_DONE : s->code;
+}
+
+int watch_bars(const struct watch *w)
+{
+	const char *no_color = getenv("NO_COLOR");
+	struct stage s = {.watch = w,
+	                  .code = EXIT_AGAIN,
+	                  .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME,
+	                  .color = !no_color || !*no_color};
+	int r = feed_new(&w->feed, &s.feed);
+
+	if (!r)
+		r = terminal_open();
+	if (!r) /* the signals are blocked by now, on its thread too */
+		r = feed_start(s.feed);
+	if (!r)
+		r = play(&s);
+	else
+		r = EXIT_FAILED;
+	terminal_close();
+	if (is_hopeless(&s.failed, s.n_seen) && r != EXIT_DONE)
+		return w->show(w->arg, &s.failed);
+	return r;
+}

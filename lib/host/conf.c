@@ -1,0 +1,640 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "host/conf.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define STRING_OF(x) #x
+#define STRING(x) STRING_OF(x)
+
+#define TARGET_KIB 150000
+#define VALUE_MOST 4095u
+#define LINE_MOST 4096u
+#define FILE_MOST (1u << 20)
+#define BLANK " \t\r\v\f"
+#define BETWEEN_PATTERNS BLANK ","
+
+static int amount_set(const struct conf_key *key, const char *value, void *slot)
+{
+	struct amount amount = {0};
+	uint64_t least_kib = 0;
+	uint32_t most_pct = 100;
+	int r = 0;
+
+	if (*value || *key->value)
+		r = strchr(value, '%') ? percent_parse(value, &amount.pct) : size_parse(value, &amount.kib);
+	if (r < 0)
+		return r;
+	size_parse(key->least, &least_kib);
+	percent_parse(key->most, &most_pct);
+	if (*value && (amount.pct ? amount.pct > most_pct : amount.kib < least_kib))
+		return -ERANGE;
+	*(struct amount *)slot = amount;
+	return 0;
+}
+
+static int size_set(const struct conf_key *key, const char *value, void *slot)
+{
+	uint64_t kib, least_kib = 0;
+	int r = size_parse(value, &kib);
+
+	if (r < 0)
+		return r;
+	if (key->least)
+		size_parse(key->least, &least_kib);
+	if (kib < least_kib)
+		return -ERANGE;
+	*(uint64_t *)slot = kib;
+	return 0;
+}
+
+static int duration_set(const struct conf_key *key, const char *value, void *slot)
+{
+	uint32_t ms, least_ms = 0, most_ms = 0;
+	int r = duration_parse(value, &ms);
+
+	if (r < 0)
+		return r;
+	duration_parse(key->least, &least_ms);
+	duration_parse(key->most, &most_ms);
+	if (ms < least_ms || ms > most_ms)
+		return -ERANGE;
+	*(uint32_t *)slot = ms;
+	return 0;
+}
+
+/* libvirt counts the period of statistics in whole seconds. */
+static int period_set(const struct conf_key *key, const char *value, void *slot)
+{
+	uint32_t ms = 0;
+	int r = *value ? duration_set(key, value, &ms) : 0;
+
+	if (r < 0)
+		return r;
+	if (ms % 1000 != 0)
+		return -EINVAL;
+	*(uint32_t *)slot = ms / 1000;
+	return 0;
+}
+
+static int signal_set(const struct conf_key *key, const char *value, void *slot)
+{
+	static const char *const words[] = {[SIGNAL_USABLE] = "usable", [SIGNAL_UNUSED] = "unused"};
+
+	(void)key;
+	for (unsigned i = 0; i < COUNT(words); i++)
+		if (strcmp(value, words[i]) == 0) {
+			*(enum signal_source *)slot = i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static bool is_file(const char *value)
+{
+	return value[0] == '/' && value[strlen(value) - 1] != '/';
+}
+
+/* The first word is what will be executed. */
+static bool is_command(const char *value)
+{
+	size_t n = strcspn(value, BLANK);
+
+	return value[0] == '/' && value[n - 1] != '/';
+}
+
+static bool is_log(const char *value)
+{
+	return strcmp(value, "journal") == 0 || strcmp(value, "syslog") == 0 || is_file(value);
+}
+
+/* Whether a line of a file can have it as a value, and a terminal show it. */
+static bool is_plain(const char *value)
+{
+	const char *p = value;
+	uint32_t code;
+	size_t n;
+
+	for (; *p; p += n) {
+		n = text_decode(p, &code);
+		if (n == 0 || (!text_is_plain(code) && code != '\t') ||
+		    (*p == '#' && (p == value || strchr(BLANK, p[-1]))))
+			return false;
+	}
+	return p == value || (!strchr(BLANK, *value) && !strchr(BLANK, p[-1]));
+}
+
+static int text_set(const struct conf_key *key, const char *value, void *slot)
+{
+	char *copy = NULL;
+
+	if (!*value && *key->value)
+		return -EINVAL;
+	if (strlen(value) > VALUE_MOST)
+		return -ERANGE;
+	if (!is_plain(value) || (*value && key->fits && !key->fits(value)))
+		return -EINVAL;
+	if (*value && !(copy = strdup(value)))
+		return -ENOMEM;
+	free(*(char **)slot);
+	*(char **)slot = copy;
+	return 0;
+}
+
+/* The rest of a row: form, check, bounds or what fits. The words and the check of a bound are one text. */
+#define AMOUNT(least, most)                                                                                            \
+	"a size such as 150000KiB, or a percentage such as 10% (at least " least ", at most " most ")", amount_set,    \
+	    least, most, NULL
+#define SIZE(least) "a size such as 50000KiB (at least " least ")", size_set, least, NULL, NULL
+#define ANY_SIZE "a size such as 5000KiB", size_set, NULL, NULL, NULL
+#define DURATION(least, most)                                                                                          \
+	"a duration such as 500ms, 2s or 1m (" least " to " most ")", duration_set, least, most, NULL
+#define PERIOD(most) "a duration in whole seconds (1s to " most "), or 0 for the default", period_set, "0s", most, NULL
+#define SIGNAL "usable or unused", signal_set, NULL, NULL, NULL
+#define TEXT(form, fits) form, text_set, NULL, NULL, fits
+
+static const struct conf_key keys[] = {
+    {"target", STRING(TARGET_KIB) "KiB", "headroom each guest should have; N% of its maximum", AMOUNT("1MiB", "90%"),
+     offsetof(struct conf, target)},
+    {"step", "50000KiB", "least that is taken from a guest at once", SIZE("1MiB"), offsetof(struct conf, step_kib)},
+    {"reserve", "", "memory the host keeps; N% of all it has", AMOUNT("1MiB", "90%"), offsetof(struct conf, reserve)},
+    {"tolerance", "5000KiB", "a smaller deficit moves nothing", ANY_SIZE, offsetof(struct conf, tolerance_kib)},
+    {"signal", "usable", "which of a guest's figures is its free memory", SIGNAL, offsetof(struct conf, signal)},
+    {"interval", "1s", "time between two passes of a loop", DURATION("100ms", "1h"),
+     offsetof(struct conf, interval_ms)},
+    {"deadline", "5s", "longest time a pass may take", DURATION("200ms", "1h"), offsetof(struct conf, deadline_ms)},
+    {"settle", "2s", "longest wait for memory that was taken to arrive", DURATION("0s", "1h"),
+     offsetof(struct conf, settle_ms)},
+    {"boot_grace", "15s", "how long nothing is taken from a guest that started", DURATION("0s", "1h"),
+     offsetof(struct conf, boot_grace_ms)},
+    {"stats_period", "", "period of statistics for guests that have none", PERIOD("1h"),
+     offsetof(struct conf, stats_period_s)},
+    {"exclude", "", "guests that are left alone", TEXT("shell patterns of names, with spaces or commas between", NULL),
+     offsetof(struct conf, exclude)},
+    {"uri", "qemu:///system", "the libvirt host", TEXT("a libvirt URI such as qemu:///system", NULL),
+     offsetof(struct conf, uri)},
+    {"on_critical", "", "what is run when the host is critically short",
+     TEXT("a command and its arguments, beginning with an absolute path", is_command),
+     offsetof(struct conf, on_critical)},
+    {"textfile", "", "where metrics are written", TEXT("the absolute path of a file", is_file),
+     offsetof(struct conf, textfile)},
+    {"log", "", "where each move is recorded", TEXT("journal, syslog or the absolute path of a file", is_log),
+     offsetof(struct conf, log)},
+    {0},
+};
+_Static_assert(COUNT(keys) == CONF_KEYS + 1, "each key has an origin");
+
+const struct conf_key *conf_keys(void)
+{
+	return keys;
+}
+
+static const struct conf_key *find_key(const char *name)
+{
+	const struct conf_key *key = keys;
+
+	while (key->name && strcmp(key->name, name) != 0)
+		key++;
+	return key->name ? key : NULL;
+}
+
+static void *slot_of(const struct conf_key *key, struct conf *conf)
+{
+	return (char *)conf + key->slot;
+}
+
+static void origin_clear(struct conf_origin *origin)
+{
+	free(origin->value);
+	free(origin->where);
+	*origin = (struct conf_origin){0};
+}
+
+static int origin_init(struct conf_origin *ret_origin, const char *value, const char *where)
+{
+	struct conf_origin origin = {.value = strdup(value), .where = where ? strdup(where) : NULL};
+
+	if (!origin.value || (where && !origin.where)) {
+		origin_clear(&origin);
+		return -ENOMEM;
+	}
+	*ret_origin = origin;
+	return 0;
+}
+
+static int set_value(struct conf *conf, const struct conf_key *key, const char *value, const char *where)
+{
+	struct conf_origin origin;
+	int r = origin_init(&origin, value, where);
+
+	if (r < 0)
+		return r;
+	r = key->set(key, value, slot_of(key, conf));
+	if (r < 0) {
+		origin_clear(&origin);
+		return r;
+	}
+	origin_clear(&conf->origin[key - keys]);
+	conf->origin[key - keys] = origin;
+	return 0;
+}
+
+int conf_set(struct conf *conf, const char *name, const char *value)
+{
+	const struct conf_key *key = find_key(name);
+
+	return key ? set_value(conf, key, value, NULL) : -ENOENT;
+}
+
+const char *conf_form(const char *name)
+{
+	const struct conf_key *key = find_key(name);
+
+	return key ? key->form : NULL;
+}
+
+void conf_clear(struct conf *conf)
+{
+	for (const struct conf_key *key = keys; key->name; key++) {
+		if (key->set == text_set)
+			free(*(char **)slot_of(key, conf));
+		origin_clear(&conf->origin[key - keys]);
+	}
+	for (size_t i = 0; i < conf->n_warnings; i++)
+		free(conf->warning[i]);
+	free(conf->warning);
+	*conf = (struct conf){0};
+}
+
+int conf_init(struct conf *ret_conf)
+{
+	struct conf conf = {0};
+	int r = 0;
+
+	for (const struct conf_key *key = keys; key->name && r == 0; key++)
+		r = key->set(key, key->value, slot_of(key, &conf));
+	if (r < 0) {
+		conf_clear(&conf);
+		return r;
+	}
+	*ret_conf = conf;
+	return 0;
+}
+
+static int copy_text(char **text)
+{
+	return *text && !(*text = strdup(*text)) ? -ENOMEM : 0;
+}
+
+/* All but the warnings. */
+static int conf_copy(const struct conf *conf, struct conf *ret_copy)
+{
+	struct conf copy = *conf;
+	int r = 0;
+
+	copy.warning = NULL;
+	copy.n_warnings = 0;
+	for (const struct conf_key *key = keys; key->name; key++) {
+		if (key->set == text_set)
+			r |= copy_text(slot_of(key, &copy));
+		r |= copy_text(&copy.origin[key - keys].value);
+		r |= copy_text(&copy.origin[key - keys].where);
+	}
+	if (r < 0) {
+		conf_clear(&copy);
+		return r;
+	}
+	*ret_copy = copy;
+	return 0;
+}
+
+struct reader {
+	struct conf *conf;
+	conf_say *say;
+	void *arg;
+	char path[512]; /* safe to print */
+	unsigned line;
+	unsigned seen[COUNT(keys)]; /* the line of this file that last gave each key */
+	int error;                  /* the first */
+};
+
+/* Without memory it is lost. */
+static void keep_warning(struct conf *conf, const char *sentence)
+{
+	char **list = reallocarray(conf->warning, conf->n_warnings + 1, sizeof(*list));
+
+	if (!list)
+		return;
+	conf->warning = list;
+	list[conf->n_warnings] = strdup(sentence);
+	conf->n_warnings += list[conf->n_warnings] != NULL;
+}
+
+/* error 0 is a warning. Words from outside come escaped. */
+static void __attribute__((format(printf, 3, 4))) complain(struct reader *r, int error, const char *format, ...)
+{
+	char sentence[1536];
+	int n = 0;
+	va_list ap;
+
+	if (r->line)
+		n = snprintf(sentence, sizeof(sentence), "%s:%u: ", r->path, r->line);
+	va_start(ap, format);
+	vsnprintf(sentence + n, sizeof(sentence) - (size_t)n, format, ap);
+	va_end(ap);
+	if (r->error == 0)
+		r->error = error;
+	if (error)
+		r->say(r->arg, sentence);
+	else
+		keep_warning(r->conf, sentence);
+}
+
+static void complain_file(struct reader *r, int error)
+{
+	r->line = 0;
+	complain(r, error, "cannot read '%s': %s", r->path,
+	         error == -EMEDIUMTYPE ? "not a regular file" : strerror(-error));
+}
+
+static void take_value(struct reader *r, const char *name, const char *value)
+{
+	const struct conf_key *key = find_key(name);
+	char words[256], where[sizeof(r->path) + 16];
+	unsigned *seen;
+	int error;
+
+	if (!key) {
+		complain(r, 0, "unknown key '%s'", text_escape(words, sizeof(words), name, text_is_utf8()));
+		return;
+	}
+	seen = &r->seen[key - keys];
+	if (*seen)
+		complain(r, 0, "'%s' again: this value holds, not that of line %u", name, *seen);
+	*seen = r->line;
+	snprintf(where, sizeof(where), "%s:%u", r->path, r->line);
+	error = set_value(r->conf, key, value, where);
+	if (error == -ENOMEM)
+		complain(r, error, "%s", strerror(ENOMEM));
+	else if (error < 0)
+		complain(r, -EINVAL, "bad value '%s' for '%s': must be %s",
+		         text_escape(words, sizeof(words), value, text_is_utf8()), name, key->form);
+}
+
+static void cut_comment(char *line)
+{
+	for (char *p = strchr(line, '#'); p; p = strchr(p + 1, '#'))
+		if (p == line || strchr(BLANK, p[-1])) {
+			*p = '\0';
+			return;
+		}
+}
+
+static char *trim(char *text)
+{
+	size_t n;
+
+	text += strspn(text, BLANK);
+	n = strlen(text);
+	while (n > 0 && strchr(BLANK, text[n - 1]))
+		n--;
+	text[n] = '\0';
+	return text;
+}
+
+static void take_setting(struct reader *r, char *line)
+{
+	char *equals = strchr(line, '='), words[256];
+
+	if (equals && equals != line) {
+		*equals = '\0';
+		take_value(r, trim(line), trim(equals + 1));
+	} else {
+		complain(r, -EINVAL, "not 'key = value': '%s'",
+		         text_escape(words, sizeof(words), line, text_is_utf8()));
+	}
+}
+
+/* False where this is no configuration file at all, so that its other lines are not complained of one by one. */
+static bool take_line(struct reader *r, char *line, size_t length)
+{
+	if (length > LINE_MOST) {
+		complain(r, -EINVAL, "line longer than %u bytes", LINE_MOST);
+		return false;
+	}
+	if (strlen(line) != length) {
+		complain(r, -EINVAL, "NUL byte");
+		return false;
+	}
+	cut_comment(line);
+	line = trim(line);
+	if (*line)
+		take_setting(r, line);
+	return true;
+}
+
+static void take_lines(struct reader *r, char *bytes, size_t length)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	char *line = bytes, *stop, *end = bytes + length;
+	bool more = true;
+
+	if (strncmp(line, mark, strlen(mark)) == 0)
+		line += strlen(mark);
+	for (; more && line < end; line = stop + 1) {
+		stop = memchr(line, '\n', (size_t)(end - line));
+		if (!stop)
+			stop = end;
+		*stop = '\0';
+		r->line++;
+		more = take_line(r, line, (size_t)(stop - line));
+	}
+}
+
+/* Without waiting, should it be a FIFO. */
+static int open_regular(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	error = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EMEDIUMTYPE;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+/* A whole file and a NUL behind it, to be freed; its length or -errno. */
+static ssize_t read_whole(const char *path, char **ret_bytes)
+{
+	int fd = open_regular(path);
+	char *bytes;
+	ssize_t length;
+
+	if (fd < 0)
+		return fd;
+	bytes = malloc(FILE_MOST + 1);
+	length = bytes ? file_read(fd, bytes, FILE_MOST + 1) : -ENOMEM;
+	close(fd);
+	if (length > FILE_MOST)
+		length = -EFBIG;
+	if (length < 0) {
+		free(bytes);
+		return length;
+	}
+	bytes[length] = '\0';
+	*ret_bytes = bytes;
+	return length;
+}
+
+/* Starts another file. */
+static void name_file(struct reader *r, const char *path)
+{
+	text_escape(r->path, sizeof(r->path), path, text_is_utf8());
+	r->line = 0;
+	memset(r->seen, 0, sizeof(r->seen));
+}
+
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+static void take_file(struct reader *r, const char *path, bool named)
+{
+	char *bytes = NULL;
+	ssize_t length = read_whole(path, &bytes);
+
+	name_file(r, path);
+	if (length >= 0)
+		take_lines(r, bytes, (size_t)length);
+	else if (named || length != -ENOENT)
+		complain_file(r, (int)length);
+	else if (is_link(path))
+		complain(r, 0, "'%s' is a link to nowhere; ignored", r->path);
+	free(bytes);
+}
+
+static bool join(struct reader *r, char path[static PATH_MAX], const char *directory, const char *name)
+{
+	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) < PATH_MAX)
+		return true;
+	name_file(r, path);
+	complain_file(r, -ENAMETOOLONG);
+	return false;
+}
+
+static int is_drop_in(const struct dirent *entry)
+{
+	const char *dot = strrchr(entry->d_name, '.');
+
+	return entry->d_name[0] != '.' && dot && strcmp(dot, ".conf") == 0;
+}
+
+/* Not alphasort: it asks the locale. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void take_drop_ins(struct reader *r, const char *directory)
+{
+	struct dirent **entries;
+	char path[PATH_MAX];
+	int n = scandir(directory, &entries, is_drop_in, by_name), error = n < 0 ? -errno : 0;
+
+	if (error < 0 && error != -ENOENT) {
+		name_file(r, directory);
+		complain_file(r, error);
+	}
+	if (error < 0)
+		return;
+	for (int i = 0; i < n; i++) {
+		if (join(r, path, directory, entries[i]->d_name))
+			take_file(r, path, false);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+static void take_all(struct reader *r, const char *root)
+{
+	char path[PATH_MAX];
+
+	if (join(r, path, root, "etc/memsched.conf"))
+		take_file(r, path, false);
+	if (join(r, path, root, "etc/memsched.conf.d"))
+		take_drop_ins(r, path);
+}
+
+int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg)
+{
+	struct conf copy;
+	struct reader r = {.conf = &copy, .say = say, .arg = arg};
+
+	if (conf_copy(conf, &copy) < 0) {
+		complain(&r, -ENOMEM, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	if (file)
+		take_file(&r, file, true);
+	else
+		take_all(&r, root);
+	if (r.error < 0) {
+		conf_clear(&copy);
+		return r.error;
+	}
+	conf_clear(conf);
+	*conf = copy;
+	return 0;
+}
+
+uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib)
+{
+	if (conf->target.pct == 0)
+		return conf->target.kib;
+	return max_u64(scale_u64(maximum_kib, conf->target.pct, 100), KIB_PER_MIB);
+}
+
+uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_total_kib)
+{
+	uint64_t target_kib = conf->target.pct ? TARGET_KIB : conf->target.kib;
+
+	if (conf->reserve.pct)
+		return scale_u64(host_total_kib, conf->reserve.pct, 100);
+	if (conf->reserve.kib)
+		return conf->reserve.kib;
+	return max_u64(sat_add(target_kib, target_kib), host_total_kib / 128);
+}
+
+bool conf_excludes(const struct conf *conf, const char *name)
+{
+	const char *p = conf->exclude ? conf->exclude : "";
+	char pattern[VALUE_MOST + 1];
+
+	for (p += strspn(p, BETWEEN_PATTERNS); *p; p += strspn(p, BETWEEN_PATTERNS)) {
+		int n = (int)strcspn(p, BETWEEN_PATTERNS);
+
+		snprintf(pattern, sizeof(pattern), "%.*s", n, p);
+		if (fnmatch(pattern, name, 0) == 0)
+			return true;
+		p += n;
+	}
+	return false;
+}

@@ -1,0 +1,102 @@
+/*
+ * /etc/memsched.conf and its drop-ins: one table of key, type, default and help drives parsing, the defaults and
+ * the tests that hold man/memsched.conf to it.
+ */
+#ifndef MEMSCHED_HOST_CONF_H
+#define MEMSCHED_HOST_CONF_H
+
+#include "plan/estimate.h"
+
+/* A size, or a percentage of something that is only known later. */
+struct amount {
+	uint64_t kib;
+	uint32_t pct; /* 0: kib holds */
+};
+
+/* How a key got its value. */
+struct conf_origin {
+	char *value; /* as it was written; owned; NULL: the default holds */
+	char *where; /* "/etc/memsched.conf:3", safe to print; owned; NULL: an option */
+};
+#define CONF_KEYS 15
+
+struct conf {
+	struct amount target;  /* pct: of the guest's maximum */
+	struct amount reserve; /* pct: of the host's memory; both 0: by conf_reserve_kib's rule */
+	uint64_t step_kib;
+	uint64_t tolerance_kib;
+	enum signal_source signal;
+	uint32_t interval_ms;
+	uint32_t deadline_ms;
+	uint32_t settle_ms;
+	uint32_t boot_grace_ms;
+	uint32_t stats_period_s; /* 0: 1 in a loop, 10 for single passes */
+	char *exclude;           /* shell patterns of domain names, separated by spaces or commas; owned; NULL: none */
+	char *uri;               /* owned */
+	char *on_critical;       /* argv split on blanks, the first an absolute path; owned; NULL: none */
+	char *textfile;          /* an absolute path; owned; NULL: none */
+	char *log;               /* "journal", "syslog" or an absolute path; owned; NULL: none */
+
+	struct conf_origin origin[CONF_KEYS]; /* in the order of conf_keys */
+	char **warning;                       /* what was odd in the files, as conf_say has it; owned */
+	size_t n_warnings;
+};
+
+/* One key. */
+struct conf_key {
+	const char *name;
+	const char *value; /* the default, as one would write it; "" where it depends */
+	const char *help;  /* one line */
+	const char *form;  /* what a good value looks like: conf_form */
+
+	/* for conf.c: how a value is checked and where it goes */
+	int (*set)(const struct conf_key *key, const char *value, void *slot);
+	const char *least, *most;        /* as one would write them; NULL: no bound */
+	bool (*fits)(const char *value); /* of texts that are not empty; NULL: any does */
+	size_t slot;                     /* offset in struct conf */
+};
+
+/* The table, ended by a NULL name. */
+const struct conf_key *conf_keys(void);
+
+/* How errors reach the caller: whole sentences with file:line, already escaped. */
+typedef void conf_say(void *arg, const char *sentence);
+
+/* The defaults. 0 or -ENOMEM. */
+int conf_init(struct conf *ret_conf);
+void conf_clear(struct conf *conf);
+
+/*
+ * Sets one key; -ENOENT unknown key, -EINVAL bad value, -ERANGE value out of range, -ENOMEM; conf is untouched on
+ * failure. An empty value is good where the default is empty. Texts are what a line can have as a value: plain UTF-8
+ * and tabs, no blank at an end and none before a #. Options of the commands are set through this too, so that file and
+ * option take the same words.
+ */
+int conf_set(struct conf *conf, const char *key, const char *value);
+
+/* What a good value of key looks like, for messages: "usable or unused"; NULL: unknown key. */
+const char *conf_form(const char *key);
+
+/*
+ * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names
+ * (strcmp; dot files are not read); what is absent is skipped unless named, a link to nowhere with a warning. Regular
+ * files of at most 1 MiB with lines of at most 4096 bytes. An unknown key is a warning and skipped, a key given twice
+ * in one file is a warning and the later holds: good files replace the warnings that were there. Anything worse is said
+ * and makes it fail, after everything was read, with the first error: -EINVAL for a bad value or line, else -errno of
+ * the file. Whenever it fails something was said, and conf is untouched.
+ */
+int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg);
+
+/* What the target means for a guest of this maximum: at least 1 MiB. */
+uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);
+
+/*
+ * What the reserve means for this host. Where it is not configured: twice the target (150000 KiB where that is a
+ * percentage), or 1/128 of the host's memory where that is more.
+ */
+uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_total_kib);
+
+/* Whether name matches one of the exclude patterns. */
+bool conf_excludes(const struct conf *conf, const char *name);
+
+#endif

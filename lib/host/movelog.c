@@ -1,0 +1,301 @@
+#include "host/movelog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "base/units.h"
+
+#define MESSAGE_ID "9f5a7c80c002424ab7a26376d8725097" /* of every move; see membalance(8) */
+#define PRIORITY 6                                    /* LOG_INFO */
+#define FACILITY 3                                    /* LOG_DAEMON */
+
+/* ---- what it looks like ---- */
+
+static const char *action_word(const struct movelog_move *m)
+{
+	return m->asked_kib < m->from_kib ? "shrink" : "grow";
+}
+
+static void print_sentence(FILE *out, const struct movelog_move *m, bool utf8)
+{
+	char name[4 * MOVELOG_NAME + 1];
+
+	fprintf(out, "%s: %s from %" PRIu64 " KiB to %" PRIu64 " KiB (%s), reached ",
+	        text_escape(name, sizeof(name), m->name, utf8), action_word(m), m->from_kib, m->asked_kib,
+	        reason_word(m->reason));
+	if (m->has_reached)
+		fprintf(out, "%" PRIu64 " KiB", m->reached_kib);
+	else
+		fputs("not known", out);
+}
+
+void movelog_json(FILE *out, const char *program, const struct movelog_move *m)
+{
+	struct json j;
+
+	json_init(&j, out);
+	json_object(&j, NULL);
+	json_string(&j, "schema", "memsched.move/1");
+	json_decimal(&j, "time_seconds", m->wall_ms, 3);
+	json_string(&j, "program", program);
+	json_string(&j, "name", m->name);
+	json_string(&j, "uuid", m->uuid);
+	json_string(&j, "action", action_word(m));
+	json_bytes(&j, "from_bytes", m->from_kib);
+	json_bytes(&j, "asked_bytes", m->asked_kib);
+	if (m->has_reached)
+		json_bytes(&j, "reached_bytes", m->reached_kib);
+	else
+		json_null(&j, "reached_bytes");
+	json_string(&j, "reason", reason_word(m->reason));
+	json_end_object(&j);
+}
+
+static void print_bytes(FILE *out, const char *field, uint64_t kib)
+{
+	fprintf(out, "%s=%" PRIu64 "\n", field, scale_u64(kib, 1024, 1));
+}
+
+/* Escaped values have no newline, so each fits the short form NAME=value. */
+void movelog_fields(FILE *out, const char *program, const struct movelog_move *m)
+{
+	char name[4 * MOVELOG_NAME + 1];
+
+	fputs("MESSAGE=", out);
+	print_sentence(out, m, true);
+	fprintf(out, "\nMESSAGE_ID=%s\nPRIORITY=%d\nSYSLOG_FACILITY=%d\nSYSLOG_IDENTIFIER=%s\n", MESSAGE_ID, PRIORITY,
+	        FACILITY, program);
+	fprintf(out, "MEMSCHED_DOMAIN=%s\n", text_escape(name, sizeof(name), m->name, true));
+	fprintf(out, "MEMSCHED_DOMAIN_UUID=%s\n", m->uuid);
+	fprintf(out, "MEMSCHED_TIME_SECONDS=%" PRIu64 ".%03u\n", m->wall_ms / 1000, (unsigned)(m->wall_ms % 1000));
+	fprintf(out, "MEMSCHED_ACTION=%s\n", action_word(m));
+	print_bytes(out, "MEMSCHED_FROM_BYTES", m->from_kib);
+	print_bytes(out, "MEMSCHED_ASKED_BYTES", m->asked_kib);
+	if (m->has_reached)
+		print_bytes(out, "MEMSCHED_REACHED_BYTES", m->reached_kib);
+	fprintf(out, "MEMSCHED_REASON=%s\n", reason_word(m->reason));
+}
+
+void movelog_syslog(FILE *out, const char *program, const struct movelog_move *m)
+{
+	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+	                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	time_t asked_s = (time_t)(m->wall_ms / 1000);
+	struct tm t = {0};
+
+	localtime_r(&asked_s, &t);
+	fprintf(out, "<%d>%s %2d %02d:%02d:%02d %s: ", 8 * FACILITY + PRIORITY, months[t.tm_mon], t.tm_mday, t.tm_hour,
+	        t.tm_min, t.tm_sec, program);
+	print_sentence(out, m, false);
+}
+
+/* ---- where it goes ---- */
+
+/* One movelog_write. */
+struct writing {
+	const struct movelog *audit;
+	const char *where;
+	uint64_t until_ms; /* CLOCK_BOOTTIME */
+};
+
+static int connect_to(const char *root, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s%s", root, path), fd, error;
+
+	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+/* syslog(3) and sd_journal_send(3) would wait without end for a reader that has stopped. */
+static int send_until(int fd, const char *text, size_t length, uint64_t until_ms)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	uint64_t left_ms;
+
+	while (send(fd, text, length, MSG_NOSIGNAL) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		left_ms = sat_sub(until_ms, clock_ms(CLOCK_BOOTTIME));
+		if (!left_ms)
+			return -EAGAIN;
+		poll(&ready, 1, (int)left_ms);
+	}
+	return 0;
+}
+
+static int send_to(const struct writing *w, const char *path, const char *text, size_t length)
+{
+	int fd = connect_to(w->audit->root, path), error;
+
+	if (fd < 0)
+		return fd;
+	error = send_until(fd, text, length, w->until_ms);
+	close(fd);
+	return error;
+}
+
+static int to_journal(const struct writing *w, const char *text, size_t length)
+{
+	return send_to(w, "/run/systemd/journal/socket", text, length);
+}
+
+static int to_syslog(const struct writing *w, const char *text, size_t length)
+{
+	return send_to(w, "/dev/log", text, length);
+}
+
+/* A line is there whole or not at all: the part that the disk had room for is taken back, if nobody wrote behind it. */
+static int append(int fd, const char *text, size_t length)
+{
+	ssize_t n = write(fd, text, length);
+	off_t end = n < 0 ? -1 : lseek(fd, 0, SEEK_CUR);
+	struct stat st;
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == length)
+		return 0;
+	if (end >= n && fstat(fd, &st) == 0 && st.st_size == end && ftruncate(fd, end - n) < 0)
+		return -errno;
+	return -ENOSPC;
+}
+
+static int to_file(const struct writing *w, const char *text, size_t length)
+{
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = open(w->where, flags, 0640), error;
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENXIO || errno == EISDIR || errno == ELOOP ? -EMEDIUMTYPE : -errno;
+	error = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? append(fd, text, length) : -EMEDIUMTYPE;
+	close(fd);
+	return error;
+}
+
+/* What each word of where means; the last is for any other. */
+static const struct way {
+	const char *word;
+	void (*print)(FILE *out, const char *program, const struct movelog_move *m);
+	int (*write)(const struct writing *w, const char *text, size_t length);
+} ways[] = {
+    {"journal", movelog_fields, to_journal},
+    {"syslog", movelog_syslog, to_syslog},
+    {NULL, movelog_json, to_file},
+};
+
+static int write_move(const struct writing *w, const struct way *way, const struct movelog_move *m)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+	int error = -ENOMEM;
+
+	if (!out)
+		return error;
+	way->print(out, w->audit->program, m);
+	if (!fclose(out))
+		error = way->write(w, text, length);
+	free(text);
+	if (way->write == to_journal && (error == -ENOENT || error == -ECONNREFUSED))
+		return write_move(w, way + 1, m);
+	return error;
+}
+
+int movelog_write(struct movelog *a, const char *where)
+{
+	const struct writing w = {a, where, clock_ms(CLOCK_BOOTTIME) + MOVELOG_WAIT_MS};
+	const struct way *way = ways;
+	int first = a->unkept ? -ENOBUFS : 0;
+
+	while (way->word && strcmp(way->word, where) != 0)
+		way++;
+	for (size_t i = 0; i < a->n; i++) {
+		int error = write_move(&w, way, &a->move[i]);
+
+		a->lost += error != 0;
+		first = first ? first : error;
+	}
+	if (!first)
+		a->lost = 0;
+	a->n = 0;
+	a->unkept = false;
+	return first;
+}
+
+/* ---- what is kept ---- */
+
+int movelog_reserve(struct movelog *a, size_t n)
+{
+	struct movelog_move *move = n > a->room ? reallocarray(a->move, n, sizeof(*move)) : a->move;
+
+	if (n <= a->room)
+		return 0;
+	if (!move)
+		return -ENOMEM;
+	memset(move + a->n, 0, (n - a->n) * sizeof(*move)); /* touched now, not when it is needed */
+	a->move = move;
+	a->room = n;
+	return 0;
+}
+
+void movelog_add(struct movelog *a, const struct movelog_move *move)
+{
+	bool fits = !a->most || a->n < a->most;
+	bool keeps = fits && (a->n < a->room || !movelog_reserve(a, 2 * a->room + 16));
+
+	if (keeps)
+		a->move[a->n++] = *move;
+	a->lost += !keeps;
+	a->unkept |= !keeps;
+}
+
+void movelog_reached(struct movelog *a, const char *uuid, uint64_t actual_kib, uint64_t seen_ms)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (a->move[i].asked_ms < seen_ms && strcmp(a->move[i].uuid, uuid) == 0) {
+			a->move[i].has_reached = true;
+			a->move[i].reached_kib = actual_kib;
+		}
+}
+
+void movelog_clear(struct movelog *a)
+{
+	free(a->move);
+	a->move = NULL;
+	a->n = a->room = 0;
+}
+
+char *movelog_complaint(char *buffer, size_t size, const struct movelog *a, const char *where, int error)
+{
+	const char *why = error == -EMEDIUMTYPE ? "not a plain file"
+	                  : error == -EAGAIN    ? "nobody reads there"
+	                  : error == -ETIMEDOUT ? "it does not answer"
+	                  : error == -ENOBUFS   ? "more than could be kept"
+	                                        : strerror(-error);
+	char escaped[256];
+
+	snprintf(buffer, size, "cannot log to '%s': %s; moves that are missing there: %zu",
+	         text_escape(escaped, sizeof(escaped), where, text_is_utf8()), why, a->lost);
+	return buffer;
+}

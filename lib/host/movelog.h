@@ -1,0 +1,66 @@
+/*
+ * The record of moves: who asked a guest to go from what to what, when, why, and how far it came. It goes to the
+ * journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was asked for, and
+ * written once it is known how far the guest came, or that nobody will know.
+ *
+ * Writing never blocks but for MOVELOG_WAIT_MS on a socket that is full, and on a disk that hangs: see movelog_writer.h.
+ * Nothing is kept open, so that a rotated file, or a journal that was started anew, is found again with the next move.
+ */
+#ifndef MEMSCHED_HOST_MOVELOG_H
+#define MEMSCHED_HOST_MOVELOG_H
+
+#include <stdio.h>
+
+#include "plan/guest.h"
+
+#define MOVELOG_NAME 512    /* bytes of a name that are kept: a line stays below PIPE_BUF */
+#define MOVELOG_WAIT_MS 100 /* what one movelog_write may wait, however many moves it writes */
+
+struct movelog_move {
+	char name[MOVELOG_NAME + 1]; /* hostile */
+	char uuid[UUID_TEXT];
+	uint64_t wall_ms;  /* when it was asked for */
+	uint64_t asked_ms; /* the same by CLOCK_BOOTTIME */
+	uint64_t from_kib, asked_kib;
+	bool has_reached;
+	uint64_t reached_kib;
+	enum reason reason;
+};
+
+/* {.program, .root} is an audit without moves. */
+struct movelog {
+	const char *program;       /* who asks: "membalance" */
+	const char *root;          /* of /run and /dev, where the sockets are */
+	struct movelog_move *move; /* not written yet; owned, movelog_clear */
+	size_t n, room;
+	size_t most; /* so many are kept; 0: as many as there is memory for */
+	size_t lost; /* moves that could not be kept or written, since all could */
+	bool unkept; /* one could not be kept, since movelog_write */
+};
+
+/* Makes room for n moves, so that adding them allocates nothing. 0 or -ENOMEM. */
+int movelog_reserve(struct movelog *a, size_t n);
+/* Keeps a move; it counts as lost without memory, or beyond most. */
+void movelog_add(struct movelog *a, const struct movelog_move *move);
+/* Notes how far the guest had come at seen_ms (CLOCK_BOOTTIME), for its moves that are kept and were asked for before.
+ */
+void movelog_reached(struct movelog *a, const char *uuid, uint64_t actual_kib, uint64_t seen_ms);
+/*
+ * Writes what is kept and keeps it no more, written or not. where: "journal" (where there is none: syslog), "syslog",
+ * or the path of a file: made with 0640, never through a symlink. Returns 0 or the first -errno; -EMEDIUMTYPE: the file
+ * is no plain file; -EAGAIN: nobody reads the socket; -ENOBUFS: moves could not be kept.
+ */
+int movelog_write(struct movelog *a, const char *where);
+void movelog_clear(struct movelog *a);
+
+/* What to say after movelog_write returned error. Safe to print. Returns buffer. */
+char *movelog_complaint(char *buffer, size_t size, const struct movelog *a, const char *where, int error);
+
+/* What a move looks like. A line of JSON: memsched.move/1. */
+void movelog_json(FILE *out, const char *program, const struct movelog_move *move);
+/* A datagram of the journal's native protocol. */
+void movelog_fields(FILE *out, const char *program, const struct movelog_move *move);
+/* A datagram as syslog(3) would send it, in ASCII, with the time of the move. */
+void movelog_syslog(FILE *out, const char *program, const struct movelog_move *move);
+
+#endif

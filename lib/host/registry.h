@@ -1,0 +1,128 @@
+/*
+ * /run/memsched: registered guests, pending starts, what passes remember, the lock, complaints already made. The only
+ * file that writes state. Every access is relative to a descriptor of a directory that was checked (owned by root or by
+ * us, not writable for others, no symlink); files are opened O_NOFOLLOW | O_NONBLOCK, must be regular and owned by root
+ * or by us, are size-capped, are read at once, and are written to a temporary and renamed. Files are named by UUID and
+ * by nothing else. Returns 0 or -errno; results are untouched on failure.
+ *
+ * Records are lines of key=value after a line version=N; each key once, none missing, unknown ones ignored. What does
+ * not parse, is cut short, huge, no plain file, or another user's counts as absent and returns -EBADMSG, so that it can
+ * be said; what another version wrote is simply not there (-ENOENT). It is all a cache and never the truth.
+ */
+#ifndef MEMSCHED_HOST_REGISTRY_H
+#define MEMSCHED_HOST_REGISTRY_H
+
+#include "plan/guest.h"
+
+struct registry;
+
+/*
+ * Opens root/run/memsched; create makes it (0755) with its folders where missing, but never root/run. -ENOENT: it is
+ * not there and create is false. -EPERM: another user owns it or others may write to it; -ENOTDIR: a symlink, a file.
+ * Everybody may read it, and only who owns it write.
+ */
+int registry_open(const char *root, bool create, struct registry **ret_registry);
+/*
+ * The same for the guests of a libvirt URI. Those of another host, or of another driver here, must not be taken for
+ * this host's: what is not uri_is_own has a directory below run/memsched/hosts, named by a hash of the URI, with all
+ * that is said below but "paused", which is one for all, and "no-give", which is one for all guests of this host.
+ */
+int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry);
+/* Releases the lock too. NULL is fine. */
+void registry_close(struct registry *r);
+
+/*
+ * For who keeps r open: the directory, a folder or the lock's file may have been removed or replaced since, and what is
+ * open is then no longer what others see. Opens anew what is not the same, and takes the lock again where
+ * registry_lock was called before (and no registry_unlock since). Fails as registry_open (with create) and
+ * registry_lock do; then the lock is not held, and this may be tried again. While the directory is not there, all else
+ * returns an error or nothing.
+ */
+int registry_refresh(struct registry *r);
+
+/*
+ * The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds
+ * it. Never waits. Its file is never removed, and is for its owner alone: who may open a file may lock it.
+ */
+int registry_lock(struct registry *r);
+void registry_unlock(struct registry *r);
+
+/* Whether the guard forbids gives (it holds a flock on no-give). False for who may not open that file. */
+bool registry_no_give(const struct registry *r);
+
+/*
+ * The guard's part: forbids gives until it is released or the process ends. -EWOULDBLOCK: another process holds it.
+ * Waits for 4 ms at most. Its file (0600) stays, and is opened once.
+ */
+int registry_hold_no_give(struct registry *r);
+void registry_release_no_give(struct registry *r);
+
+/* state/<uuid>. -ENOENT none, -EBADMSG unreadable. */
+int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past);
+int registry_save_past(struct registry *r, const char *uuid, const struct past *past);
+
+/* domains/<uuid>: what the hook wrote when the guest started, or a pass when it found the guest. */
+struct record {
+	char *name; /* hostile; the first 1024 bytes are kept; owned, record_clear */
+	uint64_t maximum_kib;
+	uint64_t started_s; /* wall clock of a start that the hook saw; 0: found running */
+	struct hints hints; /* without the sentences */
+};
+int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record);
+/* Writes only what differs from what is there. */
+int registry_save_record(struct registry *r, const char *uuid, const struct record *record);
+void record_clear(struct record *record);
+
+/* pending/<uuid>: a guest that is being started and will need this much; void after PENDING_MAX_S. */
+#define PENDING_MAX_S 60
+int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_kib, uint64_t now_s);
+/* Forgets it: the guest has started. Absent is fine. */
+void registry_forget_pending(struct registry *r, const char *uuid);
+/* The sum of what is pending at now_s; allocates nothing. *ret_unreadable (may be NULL): something there cannot be
+ * read. */
+uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable);
+/* A descriptor (inotify, does not block) that is readable when a start becomes or ceases to be pending; or -errno. */
+int registry_watch_pending(const struct registry *r);
+
+/*
+ * The registered guests, with name and uuid and nothing else, without those that are being started: for when libvirt
+ * cannot list them because a hook runs. *ret_guests is the caller's (guest_clear, free).
+ */
+int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_guests, size_t *ret_n);
+
+/* Forgets one guest: its record, its pending start, its state. Absent is fine. */
+void registry_forget(struct registry *r, const char *uuid);
+/*
+ * Forgets each guest that is not among the n in g (in any order), pending starts that expired, and temporaries of
+ * writers that died. A record written in the last PENDING_MAX_S is kept: its guest may have started since g was listed.
+ */
+void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s);
+
+/*
+ * The administrator's pause: membalance makes no pass for so long, at most PAUSE_MAX_MS (-ERANGE); again counts anew.
+ * now_ms is CLOCK_BOOTTIME: it goes on in suspend, nobody can set it, and /run ends with it. Resuming where nothing is
+ * paused is fine.
+ */
+#define PAUSE_MAX_MS (UINT64_C(168) * 3600 * 1000)
+int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms);
+int registry_resume(struct registry *r);
+/* What is left of it; 0: not paused. -EBADMSG: it cannot be read, which counts as not paused. */
+int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms);
+
+/*
+ * Whether a complaint is to be said now: when it first appears, then hourly. key identifies it, text is what is said.
+ * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text)
+ * for each complaint that was said earlier and has not come up again, and forgets it; over NULL: nobody knows what is
+ * over, all are kept. Without a usable directory (r may be NULL) everything is said, and so is what is too much to
+ * remember (more than 256). Where "said" cannot be written, r remembers.
+ */
+int registry_say_begin(struct registry *r, uint64_t now_s);
+bool registry_say(struct registry *r, const char *key, const char *text);
+/* Nothing is known of key in this pass: what was said of it stands. */
+void registry_say_still(struct registry *r, const char *key);
+void registry_say_end(struct registry *r, void (*over)(void *arg, const char *text), void *arg);
+
+/* Writes name (last-pass.json) whole or not at all. */
+int registry_write(struct registry *r, const char *name, const char *text, size_t length);
+
+#endif

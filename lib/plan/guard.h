@@ -1,0 +1,62 @@
+/*
+ * When the host is short, and how badly: levels with hysteresis, and how long one may look away:
+ * LEVELS in memguard(8).
+ * Pure: no I/O, no clock, no allocation; time is an argument.
+ */
+#ifndef MEMSCHED_PLAN_GUARD_H
+#define MEMSCHED_PLAN_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum guard_level { GUARD_CALM, GUARD_TIGHT, GUARD_CRITICAL };
+
+struct guard_conf {
+	uint64_t reserve_kib; /* tight below 3/4 of it or foreseen to be so in a second, critical below 1/2 */
+	uint32_t hold_ms;     /* a level is left only after so long above where it is left */
+};
+
+#define GUARD_HOLD_MS 10000 /* a tenth where tight was only foreseen and has not come */
+#define GUARD_SEEN 8
+
+/* What is remembered from step to step; begins as zeroes. */
+struct guard {
+	enum guard_level level;
+	uint64_t since_ms;   /* above where the level is left; 0: not above */
+	bool was_low;        /* since it is not calm, it has stood below where tight begins */
+	uint64_t fall_kibps; /* measured: KiB that are lost a second, beyond what guests may take; 0 while it rises */
+	struct {
+		uint64_t at_ms, available_kib;
+	} seen[GUARD_SEEN]; /* the last looks, the newest first */
+	unsigned n_seen;
+};
+
+/* Below this the host is tight, below that it is critical; tight is left at the reserve, critical where tight begins.
+ */
+uint64_t guard_tight_kib(const struct guard_conf *conf);
+uint64_t guard_critical_kib(const struct guard_conf *conf);
+
+/*
+ * Returns the level after seeing available_kib at now_ms; g remembers what it needs. promised_kib: what guests may
+ * still touch without asking. membalance has counted it: as far as it is there above the reserve, and up to half a
+ * reserve, a fall may be just that, and foretells nothing (measured: with loads of 20 to 120 MiB/s on a host that
+ * membalance holds at its reserve, falls without regard to it kept the host tight, and guests were killed for want of
+ * gives).
+ */
+enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint64_t available_kib,
+                            uint64_t promised_kib, uint64_t now_ms);
+
+/*
+ * What the host lacks: up to the reserve, and what it will lose within a second at the pace that was measured. 0 where
+ * nothing is lacking.
+ */
+uint64_t guard_lack_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
+
+/*
+ * How long the guard may sleep: as memory can be filled at 6000 MiB/s (earlyoom's figure), what is left above tight
+ * takes so long; 100 ms to 2 s, 100 ms while not calm. 25 ms where the pace that was measured leads to tight within two
+ * seconds.
+ */
+uint32_t guard_nap_ms(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
+
+#endif

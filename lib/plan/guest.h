@@ -1,0 +1,255 @@
+/*
+ * A guest as the whole suite sees it: what libvirt and the guest said, what the administrator hinted, what was
+ * remembered, what was derived from these, and what was decided. Plain data; sizes in KiB, words as virsh uses them.
+ */
+#ifndef MEMSCHED_PLAN_GUEST_H
+#define MEMSCHED_PLAN_GUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/io.h"
+
+/* Why a guest is treated as it is: the stable words of the JSON output. */
+enum reason {
+	REASON_NONE, /* not decided */
+	REASON_BELOW_TARGET,
+	REASON_ABOVE_TARGET,
+	REASON_AT_TARGET,
+	REASON_AT_MIN,
+	REASON_AT_MAX,
+	REASON_GROWING,
+	REASON_DISTRESS,
+	REASON_BOOTING,
+	REASON_STALE_STATS,
+	REASON_NO_STATS,
+	REASON_NO_BALLOON,
+	REASON_NO_DRIVER,
+	REASON_STUCK,
+	REASON_NO_GAIN,
+	REASON_UNRESPONSIVE,
+	REASON_PAUSED,
+	REASON_MIGRATING,
+	REASON_PINNED,
+	REASON_HUGEPAGES,
+	REASON_PASSTHROUGH,
+	REASON_OPTED_OUT,
+	REASON_EXCLUDED,
+	REASON_HOST_RESERVE,
+	REASON_SHARED_SHORTAGE,
+	REASON_NO_GIVE,
+	REASON_VANISHED,
+	REASON_FAILED,
+	REASON_COUNT
+};
+
+enum run_state { /* virDomainState, as `virsh domstate` says it */
+	         RUN_NOSTATE,
+	         RUN_RUNNING,
+	         RUN_BLOCKED,
+	         RUN_PAUSED,
+	         RUN_SHUTDOWN,
+	         RUN_SHUTOFF,
+	         RUN_CRASHED,
+	         RUN_PMSUSPENDED,
+	         RUN_COUNT
+};
+
+enum sample_field { /* bits of sample.have: a value that was not reported is absent, never zero */
+	            SAMPLE_ACTUAL = 1 << 0,
+	            SAMPLE_RSS = 1 << 1,
+	            SAMPLE_AVAILABLE = 1 << 2,
+	            SAMPLE_UNUSED = 1 << 3,
+	            SAMPLE_USABLE = 1 << 4,
+	            SAMPLE_SWAP_IN = 1 << 5,
+	            SAMPLE_MAJOR_FAULTS = 1 << 6,
+	            SAMPLE_LAST_UPDATE = 1 << 7,
+};
+
+/* What one reading brought. Everything but rss and the time of last_update comes from the guest and may be a lie. */
+struct sample {
+	unsigned have;          /* enum sample_field */
+	uint64_t actual_kib;    /* size of the balloon's remainder; lags by up to 1 s */
+	uint64_t rss_kib;       /* what the host really holds for the QEMU process */
+	uint64_t available_kib; /* the guest's MemTotal */
+	uint64_t unused_kib;    /* its MemFree */
+	uint64_t usable_kib;    /* its MemAvailable */
+	uint64_t swap_in_kib;   /* cumulative since the guest booted */
+	uint64_t major_faults;  /* cumulative since the guest booted */
+	uint64_t last_update_s; /* host wall clock when the guest reported; 0: its driver never spoke */
+};
+
+/* Facts of the domain XML. */
+struct device {
+	uint64_t maximum_kib;    /* <memory> */
+	uint64_t current_kib;    /* <currentMemory>, for a guest that cannot be asked */
+	uint64_t hard_limit_kib; /* <memtune><hard_limit>; 0: none */
+	uint32_t period_s;       /* <memballoon><stats period>; 0: none, statistics do not come by themselves */
+	bool balloon;            /* has a balloon device (model not 'none') */
+	bool autodeflate;        /* <memballoon autodeflate='on'>: available does not follow the balloon */
+	bool locked;             /* <memoryBacking><locked/>: the host frees nothing */
+	bool hugepages;          /* <memoryBacking><hugepages>: the host frees little */
+	bool passthrough;        /* a host device (VFIO, vDPA) or launch security: the host frees nothing */
+	bool virtio_mem;         /* resized by other means */
+	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
+	bool unknown;            /* the XML could not be had or read: only maximum and current are known */
+};
+
+#define HINT_FAULTS 4 /* min, max, weight, managed */
+#define HINT_FAULT_TEXT 240
+
+/* The administrator's wishes, from <memsched:memory> in the domain's metadata. */
+struct hints {
+	bool present; /* the element is there */
+	bool opted_out;
+	bool has_min, has_max;
+	uint64_t min_kib, max_kib;
+	uint32_t weight; /* 1-10000 */
+	unsigned n_faults;
+	char fault[HINT_FAULTS][HINT_FAULT_TEXT]; /* a sentence for each hint that was voided; safe to print */
+};
+
+#define WEIGHT_DEFAULT 100
+
+/* What a pass decided for a guest, and what came of it. */
+struct decision {
+	uint64_t decided_ms;  /* CLOCK_BOOTTIME; 0: nothing was decided yet */
+	uint64_t from_kib;    /* actual, as the pass found it; 0: not known */
+	uint64_t want_kib;    /* the size planned; 0: left alone */
+	uint64_t asked_kib;   /* what the guest was told to go to; 0: nothing */
+	uint64_t reached_kib; /* how far it had come when the pass ended; 0: not known by then */
+	uint32_t reason;      /* enum reason */
+};
+
+/*
+ * What a pass remembers of a guest for the next one. Times are CLOCK_BOOTTIME ms, so they outlive the process but not
+ * the host's boot, like /run. Another domain id means another boot of the guest: everything is forgotten.
+ */
+struct past {
+	bool known;
+	int64_t domain_id;
+	uint64_t seen_ms;    /* the last pass that saw it */
+	uint64_t actual_kib; /* as seen then */
+	uint64_t still_ms;   /* since when actual has not changed; 0: since first sight */
+	uint64_t asked_kib;  /* the last balloon target of ours; 0: none */
+	uint64_t asked_ms;
+	uint64_t asked_from_kib; /* actual when it was asked, or what it had been asked before where it may be there */
+	bool learned;            /* overhead is known */
+	uint64_t overhead_kib;   /* actual - available, at rest: what the guest's kernel keeps for itself */
+	bool has_used;
+	uint64_t used_kib;      /* at the last new sample */
+	uint64_t last_update_s; /* of the last new sample */
+	uint64_t sample_ms;     /* when it was first seen */
+	uint64_t growth_kibps;  /* smoothed rise of used */
+	uint64_t rise_kibps;    /* its last rise, unsmoothed */
+	uint64_t swap_in_kib, major_faults;
+	uint32_t distress_samples; /* in a row */
+	uint32_t distress_gives;   /* gives for distress that brought no relief, in a row */
+	uint32_t refused;          /* passes in a row that asked and saw nothing move */
+	uint64_t retry_ms;         /* a stuck guest is asked again after this */
+	uint64_t pause_ms;         /* and then not for this long; doubles */
+	uint64_t top_kib;          /* the most it has had since it booted */
+	bool has_rss;
+	uint64_t rss_kib;
+	uint64_t rss_before_kib; /* before the last new sample */
+	bool has_qemu;
+	uint64_t qemu_kib;  /* rss beyond actual that is surely QEMU's own, learned at rest */
+	uint32_t no_gain;   /* passes in a row at rest whose rss stayed over what the balloon should have freed */
+	uint64_t booted_ms; /* when a reboot was noticed; 0: never */
+	uint64_t taken_ms;  /* when it was last told to give; 0: never */
+	uint64_t hold_ms;   /* a guest that needs back soon what was taken is not taken from for so long; doubles */
+	uint64_t hold_until_ms;
+	struct decision last;
+};
+
+#define QEMU_USUAL_KIB (48 * 1024)
+
+/*
+ * QEMU's own part of rss, taken for no less than is usual (30-90 MiB measured): guests may still touch as much more
+ * than rss would have it (with four guests that grew on a short host, it fell 300 MiB below what was planned). Rather
+ * too little: that is learned when a guest has touched all it has, too much would be taken for promised for ever.
+ */
+static inline uint64_t past_qemu_kib(const struct past *p)
+{
+	return p->qemu_kib > QEMU_USUAL_KIB ? p->qemu_kib : QEMU_USUAL_KIB;
+}
+
+/* What the estimate makes of sample and past. */
+struct estimate {
+	bool has_used; /* used, free and cache hold */
+	uint64_t used_kib;
+	uint64_t free_kib;  /* usable or unused, by the signal */
+	uint64_t cache_kib; /* the part of free_kib that is page cache */
+	uint64_t
+	    horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
+	uint64_t foreseen_kib;  /* growth until the next pass can act */
+	uint64_t lingering_kib; /* the same without regard to a last rise that was small: what takes leave alone */
+	uint64_t risen_kib;     /* what QEMU holds more than before the last new sample, which cannot tell of it */
+	bool has_age;
+	uint64_t age_ms; /* of the sample */
+	bool settled;    /* the sample was taken with the balloon at rest */
+	bool blind;      /* used is of before the last move: this sample cannot tell it */
+	bool swinging;   /* needed back soon what was taken: nothing is taken only because it is idle */
+	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
+};
+
+struct guest {
+	char *name; /* as libvirt gave it: hostile; owned, freed by guest_clear */
+	char uuid[UUID_TEXT];
+	int64_t domain_id;
+	enum run_state run;
+
+	/* what was read */
+	bool answered;  /* sample is of this pass */
+	bool hung;      /* did not answer within its deadline */
+	bool vanished;  /* gone since it was listed */
+	bool migrating; /* a job that forbids setting memory: migration, save, dump */
+	bool excluded;  /* by configuration */
+	struct sample sample;
+	struct device device;
+	struct hints hints;
+	bool unreadable;    /* a record or what was remembered could not be read, and counts as absent */
+	bool registered;    /* the hook (or an earlier pass) wrote a record */
+	uint64_t started_s; /* wall clock of a start the hook saw; 0: none */
+
+	struct past past;
+	struct estimate est;
+
+	/* decided by policy_plan */
+	uint64_t target_kib; /* wished headroom of this guest */
+	uint64_t need_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: it is fixed */
+	uint64_t floor_kib;  /* the min hint, or policy_floor_kib of its maximum */
+	uint64_t ceil_kib;   /* the least of maximum, max hint, and 7/8 of the hard limit */
+	uint64_t bottom_kib; /* in a shortage it is left this: its floor, or what it uses and target / 4 */
+	uint64_t want_kib;   /* the size planned; actual where nothing is to be done */
+	uint64_t level_kib;  /* under shortage: the headroom that weight 100 gets, by the shared level; 0: none */
+	enum reason reason;
+	bool fixed;   /* left alone: neither given to nor taken from */
+	bool no_take; /* may be given to, is never taken from */
+
+	/* done by the pass */
+	uint64_t ask_kib;   /* what virt_set is to send; 0: nothing */
+	uint64_t given_kib; /* what it was already told to grow to in this pass; 0: nothing */
+	bool sent;          /* it was sent */
+	uint64_t told_kib;  /* what it was last told to go to in this pass, or may have been; 0: nothing */
+	bool reread;        /* sample was read again after the command: actual is how far it came */
+	int error;          /* -errno of the last command to it */
+	char *words;        /* libvirt's own words for it; owned, NULL without error */
+};
+
+static inline uint32_t weight_of(const struct guest *g)
+{
+	return g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT;
+}
+
+/* "below-target" …, "none" where nothing was decided; never NULL. */
+const char *reason_word(enum reason reason);
+
+/* "running" …, as virsh says it; "unresponsive" is not one of them. */
+const char *run_state_word(enum run_state state);
+
+/* Frees what the guest owns and zeroes it. */
+void guest_clear(struct guest *g);
+
+#endif

@@ -1,0 +1,24 @@
+/* The memory of the host as it was read: plain data, sizes in KiB. */
+#ifndef MEMSCHED_PLAN_HOST_H
+#define MEMSCHED_PLAN_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct host {
+	uint64_t total_kib;     /* MemTotal */
+	uint64_t available_kib; /* MemAvailable, plus of what comes back only when it is needed: half of what the ZFS
+	                           ARC can give up (size - c_min), three quarters of unsplit */
+	uint64_t unsplit_kib;   /* what balloons gave back out of huge pages (THP) that are in use otherwise: the kernel
+	                           frees it when memory runs low, by splitting them, and counts it nowhere (measured:
+	                           490 of 600 MiB given by four guests). Anonymous pages on the LRU lists, where huge
+	                           pages stand whole, beyond those that are mapped, shared or in the swap cache */
+	uint64_t free_kib;      /* MemFree */
+	uint64_t buffers_kib;   /* Buffers */
+	uint64_t cached_kib;    /* Cached; includes shared memory, so it is for display only */
+	uint64_t ksm_kib;       /* pages merged by KSM that come apart when written (pages_sharing); 0 without KSM */
+	bool has_pressure;
+	uint32_t pressure_some_avg10_centi; /* /proc/pressure/memory, some avg10, in hundredths of a percent */
+};
+
+#endif

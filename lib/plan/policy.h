@@ -1,0 +1,117 @@
+/*
+ * Who gives, who gets, how much, and why: HOW IT DECIDES in membalance(8).
+ * Pure: no I/O, no clock, no allocation (scratch is passed in); the order of guests does not matter; O(n log n).
+ */
+#ifndef MEMSCHED_PLAN_POLICY_H
+#define MEMSCHED_PLAN_POLICY_H
+
+#include "base/units.h"
+#include "plan/fairshare.h"
+#include "plan/guest.h"
+#include "plan/host.h"
+
+struct policy_conf {
+	uint64_t step_kib;      /* least that is taken at once; 50000 in the original */
+	uint64_t reserve_kib;   /* stays available on the host whatever guests need */
+	uint64_t tolerance_kib; /* deficits up to this are no reason to give; 5000 in the original */
+};
+
+/* What the host has for guests, and what came of it. */
+struct budget {
+	int64_t room_kib; /* available - reserve - pending starts - what guests that are left alone may still touch */
+	uint64_t promised_kib; /* what managed guests may still touch without asking, and what KSM has merged */
+	uint64_t capacity_kib; /* what they have touched, and the room */
+	uint64_t demand_kib;   /* sum of their needs, and of what they have beyond that and cannot be taken now */
+	uint64_t shortage_kib; /* demand beyond capacity; 0: enough for all */
+	uint64_t spare_kib;    /* max(0, room - promised): may be given before anything was taken */
+	bool least;            /* not even the least headroom fits: nothing is given */
+	bool has_level;        /* under shortage: headroom a guest of weight w gets is level_kib * w / WEIGHT_DEFAULT */
+	uint64_t level_kib;
+};
+
+/* Scratch for n guests. */
+struct policy_scratch {
+	struct fairshare_item *item; /* n */
+	struct fairshare_edge *edge; /* 2 n */
+};
+
+/*
+ * The floor below which a guest of this maximum is never taken without a hint: what Hyper-V's guest driver keeps
+ * (compute_balloon_floor in drivers/hv/hv_balloon.c). Inline, so that the hook's helper needs no more of the policy.
+ */
+static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
+{
+	const struct {
+		uint64_t below_mib, base_mib, part;
+	} rows[] = {{128, 8, 2}, {512, 40, 4}, {2048, 104, 8}, {8192, 232, 16}, {UINT64_MAX / KIB_PER_MIB, 488, 32}};
+	size_t i = 0;
+
+	while (i < 4 && maximum_kib >= rows[i].below_mib * KIB_PER_MIB)
+		i++;
+	return rows[i].base_mib * KIB_PER_MIB + maximum_kib / rows[i].part;
+}
+
+/*
+ * Fills want, need, reason, fixed, no_take, level and the bounds of each of the n guests from their sample, device,
+ * hints, est and target. pending_kib: what starting guests will need. ret_budget tells what the decision rests on.
+ */
+void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
+                 size_t n, struct policy_scratch *scratch, struct budget *ret_budget);
+
+/*
+ * Judges one guest by itself: its bounds and need, whether it is left alone or only never taken from, and why. What
+ * policy_plan begins with; want is its actual.
+ */
+void policy_judge(const struct policy_conf *conf, struct guest *g);
+
+/* What a guest that was judged has beyond its need, its floor and what it uses with headroom; 0 where nothing may be
+ * taken from it now. */
+uint64_t policy_excess_kib(const struct guest *g);
+
+/*
+ * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises given_kib, the size a guest
+ * is told to grow to, from what it was told before (or actual) towards want. Crumbs within the tolerance are kept back.
+ * why is said of those that do not get all they want; REASON_NONE: nothing is said yet. Returns what was handed out.
+ */
+uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
+                      struct policy_scratch *scratch);
+
+/* The size it may come to without asking again: its balloon may still be on the way to what it was told. */
+static inline uint64_t guest_told_kib(const struct guest *g)
+{
+	return max_u64(max_u64(g->sample.actual_kib, g->past.asked_kib), g->given_kib);
+}
+
+/*
+ * What of rss is the guest's own memory: QEMU's is not what the guest was promised. What it says it has in use is
+ * believed as far as rss leaves room for it; used is more than that by what its kernel keeps unused, and what QEMU has
+ * given back since may have been in use when the guest said so.
+ */
+static inline uint64_t policy_held_kib(const struct guest *g)
+{
+	uint64_t rss_kib = g->sample.rss_kib, most_kib = sat_sub(rss_kib, g->past.qemu_kib), in_use_kib;
+
+	in_use_kib = sat_sub(g->est.used_kib, sat_sub(g->sample.unused_kib, g->est.free_kib));
+	in_use_kib = sat_sub(in_use_kib, sat_sub(g->past.rss_before_kib, rss_kib));
+	return min_u64(most_kib, max_u64(sat_sub(rss_kib, past_qemu_kib(&g->past)), in_use_kib));
+}
+
+/* What the host holds for it, as it was read last. */
+static inline uint64_t guest_rss_kib(const struct guest *g)
+{
+	if (g->sample.have & SAMPLE_RSS)
+		return g->sample.rss_kib;
+	return g->past.has_rss ? g->past.rss_kib : 0;
+}
+
+static inline bool guest_grows(const struct guest *g)
+{
+	return !g->fixed && g->want_kib > g->sample.actual_kib;
+}
+
+static inline bool guest_shrinks(const struct guest *g)
+{
+	return !g->fixed && g->want_kib < g->sample.actual_kib;
+}
+
+#endif

@@ -1,0 +1,193 @@
+#include "plan/reclaim.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LEAST_HEADROOM 8            /* target / 8: half of what policy leaves in a shortage */
+#define RISEN_KIB (8 * KIB_PER_MIB) /* a guest that grows, not one that stirs */
+#define LAG_MS 1000                 /* of actual behind the balloon */
+
+uint64_t reclaim_bottom_kib(const struct guest *g)
+{
+	uint64_t used_kib = sat_add(g->est.used_kib, max_u64(g->est.foreseen_kib, g->est.risen_kib));
+
+	return max_u64(g->floor_kib, sat_add(used_kib, g->target_kib / LEAST_HEADROOM));
+}
+
+static bool may_take(const struct guest *g)
+{
+	return !g->fixed && !g->no_take && !g->est.blind && !g->hung && !g->vanished && !g->error;
+}
+
+/* What it was told to give and has not given; a guest that does not obey is not waited for. */
+static uint64_t told_kib(const struct guest *g)
+{
+	if (!g->past.asked_kib || g->fixed || g->hung || g->vanished || g->est.stuck)
+		return 0;
+	return sat_sub(g->sample.actual_kib, g->past.asked_kib);
+}
+
+uint64_t reclaim_coming_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum_kib = sat_add(sum_kib, told_kib(&g[i]));
+	return sum_kib;
+}
+
+/* What it would not have touched at that size. */
+static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
+{
+	if (!(g->sample.have & SAMPLE_RSS) || g->vanished || g->device.hugepages)
+		return 0;
+	return sat_sub(size_kib, policy_held_kib(g));
+}
+
+/*
+ * What QEMU holds more than before the statistics is in use, whatever they say. Where the host is not short yet, a
+ * guest that grows will need as much again before it is read again, and what was never touched would free nothing.
+ */
+static uint64_t idle_kib(enum reclaim_way way, const struct guest *g)
+{
+	uint64_t spared_kib = g->est.risen_kib;
+
+	if (!may_take(g))
+		return 0;
+	if (way <= RECLAIM_HELD)
+		spared_kib = sat_add(scale_u64(spared_kib, 2, 1), untouched_kib(g, g->sample.actual_kib));
+	return sat_sub(policy_excess_kib(g), spared_kib);
+}
+
+/* The most that may come of it by this way. */
+static uint64_t most_kib(enum reclaim_way way, const struct guest *g)
+{
+	if (way != RECLAIM_HARD || !may_take(g))
+		return idle_kib(way, g);
+	return max_u64(idle_kib(way, g), sat_sub(g->sample.actual_kib, reclaim_bottom_kib(g)));
+}
+
+/* A crumb that nobody is told to give for does not count as given. */
+static struct fairshare_item squeeze_item(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	uint64_t least_kib = sat_add(told_kib(g), tolerance_kib), most = most_kib(way, g);
+	struct fairshare_item item = {.lo_kib = told_kib(g)};
+
+	if (way != RECLAIM_ROOM && idle_kib(way, g) > least_kib)
+		item.lo_kib = idle_kib(way, g);
+	item.hi_kib = most > least_kib ? most : item.lo_kib;
+	item.weight = max_u64(1, scale_u64(item.hi_kib, 10000, weight_of(g)));
+	return item;
+}
+
+/*
+ * Tells a guest to give its share and what others were not told for the crumbs they are, as far as it can. Returns what
+ * is left over of that for the next: within the tolerance, for whoever can give more can give more than that.
+ */
+static uint64_t tell(uint64_t give_kib, uint64_t tolerance_kib, const struct fairshare_item *item, struct guest *g)
+{
+	uint64_t told = told_kib(g);
+	bool asks = may_take(g) && give_kib > sat_add(told, tolerance_kib);
+
+	g->want_kib = sat_sub(g->sample.actual_kib, asks ? min_u64(give_kib, item->hi_kib) : told);
+	g->ask_kib = asks ? g->want_kib : 0;
+	return sat_sub(give_kib, g->sample.actual_kib - g->want_kib);
+}
+
+/*
+ * Of two who set a balloon the last holds: what a pass asks for by an older look is less than the guest was told here,
+ * and calls back what is on its way.
+ */
+static bool is_overruled(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	uint64_t told = told_kib(g);
+
+	return may_take(g) && told > tolerance_kib && told <= most_kib(way, g) &&
+	       g->past.seen_ms > sat_add(g->past.asked_ms, LAG_MS);
+}
+
+uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
+                      struct policy_scratch *scratch)
+{
+	uint64_t sum_kib = 0, crumbs_kib = 0;
+	struct fairshare level;
+
+	for (size_t i = 0; i < n; i++) {
+		scratch->item[i] = squeeze_item(way, tolerance_kib, &g[i]);
+		if (way == RECLAIM_HARD) /* what frees nothing does not spare the others */
+			need_kib = sat_add(
+			    need_kib, min_u64(scratch->item[i].lo_kib, untouched_kib(&g[i], g[i].sample.actual_kib)));
+	}
+	fairshare_find(scratch->item, n, need_kib, scratch->edge, &level); /* at level 0 each gives its least */
+	for (size_t i = 0; i < n; i++) {
+		const struct fairshare_item *item = &scratch->item[i];
+
+		crumbs_kib = tell(sat_add(fairshare_share_kib(&level, item), crumbs_kib), tolerance_kib, item, &g[i]);
+		if (!g[i].ask_kib && is_overruled(way, tolerance_kib, &g[i]))
+			g[i].ask_kib = g[i].want_kib;
+		sum_kib = sat_add(sum_kib, g[i].sample.actual_kib - g[i].want_kib);
+	}
+	return sum_kib;
+}
+
+enum reason reclaim_refusal(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	if (g->hung)
+		return REASON_UNRESPONSIVE;
+	if (g->fixed || g->no_take)
+		return g->reason;
+	if (g->error)
+		return REASON_FAILED;
+	if (g->est.blind)
+		return REASON_STALE_STATS;
+	return most_kib(way, g) > tolerance_kib ? REASON_NONE : REASON_AT_MIN;
+}
+
+bool reclaim_spares_untouched(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
+{
+	return reclaim_refusal(way, tolerance_kib, g) == REASON_AT_MIN && policy_excess_kib(g) > tolerance_kib;
+}
+
+uint64_t reclaim_promised_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum_kib = sat_add(sum_kib, untouched_kib(&g[i], guest_told_kib(&g[i])));
+	return sum_kib;
+}
+
+uint64_t reclaim_growing_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (g[i].est.risen_kib > RISEN_KIB)
+			sum_kib = sat_add(sum_kib, untouched_kib(&g[i], guest_told_kib(&g[i])));
+	return sum_kib;
+}
+
+/* Fresh statistics come from the driver that keeps the balloon. */
+static uint64_t may_grow_to_kib(const struct guest *g)
+{
+	return g->est.has_used && !g->est.stale ? guest_told_kib(g) : g->device.maximum_kib;
+}
+
+uint64_t reclaim_starting_kib(const struct guest *g, size_t n)
+{
+	uint64_t sum_kib = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (g[i].est.booting && !g[i].vanished && !g[i].device.hugepages)
+			sum_kib = sat_add(sum_kib, sat_sub(may_grow_to_kib(&g[i]), guest_rss_kib(&g[i])));
+	return sum_kib;
+}
+
+int reclaim_order(const void *a, const void *b)
+{
+	const struct guest *x = a, *y = b;
+
+	if (weight_of(x) != weight_of(y))
+		return weight_of(x) < weight_of(y) ? -1 : 1;
+	return strcmp(x->name, y->name);
+}

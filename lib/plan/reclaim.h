@@ -1,0 +1,55 @@
+/*
+ * The guard's acting line: which guests give memory back, how much, in which order, until the host has what it needs.
+ * LEVELS in memguard(8). The plan is pure; sending is virt_set.
+ */
+#ifndef MEMSCHED_PLAN_RECLAIM_H
+#define MEMSCHED_PLAN_RECLAIM_H
+
+#include "plan/estimate.h"
+#include "plan/policy.h"
+
+enum reclaim_way {
+	RECLAIM_ROOM, /* of what is idle and was touched, what is needed: for a guest that starts */
+	RECLAIM_HELD, /* all of that, whatever is needed: the host will be tight, or was */
+	RECLAIM_IDLE, /* all that is idle: it is tight */
+	RECLAIM_HARD, /* and of the rest what is needed, down to the guard's bottom: it is critical */
+};
+
+/* Below this the guard takes nothing: the guest's floor, or, where that is more, what it uses and may soon use, or by
+ * its rss uses already, with an eighth of its target. Of a guest that was judged (policy_judge). */
+uint64_t reclaim_bottom_kib(const struct guest *g);
+
+/*
+ * Plans so that need_kib come back, counting what guests were told to give and have not given yet. Sets want_kib of all
+ * guests, and ask_kib of those that are to be told. They have been judged; what each gives is in proportion to what it
+ * could give by its weight. Nobody is told for a share within the tolerance: who comes next in g gives it too, so that
+ * no more than the tolerance is missing however many share. Returns what all give together, what is on its way
+ * included; what nobody was told is not. Who was read more than a second after it was told and has not given it is
+ * told again, as far as it may still be taken.
+ */
+uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
+                      struct policy_scratch *scratch);
+
+/* What guests were told to give and have not given yet. */
+uint64_t reclaim_coming_kib(const struct guest *g, size_t n);
+
+/* Why nothing more can be had of a guest; REASON_NONE where more can be had by that way. */
+enum reason reclaim_refusal(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g);
+
+/* Whether that is so only because it has not touched what it leaves idle, which would free nothing, or touches it now.
+ */
+bool reclaim_spares_untouched(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g);
+
+/* What guests may still touch without asking. */
+uint64_t reclaim_promised_kib(const struct guest *g, size_t n);
+
+/* Likewise those of them that are growing now. */
+uint64_t reclaim_growing_kib(const struct guest *g, size_t n);
+
+/* What guests that start may still touch: the rest of their maximum as long as their balloon does not work yet. */
+uint64_t reclaim_starting_kib(const struct guest *g, size_t n);
+
+/* The order in which guests are told: least weight first, then by name. For qsort. */
+int reclaim_order(const void *a, const void *b);
+
+#endif

@@ -1,0 +1,530 @@
+#include "run/balance.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "host/proc.h"
+
+#define POLL_MS 100         /* between two looks at a balloon that moves */
+#define GIVE_MS 300         /* of the deadline are left to the commands that follow a wait */
+#define ROUND_MS 1000       /* a round of takes and gives needs this much of the deadline to be worth it */
+#define FIRST_STATS_MS 1500 /* a guest that was just given a statistics period reports within this */
+
+struct pass {
+	const struct balance_conf *pc;
+	struct virt *v;
+	struct registry *r;
+	struct policy_conf policy;
+	struct estimate_conf estimate;
+	struct policy_scratch scratch;
+	struct balance_report rep;
+	uint64_t *asked_kib; /* what each guest was last sent */
+	bool *looked;        /* whether it was looked at again just now */
+	uint64_t read_by_ms, end_ms;
+};
+
+static bool told_to_stop(const struct pass *p)
+{
+	return p->pc->stop && *p->pc->stop;
+}
+
+static void sleep_ms(uint64_t ms)
+{
+	struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&t, NULL); /* a signal ends it early, as it should */
+}
+
+static uint32_t wished_period_s(const struct balance_conf *pc)
+{
+	if (pc->conf->stats_period_s)
+		return pc->conf->stats_period_s;
+	return pc->interval_ms ? 1 : 10;
+}
+
+static void prepare(struct pass *p, const struct balance_conf *pc, struct virt *v, struct registry *r)
+{
+	const struct conf *c = pc->conf;
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+	*p = (struct pass){.pc = pc, .v = v, .r = r};
+	p->policy = (struct policy_conf){.step_kib = c->step_kib, .tolerance_kib = c->tolerance_kib};
+	p->estimate = (struct estimate_conf){
+	    .signal = c->signal,
+	    .tolerance_kib = c->tolerance_kib,
+	    .interval_ms = pc->interval_ms,
+	    .boot_grace_ms = c->boot_grace_ms,
+	    .period_s = wished_period_s(pc),
+	};
+	p->end_ms = pc->end_ms ? pc->end_ms : now_ms + c->deadline_ms;
+	p->read_by_ms = now_ms + sat_sub(p->end_ms, now_ms) / 2;
+}
+
+/* ---- read ---- */
+
+static void recall(struct pass *p, struct guest *g)
+{
+	struct record record;
+	int r;
+
+	g->excluded = conf_excludes(p->pc->conf, g->name);
+	if (!p->r)
+		return;
+	r = registry_load_past(p->r, g->uuid, &g->past);
+	if (!r && !past_is_sound(&g->past, clock_ms(CLOCK_BOOTTIME)))
+		r = -EBADMSG;
+	g->unreadable = r && r != -ENOENT;
+	if (r || g->past.domain_id != g->domain_id)
+		g->past = (struct past){.known = false};
+	r = registry_load_record(p->r, g->uuid, &record);
+	g->unreadable |= r && r != -ENOENT;
+	if (r)
+		return;
+	g->registered = true;
+	g->started_s = record.started_s;
+	record_clear(&record);
+}
+
+static int read_guests(struct pass *p)
+{
+	int r = virt_list(p->v, p->read_by_ms, &p->rep.guest, &p->rep.n);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < p->rep.n; i++)
+		recall(p, &p->rep.guest[i]);
+	return virt_read(p->v, p->rep.guest, p->rep.n, p->read_by_ms);
+}
+
+static bool awaits_first_stats(const struct guest *g)
+{
+	return g->answered && !g->device.period_s && g->device.balloon && g->run == RUN_RUNNING;
+}
+
+/* A guest without a period reported once, when its driver came up, or never: let it begin now. */
+static int start_stats(struct pass *p)
+{
+	uint64_t until_ms = min_u64(clock_ms(CLOCK_BOOTTIME) + FIRST_STATS_MS, p->read_by_ms), since_s;
+	bool waiting = true;
+	int set;
+
+	since_s = clock_now().wall_ms / 1000;
+	set = virt_set_period(p->v, p->rep.guest, p->rep.n, wished_period_s(p->pc), p->read_by_ms);
+	if (set <= 0)
+		return set;
+	while (waiting && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
+		int r;
+
+		sleep_ms(POLL_MS);
+		r = virt_sample(p->v, p->rep.guest, p->rep.n, awaits_first_stats, p->read_by_ms);
+		if (r)
+			return r;
+		waiting = false;
+		for (size_t i = 0; i < p->rep.n; i++)
+			waiting |=
+			    awaits_first_stats(&p->rep.guest[i]) && p->rep.guest[i].sample.last_update_s < since_s;
+	}
+	for (size_t i = 0; i < p->rep.n; i++)
+		if (awaits_first_stats(&p->rep.guest[i]))
+			p->rep.guest[i].device.period_s = wished_period_s(p->pc);
+	return 0;
+}
+
+static int read_host(struct pass *p, struct host *ret_host)
+{
+	if (virt_is_remote(p->v))
+		return virt_host(p->v, p->end_ms, ret_host);
+	return proc_read(p->pc->root, ret_host) < 0 ? -ENODATA : 0;
+}
+
+/* ---- decide ---- */
+
+static int decide(struct pass *p)
+{
+	struct balance_report *rep = &p->rep;
+	struct instant at = clock_now();
+	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, at.wall_ms / 1000, &rep->pending_unreadable) : 0;
+
+	p->scratch.item = calloc(rep->n + 1, sizeof(*p->scratch.item));
+	p->scratch.edge = calloc(rep->n + 1, 2 * sizeof(*p->scratch.edge));
+	p->asked_kib = calloc(rep->n + 1, sizeof(*p->asked_kib));
+	p->looked = calloc(rep->n + 1, sizeof(*p->looked));
+	if (!p->scratch.item || !p->scratch.edge || !p->asked_kib || !p->looked)
+		return -ENOMEM;
+	rep->reserve_kib = conf_reserve_kib(p->pc->conf, rep->host.total_kib);
+	p->policy.reserve_kib = rep->reserve_kib;
+	for (size_t i = 0; i < rep->n; i++) {
+		struct guest *g = &rep->guest[i];
+
+		g->target_kib = conf_target_kib(p->pc->conf, g->device.maximum_kib);
+		estimate_update(&p->estimate, g, at);
+	}
+	policy_plan(&p->policy, &rep->host, pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
+	return 0;
+}
+
+static int look(struct pass *p, bool act)
+{
+	int r = read_guests(p);
+
+	if (!r && act)
+		r = start_stats(p);
+	if (!r)
+		r = read_host(p, &p->rep.host);
+	if (!r)
+		r = decide(p);
+	return r;
+}
+
+/* ---- act ---- */
+
+static bool no_give(const struct pass *p)
+{
+	return p->r && registry_no_give(p->r);
+}
+
+static enum reason why_refused(const struct pass *p)
+{
+	if (no_give(p))
+		return REASON_NO_GIVE;
+	return p->rep.budget.shortage_kib ? REASON_SHARED_SHORTAGE : REASON_HOST_RESERVE;
+}
+
+/* A guest that is on its way there already need not be told again. */
+static bool is_on_its_way(const struct pass *p, const struct guest *g, uint64_t size_kib)
+{
+	const struct past *past = &g->past;
+	uint64_t off_kib = size_kib > past->asked_kib ? size_kib - past->asked_kib : past->asked_kib - size_kib;
+
+	return past->asked_kib && !past->refused && off_kib <= p->policy.tolerance_kib;
+}
+
+static void ask(const struct pass *p, struct guest *g, uint64_t size_kib)
+{
+	if (!is_on_its_way(p, g, size_kib))
+		g->ask_kib = size_kib;
+}
+
+/* A give that was not answered in time is carried out when the guest goes on: the host has to count with it. */
+static bool may_still_grow(const struct guest *g, uint64_t asked_kib)
+{
+	return g->error == -ETIMEDOUT && asked_kib > g->sample.actual_kib;
+}
+
+static int send(struct pass *p)
+{
+	struct instant at = clock_now();
+	int r;
+
+	for (size_t i = 0; i < p->rep.n; i++)
+		p->asked_kib[i] = p->rep.guest[i].ask_kib;
+	r = virt_set(p->v, p->rep.guest, p->rep.n, p->end_ms);
+	for (size_t i = 0; i < p->rep.n; i++) {
+		struct guest *g = &p->rep.guest[i];
+
+		if (p->asked_kib[i] && (balance_moved(g) || g->error == -ETIMEDOUT))
+			g->told_kib = p->asked_kib[i];
+		if (!p->asked_kib[i] || !(balance_moved(g) || may_still_grow(g, p->asked_kib[i])))
+			continue;
+		p->rep.commands += balance_moved(g);
+		estimate_asked(g, p->asked_kib[i], at);
+	}
+	return r;
+}
+
+static uint64_t grant(struct pass *p, uint64_t budget_kib, enum reason why)
+{
+	uint64_t handed_kib = policy_grant(&p->policy, budget_kib, why, p->rep.guest, p->rep.n, &p->scratch);
+
+	for (size_t i = 0; i < p->rep.n; i++)
+		if (guest_grows(&p->rep.guest[i]) && p->rep.guest[i].given_kib)
+			ask(p, &p->rep.guest[i], p->rep.guest[i].given_kib);
+	return handed_kib;
+}
+
+/* past.actual_kib is what the guest had when the pass read it. */
+static bool is_giving(const struct guest *g)
+{
+	return g->sent && !g->error && !g->hung && !g->vanished && g->want_kib < g->past.actual_kib &&
+	       g->sample.actual_kib > g->want_kib + KIB_PER_MIB;
+}
+
+static bool is_moving(const struct guest *g)
+{
+	return is_giving(g) ||
+	       (g->sent && !g->error && !g->hung && !g->vanished && g->sample.actual_kib + KIB_PER_MIB < g->given_kib);
+}
+
+static bool any(const struct pass *p, bool (*is)(const struct guest *g))
+{
+	for (size_t i = 0; i < p->rep.n; i++)
+		if (is(&p->rep.guest[i]))
+			return true;
+	return false;
+}
+
+/* Who does not answer keeps the sample of before, which tells nothing of how far it came. */
+static int look_again(struct pass *p, bool (*is)(const struct guest *g))
+{
+	int r;
+
+	for (size_t i = 0; i < p->rep.n; i++)
+		p->looked[i] = is(&p->rep.guest[i]);
+	r = virt_sample(p->v, p->rep.guest, p->rep.n, is, p->end_ms);
+	for (size_t i = 0; i < p->rep.n; i++)
+		p->rep.guest[i].reread |= !r && p->looked[i] && !p->rep.guest[i].hung;
+	return r;
+}
+
+/* Waits until none of the guests is in this state any more, or settle ended. */
+static int settle(struct pass *p, bool (*is)(const struct guest *g))
+{
+	uint64_t until_ms = min_u64(clock_ms(CLOCK_BOOTTIME) + p->pc->conf->settle_ms, sat_sub(p->end_ms, GIVE_MS));
+	int r = 0;
+
+	while (!r && any(p, is) && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
+		sleep_ms(POLL_MS);
+		r = look_again(p, is);
+	}
+	return r;
+}
+
+/* No more than was asked: who was on its way further down goes back up to that. */
+static uint64_t arrived_kib(const struct pass *p)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < p->rep.n; i++) {
+		const struct guest *g = &p->rep.guest[i];
+
+		if (g->sent && g->want_kib < g->past.actual_kib)
+			sum += sat_sub(g->past.actual_kib, max_u64(g->sample.actual_kib, g->want_kib));
+	}
+	return sum;
+}
+
+/*
+ * What may be given after takes: no more than was taken and was spare before, and no more than the host really has now;
+ * what was handed out at first may not have been touched yet.
+ */
+static int second_budget(struct pass *p, uint64_t spare_kib, uint64_t handed_kib, uint64_t *ret_kib)
+{
+	struct host now;
+	int64_t room_kib;
+	int r = read_host(p, &now);
+
+	if (r)
+		return r;
+	room_kib = p->rep.budget.room_kib + (int64_t)now.available_kib - (int64_t)p->rep.host.available_kib;
+	*ret_kib = room_kib <= 0 ? 0 : min_u64((uint64_t)room_kib, sat_add(arrived_kib(p), spare_kib));
+	*ret_kib = sat_sub(*ret_kib, handed_kib);
+	return 0;
+}
+
+/* Crumbs are kept back: nobody is waited for to hand them out. */
+static bool awaits_give(const struct pass *p)
+{
+	for (size_t i = 0; i < p->rep.n; i++) {
+		const struct guest *g = &p->rep.guest[i];
+
+		if (guest_grows(g) && sat_add(guest_told_kib(g), p->policy.tolerance_kib) < g->want_kib)
+			return true;
+	}
+	return false;
+}
+
+/* Where a guest that is on its way to more than it is to have now had better stop; 0: it is not. Nothing is taken for
+ * that, and a max below what it uses is no reason to stop it without its least headroom. */
+static uint64_t turn_back_kib(const struct pass *p, const struct guest *g)
+{
+	uint64_t most_kib = max_u64(max_u64(g->want_kib, g->sample.actual_kib), g->bottom_kib);
+
+	if (g->est.used_kib <= g->ceil_kib)
+		most_kib = min_u64(most_kib, max_u64(g->ceil_kib, g->sample.actual_kib));
+
+	return !g->fixed && !g->given_kib && g->past.asked_kib > most_kib + p->policy.step_kib / 2 ? most_kib : 0;
+}
+
+static void ask_takes(struct pass *p)
+{
+	for (size_t i = 0; i < p->rep.n; i++) {
+		struct guest *g = &p->rep.guest[i];
+
+		if (guest_shrinks(g))
+			ask(p, g, g->want_kib);
+		else if (turn_back_kib(p, g))
+			ask(p, g, turn_back_kib(p, g));
+	}
+}
+
+static int give_what_arrived(struct pass *p, uint64_t spare_kib, uint64_t *handed_kib)
+{
+	uint64_t budget_kib;
+	int r = second_budget(p, spare_kib, *handed_kib, &budget_kib);
+
+	if (r)
+		return r;
+	*handed_kib = sat_add(*handed_kib, grant(p, budget_kib, REASON_NONE));
+	return told_to_stop(p) ? 0 : send(p);
+}
+
+/* Who comes only once waits for slow guests as long as the deadline lets it; a loop sees to them in its next pass. */
+static bool goes_round(const struct pass *p)
+{
+	return !p->pc->interval_ms && !told_to_stop(p) && any(p, is_giving) && awaits_give(p) &&
+	       clock_ms(CLOCK_BOOTTIME) + ROUND_MS < p->end_ms;
+}
+
+static int act(struct pass *p)
+{
+	uint64_t spare_kib = no_give(p) ? 0 : p->rep.budget.spare_kib, handed_kib;
+	int r;
+
+	handed_kib = grant(p, spare_kib, REASON_NONE);
+	ask_takes(p);
+	r = send(p);
+	if (!r && awaits_give(p)) {
+		do {
+			r = settle(p, is_giving);
+			if (!r)
+				r = give_what_arrived(p, spare_kib, &handed_kib);
+		} while (!r && goes_round(p));
+		grant(p, 0, why_refused(p));
+	}
+	if (!r && !p->pc->interval_ms) /* who comes only once tells how far it came */
+		r = settle(p, is_moving);
+	return r;
+}
+
+/* ---- remember ---- */
+
+static void note_unsaved(struct pass *p, int error)
+{
+	if (!p->rep.unsaved)
+		p->rep.unsaved = error;
+}
+
+/* The registry as the guest is now: started without a hook, or with hints that were changed while it runs. */
+static void reconcile(struct pass *p, const struct guest *g)
+{
+	struct record now = {g->name, g->device.maximum_kib, g->started_s, g->hints}, was = {0};
+
+	if (registry_load_record(p->r, g->uuid, &was) == 0) /* the hook may have written since the guest was read */
+		now.started_s = was.started_s;
+	note_unsaved(p, registry_save_record(p->r, g->uuid, &now));
+	record_clear(&was);
+}
+
+static struct decision decision_of(const struct guest *g, struct instant at)
+{
+	bool known = g->answered && g->sample.have & SAMPLE_ACTUAL;
+
+	return (struct decision){
+	    .decided_ms = at.now_ms,
+	    .from_kib = known ? g->past.actual_kib : 0,
+	    .want_kib = known && !g->fixed ? g->want_kib : 0,
+	    .asked_kib = g->told_kib,
+	    .reached_kib = g->told_kib && g->reread ? g->sample.actual_kib : 0,
+	    .reason = g->reason,
+	};
+}
+
+static void remember(struct pass *p)
+{
+	struct instant at = clock_now();
+
+	if (!p->r)
+		return;
+	for (size_t i = 0; i < p->rep.n; i++) {
+		const struct guest *g = &p->rep.guest[i];
+		struct past past = g->past;
+
+		if (g->reread)
+			estimate_reread(&past, g->sample.actual_kib, at);
+		if (g->reason != REASON_NONE)
+			past.last = decision_of(g, at);
+		if (!g->vanished)
+			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
+		if (g->answered && !g->vanished) /* the hook has removed its record */
+			reconcile(p, g);
+	}
+	registry_prune(p->r, p->rep.guest, p->rep.n, at.wall_ms / 1000);
+}
+
+static void note_failures(struct pass *p)
+{
+	for (size_t i = 0; i < p->rep.n; i++) {
+		struct guest *g = &p->rep.guest[i];
+
+		if (g->vanished)
+			g->reason = REASON_VANISHED;
+		else if (g->hung)
+			g->reason = REASON_UNRESPONSIVE;
+		else if (g->error)
+			g->reason = REASON_FAILED;
+		p->rep.failed += !g->vanished && (g->hung || g->error);
+	}
+}
+
+static int finish(struct pass *p, int r, struct balance_report *ret_report)
+{
+	free(p->scratch.item);
+	free(p->scratch.edge);
+	free(p->asked_kib);
+	free(p->looked);
+	if (r && p->rep.dry_run)
+		balance_clear(&p->rep);
+	*ret_report = p->rep;
+	return r;
+}
+
+int balance_decide(const struct balance_conf *pc, struct virt *v, struct registry *r, struct balance_report *ret_report)
+{
+	struct pass p;
+	int result;
+
+	prepare(&p, pc, v, r);
+	p.rep.dry_run = true;
+	result = look(&p, false);
+	if (!result) {
+		/* what the second round would have, were all takes obeyed */
+		uint64_t takes_kib = 0, spare_kib = no_give(&p) ? 0 : p.rep.budget.spare_kib;
+
+		for (size_t i = 0; i < p.rep.n; i++)
+			takes_kib += guest_shrinks(&p.rep.guest[i])
+			                 ? p.rep.guest[i].sample.actual_kib - p.rep.guest[i].want_kib
+			                 : 0;
+		policy_grant(&p.policy, sat_add(spare_kib, takes_kib), why_refused(&p), p.rep.guest, p.rep.n,
+		             &p.scratch);
+		note_failures(&p);
+	}
+	return finish(&p, result, ret_report);
+}
+
+int balance_run(const struct balance_conf *pc, struct virt *v, struct registry *r, struct balance_report *ret_report)
+{
+	struct pass p;
+	int result;
+
+	prepare(&p, pc, v, r);
+	result = look(&p, true);
+	if (!result && !told_to_stop(&p))
+		result = act(&p);
+	if (p.rep.guest) {
+		note_failures(&p);
+		remember(&p);
+	}
+	return finish(&p, result, ret_report);
+}
+
+void balance_clear(struct balance_report *report)
+{
+	guests_free(report->guest, report->n);
+	*report = (struct balance_report){.guest = NULL};
+}
+
+bool balance_moved(const struct guest *g)
+{
+	return g->sent && !g->error;
+}

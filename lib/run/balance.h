@@ -1,0 +1,61 @@
+/*
+ * membalance's line: read -> estimate -> plan -> take -> settle -> host again -> give -> remember. What it does and
+ * why: HOW IT DECIDES in membalance(8).
+ */
+#ifndef MEMSCHED_RUN_BALANCE_H
+#define MEMSCHED_RUN_BALANCE_H
+
+#include <signal.h>
+
+#include "plan/policy.h"
+#include "host/conf.h"
+#include "host/registry.h"
+#include "virt/virt.h"
+
+struct balance_conf {
+	const struct conf *conf;
+	const char *root;     /* of /proc and /sys */
+	uint32_t interval_ms; /* of the loop; 0: single passes */
+	uint64_t end_ms;      /* CLOCK_BOOTTIME when the pass has to end; 0: the configured deadline from now */
+	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
+};
+
+struct balance_report {
+	struct guest *guest; /* sorted by name; owned, balance_clear */
+	size_t n;
+	struct host host; /* as the decision saw it */
+	uint64_t reserve_kib;
+	struct budget budget;
+	bool dry_run;
+	unsigned commands; /* balloon commands sent */
+	unsigned failed;   /* guests that were unresponsive or whose command failed */
+	int unsaved;       /* -errno of what could not be remembered; 0: all was */
+
+	/* a pause, and a registry that cannot be used, are for the caller to note here for the reports */
+	uint64_t paused_ms; /* what is left of it; 0: none */
+	bool pause_unreadable;
+	int unusable; /* -errno of opening it; 0: it could be, or there is none */
+
+	bool pending_unreadable; /* something that looks like a pending start cannot be read */
+};
+
+/*
+ * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
+ * Returns 0, what virt_list, virt_read or virt_host returned, -ENODATA where root/proc/meminfo cannot be read or makes
+ * no sense, or -ENOMEM; then there is no report.
+ */
+int balance_decide(const struct balance_conf *pc, struct virt *v, struct registry *r,
+                   struct balance_report *ret_report);
+
+/*
+ * The whole pass. The caller holds the lock. As balance_decide; guests that failed are counted, not returned. Where it
+ * fails midway the report has the guests, what was asked of them, and is to be cleared.
+ */
+int balance_run(const struct balance_conf *pc, struct virt *v, struct registry *r, struct balance_report *ret_report);
+
+void balance_clear(struct balance_report *report);
+
+/* Whether the guest was sent a balloon command in this pass. */
+bool balance_moved(const struct guest *g);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * Signals, sleeping and sd_notify(3): what a command that runs on needs beside its passes.
+ */
+#ifndef MEMSCHED_RUN_LOOP_H
+#define MEMSCHED_RUN_LOOP_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* SIGTERM and SIGINT set *loop_stop() from now on; SIGPIPE and the rest stay as they are. */
+void loop_catch_signals(void);
+const volatile sig_atomic_t *loop_stop(void);
+
+/*
+ * From now on SIGHUP makes loop_reload true, once, and ends a sleep. Where it comes because the terminal is gone, it
+ * stops the loop, unless it was ignored before (nohup).
+ */
+void loop_catch_reload(void);
+bool loop_reload(void);
+
+/* Sleeps until CLOCK_BOOTTIME reaches until_ms. Returns false, at once, when told to stop; true early when told to
+ * reload. */
+bool loop_sleep_until(uint64_t until_ms);
+
+/* Pauses between attempts to reconnect: 1 s, doubled each time, at most 30 s. */
+struct backoff {
+	uint32_t pause_ms;
+};
+uint32_t backoff_next_ms(struct backoff *b);
+
+/* What a service tells systemd, without its library; nothing without NOTIFY_SOCKET. */
+
+/* "READY=1", "WATCHDOG=1", "STOPPING=1" …; never waits. */
+void loop_notify(const char *state);
+
+/* How often WATCHDOG=1 is to be sent: half of what systemd waits for; 0: it does not watch us. */
+uint64_t loop_watchdog_ms(void);
+
+/*
+ * Sends WATCHDOG=1 when it is time to; *fed_ms, when it was sent last (0: never), is then now_ms. Called by a loop that
+ * goes on, and in vain after stuck_ms, from when on what works beside it counts as stuck.
+ */
+void loop_feed_watchdog(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms);
+
+#endif

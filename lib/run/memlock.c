@@ -1,0 +1,86 @@
+#include "run/memlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define HEAP_BYTES (4u << 20)
+#define STACK_BYTES (128u << 10)
+#define OOM_SCORE_ADJ (-900)
+#define OOM_FILE "/proc/self/oom_score_adj"
+
+/* memset before free is taken out by compilers: nobody reads it. */
+static void touch(volatile char *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i += 1024)
+		bytes[i] = 0;
+}
+
+static void touch_stack(void)
+{
+	volatile char stack[STACK_BYTES];
+
+	touch(stack, sizeof(stack));
+}
+
+static void touch_heap(void)
+{
+	char *heap;
+
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	mallopt(M_MMAP_THRESHOLD, 1 << 25); /* large blocks from the heap too; some glibc take no more than 32 MiB */
+	heap = malloc(HEAP_BYTES);
+	if (heap)
+		touch(heap, HEAP_BYTES);
+	free(heap);
+}
+
+int memlock_all(void)
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit limit;
+
+	touch_stack();
+	touch_heap();
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* who may not may have it already */
+	/* MCL_FUTURE: libvirt allocates with each answer, and who replaces a worker that is stuck has a stack of its
+	 * own. It counts whole mappings against a limit, of which most is never touched. */
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
+	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+		return 0;
+	return mlockall(MCL_CURRENT | MCL_ONFAULT) < 0 ? -errno : 0;
+}
+
+static int oom_score_adj(int *ret_score)
+{
+	FILE *f = fopen(OOM_FILE, "re");
+	int n;
+
+	if (!f)
+		return -errno;
+	n = fscanf(f, "%d", ret_score);
+	fclose(f);
+	return n == 1 ? 0 : -EBADMSG;
+}
+
+int memlock_lower_oom_score(void)
+{
+	char text[16];
+	int score, fd, length, r = oom_score_adj(&score);
+
+	if (r < 0 || score <= OOM_SCORE_ADJ)
+		return r;
+	fd = open(OOM_FILE, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	length = snprintf(text, sizeof(text), "%d", OOM_SCORE_ADJ);
+	r = write(fd, text, (size_t)length) == length ? 0 : -errno;
+	close(fd);
+	return r;
+}

@@ -1,0 +1,95 @@
+/*
+ * The guard on duty: looks at the host, decides by guard.h, takes by reclaim.h from what keeper.h keeps, and knows what
+ * came of it: memguard(8). It never waits for the lock of balancing passes, and for libvirt at most MONITOR_SEND_MS to
+ * send and twice that to connect anew; between a look and the first command nothing here allocates.
+ */
+#ifndef MEMSCHED_RUN_MONITOR_H
+#define MEMSCHED_RUN_MONITOR_H
+
+#include "plan/guard.h"
+#include "plan/host.h"
+#include "plan/reclaim.h"
+#include "host/conf.h"
+#include "host/movelog.h"
+#include "host/registry.h"
+#include "host/wakeup.h"
+#include "run/keeper.h"
+
+#define MONITOR_SEND_MS 300    /* a healthy QEMU answers in 1 ms */
+#define MONITOR_AGAIN_MS 60000 /* between two times that the same is said, or on_critical is run */
+
+/* What was seen and done at one look. */
+struct sight {
+	struct instant at;
+	struct host host;
+	uint64_t reserve_kib;
+	enum guard_level level;
+	bool foreseen;                      /* it is tight only because that is foreseen */
+	uint64_t pending_kib, starting_kib; /* what guests that are being started, and those that boot, will need */
+	uint64_t lack_kib;                  /* what is to come back */
+	bool squeezing;                     /* it is to come back from guests */
+	enum reclaim_way way;
+	uint64_t planned_kib; /* what guests give, what is on its way included */
+	uint64_t freed_kib;   /* what QEMUs hold less than before they were told to give, in this emergency */
+	int sent;             /* commands; -errno: none could be sent */
+	uint64_t sent_ms;     /* CLOCK_BOOTTIME when they had been sent; 0: none was */
+	int no_give;          /* -errno where gives cannot be forbidden */
+	uint32_t nap_ms;      /* until the next look */
+};
+
+struct monitor;
+
+/* conf and root stay the caller's. dry_run: nothing is written or commanded. 0 or -ENOMEM. */
+int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_sentry);
+/* Releases no-give; waits for the keeper until deadline_ms. */
+void monitor_free(struct monitor *s, uint64_t deadline_ms);
+
+/* Between the two, conf may be changed in place; reconnect: its URI was. Waits for the end of a reading, which is
+ * bounded. */
+void monitor_hold(struct monitor *s);
+void monitor_resume(struct monitor *s, bool reconnect);
+
+struct keeper *monitor_keeper(struct monitor *s);
+
+/* From now on looks add their moves to a, after they were sent, and note what came of them; the caller writes it. */
+void monitor_record(struct monitor *s, struct movelog *a);
+
+/*
+ * Opens the registry where it is not (-errno: it cannot be used, and nothing forbids gives), and connects and makes
+ * ready for sending where that was lost or guests were added (-errno of virt_open). For calm times, and before the
+ * first look.
+ */
+int monitor_open_registry(struct monitor *s);
+int monitor_prepare(struct monitor *s, uint64_t deadline_ms);
+
+/* libvirt's words for what failed last in sentry_prepare and in sending. */
+const char *monitor_words(const struct monitor *s);
+
+/* A descriptor that is readable when starts become pending; -errno where there is none. */
+int monitor_watch_pending(const struct monitor *s);
+/* Looks again what starts are pending; allocates nothing. */
+void monitor_count_pending(struct monitor *s);
+/* Whether something was there that cannot be read, and counts as absent. */
+bool monitor_pending_unreadable(const struct monitor *s);
+
+/* Waits for nap_ms at most (wakeup_wait), and counts the starts that are pending where they changed. */
+void monitor_wait(struct monitor *s, struct wakeup *w, uint32_t nap_ms, const volatile sig_atomic_t *stop);
+
+/* Looks and acts. 0, or -errno of /proc/meminfo: nothing was done. */
+int monitor_look(struct monitor *s, struct sight *ret_sight);
+
+/* Whether more is on its way: guests were told at this look, or before and have not given it yet. */
+bool monitor_awaits(struct monitor *s, const struct sight *sight);
+
+/*
+ * Whether the host is short though nothing more is on its way: who gave nothing more, and why, as "a (stuck), b
+ * (at-min)", cut to size.
+ */
+bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size);
+/* "cannot free: needed 412 MiB, freed 96 MiB, refused: ...". Returns buffer. */
+char *monitor_complaint(char *buffer, size_t size, const struct sight *sight, const char *refused);
+
+/* Whether what is said or run once a minute at most is due now; *last_ms, when it was last (0: never), is then now. */
+bool monitor_is_due(uint64_t *last_ms, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,466 @@
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "show/explain.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SIZE(kib) text_size((char[TEXT_SIZE]){""}, TEXT_SIZE, kib)
+
+#define WORDS_TEXT 240 /* of libvirt's own words */
+
+/* A sentence as it grows; what it is made of is bounded, so it never fills. */
+struct sentence {
+	char text[TEXT_EXPLAIN];
+	size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct sentence *s, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(s->text + s->used, sizeof(s->text) - s->used, format, args);
+	va_end(args);
+	if (n > 0)
+		s->used = min_u64(s->used + (size_t)n, sizeof(s->text) - 1);
+}
+
+/* ---- what is done ---- */
+
+/* The size before: what the pass saw first, where it looked again. */
+static uint64_t from_kib(const struct guest *g)
+{
+	return g->reread ? g->past.actual_kib : g->sample.actual_kib;
+}
+
+static bool is_short(enum reason reason)
+{
+	return reason == REASON_HOST_RESERVE || reason == REASON_SHARED_SHORTAGE || reason == REASON_NO_GIVE;
+}
+
+/* The size it is brought to now: what it was told to grow to, where that is not all it wants. */
+static uint64_t goal_kib(const struct guest *g)
+{
+	if (g->want_kib <= from_kib(g))
+		return g->want_kib;
+	if (g->given_kib)
+		return g->given_kib;
+	return is_short(g->reason) ? from_kib(g) : g->want_kib;
+}
+
+static void say_move(struct sentence *s, const struct guest *g)
+{
+	uint64_t from = from_kib(g), goal = goal_kib(g);
+
+	if (g->fixed)
+		say(s, "left alone: ");
+	else if (!(g->sample.have & SAMPLE_ACTUAL))
+		say(s, "size not known: ");
+	else if (goal > from)
+		say(s, "give %s to reach %s: ", SIZE(goal - from), SIZE(goal));
+	else if (goal < from)
+		say(s, "take %s to reach %s: ", SIZE(from - goal), SIZE(goal));
+	else
+		say(s, "keep %s: ", SIZE(goal));
+}
+
+/* ---- the numbers that decide ---- */
+
+/* Used and free against wished. Returns whether a difference between them was shown. */
+static bool say_headroom(struct sentence *s, const struct guest *g)
+{
+	char has[TEXT_SIZE], wished[TEXT_SIZE];
+	uint64_t free_kib = sat_sub(from_kib(g), g->est.used_kib);
+
+	text_size(has, sizeof(has), free_kib);
+	text_size(wished, sizeof(wished), g->target_kib);
+	if (!g->est.has_used || !(g->sample.have & SAMPLE_ACTUAL)) {
+		say(s, "what it uses is not known, %s are wished free", wished);
+		return false;
+	}
+	say(s, "%s are used", SIZE(g->est.used_kib));
+	if (strcmp(has, wished) == 0)
+		say(s, ", %s free, as wished", has);
+	else if (free_kib < g->target_kib)
+		say(s, ", %s of the wished %s are free", free_kib ? has : "none", wished);
+	else
+		say(s, " and %s free, %s are wished", has, wished);
+	return strcmp(has, wished) != 0;
+}
+
+static void say_growth(struct sentence *s, const struct guest *g)
+{
+	if (g->est.foreseen_kib && g->past.growth_kibps)
+		say(s, ", and use grows by %s/s", SIZE(g->past.growth_kibps));
+}
+
+static void say_ceil(struct sentence *s, const struct guest *g)
+{
+	const struct device *d = &g->device;
+	const char *ceil = SIZE(g->ceil_kib);
+
+	if (g->ceil_kib == d->maximum_kib)
+		say(s, ", but its maximum is %s", ceil);
+	else if (g->hints.has_max && g->hints.max_kib == g->ceil_kib)
+		say(s, ", but its max hint is %s", ceil);
+	else
+		say(s, ", but its hard limit of %s leaves it %s at most", SIZE(d->hard_limit_kib), ceil);
+}
+
+static void say_floor(struct sentence *s, const struct guest *g)
+{
+	const char *floor = SIZE(g->floor_kib);
+
+	if (g->hints.has_min && g->hints.min_kib == g->floor_kib)
+		say(s, ", but its min hint is %s", floor);
+	else if (g->floor_kib == g->ceil_kib)
+		say_ceil(s, g);
+	else
+		say(s, ", but the floor for its maximum of %s is %s", SIZE(g->device.maximum_kib), floor);
+}
+
+/* The bound that makes the goal differ from what it uses and is wished, if one does. Returns whether one did. */
+static bool say_bound(struct sentence *s, const struct guest *g)
+{
+	uint64_t wish = sat_add(g->est.used_kib, g->target_kib), goal = goal_kib(g);
+
+	if (g->reason == REASON_AT_MAX || (goal == g->ceil_kib && wish > goal))
+		say_ceil(s, g);
+	else if (g->reason == REASON_AT_MIN || (goal == g->floor_kib && wish < goal))
+		say_floor(s, g);
+	else
+		return false;
+	return true;
+}
+
+/* ---- why ---- */
+
+static void tell_move(struct sentence *s, const struct guest *g)
+{
+	say_headroom(s, g);
+	if (goal_kib(g) > from_kib(g))
+		say_growth(s, g);
+	say_bound(s, g);
+}
+
+static void tell_at_target(struct sentence *s, const struct guest *g)
+{
+	if (say_headroom(s, g) && !say_bound(s, g))
+		say(s, g->est.swinging ? ", but its load swings: it would soon need back what is taken"
+		                       : ", which is close enough");
+}
+
+static void tell_distress(struct sentence *s, const struct guest *g)
+{
+	say(s, "it swaps in or faults heavily; ");
+	say_headroom(s, g);
+	if (goal_kib(g) == g->ceil_kib)
+		say_ceil(s, g);
+}
+
+static void tell_booting(struct sentence *s, const struct guest *g)
+{
+	say(s, "%s", g->est.rebooted ? "it has rebooted" : "it is booting");
+	say(s, "%s", g->fixed ? " and has not reported yet" : ", nothing is taken yet");
+}
+
+static void say_age(struct sentence *s, uint64_t age_ms)
+{
+	static const struct {
+		uint64_t below_s, per_s;
+		const char *unit;
+	} rows[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {UINT64_MAX, 86400, "days"}};
+	size_t i = 0;
+
+	while (age_ms / 1000 >= rows[i].below_s)
+		i++;
+	say(s, "%" PRIu64 " %s", age_ms / 1000 / rows[i].per_s, rows[i].unit);
+}
+
+static void tell_stale(struct sentence *s, const struct guest *g)
+{
+	say(s, "its statistics are ");
+	if (g->est.has_age)
+		say_age(s, g->est.age_ms);
+	else
+		say(s, "too");
+	say(s, " old%s", g->fixed ? "" : ", nothing is taken on them");
+}
+
+static void tell_no_stats(struct sentence *s, const struct guest *g)
+{
+	if (g->est.absurd)
+		say(s, "its statistics contradict each other");
+	else if (!g->device.period_s)
+		say(s, "it does not report what it uses; virsh dommemstat DOMAIN --period 1 --live makes it");
+	else if (g->est.blind)
+		say(s, "its statistics tell of more free memory than it has: they are of before its balloon moved");
+	else
+		say(s, "it does not report what it uses");
+}
+
+static void tell_stuck(struct sentence *s, const struct guest *g)
+{
+	if (g->past.asked_kib)
+		say(s, "asked for %s, ", SIZE(g->past.asked_kib));
+	if (g->sample.have & SAMPLE_ACTUAL)
+		say(s, "it stays at %s", SIZE(g->sample.actual_kib));
+	else
+		say(s, "it does not move");
+	if (g->past.refused > 1)
+		say(s, " for %" PRIu32 " passes", g->past.refused);
+}
+
+static void tell_no_gain(struct sentence *s, const struct guest *g)
+{
+	say(s, "its balloon frees nothing on the host");
+	if (g->sample.have & SAMPLE_RSS)
+		say(s, ", which still holds %s for it", SIZE(g->sample.rss_kib));
+}
+
+static void tell_paused(struct sentence *s, const struct guest *g)
+{
+	say(s, "its state is '%s'", run_state_word(g->run));
+}
+
+static void tell_pinned(struct sentence *s, const struct guest *g)
+{
+	if (g->device.unknown)
+		say(s, "its definition cannot be read, so its devices and hints are not known");
+	else if (g->device.virtio_mem && !g->device.locked)
+		say(s, "its size is set by virtio-mem");
+	else
+		say(s, "its memory is locked, the host would get nothing back");
+}
+
+static void tell_uncovered(struct sentence *s, const struct guest *g)
+{
+	say(s, "%s more are needed (", SIZE(sat_sub(g->want_kib, goal_kib(g))));
+	say_headroom(s, g);
+	say_growth(s, g);
+	say(s, "), but %s",
+	    g->reason == REASON_NO_GIVE ? "memguard lets nothing be given while the host is short"
+	                                : "the host cannot spare them without touching its reserve");
+}
+
+/* The headroom that its weight gets by the shared level alone. */
+static uint64_t level_headroom_kib(const struct guest *g)
+{
+	return scale_u64(g->level_kib, weight_of(g), WEIGHT_DEFAULT);
+}
+
+/* Whether the shared level has no more for it than what nobody takes from it. */
+static bool is_at_bottom(const struct guest *g)
+{
+	uint64_t least_kib = sat_sub(min_u64(g->bottom_kib, from_kib(g)), g->est.used_kib);
+	bool has_more = goal_kib(g) > sat_add(g->bottom_kib, KIB_PER_MIB); /* than it has to be left */
+
+	return !has_more && level_headroom_kib(g) <= least_kib;
+}
+
+static void say_bottom(struct sentence *s, const struct guest *g)
+{
+	const char *used = SIZE(g->est.used_kib), *has = SIZE(sat_sub(goal_kib(g), g->est.used_kib));
+	bool below = from_kib(g) < g->bottom_kib, by_floor = g->floor_kib >= g->bottom_kib;
+	bool hint = g->hints.has_min && g->hints.min_kib == g->floor_kib;
+
+	say(s, "it is kept %s its ", below ? "below" : "at");
+	if (by_floor)
+		say(s, "%s of %s", hint ? "min hint" : "floor", SIZE(g->floor_kib));
+	else
+		say(s, "least headroom of %s", SIZE(sat_sub(g->bottom_kib, g->est.used_kib)));
+	if (below || by_floor)
+		say(s, " with %s", has);
+	say(s, " above %s used", used);
+	if (g->level_kib)
+		say(s, ", where weight %" PRIu32 " would get %s", weight_of(g), SIZE(level_headroom_kib(g)));
+}
+
+static void say_level(struct sentence *s, const struct guest *g)
+{
+	say(s, "weight %" PRIu32 " gets %s headroom of the wished %s above %s used", weight_of(g),
+	    SIZE(sat_sub(goal_kib(g), g->est.used_kib)), SIZE(g->target_kib), SIZE(g->est.used_kib));
+	if (g->level_kib)
+		say(s, " at a shared level of %s for weight %d", SIZE(g->level_kib), WEIGHT_DEFAULT);
+	if (g->est.blind)
+		say(s, ", as nothing is taken on statistics of before its last move");
+}
+
+static void tell_shared(struct sentence *s, const struct guest *g)
+{
+	uint64_t goal = goal_kib(g);
+
+	say(s, "memory is short, ");
+	if (!g->est.has_used)
+		say(s, "weight %" PRIu32 " gets ", weight_of(g));
+	else
+		(is_at_bottom(g) ? say_bottom : say_level)(s, g);
+	say(s, "%s%s less than the %s it needs", g->est.has_used ? ", " : "", SIZE(sat_sub(g->need_kib, goal)),
+	    SIZE(g->need_kib));
+	if (g->want_kib > goal)
+		say(s, ", %s of them once others gave them", SIZE(g->want_kib - goal));
+	say_growth(s, g);
+}
+
+static void tell_failed(struct sentence *s, const struct guest *g)
+{
+	const char *why = g->error ? strerror(-g->error) : "it is not known why";
+	char words[WORDS_TEXT];
+
+	text_escape(words, sizeof(words), g->words ? g->words : why, text_is_utf8());
+	say(s, "failed: %s", words);
+}
+
+/* Each reason: a phrase where no number decides, else what tells it. */
+static const struct tale {
+	const char *phrase;
+	bool bare; /* what is done is not said */
+	void (*tell)(struct sentence *s, const struct guest *g);
+} tales[] = {
+    [REASON_NONE] = {.phrase = "nothing was decided", .bare = true},
+    [REASON_BELOW_TARGET] = {.tell = tell_move},
+    [REASON_ABOVE_TARGET] = {.tell = tell_move},
+    [REASON_AT_TARGET] = {.tell = tell_at_target},
+    [REASON_AT_MIN] = {.tell = tell_move},
+    [REASON_AT_MAX] = {.tell = tell_move},
+    [REASON_GROWING] = {.tell = tell_move},
+    [REASON_DISTRESS] = {.tell = tell_distress},
+    [REASON_BOOTING] = {.tell = tell_booting},
+    [REASON_STALE_STATS] = {.tell = tell_stale},
+    [REASON_NO_STATS] = {.tell = tell_no_stats},
+    [REASON_NO_BALLOON] = {.phrase = "it has no balloon device"},
+    [REASON_NO_DRIVER] = {.phrase = "its balloon driver has never reported; load virtio_balloon in the guest"},
+    [REASON_STUCK] = {.tell = tell_stuck},
+    [REASON_NO_GAIN] = {.tell = tell_no_gain},
+    [REASON_UNRESPONSIVE] = {.phrase = "it did not answer in time; virsh domcontrol DOMAIN may tell why"},
+    [REASON_PAUSED] = {.tell = tell_paused},
+    [REASON_MIGRATING] = {.phrase = "it is being migrated, saved or dumped"},
+    [REASON_PINNED] = {.tell = tell_pinned},
+    [REASON_HUGEPAGES] = {.phrase = "its memory is huge pages, the host would get nothing back"},
+    [REASON_PASSTHROUGH] = {.phrase = "a passed-through device or encryption pins its memory"},
+    [REASON_OPTED_OUT] = {.phrase = "its metadata says managed=\"no\""},
+    [REASON_EXCLUDED] = {.phrase = "the configuration excludes it"},
+    [REASON_HOST_RESERVE] = {.tell = tell_uncovered},
+    [REASON_SHARED_SHORTAGE] = {.tell = tell_shared},
+    [REASON_NO_GIVE] = {.tell = tell_uncovered},
+    [REASON_VANISHED] = {.phrase = "it has gone since it was listed", .bare = true},
+    [REASON_FAILED] = {.tell = tell_failed},
+};
+static_assert(COUNT(tales) == REASON_COUNT, "a tale for each reason");
+
+char *text_explain(char *buffer, size_t size, const struct guest *g)
+{
+	const struct tale *tale = &tales[(unsigned)g->reason < REASON_COUNT ? g->reason : REASON_NONE];
+	struct sentence s = {.used = 0};
+
+	if (!tale->bare)
+		say_move(&s, g);
+	if (tale->tell)
+		tale->tell(&s, g);
+	else
+		say(&s, "%s", tale->phrase);
+	return text_copy(buffer, size, s.text);
+}
+
+char *text_explain_size(char *buffer, size_t size, const struct guest *g)
+{
+	struct sentence s = {.used = 0};
+
+	if (!(g->sample.have & SAMPLE_ACTUAL))
+		return text_copy(buffer, size, "what it has is not known");
+	say(&s, "it has %s", SIZE(g->sample.actual_kib));
+	if (g->device.maximum_kib)
+		say(&s, " of at most %s", SIZE(g->device.maximum_kib));
+	if (g->est.has_used)
+		say(&s, ", %s are used", SIZE(g->est.used_kib));
+	if (g->sample.have & SAMPLE_RSS)
+		say(&s, ", and the host holds %s for it", SIZE(g->sample.rss_kib));
+	return text_copy(buffer, size, s.text);
+}
+
+/* ---- what the last pass did ---- */
+
+static void say_outcome(struct sentence *s, const struct guest *g)
+{
+	if (g->past.last.reached_kib)
+		say(s, ", and it reached %s", SIZE(g->past.last.reached_kib));
+	else if (g->sample.have & SAMPLE_ACTUAL)
+		say(s, ", and it has %s by now", SIZE(g->sample.actual_kib));
+}
+
+static void say_decision(struct sentence *s, const struct decision *d)
+{
+	if (!d->want_kib)
+		say(s, "left it alone");
+	else if (d->asked_kib)
+		say(s, "told it to go from %s to %s", SIZE(d->from_kib), SIZE(d->asked_kib));
+	else if (d->want_kib == d->from_kib)
+		say(s, "kept it at %s", SIZE(d->want_kib));
+	else
+		say(s, "wanted it to go from %s to %s and told it nothing", SIZE(d->from_kib), SIZE(d->want_kib));
+}
+
+char *text_explain_last(char *buffer, size_t size, const struct guest *g)
+{
+	const struct decision *d = &g->past.last;
+	struct sentence s = {.used = 0};
+
+	if (!d->decided_ms)
+		return text_copy(buffer, size, "no pass has decided anything for it yet");
+	say(&s, "the last pass, ");
+	say_age(&s, sat_sub(g->past.seen_ms, d->decided_ms));
+	say(&s, " ago, ");
+	say_decision(&s, d);
+	say(&s, " (%s)", reason_word(d->reason));
+	if (d->asked_kib)
+		say_outcome(&s, g);
+	return text_copy(buffer, size, s.text);
+}
+
+char *text_explain_pause(char *buffer, size_t size, uint64_t left_ms)
+{
+	struct sentence s = {.used = 0};
+
+	say(&s, "balancing is paused for another ");
+	say_age(&s, sat_add(left_ms, 999)); /* half an hour is half an hour, not 29 min, a moment after it was said */
+	return text_copy(buffer, size, s.text);
+}
+
+/* What the host has, and how far it is bespoken. */
+static void say_room(struct sentence *s, const struct host *host, uint64_t reserve_kib, const struct budget *b)
+{
+	uint64_t over = b->room_kib < 0 ? 0 : (uint64_t)b->room_kib,
+		 lack = b->room_kib < 0 ? 0 - (uint64_t)b->room_kib : 0;
+	uint64_t other = sat_sub(sat_add(host->available_kib, lack), sat_add(reserve_kib, over));
+
+	say(s, "%s available, %s %s a reserve of %s", SIZE(host->available_kib), SIZE(lack ? lack : over),
+	    lack ? "too little for" : "room above", SIZE(reserve_kib));
+	if (other)
+		say(s, " and %s for guests that start or are left alone", SIZE(other));
+}
+
+char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
+                        const struct budget *balance)
+{
+	struct sentence s = {.used = 0};
+
+	say(&s, "guests need %s of %s that host and guests can make up (", SIZE(balance->demand_kib),
+	    SIZE(balance->capacity_kib));
+	say_room(&s, host, reserve_kib, balance);
+	say(&s, ")");
+	if (balance->promised_kib)
+		say(&s, "; %s are promised but untouched", SIZE(balance->promised_kib));
+	if (balance->shortage_kib)
+		say(&s, "; short by %s", SIZE(balance->shortage_kib));
+	if (balance->least)
+		say(&s, ": not even the least headroom fits, nothing is given");
+	else if (balance->has_level)
+		say(&s, ": a guest of weight %d gets %s headroom", WEIGHT_DEFAULT, SIZE(balance->level_kib));
+	return text_copy(buffer, size, s.text);
+}

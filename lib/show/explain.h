@@ -1,0 +1,37 @@
+/*
+ * Sentences for people that explain a decision with the numbers that decided. Pure; works on the structs alone and
+ * never shows a number that is not known.
+ */
+#ifndef MEMSCHED_SHOW_EXPLAIN_H
+#define MEMSCHED_SHOW_EXPLAIN_H
+
+#include "plan/guest.h"
+#include "plan/host.h"
+#include "plan/policy.h"
+
+#define TEXT_EXPLAIN 512 /* suffices for every sentence; a smaller buffer gets it cut at a whole character */
+
+/*
+ * One sentence, without the name and without a full stop, that tells with the numbers that decided what is done with g
+ * and why: "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free". A guest whose
+ * command was sent is spoken of as it was before. Returns buffer.
+ */
+char *text_explain(char *buffer, size_t size, const struct guest *g);
+
+/* What it has now, of how much, and what of it is used: "it has 391 MiB of at most 1 GiB, 366 MiB are used". */
+char *text_explain_size(char *buffer, size_t size, const struct guest *g);
+
+/*
+ * What the last pass decided for g (g->past.last), how long that is ago (by g->past.seen_ms), and what came of it: "the
+ * last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 512 MiB".
+ */
+char *text_explain_last(char *buffer, size_t size, const struct guest *g);
+
+/* "balancing is paused for another 29 min": a started second counts. */
+char *text_explain_pause(char *buffer, size_t size, uint64_t left_ms);
+
+/* The same for the host: demand, capacity, promised, reserve, shortage. */
+char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
+                        const struct budget *balance);
+
+#endif

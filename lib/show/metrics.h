@@ -1,0 +1,30 @@
+/*
+ * The text format of Prometheus, and the files of it that node_exporter's textfile collector reads.
+ */
+#ifndef MEMSCHED_SHOW_METRICS_H
+#define MEMSCHED_SHOW_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* prefix and name together are the metric's name. Comes before its samples. Errors of writing stay in the stream. */
+void metrics_gauge(FILE *out, const char *prefix, const char *name, const char *help);
+
+/* An array of labels is ended by a NULL name; what has a NULL value is left out. */
+struct metrics_label {
+	const char *name,
+	    *value; /* name: dashes become _. value: from outside; what text_escape escapes comes out escaped */
+};
+
+/* value / 10^decimals; decimals: at most 19. 0, or -ENOMEM with nothing written. */
+int metrics_sample(FILE *out, const char *prefix, const char *name, const struct metrics_label *labels, uint64_t value,
+                   unsigned decimals);
+
+/*
+ * Makes text the content of the file at path, mode 0644, whole or not at all: it is written beside it under a name that
+ * the collector leaves alone, and renamed. 0, -EEXIST where something stands there that is no plain file, or -errno.
+ */
+int metrics_publish(const char *path, const char *text, size_t length);
+
+#endif

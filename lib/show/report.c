@@ -1,0 +1,522 @@
+#include "show/report.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "show/explain.h"
+#include "show/metrics.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SHOWN COLUMN_TABLE
+#define IN_JSON COLUMN_JSON
+
+static struct cell kib_if(bool known, uint64_t kib)
+{
+	return (struct cell){.kind = known ? CELL_KIB : CELL_NONE, .number = kib};
+}
+
+static struct cell words(const char *text)
+{
+	return (struct cell){.kind = CELL_TEXT, .text = text};
+}
+
+static struct cell yes_no(bool yes)
+{
+	return (struct cell){.kind = CELL_BOOL, .number = yes};
+}
+
+#define GUEST_CELL(column, expression)                                                                                 \
+	static struct cell guest_##column(const void *row)                                                             \
+	{                                                                                                              \
+		const struct guest *g = row;                                                                           \
+		return expression;                                                                                     \
+	}
+
+#define HAS(bit) (g->answered && g->sample.have & (bit))
+#define SAMPLED(field, bit) kib_if(HAS(bit), g->sample.field)
+
+GUEST_CELL(name, words(g->name))
+GUEST_CELL(uuid, words(g->uuid))
+GUEST_CELL(state, words(run_state_word(g->run)))
+GUEST_CELL(managed, yes_no(!g->hints.opted_out && !g->excluded))
+GUEST_CELL(registered, yes_no(g->registered))
+GUEST_CELL(actual, SAMPLED(actual_kib, SAMPLE_ACTUAL))
+GUEST_CELL(maximum, kib_if(g->device.maximum_kib, g->device.maximum_kib))
+GUEST_CELL(available, SAMPLED(available_kib, SAMPLE_AVAILABLE))
+GUEST_CELL(unused, SAMPLED(unused_kib, SAMPLE_UNUSED))
+GUEST_CELL(usable, SAMPLED(usable_kib, SAMPLE_USABLE))
+GUEST_CELL(rss, SAMPLED(rss_kib, SAMPLE_RSS))
+GUEST_CELL(min, kib_if(g->hints.has_min, g->hints.min_kib))
+GUEST_CELL(max, kib_if(g->hints.has_max, g->hints.max_kib))
+GUEST_CELL(weight, ((struct cell){.kind = g->hints.weight ? CELL_NUMBER : CELL_NONE, .number = g->hints.weight}))
+GUEST_CELL(hints, words(g->hints.n_faults ? "voided" : g->hints.present ? "yes" : NULL))
+GUEST_CELL(used, kib_if(g->est.has_used, g->est.used_kib))
+GUEST_CELL(want, kib_if(!g->fixed, g->want_kib))
+GUEST_CELL(age, ((struct cell){.kind = g->est.has_age ? CELL_MS : CELL_NONE, .number = g->est.age_ms}))
+GUEST_CELL(reason, words(reason_word(g->reason)))
+GUEST_CELL(last_want, kib_if(g->past.last.want_kib, g->past.last.want_kib))
+GUEST_CELL(last_reason, words(g->past.last.decided_ms ? reason_word(g->past.last.reason) : NULL))
+GUEST_CELL(last_age, ((struct cell){.kind = g->past.last.decided_ms ? CELL_MS : CELL_NONE,
+                                    .number = sat_sub(g->past.seen_ms, g->past.last.decided_ms)}))
+GUEST_CELL(id, ((struct cell){.kind = CELL_NUMBER, .number = (uint64_t)g->domain_id}))
+GUEST_CELL(floor, kib_if(!g->fixed, g->floor_kib))
+GUEST_CELL(ceiling, kib_if(!g->fixed, g->ceil_kib))
+GUEST_CELL(last_update,
+           ((struct cell){.kind = HAS(SAMPLE_LAST_UPDATE) && g->sample.last_update_s ? CELL_NUMBER : CELL_NONE,
+                          .number = g->sample.last_update_s}))
+
+const struct column guest_columns[] = {
+    {"domain", "Domain", "name", "name of the domain", SHOWN | IN_JSON, guest_name, ""},
+    {"id", "ID", "id", "id of the domain in libvirt", 0, guest_id, ""},
+    {"uuid", "UUID", "uuid", "UUID of the domain", IN_JSON, guest_uuid, "info"},
+    {"state", "State", "state", "state of the domain, as virsh domstate says it", IN_JSON, guest_state, NULL},
+    {"managed", "Managed", "managed", "whether the guest may be balanced", IN_JSON, guest_managed, NULL},
+    {"registered", "Registered", "registered", "whether the hook or a pass knows the guest", IN_JSON, guest_registered,
+     NULL},
+    {"actual", "Actual", "actual_bytes", "size that the balloon leaves the guest", SHOWN | IN_JSON, guest_actual, NULL},
+    {"maximum", "Maximum", "maximum_bytes", "size of the guest with an empty balloon", SHOWN | IN_JSON, guest_maximum,
+     NULL},
+    {"used", "Used", "used_bytes", "what the guest uses, as estimated", SHOWN | IN_JSON, guest_used, NULL},
+    {"usable", "Usable", "usable_bytes", "MemAvailable of the guest", SHOWN | IN_JSON, guest_usable, NULL},
+    {"available", "Available", "available_bytes", "MemTotal of the guest", IN_JSON, guest_available, NULL},
+    {"unused", "Unused", "unused_bytes", "MemFree of the guest", IN_JSON, guest_unused, NULL},
+    {"rss", "RSS", "rss_bytes", "what the host holds for the guest", IN_JSON, guest_rss, NULL},
+    {"want", "Want", "want_bytes", "size that a pass would plan for the guest now", SHOWN | IN_JSON, guest_want, NULL},
+    {"reason", "Reason", "reason", "why that size", SHOWN | IN_JSON, guest_reason, NULL},
+    {"min", "Min", "min_bytes", "hint: never less", IN_JSON, guest_min, NULL},
+    {"max", "Max", "max_bytes", "hint: never more", IN_JSON, guest_max, NULL},
+    {"weight", "Weight", "weight", "hint: share under shortage", IN_JSON, guest_weight, NULL},
+    {"hints", "Hints", "hints", "whether there are hints: yes, or voided where one is wrong", 0, guest_hints, NULL},
+    {"floor", "Floor", "floor_bytes", "least that the guest is left: min, or by its maximum", 0, guest_floor, NULL},
+    {"ceiling", "Ceiling", "ceiling_bytes", "most that the guest is given: max, or its maximum", 0, guest_ceiling,
+     NULL},
+    {"age", "Age", "stats_age_seconds", "age of the statistics of the guest", IN_JSON, guest_age, ""},
+    {"last-update", "Last-update", "stats_last_update_timestamp_seconds",
+     "when the statistics were taken, in seconds since 1970", 0, guest_last_update, NULL},
+    {"last-want", "Last-want", "last_want_bytes", "size that the last pass planned", 0, guest_last_want, ""},
+    {"last-reason", "Last-reason", "last_reason", "why the last pass planned that", 0, guest_last_reason, ""},
+    {"last-age", "Last-age", "last_age_seconds", "how long ago the last pass planned", 0, guest_last_age, ""},
+    {.name = NULL},
+};
+static_assert(COUNT(guest_columns) <= COLUMNS_MAX, "as many as can be chosen");
+
+#define HOST_CELL(column, expression)                                                                                  \
+	static struct cell host_##column(const void *row)                                                              \
+	{                                                                                                              \
+		const struct balance_report *rep = row;                                                                \
+		return expression;                                                                                     \
+	}
+
+HOST_CELL(name, ((void)rep, words("host")))
+HOST_CELL(total, kib_if(true, rep->host.total_kib))
+HOST_CELL(available, kib_if(true, rep->host.available_kib))
+HOST_CELL(free, kib_if(true, rep->host.free_kib))
+HOST_CELL(buffers, kib_if(true, rep->host.buffers_kib))
+HOST_CELL(cached, kib_if(true, rep->host.cached_kib))
+HOST_CELL(reserve, kib_if(true, rep->reserve_kib))
+HOST_CELL(promised, kib_if(true, rep->budget.promised_kib))
+HOST_CELL(pressure, ((struct cell){.kind = rep->host.has_pressure ? CELL_PCT : CELL_NONE,
+                                   .number = rep->host.pressure_some_avg10_centi}))
+HOST_CELL(paused, ((struct cell){.kind = rep->paused_ms ? CELL_MS : CELL_NONE, .number = rep->paused_ms}))
+
+const struct column host_columns[] = {
+    {"host", "Host", NULL, "", SHOWN, host_name, NULL},
+    {"total", "Total", "total_bytes", "MemTotal of the host", SHOWN | IN_JSON, host_total, NULL},
+    {"free", "Free", "free_bytes", "MemFree of the host", SHOWN | IN_JSON, host_free, NULL},
+    {"buffers", "Buffers", "buffers_bytes", "Buffers of the host", SHOWN | IN_JSON, host_buffers, NULL},
+    {"cached", "Cached", "cached_bytes", "Cached of the host", SHOWN | IN_JSON, host_cached, NULL},
+    {"available", "Available", "available_bytes", "MemAvailable of the host, and what comes back when it is needed",
+     SHOWN | IN_JSON, host_available, NULL},
+    {"reserve", "Reserve", "reserve_bytes", "what is to stay available on the host", SHOWN | IN_JSON, host_reserve,
+     NULL},
+    {"promised", "Promised", "promised_bytes", "what guests may still touch", SHOWN | IN_JSON, host_promised, NULL},
+    {"pressure", "Pressure", "pressure_some_avg10", "share of 10 s in which something waited for memory", IN_JSON,
+     host_pressure, "pressure_some_avg10_ratio"},
+    {"paused", "Paused", NULL, "for how much longer balancing is paused", 0, host_paused, "paused_seconds"},
+    {.name = NULL},
+};
+
+#define OUTCOME_CELL(column, expression)                                                                               \
+	static struct cell outcome_##column(const void *row)                                                           \
+	{                                                                                                              \
+		const struct outcome *o = row;                                                                         \
+		return expression;                                                                                     \
+	}
+
+OUTCOME_CELL(success, yes_no(o->report != NULL))
+OUTCOME_CELL(duration, ((struct cell){.kind = CELL_MS, .number = o->took_ms}))
+OUTCOME_CELL(timestamp, ((struct cell){.kind = CELL_NUMBER, .number = o->ended_s}))
+OUTCOME_CELL(failed,
+             ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE, .number = o->report ? o->report->failed : 0}))
+OUTCOME_CELL(commands, ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE,
+                                      .number = o->report ? o->report->commands : 0}))
+OUTCOME_CELL(shortage, kib_if(o->report, o->report ? o->report->budget.shortage_kib : 0))
+
+const struct column outcome_columns[] = {
+    {"success", "", NULL, "whether the last pass was made: libvirt could be asked", 0, outcome_success, "success"},
+    {"duration", "", NULL, "how long the last pass took", 0, outcome_duration, "duration_seconds"},
+    {"timestamp", "", NULL, "when the last pass ended", 0, outcome_timestamp, "timestamp_seconds"},
+    {"failed", "", NULL, "guests that did not answer the last pass or whose command failed", 0, outcome_failed,
+     "failed_domains"},
+    {"commands", "", NULL, "balloon commands that the last pass sent", 0, outcome_commands, "commands"},
+    {"shortage", "", NULL, "what the host lacks for all needs", 0, outcome_shortage, "shortage_bytes"},
+    {.name = NULL},
+};
+
+#define SENTENCE 1024
+
+/* ---- tables and sentences ---- */
+
+/* Writes the columns that are shown where none was chosen. */
+static int write_shown(FILE *out, const struct column *all, const void *rows, size_t n, size_t size,
+                       const struct table_style *style)
+{
+	struct column *columns;
+	int r = column_choose(all, COLUMN_TABLE, NULL, &columns, NULL);
+
+	if (r)
+		return r;
+	r = table_write(out, columns, rows, n, size, style);
+	free(columns);
+	return r;
+}
+
+int report_table(FILE *out, const struct balance_report *rep, const struct column *columns,
+                 const struct table_style *style)
+{
+	static const char *const unit[] = {
+	    [TABLE_KIB] = "\nSizes in KiB.\n", [TABLE_BYTES] = "\nSizes in bytes.\n", [TABLE_HUMAN] = ""};
+	char sentence[TEXT_EXPLAIN];
+	int r = (columns ? table_write : write_shown)(out, columns ? columns : guest_columns, rep->guest, rep->n,
+	                                              sizeof(*rep->guest), style);
+
+	if (r || style->form != TABLE_ALIGNED || style->no_headings)
+		return r;
+	fputc('\n', out);
+	r = write_shown(out, host_columns, rep, 1, sizeof(*rep), style);
+	fputs(unit[style->unit], out);
+	if (rep->paused_ms) {
+		text_explain_pause(sentence, sizeof(sentence), rep->paused_ms);
+		fprintf(out, "\n%c%s.\n", toupper(sentence[0]), sentence + 1);
+	}
+	return r;
+}
+
+static void print_sentence(FILE *out, const char *name, const char *sentence)
+{
+	char *escaped = text_escaped(name);
+
+	fprintf(out, "%s: %s\n", escaped ? escaped : "?", sentence);
+	free(escaped);
+}
+
+void report_explain(FILE *out, const struct balance_report *rep, bool whole)
+{
+	char sentence[TEXT_EXPLAIN];
+
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+
+		if (whole)
+			print_sentence(out, g->name, text_explain_size(sentence, sizeof(sentence), g));
+		print_sentence(out, g->name, text_explain(sentence, sizeof(sentence), g));
+		if (whole)
+			print_sentence(out, g->name, text_explain_last(sentence, sizeof(sentence), g));
+	}
+	print_sentence(out, "host",
+	               text_explain_host(sentence, sizeof(sentence), &rep->host, rep->reserve_kib, &rep->budget));
+	if (rep->paused_ms)
+		print_sentence(out, "host", text_explain_pause(sentence, sizeof(sentence), rep->paused_ms));
+}
+
+static const char *action_word(const struct guest *g)
+{
+	if (g->fixed || g->hung || g->vanished || g->error)
+		return "skip";
+	if (g->want_kib == g->past.actual_kib)
+		return "keep";
+	return g->want_kib > g->past.actual_kib ? "grow" : "shrink";
+}
+
+/* ---- JSON ---- */
+
+static void host_json(struct json *j, const struct balance_report *rep)
+{
+	json_object(j, "host");
+	table_write_json(j, host_columns, rep);
+	json_end_object(j);
+}
+
+void report_stat_json(FILE *out, const struct balance_report *rep, const struct column *columns)
+{
+	struct json j;
+
+	json_init(&j, out);
+	json_object(&j, NULL);
+	json_string(&j, "schema", "memsched.stat/1");
+	if (rep->paused_ms)
+		json_decimal(&j, "paused_seconds", rep->paused_ms, 3);
+	else
+		json_null(&j, "paused_seconds");
+	host_json(&j, rep);
+	json_array(&j, "domains");
+	for (size_t i = 0; i < rep->n; i++) {
+		json_object(&j, NULL);
+		table_write_json(&j, columns, &rep->guest[i]);
+		json_end_object(&j);
+	}
+	json_end_array(&j);
+	json_end_object(&j);
+}
+
+static void json_bytes_if(struct json *j, const char *key, bool known, uint64_t kib)
+{
+	if (known)
+		json_bytes(j, key, kib);
+	else
+		json_null(j, key);
+}
+
+static void move_json(struct json *j, const struct guest *g)
+{
+	json_object(j, NULL);
+	json_string(j, "name", g->name);
+	json_string(j, "uuid", g->uuid);
+	json_string(j, "action", action_word(g));
+	json_bytes_if(j, "from_bytes", g->answered && g->sample.have & SAMPLE_ACTUAL, g->past.actual_kib);
+	json_bytes_if(j, "want_bytes", !g->fixed, g->want_kib);
+	json_bytes_if(j, "reached_bytes", balance_moved(g) && g->reread, g->sample.actual_kib);
+	json_string(j, "reason", reason_word(g->reason));
+	json_end_object(j);
+}
+
+static void pass_json(FILE *out, const struct balance_report *rep, uint64_t wall_ms)
+{
+	struct json j;
+
+	json_init(&j, out);
+	json_object(&j, NULL);
+	json_string(&j, "schema", "memsched.pass/1");
+	if (wall_ms)
+		json_decimal(&j, "time_seconds", wall_ms, 3);
+	json_bool(&j, "dry_run", rep->dry_run);
+	json_string(&j, "result", rep->failed ? "partly" : "done");
+	json_bytes(&j, "shortage_bytes", rep->budget.shortage_kib);
+	host_json(&j, rep);
+	json_array(&j, "moves");
+	for (size_t i = 0; i < rep->n; i++)
+		move_json(&j, &rep->guest[i]);
+	json_end_array(&j);
+	json_end_object(&j);
+}
+
+void report_pass_json(FILE *out, const struct balance_report *rep)
+{
+	pass_json(out, rep, 0);
+}
+
+int report_keep(struct registry *r, const struct balance_report *rep, uint64_t wall_ms)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	int error = -ENOMEM;
+
+	if (!out)
+		return error;
+	pass_json(out, rep, wall_ms);
+	if (!fclose(out))
+		error = registry_write(r, "last-pass.json", text, length);
+	free(text);
+	return error;
+}
+
+/* ---- metrics ---- */
+
+/* Of the host nothing but the pause is known. */
+static int write_pause(FILE *out, uint64_t paused_ms)
+{
+	const struct balance_report rep = {.paused_ms = paused_ms};
+	struct column *columns;
+	int r = column_choose(host_columns, COLUMN_ALL, "paused", &columns, NULL);
+
+	if (r)
+		return r;
+	r = table_write_metrics(out, "memsched_host_", columns, NULL, &rep, 1, sizeof(rep));
+	free(columns);
+	return r;
+}
+
+int report_metrics(FILE *out, const struct balance_report *rep, const struct outcome *outcome)
+{
+	const struct metrics_label version[] = {{"version", MEMSCHED_VERSION}, {NULL, NULL}};
+	int r;
+
+	metrics_gauge(out, "memsched_", "build_info", "version of memsched");
+	r = metrics_sample(out, "memsched_", "build_info", version, 1, 0);
+	if (!r && outcome && outcome->paused_ms)
+		return write_pause(out, outcome->paused_ms);
+	if (!r && outcome)
+		r = table_write_metrics(out, "memsched_pass_", outcome_columns, NULL, outcome, 1, sizeof(*outcome));
+	if (r || !rep)
+		return r;
+	r = table_write_metrics(out, "memsched_host_", host_columns, NULL, rep, 1, sizeof(*rep));
+	if (!r)
+		r = table_write_metrics(out, "memsched_domain_", guest_columns, &guest_columns[0], rep->guest, rep->n,
+		                        sizeof(*rep->guest));
+	return r;
+}
+
+int report_metrics_file(const char *path, const struct balance_report *rep, const struct outcome *outcome)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	int r = out ? report_metrics(out, rep, outcome) : -ENOMEM;
+
+	if (out && fclose(out))
+		r = -ENOMEM;
+	if (!r)
+		r = metrics_publish(path, text, length);
+	free(text);
+	return r;
+}
+
+/* ---- the audit ---- */
+
+void report_moves(const struct balance_report *rep, struct instant at, struct movelog *a)
+{
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+		uint64_t ago_ms = balance_moved(g) ? sat_sub(at.now_ms, g->past.asked_ms) : 0;
+		struct movelog_move move = {.wall_ms = sat_sub(at.wall_ms, ago_ms),
+		                            .asked_ms = at.now_ms - ago_ms,
+		                            .from_kib = g->past.actual_kib,
+		                            .asked_kib = g->told_kib,
+		                            .has_reached = g->reread,
+		                            .reached_kib = g->sample.actual_kib,
+		                            .reason = g->reason};
+
+		if (!g->told_kib)
+			continue;
+		snprintf(move.name, sizeof(move.name), "%s", g->name);
+		snprintf(move.uuid, sizeof(move.uuid), "%s", g->uuid);
+		movelog_add(a, &move);
+	}
+}
+
+void report_reached(const struct balance_report *rep, struct movelog *a)
+{
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+
+		if (g->answered && g->sample.have & SAMPLE_ACTUAL)
+			movelog_reached(a, g->uuid, g->past.actual_kib, g->past.seen_ms);
+	}
+}
+
+/* ---- complaints ---- */
+
+char *report_failure(int error, const char *uri, const char *root, const char *words)
+{
+	char sentence[SENTENCE], where[256], why[512];
+
+	text_escape(why, sizeof(why), *words ? words : strerror(-error), text_is_utf8());
+	if (error == -ENODATA)
+		snprintf(sentence, sizeof(sentence), "'%s/proc/meminfo' cannot be read or makes no sense",
+		         text_escape(where, sizeof(where), root, text_is_utf8()));
+	else
+		snprintf(sentence, sizeof(sentence), "cannot ask libvirt at '%s': %s",
+		         text_escape(where, sizeof(where), uri, text_is_utf8()), why);
+	return strdup(sentence);
+}
+
+const char *report_unusable(int error)
+{
+	switch (error) {
+	case -EPERM:
+		return "another user owns it or may write to it";
+	case -EBADMSG:
+		return "its file 'lock' is not a plain file of root's";
+	case -ENOTDIR:
+		return "it is not a directory";
+	default:
+		return strerror(-error);
+	}
+}
+
+char *report_unreadable(char *buffer, size_t size, const char *uuid)
+{
+	if (uuid)
+		snprintf(buffer, size, "what '/run/memsched' has of domain %s cannot be read: it counts as absent",
+		         uuid);
+	else
+		snprintf(buffer, size, "something in '/run/memsched/pending' cannot be read: it counts as absent");
+	return buffer;
+}
+
+typedef void complaint_say(void *arg, const char *key, const char *sentence);
+
+static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
+{
+	char why[TEXT_EXPLAIN], sentence[SENTENCE], key[UUID_TEXT + HINT_FAULT_TEXT + 8];
+	char *name = g->hung || g->error ? text_escaped(g->name) : NULL;
+
+	if (name && !g->vanished) {
+		snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->reason));
+		snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->reason),
+		         text_explain(why, sizeof(why), g));
+		say(arg, key, sentence);
+	}
+	free(name);
+	if (g->unreadable) {
+		snprintf(key, sizeof(key), "%s unreadable", g->uuid);
+		say(arg, key, report_unreadable(sentence, sizeof(sentence), g->uuid));
+	}
+	for (unsigned k = 0; k < g->hints.n_faults; k++) { /* another fault is another complaint */
+		snprintf(key, sizeof(key), "%s hint %s", g->uuid, g->hints.fault[k]);
+		say(arg, key, g->hints.fault[k]);
+	}
+}
+
+static void complain_of_registry(const struct balance_report *rep, complaint_say *say, void *arg)
+{
+	char sentence[SENTENCE];
+
+	if (rep->unsaved) {
+		snprintf(sentence, sizeof(sentence), "cannot write what the next pass should know: %s",
+		         strerror(-rep->unsaved));
+		say(arg, "state", sentence);
+	}
+	if (rep->pending_unreadable)
+		say(arg, "pending", report_unreadable(sentence, sizeof(sentence), NULL));
+	if (rep->unusable) {
+		snprintf(sentence, sizeof(sentence),
+		         "cannot use '/run/memsched', so nothing is known of earlier passes: %s",
+		         report_unusable(rep->unusable));
+		say(arg, "registry", sentence);
+	}
+	if (rep->pause_unreadable)
+		say(arg, "paused",
+		    "'/run/memsched/paused' cannot be read: nothing is paused; 'membalance --resume' removes it");
+}
+
+void report_complain(const struct balance_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
+                     void *arg)
+{
+	char why[TEXT_EXPLAIN], sentence[SENTENCE];
+
+	for (size_t i = 0; i < rep->n; i++)
+		complain_of_guest(&rep->guest[i], say, arg);
+	complain_of_registry(rep, say, arg);
+	if (!rep->budget.least)
+		return;
+	snprintf(sentence, sizeof(sentence), "host: %s",
+	         text_explain_host(why, sizeof(why), &rep->host, rep->reserve_kib, &rep->budget));
+	say(arg, "host short", sentence);
+}

@@ -1,0 +1,73 @@
+/*
+ * What a pass found and did, as tables, as JSON (JSON in memstat(8) and membalance(8)), as metrics and as sentences.
+ */
+/*
+ * What there is to show of a guest, of the host and of a pass: the columns of every table, of JSON and of the metrics.
+ */
+#ifndef MEMSCHED_SHOW_REPORT_H
+#define MEMSCHED_SHOW_REPORT_H
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "host/movelog.h"
+#include "run/balance.h"
+#include "show/table.h"
+
+/* How a pass went, for its metrics. */
+struct outcome {
+	const struct balance_report *report; /* NULL: it failed as a whole */
+	uint64_t took_ms, ended_s;           /* wall clock */
+	uint64_t paused_ms;                  /* there was none, as balancing is paused for so long; 0: it is not */
+};
+
+extern const struct column guest_columns[];   /* rows: struct guest; the first is the name */
+extern const struct column host_columns[];    /* rows: struct balance_report */
+extern const struct column outcome_columns[]; /* rows: struct outcome */
+
+/*
+ * The guests by columns (NULL: those of COLUMN_TABLE); where they are a table with headings, below it that of the host,
+ * the unit, and a pause. 0, or -ENOMEM with what could not be written left out.
+ */
+int report_table(FILE *out, const struct balance_report *rep, const struct column *columns,
+                 const struct table_style *style);
+
+/*
+ * "NAME: sentence" for each guest, of what is done with it and why, and then for the host. whole: before it what the
+ * guest has, and behind it what the last pass decided and what came of it.
+ */
+void report_explain(FILE *out, const struct balance_report *rep, bool whole);
+
+/* One object, ended by a newline: memsched.stat/1 with these columns of guests, and memsched.pass/1. */
+void report_stat_json(FILE *out, const struct balance_report *rep, const struct column *columns);
+void report_pass_json(FILE *out, const struct balance_report *rep);
+
+/*
+ * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: nothing), to out, or as the
+ * whole of the file at path. 0 or -errno: -ENOMEM, or as metrics_publish.
+ */
+int report_metrics(FILE *out, const struct balance_report *rep, const struct outcome *outcome);
+int report_metrics_file(const char *path, const struct balance_report *rep, const struct outcome *outcome);
+
+/* Writes last-pass.json: memsched.pass/1 and time_seconds, the wall clock. 0 or -errno; whole or not at all. */
+int report_keep(struct registry *r, const struct balance_report *rep, uint64_t wall_ms);
+
+/* Adds the moves of the pass to the audit; at is now. */
+void report_moves(const struct balance_report *rep, struct instant at, struct movelog *a);
+/* Notes in the audit how far guests had come when the pass began: what came of the moves of the pass before. */
+void report_reached(const struct balance_report *rep, struct movelog *a);
+
+/* What to say where a pass returned error; words are libvirt's own. Safe to print; to be freed, NULL without memory. */
+char *report_failure(int error, const char *uri, const char *root, const char *words);
+
+/* Why the registry cannot be used, for a -errno of registry_open. */
+const char *report_unusable(int error);
+
+/* What to say where a record of the guest uuid cannot be read; NULL: one of a pending start. Returns buffer. */
+char *report_unreadable(char *buffer, size_t size, const char *uuid);
+
+/* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
+void report_complain(const struct balance_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
+                     void *arg);
+
+#endif

@@ -1,0 +1,474 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <libxml/SAX2.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "plan/policy.h"
+#include "virt/domxml.h"
+
+#define VALUE_BYTES 64
+#define WEIGHT_MOST 10000
+#define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* what libvirt shows where a limit of memtune was taken away */
+
+#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER)
+#define ERRORS_MAX 64 /* beside undeclared entities; of 100, libxml2 2.13 does not tell any more */
+
+/* ---- documents ---- */
+
+struct trouble { /* that came up while a document was parsed */
+	unsigned errors, entities;
+};
+
+/* Before anything it declares can be used: entities in values of attributes are expanded whatever the options. */
+static void refuse_dtd(void *ctxt, const xmlChar *name, const xmlChar *external_id, const xmlChar *system_id)
+{
+	(void)name, (void)external_id, (void)system_id;
+	xmlStopParser(ctxt);
+}
+
+/*
+ * Each error ends the parsing but an undeclared entity: libvirt drops the DTD of a definition and hands on what it
+ * declared for <metadata>. A reference without an entity is put there, before an element for one in its attributes.
+ */
+static void note_error(void *arg, const char *message, ...)
+{
+	xmlParserCtxt *ctxt = arg;
+	const xmlError *error = xmlCtxtGetLastError(ctxt);
+	struct trouble *t = ctxt->_private;
+
+	(void)message;
+	t->errors++;
+	if (!error || error->level < XML_ERR_FATAL)
+		return;
+	if (error->code != XML_ERR_UNDECLARED_ENTITY || !ctxt->node || t->errors > ERRORS_MAX) {
+		xmlStopParser(ctxt);
+		return;
+	}
+	t->entities++;
+	xmlSAX2Reference(ctxt, BAD_CAST "undeclared");
+}
+
+static bool is_entity(const xmlNode *node)
+{
+	return node && node->type == XML_ENTITY_REF_NODE;
+}
+
+static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
+
+/* The encoding is given so that one the document declares cannot make iconv load modules. */
+static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
+{
+	struct trouble trouble = {0};
+	xmlParserCtxt *ctxt;
+	xmlDoc *doc;
+	bool whole;
+	int error;
+
+	if (length > DOMXML_MAX_BYTES)
+		return -EMSGSIZE;
+	pthread_once(&parser_once, xmlInitParser); /* left to itself, it races where several threads parse first */
+	ctxt = xmlNewParserCtxt();
+	if (!ctxt)
+		return -ENOMEM;
+	ctxt->sax->internalSubset = refuse_dtd;
+	ctxt->sax->error = note_error;
+	ctxt->_private = &trouble;
+	doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, "UTF-8", PARSE_OPTIONS);
+	error = ctxt->errNo == XML_ERR_NO_MEMORY ? -ENOMEM : -EBADMSG;
+	whole = !ctxt->disableSAX && (ctxt->wellFormed || (trouble.entities && trouble.errors <= ERRORS_MAX));
+	xmlFreeParserCtxt(ctxt);
+	if (!whole || !doc || !xmlDocGetRootElement(doc)) {
+		xmlFreeDoc(doc);
+		return error;
+	}
+	*ret_doc = doc;
+	return 0;
+}
+
+static bool has_namespace(const xmlNode *node, const char *namespace)
+{
+	return node->ns ? namespace && strcmp((const char *)node->ns->href, namespace) == 0 : !namespace;
+}
+
+static bool is_named(const xmlNode *node, const char *name)
+{
+	return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+}
+
+/* The value of an attribute without namespace (libvirt puts none on attributes); NULL where it is absent. */
+static const char *attribute(const xmlNode *node, const char *name)
+{
+	const xmlAttr *a = xmlHasNsProp(node, BAD_CAST name, NULL);
+	const xmlNode *value = a ? a->children : NULL;
+
+	if (!a)
+		return NULL;
+	return value && value->type == XML_TEXT_NODE && value->content ? (const char *)value->content : "";
+}
+
+static bool attribute_is(const xmlNode *node, const char *name, const char *value)
+{
+	const char *is = attribute(node, name);
+
+	return is && strcmp(is, value) == 0;
+}
+
+/*
+ * The text that stands directly in node, as far as it fits. -EINVAL where something else but comments stands there too,
+ * -E2BIG where it was cut.
+ */
+static int read_text(const xmlNode *node, char *text, size_t size)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (const xmlNode *c = node->children; c; c = c->next) {
+		if (c->type == XML_COMMENT_NODE || c->type == XML_PI_NODE)
+			continue;
+		if (c->type != XML_TEXT_NODE && c->type != XML_CDATA_SECTION_NODE)
+			return -EINVAL;
+		used += (size_t)snprintf(text + used, size - used, "%s", c->content ? (const char *)c->content : "");
+		if (used >= size)
+			return -E2BIG;
+	}
+	return 0;
+}
+
+/* ---- hints ---- */
+
+struct context { /* what a sentence and a judgement need besides the hint */
+	const char *domain;
+	uint64_t maximum_kib;
+};
+
+static void void_hint(struct hints *h, const struct context *in, const char *hint, const char *value, const char *why)
+{
+	char domain[96], given[64];
+
+	if (h->n_faults == HINT_FAULTS)
+		return;
+	snprintf(h->fault[h->n_faults++], HINT_FAULT_TEXT, "domain '%s': hint %s '%s' is ignored: %s",
+	         text_escape(domain, sizeof(domain), in->domain ? in->domain : "", text_is_utf8()), hint,
+	         text_escape(given, sizeof(given), value, text_is_utf8()), why);
+}
+
+static int read_min(const char *text, const char *unit, struct hints *h)
+{
+	int r = size_parse_unit(text, unit, &h->min_kib);
+
+	h->has_min = r == 0;
+	return r;
+}
+
+static int read_max(const char *text, const char *unit, struct hints *h)
+{
+	int r = size_parse_unit(text, unit, &h->max_kib);
+
+	h->has_max = r == 0;
+	return r;
+}
+
+static int read_weight(const char *text, const char *unit, struct hints *h)
+{
+	uint64_t weight;
+	int r = unit ? -EINVAL : number_parse(text, WEIGHT_MOST, &weight);
+
+	if (r == 0 && weight == 0)
+		return -ERANGE;
+	if (r == 0)
+		h->weight = (uint32_t)weight;
+	return r;
+}
+
+static const struct part {
+	const char *name;
+	int (*read)(const char *text, const char *unit, struct hints *h);
+	const char *form, *range; /* of what is right, for the sentence about what is not */
+} parts[] = {
+    {"min", read_min, "not a size such as 512 with unit='MiB'", "too large"},
+    {"max", read_max, "not a size such as 512 with unit='MiB'", "too large"},
+    {"weight", read_weight, "not a whole number from 1 to 10000", "not from 1 to 10000"},
+};
+
+/* The next child of that name after (NULL: from the start), without a namespace or with ours. */
+static const xmlNode *find_part(const xmlNode *element, const char *name, const xmlNode *after)
+{
+	const xmlNode *c = after ? after->next : element->children;
+
+	while (c && !(is_named(c, name) && (has_namespace(c, NULL) || has_namespace(c, DOMXML_NAMESPACE))))
+		c = c->next;
+	return c;
+}
+
+static void read_part(const struct part *part, const xmlNode *element, const struct context *in, struct hints *h)
+{
+	const xmlNode *node = find_part(element, part->name, NULL);
+	char text[VALUE_BYTES], value[2 * VALUE_BYTES];
+	const char *unit;
+	int r;
+
+	if (!node)
+		return;
+	unit = attribute(node, "unit");
+	r = read_text(node, text, sizeof(text));
+	snprintf(value, sizeof(value), "%s%s%s", text, unit ? " " : "", unit ? unit : "");
+	if (find_part(element, part->name, node)) {
+		void_hint(h, in, part->name, value, "it is there twice");
+		return;
+	}
+	if (r == 0)
+		r = part->read(text, unit, h);
+	if (r < 0)
+		void_hint(h, in, part->name, value, r == -ERANGE ? part->range : part->form);
+}
+
+static void read_managed(const xmlNode *element, const struct context *in, struct hints *h)
+{
+	const char *managed = attribute(element, "managed");
+
+	if (!managed || strcmp(managed, "yes") == 0)
+		return;
+	h->opted_out = strcmp(managed, "no") == 0;
+	if (!h->opted_out)
+		void_hint(h, in, "managed", managed, "neither yes nor no");
+}
+
+static void void_max(struct hints *h, const struct context *in, const char *what, uint64_t least_kib)
+{
+	char value[32], least[32], why[80];
+
+	snprintf(why, sizeof(why), "below %s (%s)", what, text_size(least, sizeof(least), least_kib));
+	void_hint(h, in, "max", text_size(value, sizeof(value), h->max_kib), why);
+	h->has_max = false;
+	h->max_kib = 0;
+}
+
+static void judge_bounds(const struct context *in, struct hints *h)
+{
+	uint64_t floor_kib = policy_floor_kib(in->maximum_kib);
+
+	if (h->has_max && h->max_kib < floor_kib)
+		void_max(h, in, "the least a guest of this size keeps", floor_kib);
+	if (h->has_max && h->has_min && h->min_kib > h->max_kib)
+		void_max(h, in, "min", h->min_kib);
+	if (in->maximum_kib) {
+		h->min_kib = min_u64(h->min_kib, in->maximum_kib);
+		h->max_kib = min_u64(h->max_kib, in->maximum_kib);
+	}
+}
+
+/* What an undeclared entity stood for may have been any of the hints. */
+static void read_hints(const xmlNode *element, const struct context *in, struct hints *h)
+{
+	bool unknown = is_entity(element->prev);
+
+	h->present = true;
+	if (!is_named(element, "memory")) {
+		void_hint(h, in, "element", (const char *)element->name, "its name is not 'memory'");
+		return;
+	}
+	if (!unknown)
+		read_managed(element, in, h);
+	for (const xmlNode *c = element->children; c; c = c->next)
+		unknown |= is_entity(c);
+	if (unknown) {
+		void_hint(h, in, "element", "memory", "an undeclared entity stands in it");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		read_part(&parts[i], element, in, h);
+	judge_bounds(in, h);
+}
+
+int domxml_read_hints(const char *xml, size_t length, const char *name, uint64_t maximum_kib, struct hints *ret_hints)
+{
+	const struct context in = {.domain = name, .maximum_kib = maximum_kib};
+	struct hints h = {.weight = WEIGHT_DEFAULT};
+	const xmlNode *root;
+	xmlDoc *doc;
+	int r = document_read(xml, length, &doc);
+
+	if (r < 0)
+		return r;
+	root = xmlDocGetRootElement(doc);
+	if (has_namespace(root, NULL) || has_namespace(root, DOMXML_NAMESPACE))
+		read_hints(root, &in, &h);
+	else
+		r = -EBADMSG;
+	xmlFreeDoc(doc);
+	if (r == 0)
+		*ret_hints = h;
+	return r;
+}
+
+/* ---- domains ---- */
+
+static void read_size(const xmlNode *node, uint64_t *kib)
+{
+	char text[VALUE_BYTES];
+
+	if (read_text(node, text, sizeof(text)) == 0)
+		size_parse_unit(text, attribute(node, "unit"), kib);
+}
+
+static void read_name(const xmlNode *node, struct domxml *d)
+{
+	char name[DOMXML_NAME_BYTES + 1];
+
+	if (!d->name && read_text(node, name, sizeof(name)) != -EINVAL)
+		d->name = strdup(name);
+}
+
+static void read_uuid(const xmlNode *node, struct domxml *d)
+{
+	char text[UUID_TEXT];
+
+	if (read_text(node, text, sizeof(text)) == 0)
+		uuid_parse(text, d->uuid);
+}
+
+static void read_maximum(const xmlNode *node, struct domxml *d)
+{
+	read_size(node, &d->device.maximum_kib);
+}
+
+static void read_current(const xmlNode *node, struct domxml *d)
+{
+	read_size(node, &d->device.current_kib);
+}
+
+static void read_hard_limit(const xmlNode *node, struct domxml *d)
+{
+	read_size(node, &d->device.hard_limit_kib);
+	if (d->device.hard_limit_kib >= UNLIMITED_KIB)
+		d->device.hard_limit_kib = 0;
+}
+
+static void read_balloon(const xmlNode *node, struct domxml *d)
+{
+	const xmlNode *c = node->children;
+	const char *period;
+	uint64_t period_s;
+
+	d->device.balloon = !attribute_is(node, "model", "none");
+	d->device.autodeflate = attribute_is(node, "autodeflate", "on");
+	while (c && !is_named(c, "stats"))
+		c = c->next;
+	period = c ? attribute(c, "period") : NULL;
+	if (period && number_parse(period, INT32_MAX, &period_s) == 0)
+		d->device.period_s = (uint32_t)period_s;
+}
+
+static const struct element {
+	const char *in, *name; /* in "": directly in <domain> */
+	void (*read)(const xmlNode *node, struct domxml *d);
+} elements[] = {
+    {"", "name", read_name},
+    {"", "uuid", read_uuid},
+    {"", "memory", read_maximum},
+    {"", "currentMemory", read_current},
+    {"memtune", "hard_limit", read_hard_limit},
+    {"devices", "memballoon", read_balloon},
+};
+
+/*
+ * Passthrough is what makes QEMU keep all of a guest's memory in place: VFIO (an NVMe disk is driven through it too),
+ * vDPA, and encrypted guests. A host device on USB or SCSI does not.
+ */
+static const struct fact {
+	const char *in, *name;
+	const char *attribute, *value; /* NULL: that the element is there suffices */
+	size_t offset;                 /* of a bool in struct device */
+} facts[] = {
+    {"memoryBacking", "locked", NULL, NULL, offsetof(struct device, locked)},
+    {"memoryBacking", "hugepages", NULL, NULL, offsetof(struct device, hugepages)},
+    {"memoryBacking", "allocation", "mode", "immediate", offsetof(struct device, preallocated)},
+    {"", "launchSecurity", NULL, NULL, offsetof(struct device, passthrough)},
+    {"devices", "hostdev", "type", "pci", offsetof(struct device, passthrough)},
+    {"devices", "hostdev", "type", "mdev", offsetof(struct device, passthrough)},
+    {"devices", "interface", "type", "hostdev", offsetof(struct device, passthrough)},
+    {"devices", "interface", "type", "vdpa", offsetof(struct device, passthrough)},
+    {"devices", "disk", "type", "nvme", offsetof(struct device, passthrough)},
+    {"devices", "disk", "type", "vhostvdpa", offsetof(struct device, passthrough)},
+    {"devices", "memory", "model", "virtio-mem", offsetof(struct device, virtio_mem)},
+};
+
+static void read_element(const xmlNode *node, const char *in, struct domxml *d)
+{
+	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++)
+		if (is_named(node, elements[i].name) && strcmp(in, elements[i].in) == 0)
+			elements[i].read(node, d);
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+		const struct fact *f = &facts[i];
+
+		if (is_named(node, f->name) && strcmp(in, f->in) == 0 &&
+		    (!f->attribute || attribute_is(node, f->attribute, f->value)))
+			*(bool *)((char *)&d->device + f->offset) = true;
+	}
+}
+
+/* The first element of our namespace in the first <metadata>; NULL where there is none. */
+static const xmlNode *find_hints(const xmlNode *root)
+{
+	const xmlNode *c = root->children;
+
+	while (c && !is_named(c, "metadata"))
+		c = c->next;
+	c = c ? c->children : NULL;
+	while (c && !(c->type == XML_ELEMENT_NODE && has_namespace(c, DOMXML_NAMESPACE)))
+		c = c->next;
+	return c;
+}
+
+static int read_domain(const xmlNode *root, struct domxml *d)
+{
+	const xmlNode *hints = find_hints(root);
+	const char *id = attribute(root, "id");
+	uint64_t number;
+
+	if (!is_named(root, "domain") || !has_namespace(root, NULL))
+		return -EBADMSG;
+	if (id && number_parse(id, INT32_MAX, &number) == 0)
+		d->domain_id = (int64_t)number;
+	for (const xmlNode *c = root->children; c; c = c->next) {
+		if (c->type != XML_ELEMENT_NODE || !has_namespace(c, NULL))
+			continue;
+		read_element(c, "", d);
+		for (const xmlNode *cc = c->children; cc; cc = cc->next)
+			if (cc->type == XML_ELEMENT_NODE && has_namespace(cc, NULL))
+				read_element(cc, (const char *)c->name, d);
+	}
+	if (hints)
+		read_hints(hints, &(struct context){d->name, d->device.maximum_kib}, &d->hints);
+	return 0;
+}
+
+int domxml_read(const char *xml, size_t length, struct domxml *ret_domain)
+{
+	struct domxml d = {.domain_id = -1, .hints.weight = WEIGHT_DEFAULT};
+	xmlDoc *doc;
+	int r = document_read(xml, length, &doc);
+
+	if (r < 0)
+		return r;
+	r = read_domain(xmlDocGetRootElement(doc), &d);
+	xmlFreeDoc(doc);
+	if (r == 0)
+		*ret_domain = d;
+	else
+		domxml_clear(&d);
+	return r;
+}
+
+void domxml_clear(struct domxml *d)
+{
+	free(d->name);
+	*d = (struct domxml){.domain_id = -1};
+}

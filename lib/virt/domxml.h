@@ -1,0 +1,49 @@
+/*
+ * Domain or metadata XML to device facts and hints. The only file with libxml2.
+ * The document is hostile: no network, no DTD (a document with one is refused where the DTD begins), no entities, no
+ * other encoding than UTF-8; text is taken from direct text children only; sizes and counts are capped. Allocates only
+ * inside libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very many
+ * attributes (100000: 10 s); libvirt has paid that price before us, and the hook's helper has an alarm.
+ * libvirt itself emits documents that are not well-formed: of a definition with a DTD it keeps references to entities
+ * in <metadata>, and drops what declared them (9.0). Up to 64 of them are read past; they void the hints they stand in.
+ */
+#ifndef MEMSCHED_VIRT_DOMXML_H
+#define MEMSCHED_VIRT_DOMXML_H
+
+#include "plan/guest.h"
+
+#define DOMXML_NAMESPACE "urn:memsched:domain:1.0"
+#define DOMXML_MAX_BYTES (8u << 20) /* more is refused unread */
+#define DOMXML_NAME_BYTES 1024      /* a longer name is cut */
+
+struct domxml {
+	char *name;           /* as in the document, owned; NULL where it has none */
+	char uuid[UUID_TEXT]; /* "" where it has none or it is not a UUID; lower case */
+	int64_t domain_id;    /* -1 where it has none */
+	struct device device; /* 0 and false where the document does not say */
+	struct hints hints;
+};
+
+/*
+ * Reads a <domain> document of length bytes. -EMSGSIZE too large, -EBADMSG not well-formed or with a DTD or not a
+ * domain, -ENOMEM; *ret_domain is untouched then. A wrong hint is no failure: it is voided, alone, with a sentence in
+ * hints.fault that names the domain, the element and the value:
+ *   not a size as libvirt takes it, too large, weight outside 1-10000, managed other than yes or no, an element twice;
+ *   an undeclared entity in it; all of them where one stands between them or in the attributes of one (but managed="no"
+ *   holds where that can be read);
+ *   a max below the default floor of a guest of this size (policy_floor_kib);
+ *   min above max: the max is voided and the min holds, for a guest with too much memory costs the others something,
+ *   and a guest with too little dies.
+ * A min or max above the domain's maximum is cut to it and is no fault. Elements and attributes that we do not know are
+ * ignored. Of two elements of our namespace the first counts, as in libvirt.
+ */
+int domxml_read(const char *xml, size_t length, struct domxml *ret_domain);
+void domxml_clear(struct domxml *d);
+
+/*
+ * Reads the bare element that virDomainGetMetadata hands back (without its namespace), or the same with it; refuses as
+ * domxml_read does. maximum_kib (0: unknown) is the domain's; name is used in the sentences.
+ */
+int domxml_read_hints(const char *xml, size_t length, const char *name, uint64_t maximum_kib, struct hints *ret_hints);
+
+#endif

@@ -1,0 +1,462 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "virt/domxml.h"
+#include "virt/libvirt.h"
+#include "virt/virt.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
+
+#define OCCUPIED_MOST_MS 200 /* QEMU answers a command in 1 ms */
+#define BUSY_RETRIES 2
+#define BUSY_PAUSE_NS 5000000
+
+struct libvirt {
+	virConnectPtr conn;
+	char *words;
+};
+
+/* ---- errors ---- */
+
+#define ANY_DOMAIN (-1)
+#define ANY_NUMBER 0
+
+/* The first row that fits. */
+static const struct {
+	int code;
+	int domain;
+	int number; /* errno of a system error */
+	int error;
+} errors[] = {
+    {VIR_ERR_NO_DOMAIN, ANY_DOMAIN, ANY_NUMBER, -ESRCH},
+    {VIR_ERR_OPERATION_TIMEOUT, ANY_DOMAIN, ANY_NUMBER, -ETIMEDOUT},
+    {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, EACCES, -EACCES},
+    {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, EPERM, -EACCES},
+    {VIR_ERR_SYSTEM_ERROR, VIR_FROM_RPC, ANY_NUMBER, -ENOTCONN},
+    {VIR_ERR_NO_CONNECT, ANY_DOMAIN, ANY_NUMBER, -EINVAL},
+    {VIR_ERR_INTERNAL_ERROR, VIR_FROM_URI, ANY_NUMBER, -EINVAL},
+    {VIR_ERR_INVALID_ARG, ANY_DOMAIN, ANY_NUMBER, -EINVAL},
+    {VIR_ERR_OPERATION_DENIED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_AUTH_FAILED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_AUTH_CANCELLED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_AUTH_UNAVAILABLE, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_ACCESS_DENIED, ANY_DOMAIN, ANY_NUMBER, -EACCES},
+    {VIR_ERR_NO_SUPPORT, ANY_DOMAIN, ANY_NUMBER, -ENOTSUP},
+    {VIR_ERR_ARGUMENT_UNSUPPORTED, ANY_DOMAIN, ANY_NUMBER, -ENOTSUP},
+    {VIR_ERR_OPERATION_UNSUPPORTED, ANY_DOMAIN, ANY_NUMBER, -ENOTSUP},
+    {VIR_ERR_NO_MEMORY, ANY_DOMAIN, ANY_NUMBER, -ENOMEM},
+};
+
+static int error_number(const virError *e)
+{
+	for (size_t i = 0; e && i < LENGTH(errors); i++)
+		if (errors[i].code == e->code && (errors[i].domain == ANY_DOMAIN || errors[i].domain == e->domain) &&
+		    (errors[i].number == ANY_NUMBER || errors[i].number == e->int1))
+			return errors[i].error;
+	return -EIO;
+}
+
+/* Takes note of what libvirt just complained of. That a connection is dead has no code of its own. */
+static int link_fail(struct libvirt *l)
+{
+	const virError *e = virGetLastError();
+	int rc = error_number(e);
+
+	free(l->words);
+	l->words = e && e->message ? strdup(e->message) : NULL;
+	return virConnectIsAlive(l->conn) == 0 ? -ENOTCONN : rc;
+}
+
+/* A guest may go at any time, and each call has its own words for that. */
+static int guest_fail(struct libvirt *l, virDomainPtr dom)
+{
+	int rc = link_fail(l);
+
+	if (rc == -ENOTCONN || rc == -ESRCH)
+		return rc;
+	if (virDomainIsActive(dom) == 1)
+		return rc;
+	return virConnectIsAlive(l->conn) == 0 ? -ENOTCONN : -ESRCH;
+}
+
+static int link_refuse(struct libvirt *l, int error, const char *words)
+{
+	free(l->words);
+	l->words = strdup(words);
+	return error;
+}
+
+const char *libvirt_words(const struct libvirt *l)
+{
+	return l->words ? l->words : "unknown error";
+}
+
+/* ---- connection ---- */
+
+static void be_silent(void *arg, virErrorPtr error)
+{
+	(void)arg, (void)error;
+}
+
+/* No event loop is ever registered: libvirtd would then expect it to run, and hang up on us after 30 s. */
+static void initialize(void)
+{
+	virSetErrorFunc(NULL, be_silent);
+	virInitialize();
+}
+
+int libvirt_open(const char *uri, bool read_only, struct libvirt **ret_link, char **ret_words)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct libvirt *l = calloc(1, sizeof(*l));
+	const virError *e;
+
+	if (!l)
+		return -ENOMEM;
+	pthread_once(&once, initialize);
+	l->conn = read_only ? virConnectOpenReadOnly(uri) : virConnectOpen(uri);
+	if (l->conn) {
+		*ret_link = l;
+		return 0;
+	}
+	free(l);
+	e = virGetLastError();
+	*ret_words = e && e->message ? strdup(e->message) : NULL;
+	return error_number(e);
+}
+
+void libvirt_close(struct libvirt *l)
+{
+	virConnectClose(l->conn);
+	free(l->words);
+	free(l);
+}
+
+char *libvirt_uri(struct libvirt *l)
+{
+	return virConnectGetURI(l->conn);
+}
+
+/* ---- list ---- */
+
+static int guest_init(virDomainPtr dom, struct guest *ret_guest)
+{
+	struct guest g = {.domain_id = (int)virDomainGetID(dom)};
+
+	g.name = strdup(virDomainGetName(dom));
+	if (!g.name)
+		return -ENOMEM;
+	virDomainGetUUIDString(dom, g.uuid);
+	*ret_guest = g;
+	return 0;
+}
+
+int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n)
+{
+	virDomainPtr *dom;
+	struct guest *g;
+	size_t n = 0;
+	int found = virConnectListAllDomains(l->conn, &dom, VIR_CONNECT_LIST_DOMAINS_ACTIVE), rc = 0;
+
+	if (found < 0)
+		return link_fail(l);
+	g = calloc((size_t)found + 1, sizeof(*g));
+	if (!g)
+		rc = -ENOMEM;
+	for (int i = 0; i < found; i++) {
+		if (!rc && virDomainGetID(dom[i]) != (unsigned)-1)
+			rc = guest_init(dom[i], &g[n]);
+		n += g && g[n].name;
+		virDomainFree(dom[i]);
+	}
+	free(dom);
+	if (rc < 0) {
+		guests_free(g, n);
+		return rc;
+	}
+	*ret_guests = g;
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- one guest ---- */
+
+/* -ESRCH too where it is no longer the guest that was listed: it was restarted meanwhile. */
+static int guest_find(struct libvirt *l, const struct guest *g, virDomainPtr *ret_dom)
+{
+	virDomainPtr dom = virDomainLookupByUUIDString(l->conn, g->uuid);
+
+	if (!dom)
+		return link_fail(l);
+	if ((int)virDomainGetID(dom) != g->domain_id) {
+		virDomainFree(dom);
+		return link_refuse(l, -ESRCH, "domain is not running");
+	}
+	*ret_dom = dom;
+	return 0;
+}
+
+/*
+ * The one question that is answered while QEMU is stopped: whether its monitor is free, so that what is asked next does
+ * not wait behind somebody else's question that is never answered.
+ */
+static int guest_probe(struct libvirt *l, virDomainPtr dom, bool *ret_free)
+{
+	virDomainControlInfo info = {.state = VIR_DOMAIN_CONTROL_OK};
+
+	if (virDomainGetControlInfo(dom, &info, 0) < 0) {
+		int rc = guest_fail(l, dom);
+
+		if (rc != -ENOTSUP)
+			return rc;
+	}
+	if (info.state == VIR_DOMAIN_CONTROL_ERROR)
+		return link_refuse(l, -ETIMEDOUT, "its monitor is unusable");
+	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime > OCCUPIED_MOST_MS)
+		return link_refuse(l, -ETIMEDOUT, "its monitor does not answer");
+	*ret_free = info.state == VIR_DOMAIN_CONTROL_OK;
+	return 0;
+}
+
+/* Somebody else's question is answered a moment later, or QEMU does not answer him either. */
+static int guest_await(struct libvirt *l, virDomainPtr dom, bool *ret_free)
+{
+	static const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
+	int rc = guest_probe(l, dom, ret_free);
+
+	for (int i = 0; !rc && !*ret_free && i < BUSY_RETRIES; i++) {
+		nanosleep(&pause, NULL);
+		rc = guest_probe(l, dom, ret_free);
+	}
+	return rc;
+}
+
+/* A guest that may have all that forbids taking from it, and that is not to fail each pass for it. */
+static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *why, struct guest *g)
+{
+	char name[96], words[96];
+	virDomainInfo info;
+
+	if (virDomainGetInfo(dom, &info) < 0)
+		return guest_fail(l, dom);
+	g->device = (struct device){.maximum_kib = info.maxMem, .current_kib = info.memory, .unknown = true};
+	g->hints = (struct hints){.weight = WEIGHT_DEFAULT, .n_faults = 1};
+	snprintf(g->hints.fault[0], HINT_FAULT_TEXT, "domain '%s': its definition cannot be read: %s",
+	         text_escape(name, sizeof(name), virDomainGetName(dom), text_is_utf8()),
+	         text_escape(words, sizeof(words), why, text_is_utf8()));
+	return 0;
+}
+
+/* What libvirt cannot encode, because it is larger than a message may be, is an error of none of the kinds we know. */
+static int guest_read_xml(struct libvirt *l, virDomainPtr dom, struct guest *g)
+{
+	struct domxml d;
+	char *xml = virDomainGetXMLDesc(dom, 0);
+	int rc;
+
+	if (!xml) {
+		rc = guest_fail(l, dom);
+		return rc == -EIO ? guest_read_no_xml(l, dom, libvirt_words(l), g) : rc;
+	}
+	rc = domxml_read(xml, strlen(xml), &d);
+	free(xml);
+	if (rc < 0 && rc != -ENOMEM)
+		return guest_read_no_xml(l, dom, "it is too large or not well-formed", g);
+	if (rc < 0)
+		return link_refuse(l, rc, strerror(-rc));
+	g->device = d.device;
+	g->hints = d.hints;
+	domxml_clear(&d);
+	return 0;
+}
+
+/* ---- sample ---- */
+
+#define SAMPLE(member) offsetof(struct sample, member)
+
+static const struct {
+	int tag;
+	unsigned bit;
+	size_t at;
+} values[] = {
+    {VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, SAMPLE_ACTUAL, SAMPLE(actual_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_RSS, SAMPLE_RSS, SAMPLE(rss_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_AVAILABLE, SAMPLE_AVAILABLE, SAMPLE(available_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_UNUSED, SAMPLE_UNUSED, SAMPLE(unused_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_USABLE, SAMPLE_USABLE, SAMPLE(usable_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_SWAP_IN, SAMPLE_SWAP_IN, SAMPLE(swap_in_kib)},
+    {VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, SAMPLE_MAJOR_FAULTS, SAMPLE(major_faults)},
+    {VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, SAMPLE_LAST_UPDATE, SAMPLE(last_update_s)},
+};
+
+static void sample_put(struct sample *s, size_t row, uint64_t value)
+{
+	memcpy((char *)s + values[row].at, &value, sizeof(value));
+	s->have |= values[row].bit;
+}
+
+/*
+ * The statistics of one domain rather than those in bulk: here actual is live; there it is what QEMU last announced, up
+ * to a second ago, and one stopped QEMU keeps them all.
+ */
+static int sample_take(struct libvirt *l, virDomainPtr dom, struct sample *ret_sample)
+{
+	virDomainMemoryStatStruct stat[VIR_DOMAIN_MEMORY_STAT_NR];
+	int n = virDomainMemoryStats(dom, stat, LENGTH(stat), 0);
+	struct sample s = {0};
+
+	if (n < 0)
+		return guest_fail(l, dom);
+	for (int i = 0; i < n; i++)
+		for (size_t row = 0; row < LENGTH(values); row++)
+			if (stat[i].tag == values[row].tag)
+				sample_put(&s, row, stat[i].val);
+	if (s.have & SAMPLE_RSS &&
+	    !s.rss_kib) /* its QEMU ended while it was asked, which libvirt does not call an error */
+		return link_refuse(l, -ESRCH, "domain is not running");
+	*ret_sample = s;
+	return 0;
+}
+
+/* What needs no monitor is read in any case; *ret_free tells whether there is a sample. */
+static int guest_sample(struct libvirt *l, virDomainPtr dom, struct guest *g, bool *ret_free)
+{
+	int state, rc;
+
+	if (virDomainGetState(dom, &state, NULL, 0) < 0)
+		return guest_fail(l, dom);
+	if (state == VIR_DOMAIN_SHUTOFF)
+		return link_refuse(l, -ESRCH, "domain is not running");
+	rc = guest_await(l, dom, ret_free);
+	if (!rc && *ret_free)
+		rc = sample_take(l, dom, &g->sample);
+	if (!rc)
+		g->run = state > 0 && state < RUN_COUNT ? (enum run_state)state : RUN_NOSTATE;
+	return rc;
+}
+
+/* Of the jobs a guest can be busy with, only a backup lets its memory be set. */
+static bool is_migrating(virDomainPtr dom)
+{
+	virTypedParameterPtr params = NULL;
+	int n = 0, type, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+
+	if (virDomainGetJobStats(dom, &type, &params, &n, 0) < 0)
+		return false;
+	virTypedParamsGetInt(params, n, VIR_DOMAIN_JOB_OPERATION, &operation);
+	virTypedParamsFree(params, n);
+	return type != VIR_DOMAIN_JOB_NONE && operation != VIR_DOMAIN_JOB_OPERATION_BACKUP;
+}
+
+static int guest_read(struct libvirt *l, virDomainPtr dom, struct guest *g)
+{
+	bool is_free = false;
+	int rc = guest_read_xml(l, dom, g);
+
+	if (!rc)
+		rc = guest_sample(l, dom, g, &is_free);
+	if (rc)
+		return rc;
+	if (!(g->sample.have & SAMPLE_ACTUAL)) { /* without a balloon, or while somebody else is asking */
+		g->sample.actual_kib = g->device.current_kib;
+		g->sample.have |= SAMPLE_ACTUAL;
+	}
+	/* asked for jobs only if the monitor was free just now: else the question waits for 30 s */
+	g->migrating = is_free && g->run == RUN_RUNNING && is_migrating(dom);
+	return 0;
+}
+
+int libvirt_read(struct libvirt *l, struct guest *g)
+{
+	virDomainPtr dom = virDomainLookupByUUIDString(l->conn, g->uuid);
+	int rc;
+
+	if (!dom)
+		return link_fail(l);
+	g->domain_id = (int)virDomainGetID(dom);
+	rc = g->domain_id < 0 ? link_refuse(l, -ESRCH, "domain is not running") : guest_read(l, dom, g);
+	virDomainFree(dom);
+	return rc;
+}
+
+int libvirt_sample(struct libvirt *l, struct guest *g)
+{
+	bool is_free = false;
+	virDomainPtr dom = NULL;
+	int rc = guest_find(l, g, &dom);
+
+	if (rc < 0)
+		return rc;
+	rc = guest_sample(l, dom, g, &is_free);
+	virDomainFree(dom);
+	return rc;
+}
+
+/* ---- set ---- */
+
+int libvirt_set(struct libvirt *l, struct guest *g)
+{
+	virDomainPtr dom = NULL;
+	int rc = guest_find(l, g, &dom);
+
+	if (rc < 0)
+		return rc;
+	if (virDomainSetMemoryFlags(dom, g->ask_kib, VIR_DOMAIN_MEM_LIVE) < 0)
+		rc = guest_fail(l, dom);
+	virDomainFree(dom);
+	return rc;
+}
+
+int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s)
+{
+	virDomainPtr dom = NULL;
+	int rc = guest_find(l, g, &dom);
+
+	if (rc < 0)
+		return rc;
+	if (virDomainSetMemoryStatsPeriod(dom, (int)period_s, VIR_DOMAIN_MEM_LIVE) < 0)
+		rc = guest_fail(l, dom);
+	virDomainFree(dom);
+	return rc;
+}
+
+/* ---- host ---- */
+
+int libvirt_host(struct libvirt *l, struct host *ret_host)
+{
+	struct host h = {.total_kib = 0};
+	const struct {
+		const char *field;
+		uint64_t *value;
+	} rows[] = {
+	    {VIR_NODE_MEMORY_STATS_TOTAL, &h.total_kib},
+	    {VIR_NODE_MEMORY_STATS_FREE, &h.free_kib},
+	    {VIR_NODE_MEMORY_STATS_BUFFERS, &h.buffers_kib},
+	    {VIR_NODE_MEMORY_STATS_CACHED, &h.cached_kib},
+	};
+	virNodeMemoryStats stat[16];
+	int n = 0;
+
+	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &n, 0) < 0)
+		return link_fail(l);
+	n = n > (int)LENGTH(stat) ? (int)LENGTH(stat) : n;
+	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, stat, &n, 0) < 0)
+		return link_fail(l);
+	for (int i = 0; i < n; i++)
+		for (size_t row = 0; row < LENGTH(rows); row++)
+			if (!strcmp(stat[i].field, rows[row].field))
+				*rows[row].value = stat[i].value;
+	if (!h.total_kib)
+		return link_refuse(l, -ENOTSUP, "the driver does not tell the host's memory");
+	h.available_kib = sat_add(h.free_kib, sat_add(h.buffers_kib, h.cached_kib));
+	*ret_host = h;
+	return 0;
+}

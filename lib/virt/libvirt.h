@@ -1,0 +1,43 @@
+/*
+ * One connection to libvirt and the calls made over it, as they are: each may block for ever, so all are made by
+ * workers (virt.c). The only file that includes libvirt. Errors as in virt.h, and -ESRCH: the guest is gone (or is
+ * another one by now), -ENOTSUP: the driver cannot do this. libvirt_words has libvirt's own words for the last of them.
+ */
+#ifndef MEMSCHED_VIRT_LIBVIRT_H
+#define MEMSCHED_VIRT_LIBVIRT_H
+
+#include "plan/guest.h"
+#include "plan/host.h"
+
+struct libvirt;
+
+/* On failure *ret_words, owned by the caller, may say why. */
+int libvirt_open(const char *uri, bool read_only, struct libvirt **ret_link, char **ret_words);
+void libvirt_close(struct libvirt *l);
+
+/* Valid until the next call; never NULL. */
+const char *libvirt_words(const struct libvirt *l);
+
+/* The URI that libvirt made of ours (which may be an alias); owned by the caller, NULL where there is none. */
+char *libvirt_uri(struct libvirt *l);
+
+/* Active domains with name, uuid and id, in no order. */
+int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n);
+
+/*
+ * Device facts, hints, state and sample of g, found by g->uuid; g->domain_id becomes what it is now. -ETIMEDOUT: QEMU
+ * has held its monitor for too long.
+ */
+int libvirt_read(struct libvirt *l, struct guest *g);
+
+/* The sample alone, if the guest still bears g->domain_id. */
+int libvirt_sample(struct libvirt *l, struct guest *g);
+
+/* Sends g->ask_kib, likewise. */
+int libvirt_set(struct libvirt *l, struct guest *g);
+
+int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s);
+
+int libvirt_host(struct libvirt *l, struct host *ret_host);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * The narrow door to libvirt: connect, list, read, set. None of libvirt's types leaves it.
+ * A call to libvirt has no time limit of its own, so every call is made by one of a few workers, each with its own
+ * connection, and waited for until a deadline (CLOCK_BOOTTIME ms). A worker that is stuck in a call is abandoned with
+ * its connection and replaced; it cleans up after itself should it ever return. No function here blocks past its
+ * deadline. Errors: -ENOTCONN libvirt cannot be reached or went away, -ETIMEDOUT no answer by the deadline, -EACCES not
+ * permitted, -EINVAL a URI libvirt does not know, -ENOTSUP the driver cannot, -EINTR told to stop, -ENOMEM, -EIO else;
+ * virt_words has libvirt's own words for it. After -ENOTCONN, or -ETIMEDOUT that lasts, close and open again.
+ */
+#ifndef MEMSCHED_VIRT_VIRT_H
+#define MEMSCHED_VIRT_VIRT_H
+
+#include <signal.h>
+
+#include "plan/guest.h"
+#include "plan/host.h"
+
+struct virt;
+
+/* Connects, read-only or not, with workers to make calls. */
+int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt);
+
+/* Never waits for a stuck worker. NULL is fine. */
+void virt_close(struct virt *v);
+
+/* libvirt's words (or ours, for a deadline) for what failed last; never NULL; valid until the next call. v may be NULL
+ * after a failed virt_open of the same thread. */
+const char *virt_words(const struct virt *v);
+
+/*
+ * While *stop is set, calls end early with -EINTR (within 50 ms). For the whole process, as signals are; NULL: never.
+ */
+void virt_stop_on(const volatile sig_atomic_t *stop);
+
+/* Whether host memory has to be asked of libvirt because the URI names another host. */
+bool virt_is_remote(const struct virt *v);
+
+/*
+ * The running and paused domains, with name, uuid, id and nothing else, in the order of their names.
+ * *ret_guests is to be freed with guests_free. Domains that only exist inactive are not listed.
+ */
+int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n);
+void guests_free(struct guest *g, size_t n);
+
+/*
+ * Reads device facts, hints, state and a sample of each guest, side by side. Each is probed first and not asked while
+ * somebody holds its QEMU's monitor. Sets answered, hung, vanished, migrating. Returns 0 also when some did not answer;
+ * an error only where libvirt itself is gone.
+ */
+int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+
+/* Reads again only the sample of the guests for which want(g) is true. Who does not answer keeps the old one and is
+ * hung, so leave it time; who could not even be asked in time just keeps the old one. */
+int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms);
+
+/*
+ * Sends ask_kib to each guest that has one and is not hung: sets sent, error and words (-ETIMEDOUT: no answer in time),
+ * hung, vanished; ask_kib is 0 afterwards. The outcome of before stays where there is none.
+ */
+int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+
+/*
+ * Makes ready for virt_set of n guests: starts and connects the workers, and allocates what they need. After it
+ * virt_set allocates nothing here unless a guest fails or hangs; call it again from time to time, for what hung is not
+ * given back.
+ */
+int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms);
+
+/* Sets the statistics period of the running guests that have a balloon and no period. Returns how many were set, or an
+ * error. */
+int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);
+
+/* The node statistics of a remote host: available is estimated as free + buffers + cached. */
+int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host);
+
+#endif

@@ -1,0 +1,151 @@
+# The tests and what checks the sources; tests/deps installs what each tier needs.
+#   quick       unit, sim and cli: no root, no guests
+#   guests      real guests in a private libvirtd
+#   check       both, after installing what is needed
+#   check-long  what takes longer; STARVE=yes fills the host too
+#   lint sanitize valgrind fuzz bench bench-policy
+
+UNIT     := $(patsubst %.c,%.test,$(wildcard tests/unit/*.c))
+PUREUNIT := $(filter $(addprefix tests/unit/,$(notdir $(PURE:.o=.test))),$(UNIT))
+SIM      := $(addprefix tests/sim/,peers_test world_test ours_test worlds bench)
+SIMPARTS := $(filter-out $(addsuffix .o,$(SIM)),$(patsubst %.c,%.o,$(wildcard tests/sim/*.c)))
+BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
+FUZZ     := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
+TESTS    := $(UNIT) $(SIM) $(BENCH) $(FUZZ)
+
+# ---- programs ----
+
+# What a unit test replaces, by its own function or that of a library.
+tests/unit/monitor.test: WRAPPED := clock_gettime virt_open virt_set
+tests/unit/keeper.test: WRAPPED := virt_open virt_list virt_read virt_set_period
+tests/unit/memlock.test: WRAPPED := getrlimit
+tests/unit/wakeup.test: WRAPPED := fstatfs write
+tests/unit/registry.test: WRAPPED := nanosleep
+tests/unit/on_critical.test: WRAPPED := stat
+tests/unit/movelog_writer.test: WRAPPED := movelog_write
+$(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
+comma := ,
+
+# The linker proves that what decides is pure: its tests have base and plan alone.
+$(PUREUNIT): %.test: %.o $(PURE)
+	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) -lm
+$(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a
+	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) $(VIRT_LIBS) $(XML_LIBS) -lm
+tests/sim/%.o: COMPILE += -Itests/sim
+$(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/host/conf.o lib/host/proc.o
+	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
+$(BENCH): %: %.c
+	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
+
+# ---- tiers ----
+
+# Tests of these tiers do not disturb each other, and most of their time they wait.
+JOBS := $(shell nproc)
+# longest FILES,NAMES: FILES with those of NAMES first.
+longest = $(foreach name,$(2),$(filter %/$(name).bats,$(1))) $(filter-out $(addprefix %/,$(addsuffix .bats,$(2))),$(1))
+# A target within a longer line has another name for make, or make -n would run all of the line.
+SUBMAKE = $(MAKE) --no-print-directory
+
+unit: $(UNIT)
+	@JOBS=$(JOBS) tests/run unit tests/layers $(UNIT)
+sim: $(SIM)
+	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test worlds "bench --check")
+cli: all
+	@JOBS=$(JOBS) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),memguard install hook watch)
+# Each file has a bed of its own, which takes up to 4 GiB; guests wait more than they work.
+guests: all $(BENCH)
+	@tests/guests/image >/dev/null
+	@beds=$$(awk '$$1 == "MemAvailable:" { print int($$2 / 4194304) }' /proc/meminfo); \
+	[ $$beds -ge 1 ] || beds=1; \
+	WITHIN=tests/guests/bed JOBS=$$((beds < $(JOBS) ? beds : $(JOBS))) tests/run guests \
+		$(call longest,$(wildcard tests/guests/*.bats),guard balance shortage hook hung)
+quick: all
+	@$(SUBMAKE) unit sim cli
+
+deps:
+	@tests/deps build test guests lint
+check:
+	@tests/deps build test guests
+	@$(SUBMAKE) all
+	@$(SUBMAKE) quick guests
+demo:
+	@tests/deps build guests
+	@$(SUBMAKE) -s all
+	@tests/guests/demo
+
+# Tests that wait for minutes to pass run beside the rest; nothing runs beside those that fill the host.
+# SOAK_SECONDS=300 has membalance and memguard together for 5 minutes, and as long alone; else it is one.
+# The last ends with the host's OOM killer, after which the host has less than it says (measured: 9 MiB
+# of 120).
+MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
+STARVED := $(addprefix tests/guests/long/,starved.bats together.bats guard.bats)
+check-long:
+	@tests/deps build test guests lint long
+	@$(SUBMAKE) all $(UNIT) $(BENCH)
+	@mkdir -p build; tests/guests/image >/dev/null || exit 1; \
+	pids=; trap 'kill $$pids 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
+	for bats in $(MINUTES); do \
+		LIMIT=1200 tests/guests/bed tests/run long $$bats >build/$${bats##*/}.log 2>&1 & pids="$$pids $$!"; \
+	done; \
+	$(SUBMAKE) sanitize valgrind fuzz || status=1; \
+	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
+	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
+	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
+	HERD=40 LIMIT=900 tests/guests/bed tests/run long tests/guests/hung.bats || status=1; \
+	STARVE=$(STARVE) LIMIT=1500 tests/guests/bed tests/run long $(STARVED) || status=1; \
+	exit $$status
+
+# ---- what checks the sources ----
+
+# copy NAME: the sources as they are now in build/NAME.
+copy = rm -rf build/$(1) && mkdir -p build/$(1) && git ls-files -z -co --exclude-standard | \
+	xargs -0 sh -c 'for f; do if [ -e "$$f" ]; then printf "%s\0" "$$f"; fi; done' sh | \
+	xargs -0 cp --parents -t build/$(1)
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitize:
+	@$(call copy,asan)
+	@PROMTOOL=$(CURDIR)/build/promtool ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) -C build/asan -s quick HARDEN= \
+		CFLAGS='-O1 -g $(SANITIZERS) -fno-omit-frame-pointer'
+valgrind: $(UNIT)
+	@VALGRIND='valgrind -q --error-exitcode=9 --leak-check=full --track-fds=yes' JOBS=$(JOBS) \
+		tests/run valgrind $(UNIT)
+
+SOURCES := $(wildcard lib/*/*.c bin/*.c hooks/*.c)
+SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers .ci/run hooks/install $(wildcard hooks/qemu \
+	tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/guard)
+lint:
+	@tests/deps build test lint
+	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call copy,$$cc) && \
+		$(SUBMAKE) -C build/$$cc -s -j4 all $(UNIT) $(SIM) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
+	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability,performance --inline-suppr \
+		-D_GNU_SOURCE -Ilib lib bin hooks
+	@printf '%s\n' $(SOURCES) | xargs -P 4 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
+		-std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION="\"\"" -Ilib $(VIRT_CFLAGS) $(XML_CFLAGS) 2>/dev/null' tidy
+	shellcheck -x $(SCRIPTS)
+	mandoc -T lint -W warning $(PAGES)
+	@for unit in $(filter %.service,$(UNITS)); do echo "lint: $$unit"; \
+		systemd-analyze security --offline=true --no-pager --threshold=20 $$unit >build/exposure || \
+		{ cat build/exposure; exit 1; }; done
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/unit/*.c tests/bench/*.c)
+
+# Each target runs for FUZZ_SECONDS from the corpus that is kept; its findings are left in build/.
+FUZZ_SECONDS ?= 60
+%.fuzz: %.c tests/fuzz/root.h $(wildcard lib/*/*.[ch])
+	$(call show,FUZZ)clang $(FLAGS) -g -O1 -fsanitize=fuzzer $(SANITIZERS) $(XML_CFLAGS) -o $@ $< \
+		$(filter-out %/libvirt.c %/virt.c,$(wildcard $(addprefix lib/,base/*.c plan/*.c host/*.c virt/*.c))) $(XML_LIBS) -lm
+fuzz: $(FUZZ)
+	@mkdir -p build
+	@printf '%s\n' $(FUZZ:.fuzz=) | xargs -P 4 -I{} sh -c 'f=build/$$(basename {}) && mkdir -p $$f.new && \
+		{ {}.fuzz $$([ ! -e {}.dict ] || echo -dict={}.dict) -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+		-artifact_prefix=$$f- $$f.new tests/fuzz/corpus/$$(basename {}) >$$f.log 2>&1 && \
+		echo "fuzz: {}: no finding in $(FUZZ_SECONDS) s"; } || { tail -n 30 $$f.log; exit 1; }'
+
+bench: all $(BENCH)
+	tests/bench/hook
+	tests/bench/pass
+	tests/bench/guard
+	tests/bench/scenario --compare one all swap seesaw rest
+bench-policy: tests/sim/bench
+	@tests/sim/bench
+
+.PHONY: unit sim cli guests quick deps check demo check-long sanitize valgrind lint fuzz bench bench-policy

@@ -1,0 +1,219 @@
+/* Each test in a process of its own: what is locked or spared stays so. */
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "run/memlock.h"
+
+#define SKIPPED 77
+#define BLOCK (2u << 20)
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_HEAP true
+#else
+#define OWN_HEAP (getenv("VALGRIND") != NULL)
+#endif
+
+/* ---- a limit that allows all; whether there is a permission to lock remains the kernel's to say ---- */
+
+int __real_getrlimit(__rlimit_resource_t resource, struct rlimit *limit);
+int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *limit);
+
+static bool unlimited;
+
+int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+{
+	if (!unlimited || resource != RLIMIT_MEMLOCK)
+		return __real_getrlimit(resource, limit);
+	*limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
+	return 0;
+}
+
+static void in_a_process(int (*check)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (!child)
+		_exit(check());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == SKIPPED)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static uint64_t locked_kib(void)
+{
+	unsigned long long kib = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "VmLck: %llu kB", &kib);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+static long faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+static __attribute__((noinline)) void use_stack(void)
+{
+	volatile char stack[64 << 10];
+
+	for (size_t i = 0; i < sizeof(stack); i += 1024)
+		stack[i] = 1;
+}
+
+/* Memory is there and locked: taking some of it, and some stack, costs no fault. */
+static int check_locked(void)
+{
+	int r = memlock_all();
+	char *volatile heap;
+	long before;
+
+	if (r == -EPERM || r == -ENOMEM)
+		return SKIPPED;
+	if (OWN_HEAP) /* sanitizers lock nothing */
+		return r != 0;
+	if (r || !locked_kib())
+		return 1;
+	before = faults();
+	heap = malloc(BLOCK);
+	if (!heap)
+		return 2;
+	memset(heap, 1, BLOCK);
+	use_stack();
+	free(heap);
+	if (faults() - before > 8) /* of 512 + 16 pages */
+		return 3;
+	heap = malloc(BLOCK);
+	if (!heap)
+		return 2;
+	memset(heap, 1, BLOCK);
+	free(heap);
+	return faults() - before > 8 ? 4 : 0; /* it was not handed back */
+}
+
+/* What comes later, as the stack of a thread does, is locked too, but not before it is touched. */
+static int check_later(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	unsigned char resident[BLOCK / 4096];
+	uint64_t before_kib;
+	char *block;
+	int r;
+
+	unlimited = true;
+	r = memlock_all();
+	if (OWN_HEAP || r == -EPERM || r == -ENOMEM)
+		return SKIPPED;
+	before_kib = locked_kib();
+	block = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r || block == MAP_FAILED)
+		return 1;
+	if (locked_kib() < before_kib + BLOCK / 1024)
+		return 2;
+	*block = 1;
+	if (mincore(block, BLOCK, resident) < 0 || !(resident[0] & 1))
+		return 3;
+	return resident[BLOCK / page - 1] & 1 ? 4 : 0;
+}
+
+/* A limit that later allocations could run into: they must not fail. */
+static int check_limited(void)
+{
+	const struct rlimit limit = {1 << 20, 1 << 20};
+	char *volatile heap;
+
+	if (OWN_HEAP)
+		return SKIPPED;
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return SKIPPED;
+	if (geteuid() == 0 && setuid(65534) < 0)
+		return SKIPPED;
+	memlock_all();
+	heap = malloc(256u << 20);
+	if (!heap)
+		return 1;
+	free(heap);
+	return 0;
+}
+
+static int check_spared(void)
+{
+	FILE *f;
+	int score = 0, r = memlock_lower_oom_score();
+
+	if (r == -EACCES || r == -EPERM)
+		return SKIPPED;
+	f = fopen("/proc/self/oom_score_adj", "re");
+	if (r || !f || fscanf(f, "%d", &score) != 1 || score > -900)
+		return 1;
+	fclose(f);
+	return memlock_lower_oom_score() ? 2 : 0; /* it stays */
+}
+
+static int check_not_permitted(void)
+{
+	if (geteuid() == 0 && setuid(65534) < 0)
+		return SKIPPED;
+	return memlock_lower_oom_score() == -EACCES ? 0 : 1;
+}
+
+static void test_locked(void **state)
+{
+	(void)state;
+	in_a_process(check_locked);
+}
+
+static void test_later(void **state)
+{
+	(void)state;
+	in_a_process(check_later);
+}
+
+static void test_limited(void **state)
+{
+	(void)state;
+	in_a_process(check_limited);
+}
+
+static void test_spared(void **state)
+{
+	(void)state;
+	in_a_process(check_spared);
+	in_a_process(check_not_permitted);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_locked),
+	    cmocka_unit_test(test_later),
+	    cmocka_unit_test(test_limited),
+	    cmocka_unit_test(test_spared),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,384 @@
+/* Run from the root of the tree: reads the roots below tests/cli/roots. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "host/proc.h"
+
+#define PAGE_KIB ((uint64_t)sysconf(_SC_PAGESIZE) / 1024)
+
+static const char *const paths[] = {"/proc/meminfo", "/proc/spl/kstat/zfs/arcstats", "/sys/kernel/mm/ksm/pages_sharing",
+                                    "/proc/pressure/memory"};
+enum { MEMINFO, ARC, KSM, PRESSURE, PATHS };
+
+static char root[] = "/tmp/memsched-host.XXXXXX";
+
+static void put(const char *path, const char *bytes, size_t length)
+{
+	char full[PATH_MAX];
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	for (char *slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(full, 0700);
+		*slash = '/';
+	}
+	unlink(full);
+	if (!bytes)
+		return;
+	f = fopen(full, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, length, f), length);
+	fclose(f);
+}
+
+static void put_all(const char *const text[PATHS])
+{
+	for (int i = 0; i < PATHS; i++)
+		put(paths[i], text[i], text[i] ? strlen(text[i]) : 0);
+}
+
+static int make_root(void **state)
+{
+	(void)state;
+	return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_root(void **state)
+{
+	char command[sizeof(root) + 16];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s", root);
+	return system(command);
+}
+
+static void check(const char *what, const struct host *got, const struct host *want)
+{
+	const struct {
+		const char *field;
+		uint64_t got, want;
+	} fields[] = {
+	    {"total", got->total_kib, want->total_kib},
+	    {"available", got->available_kib, want->available_kib},
+	    {"free", got->free_kib, want->free_kib},
+	    {"buffers", got->buffers_kib, want->buffers_kib},
+	    {"cached", got->cached_kib, want->cached_kib},
+	    {"ksm", got->ksm_kib, want->ksm_kib},
+	    {"has_pressure", got->has_pressure, want->has_pressure},
+	    {"pressure", got->pressure_some_avg10_centi, want->pressure_some_avg10_centi},
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		if (fields[i].got != fields[i].want)
+			fail_msg("%s: %s is %llu, not %llu", what, fields[i].field, (unsigned long long)fields[i].got,
+			         (unsigned long long)fields[i].want);
+}
+
+static void test_roots(void **state)
+{
+	static const struct {
+		const char *root;
+		struct host want;
+		uint64_t ksm_pages;
+	} rows[] = {
+	    {"tests/cli/roots/host-plain",
+	     {.total_kib = 16316412,
+	      .available_kib = 5981204,
+	      .free_kib = 2412340,
+	      .buffers_kib = 214876,
+	      .cached_kib = 3502188,
+	      .has_pressure = true,
+	      .pressure_some_avg10_centi = 27},
+	     0},
+	    {"tests/cli/roots/host-old", /* free + buffers + cached - shmem */
+	     {.total_kib = 2048000,
+	      .available_kib = 750000,
+	      .free_kib = 300000,
+	      .buffers_kib = 40000,
+	      .cached_kib = 500000},
+	     0},
+	    {"tests/cli/roots/host-zfs", /* 4 GiB and half of 14 - 2 GiB */
+	     {.total_kib = 65576132,
+	      .available_kib = 10485760,
+	      .free_kib = 3145728,
+	      .buffers_kib = 16384,
+	      .cached_kib = 1572864,
+	      .has_pressure = true,
+	      .pressure_some_avg10_centi = 1250},
+	     262144},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct host h, want = rows[i].want;
+
+		want.ksm_kib = rows[i].ksm_pages * PAGE_KIB;
+		assert_int_equal(proc_read(rows[i].root, &h), 0);
+		check(rows[i].root, &h, &want);
+	}
+}
+
+/* Huge pages that balloons left in pieces stand whole on the lists, and only in part among what is mapped. */
+static void test_unsplit(void **state)
+{
+	static const struct {
+		const char *lines;
+		uint64_t unsplit_kib;
+	} rows[] = {
+	    {"Active(anon): 600 kB\nInactive(anon): 9000 kB\nAnonPages: 7000 kB\nShmem: 500 kB\nSwapCached: 100 kB\n",
+	     2000},
+	    {"Active(anon): 600 kB\nInactive(anon): 9000 kB\nAnonPages: 7000 kB\n", 2600},
+	    {"Active(anon): 600 kB\nInactive(anon): 6000 kB\nAnonPages: 7000 kB\n",
+	     0}, /* locked memory is on no list */
+	    {"Active(anon): 600 kB\nInactive(anon): 9000 kB\n", 0},
+	    {"AnonPages: 7000 kB\n", 0},
+	    {"", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *text[PATHS] = {NULL};
+		char meminfo[512];
+		struct host h;
+
+		snprintf(meminfo, sizeof(meminfo), "MemTotal: 90000 kB\nMemFree: 10000 kB\nMemAvailable: 20000 kB\n%s",
+		         rows[i].lines);
+		text[MEMINFO] = meminfo;
+		put_all(text);
+		assert_int_equal(proc_read(root, &h), 0);
+		assert_int_equal(h.unsplit_kib, rows[i].unsplit_kib);
+		assert_int_equal(h.available_kib, 20000 + rows[i].unsplit_kib / 4 * 3);
+	}
+}
+
+static void test_this_machine(void **state)
+{
+	struct host h;
+
+	(void)state;
+	assert_int_equal(proc_read("", &h), 0);
+	assert_in_range(h.total_kib, (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_KIB,
+	                (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_KIB);
+	assert_in_range(h.available_kib, 1, h.total_kib);
+}
+
+#define TOTAL "MemTotal: 1000 kB\n"
+#define FREE "MemFree: 300 kB\n"
+#define AVAILABLE "MemAvailable: 500 kB\n"
+
+/* available: what is read of MEMINFO where result is 0 */
+static void test_meminfo(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		uint64_t available_kib;
+	} rows[] = {
+	    {TOTAL FREE AVAILABLE, 0, 500},
+	    {AVAILABLE FREE TOTAL, 0, 500},
+	    {TOTAL FREE "MemAvailable:500 kB", 0, 500},
+	    {TOTAL FREE "MemAvailable: 0 kB\n", 0, 0},
+	    {TOTAL FREE "MemAvailable: 1000 kB\n", 0, 1000},
+	    {"\nx\n" TOTAL "garbage\n\x01\xff\n" FREE AVAILABLE "MemAvailable", 0, 500},
+	    {TOTAL FREE AVAILABLE "MemAvailable: 600 kB\n", 0, 500}, /* twice: the first */
+	    {TOTAL FREE AVAILABLE "xMemTotal: 5 kB\nMemTotalx: 6 kB\n", 0, 500},
+	    {TOTAL FREE, 0, 300},
+	    {TOTAL FREE "Buffers: 7 kB\n", 0, 307},
+	    {TOTAL FREE "Cached: 20 kB\nBuffers: 7 kB\nShmem: 11 kB\n", 0, 316},
+	    {TOTAL FREE "Cached: 20 kB\nShmem: 900 kB\n", 0, 0},
+	    {TOTAL FREE "SwapCached: 20 kB\n", 0, 300},
+	    {"MemTotal: 9007199254740991 kB\n" FREE AVAILABLE, 0, 500},
+	    {"MemTotal: 9007199254740992 kB\n" FREE AVAILABLE, -EBADMSG, 0},
+	    {"MemTotal: 18446744073709551615 kB\n" FREE AVAILABLE, -EBADMSG, 0},
+	    {"MemTotal: 18446744073709552616 kB\n" FREE AVAILABLE, -EBADMSG, 0}, /* 1000, were it to wrap */
+	    {"MemTotal: 000000000000000000001000 kB\n" FREE AVAILABLE, -EBADMSG, 0},
+	    {"", -EBADMSG, 0},
+	    {"\n\n", -EBADMSG, 0},
+	    {FREE AVAILABLE, -EBADMSG, 0},
+	    {TOTAL AVAILABLE, -EBADMSG, 0},
+	    {"MemTotal: 0 kB\nMemFree: 0 kB\n", -EBADMSG, 0},
+	    {TOTAL "MemFree: 1001 kB\n" AVAILABLE, -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 1001 kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "Cached: 701 kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: -5 kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: +5 kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable:\n500 kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 0x10 kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 1.5 kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 500\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 500kB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 500 MB\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 500 kBx\n", -EBADMSG, 0},
+	    {TOTAL FREE "MemAvailable: 500 k", -EBADMSG, 0},
+	    {TOTAL FREE "Cached: x kB\n" AVAILABLE, -EBADMSG, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct host h = {.available_kib = 4242};
+		int r;
+
+		put_all((const char *[PATHS]){rows[i].text});
+		r = proc_read(root, &h);
+		if (r != rows[i].result || h.available_kib != (r < 0 ? 4242 : rows[i].available_kib))
+			fail_msg("'%s': %d, %llu", rows[i].text, r, (unsigned long long)h.available_kib);
+	}
+}
+
+#define ARC_HEAD "13 1 0x01 98 26656 4162849911 20035443063241\nname                            type data\n"
+
+/* What else there is: absent or wrong, it counts as nothing and never fails the whole. */
+static void test_others(void **state)
+{
+	static const struct {
+		const char *text[PATHS]; /* MEMINFO is the same for all */
+		uint64_t available_kib, ksm_pages;
+		int centi; /* -1: no pressure */
+	} rows[] = {
+	    {{0}, 500, 0, -1},
+	    {{[ARC] = ARC_HEAD "c 4 9\nc_min 4 10240\nc_max 4 7\nsize 4 30720\n"}, 510, 0, -1},
+	    {{[ARC] = "size 4 30720\nc_min 4 10240"}, 510, 0, -1},
+	    {{[ARC] = "c_min 4 10240\nsize 4 10240\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 10240\nsize 4 1024\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsize 4 9007199254740991\n"}, 1000, 0, -1}, /* no more than there is */
+	    {{[ARC] = "c_min 4 0\nsize 4 9007199254740992\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\n"}, 500, 0, -1},
+	    {{[ARC] = "size 4 30720\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nhdr_size 4 30720\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsize 30720\nhits 40960\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsizes 4 30720\nsize 4 10240"}, 505, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsize 4\n30720\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsize 3 -30720\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsize 4 30720 kB\n"}, 500, 0, -1},
+	    {{[ARC] = "c_min 4 0\nsize"}, 500, 0, -1},
+	    {{[ARC] = ""}, 500, 0, -1},
+	    {{[KSM] = "7\n"}, 500, 7, -1},
+	    {{[KSM] = "7"}, 500, 7, -1},
+	    {{[KSM] = "-7\n"}, 500, 0, -1},
+	    {{[KSM] = "7 pages\n"}, 500, 0, -1},
+	    {{[KSM] = "18446744073709551616\n"}, 500, 0, -1},
+	    {{[KSM] = "\n7\n"}, 500, 0, -1},
+	    {{[KSM] = ""}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=0.00 avg60=0.00\n"}, 500, 0, 0},
+	    {{[PRESSURE] = "full avg10=1.00\nsome avg10=12.34 avg60=0.00\n"}, 500, 0, 1234},
+	    {{[PRESSURE] = "some avg10=100.00"}, 500, 0, 10000},
+	    {{[PRESSURE] = "some avg10=100.01"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=1000.00"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=-1.00"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=.50"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=1.5"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=1.500"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=1,50"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10=1"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg60=1.00"}, 500, 0, -1},
+	    {{[PRESSURE] = "some avg10="}, 500, 0, -1},
+	    {{[PRESSURE] = "full avg10=1.00\n"}, 500, 0, -1},
+	    {{[PRESSURE] = ""}, 500, 0, -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *text[PATHS] = {TOTAL FREE AVAILABLE, rows[i].text[ARC], rows[i].text[KSM],
+		                           rows[i].text[PRESSURE]};
+		const struct host want = {.total_kib = 1000,
+		                          .available_kib = rows[i].available_kib,
+		                          .free_kib = 300,
+		                          .ksm_kib = rows[i].ksm_pages * PAGE_KIB,
+		                          .has_pressure = rows[i].centi >= 0,
+		                          .pressure_some_avg10_centi = rows[i].centi < 0 ? 0 : (uint32_t)rows[i].centi};
+		char what[32];
+		struct host h;
+
+		put_all(text);
+		assert_int_equal(proc_read(root, &h), 0);
+		snprintf(what, sizeof(what), "row %zu", i);
+		check(what, &h, &want);
+	}
+}
+
+/* A meminfo of length bytes that is whole but for its length; filler 'x' or '\0'. */
+static int read_padded(char filler, size_t length)
+{
+	static const char text[] = TOTAL FREE AVAILABLE;
+	static char bytes[64 * 1024];
+	struct host h;
+
+	memset(bytes, filler, length);
+	memcpy(bytes, text, strlen(text));
+	put_all((const char *[PATHS]){0});
+	put(paths[MEMINFO], bytes, length);
+	return proc_read(root, &h);
+}
+
+static void test_odd_files(void **state)
+{
+	static const char no_end[] = TOTAL "MemFree: 300 kB\0\nMemAvailable: 2000 kB\n";
+	char full[PATH_MAX], deep[PATH_MAX + 1];
+	struct host h;
+
+	(void)state;
+	assert_int_equal(read_padded('x', 16383), 0);
+	assert_int_equal(read_padded('x', 16384), -EFBIG);
+	assert_int_equal(read_padded('x', 65536), -EFBIG);
+	assert_int_equal(read_padded('\0', 100), 0);
+	put(paths[MEMINFO], no_end, sizeof(no_end)); /* what stands behind a NUL is not there */
+	assert_int_equal(proc_read(root, &h), 0);
+	assert_int_equal(h.available_kib, 300);
+
+	snprintf(full, sizeof(full), "%s%s", root, paths[MEMINFO]);
+	unlink(full);
+	assert_int_equal(proc_read(root, &h), -ENOENT);
+	assert_int_equal(mkfifo(full, 0600), 0);
+	assert_int_equal(proc_read(root, &h), -EBADMSG); /* and does not wait for a writer */
+	unlink(full);
+	assert_int_equal(mkdir(full, 0700), 0);
+	assert_int_equal(proc_read(root, &h), -EISDIR);
+	rmdir(full);
+	assert_int_equal(proc_read("/nonexistent", &h), -ENOENT);
+	memset(deep, 'x', PATH_MAX);
+	deep[PATH_MAX] = '\0';
+	assert_int_equal(proc_read(deep, &h), -ENAMETOOLONG);
+}
+
+static void test_leaves_nothing_open(void **state)
+{
+	struct host h;
+	int before = open("/dev/null", O_RDONLY), after;
+
+	(void)state;
+	close(before);
+	put_all((const char *[PATHS]){TOTAL FREE, ARC_HEAD, "1\n", "x"});
+	assert_int_equal(proc_read(root, &h), 0);
+	put_all((const char *[PATHS]){TOTAL, NULL, NULL, NULL});
+	assert_int_equal(proc_read(root, &h), -EBADMSG);
+	assert_int_equal(read_padded('x', 65536), -EFBIG);
+	after = open("/dev/null", O_RDONLY);
+	close(after);
+	assert_int_equal(after, before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_roots),
+	    cmocka_unit_test(test_unsplit),
+	    cmocka_unit_test(test_this_machine),
+	    cmocka_unit_test(test_meminfo),
+	    cmocka_unit_test(test_others),
+	    cmocka_unit_test(test_odd_files),
+	    cmocka_unit_test(test_leaves_nothing_open),
+	};
+
+	return cmocka_run_group_tests_name("host", tests, make_root, remove_root);
+}
