@@ -121,9 +121,9 @@ static void explain_guest(const struct sight *v, const struct conf *conf, const 
 	text_escape(name, sizeof(name), g->name, text_is_utf8());
 	text_size(actual, sizeof(actual), g->sample.actual_kib);
 	text_size(bottom, sizeof(bottom), reclaim_bottom_kib(g));
-	if (v->squeezing && g->want_kib < g->sample.actual_kib)
+	if (v->squeezing && g->plan.want_kib < g->sample.actual_kib)
 		printf("%s: gives %s of its %s; its bottom is %s.\n", name,
-		       text_size(give, sizeof(give), g->sample.actual_kib - g->want_kib), actual, bottom);
+		       text_size(give, sizeof(give), g->sample.actual_kib - g->plan.want_kib), actual, bottom);
 	else if (reclaim_spares_untouched(v->way, conf->tolerance_kib, g))
 		printf("%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now.\n",
 		       name, actual);

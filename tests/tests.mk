@@ -49,7 +49,7 @@ SUBMAKE = $(MAKE) --no-print-directory
 unit: $(UNIT)
 	@JOBS=$(JOBS) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
-	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test worlds "bench --check")
+	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test worlds) "tests/sim/bench --check"
 cli: all
 	@JOBS=$(JOBS) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),memguard install hook watch)
 # Each file has a bed of its own, which takes up to 4 GiB; guests wait more than they work.

@@ -171,8 +171,8 @@ static bool maximum_of(const struct guest *g, uint64_t *ret_kib)
 
 static bool want_of(const struct guest *g, uint64_t *ret_kib)
 {
-	*ret_kib = g->want_kib;
-	return !g->fixed;
+	*ret_kib = g->plan.want_kib;
+	return !g->plan.fixed;
 }
 
 static const struct figure {
@@ -196,7 +196,7 @@ static enum ink ink_of(const struct guest *g)
 	    [REASON_DISTRESS] = INK_BAD,      [REASON_STUCK] = INK_BAD,        [REASON_NO_GAIN] = INK_BAD,
 	    [REASON_UNRESPONSIVE] = INK_BAD,  [REASON_FAILED] = INK_BAD,
 	};
-	enum ink ink = (unsigned)g->reason < REASON_COUNT ? inks[g->reason] : INK_PLAIN;
+	enum ink ink = (unsigned)g->plan.reason < REASON_COUNT ? inks[g->plan.reason] : INK_PLAIN;
 
 	return ink == INK_PLAIN ? INK_GOOD : ink;
 }
@@ -235,7 +235,7 @@ static int64_t key_want(const struct guest *g)
 
 static int64_t key_reason(const struct guest *g)
 {
-	return -(int64_t)ink_of(g) * REASON_COUNT + g->reason;
+	return -(int64_t)ink_of(g) * REASON_COUNT + g->plan.reason;
 }
 
 static int by_order(const void *a, const void *b, void *arg)
@@ -258,7 +258,7 @@ void bars_sort(struct balance_report *report, enum bars_order order)
 
 /* ---- which lines ---- */
 
-struct plan {
+struct frame {
 	bool host, figures, gap, heading, footer;
 	unsigned message; /* lines */
 	size_t room;      /* lines for guests */
@@ -285,9 +285,9 @@ static unsigned message_lines(const struct bars_view *view)
 	return lines;
 }
 
-static struct plan plan_lines(const struct bars_view *view, const struct balance_report *report)
+static struct frame frame_of(const struct bars_view *view, const struct balance_report *report)
 {
-	struct plan plan = {
+	struct frame frame = {
 	    .host = report && view->rows >= 2,
 	    .message = !report || view->rows >= 3 ? message_lines(view) : 0,
 	    .figures = report && view->rows >= 6,
@@ -296,17 +296,17 @@ static struct plan plan_lines(const struct bars_view *view, const struct balance
 	};
 	unsigned others;
 
-	plan.gap = report && !plan.message && view->rows >= 14;
-	others = plan.host + plan.message + plan.figures + plan.heading + plan.gap;
+	frame.gap = report && !frame.message && view->rows >= 14;
+	others = frame.host + frame.message + frame.figures + frame.heading + frame.gap;
 	if (view->rows >= 3 && report && report->n > view->rows - others)
-		plan.footer = true;
-	plan.room = sat_sub(view->rows, others + plan.footer);
-	return plan;
+		frame.footer = true;
+	frame.room = sat_sub(view->rows, others + frame.footer);
+	return frame;
 }
 
 size_t bars_room(const struct bars_view *view, const struct balance_report *report)
 {
-	return plan_lines(view, report).room;
+	return frame_of(view, report).room;
 }
 
 /* ---- how wide ---- */
@@ -342,7 +342,7 @@ static size_t reason_width(const struct balance_report *report)
 	size_t width = REASON_WIDTH;
 
 	for (size_t i = 0; i < report->n; i++)
-		width = max_u64(width, strlen(reason_word(report->guest[i].reason)));
+		width = max_u64(width, strlen(reason_word(report->guest[i].plan.reason)));
 	return width;
 }
 
@@ -419,7 +419,7 @@ static void write_guest(struct pen *p, const struct guest *g, const struct layou
 	if (layout->reason) {
 		pen_blanks(p, 2);
 		pen_ink(p, ink_of(g));
-		pen_fit(p, reason_word(g->reason), layout->reason);
+		pen_fit(p, reason_word(g->plan.reason), layout->reason);
 		pen_ink(p, INK_PLAIN);
 	}
 	pen_end_line(p);
@@ -619,22 +619,22 @@ static void write_footer(struct pen *p, const struct balance_report *report, siz
 void bars_write(FILE *out, const struct bars_view *view, const struct balance_report *report)
 {
 	struct pen p = {.out = out, .view = view, .glyph = glyphs_of(view), .left = view->columns};
-	struct plan plan = plan_lines(view, report);
+	struct frame frame = frame_of(view, report);
 	struct layout layout = report ? lay_out(view, report) : (struct layout){0};
 
-	if (plan.host)
+	if (frame.host)
 		write_host(&p, report, &layout);
-	if (plan.figures)
+	if (frame.figures)
 		write_figures(&p, report);
-	write_message(&p, plan.message);
-	if (plan.gap)
+	write_message(&p, frame.message);
+	if (frame.gap)
 		pen_end_line(&p);
-	if (plan.heading)
+	if (frame.heading)
 		write_heading(&p, report, &layout);
 	if (report)
-		write_guests(&p, report, &layout, plan.room);
-	for (size_t i = 0; !report && i < plan.room; i++)
+		write_guests(&p, report, &layout, frame.room);
+	for (size_t i = 0; !report && i < frame.room; i++)
 		pen_end_line(&p);
-	if (plan.footer)
-		write_footer(&p, report, plan.room);
+	if (frame.footer)
+		write_footer(&p, report, frame.room);
 }

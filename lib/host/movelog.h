@@ -3,8 +3,9 @@
  * journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was asked for, and
  * written once it is known how far the guest came, or that nobody will know.
  *
- * Writing never blocks but for MOVELOG_WAIT_MS on a socket that is full, and on a disk that hangs: see movelog_writer.h.
- * Nothing is kept open, so that a rotated file, or a journal that was started anew, is found again with the next move.
+ * Writing never blocks but for MOVELOG_WAIT_MS on a socket that is full, and on a disk that hangs: see
+ * movelog_writer.h. Nothing is kept open, so that a rotated file, or a journal that was started anew, is found again
+ * with the next move.
  */
 #ifndef MEMSCHED_HOST_MOVELOG_H
 #define MEMSCHED_HOST_MOVELOG_H

@@ -8,7 +8,7 @@
 void guest_clear(struct guest *g)
 {
 	free(g->name);
-	free(g->words);
+	free(g->order.words);
 	*g = (struct guest){.name = NULL};
 }
 

@@ -194,6 +194,29 @@ struct estimate {
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 
+/* What was decided in this pass, by policy alone. */
+struct plan {
+	uint64_t need_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: it is fixed */
+	uint64_t floor_kib;  /* the min hint, or policy_floor_kib of its maximum */
+	uint64_t ceil_kib;   /* the least of maximum, max hint, and 7/8 of the hard limit */
+	uint64_t bottom_kib; /* in a shortage it is left this: its floor, or what it uses and target / 4 */
+	uint64_t want_kib;   /* the size planned; actual if nothing is to be done */
+	uint64_t grant_kib;  /* the size up to which the host has room now; 0: nothing was granted */
+	uint64_t level_kib;  /* in a shortage: the headroom that weight 100 gets, by the shared level; 0: none */
+	enum reason reason;
+	bool fixed;   /* left alone: neither given to nor taken from */
+	bool no_take; /* may be given to, is never taken from */
+};
+
+/* What was sent to the guest in this pass, by the code that sends. */
+struct order {
+	uint64_t ask_kib;  /* what virt_set must send; 0: nothing */
+	uint64_t told_kib; /* the last target sent, or possibly sent, in this pass; 0: none */
+	bool sent;
+	int error;   /* -errno of the last command to it */
+	char *words; /* libvirt's own words for it; owned, NULL without error */
+};
+
 struct guest {
 	char *name; /* as libvirt gave it: hostile; owned, freed by guest_clear */
 	char uuid[UUID_TEXT];
@@ -216,26 +239,10 @@ struct guest {
 	struct past past;
 	struct estimate est;
 
-	/* decided by policy_plan */
 	uint64_t target_kib; /* wished headroom of this guest */
-	uint64_t need_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: it is fixed */
-	uint64_t floor_kib;  /* the min hint, or policy_floor_kib of its maximum */
-	uint64_t ceil_kib;   /* the least of maximum, max hint, and 7/8 of the hard limit */
-	uint64_t bottom_kib; /* in a shortage it is left this: its floor, or what it uses and target / 4 */
-	uint64_t want_kib;   /* the size planned; actual where nothing is to be done */
-	uint64_t level_kib;  /* under shortage: the headroom that weight 100 gets, by the shared level; 0: none */
-	enum reason reason;
-	bool fixed;   /* left alone: neither given to nor taken from */
-	bool no_take; /* may be given to, is never taken from */
-
-	/* done by the pass */
-	uint64_t ask_kib;   /* what virt_set is to send; 0: nothing */
-	uint64_t given_kib; /* what it was already told to grow to in this pass; 0: nothing */
-	bool sent;          /* it was sent */
-	uint64_t told_kib;  /* what it was last told to go to in this pass, or may have been; 0: nothing */
-	bool reread;        /* sample was read again after the command: actual is how far it came */
-	int error;          /* -errno of the last command to it */
-	char *words;        /* libvirt's own words for it; owned, NULL without error */
+	struct plan plan;
+	struct order order;
+	bool reread; /* sample was read again after the command: actual is how far it came */
 };
 
 static inline uint32_t weight_of(const struct guest *g)

@@ -29,9 +29,9 @@ static void find_bounds(struct guest *g)
 		ceil_kib = min_u64(ceil_kib, g->hints.max_kib);
 	if (d->hard_limit_kib) /* QEMU itself needs some of it */
 		ceil_kib = min_u64(ceil_kib, scale_u64(d->hard_limit_kib, 7, 8));
-	g->ceil_kib = ceil_kib;
-	g->floor_kib = min_u64(g->hints.has_min ? g->hints.min_kib : policy_floor_kib(d->maximum_kib), ceil_kib);
-	g->bottom_kib = max_u64(g->floor_kib, sat_add(g->est.used_kib, least_kib(g)));
+	g->plan.ceil_kib = ceil_kib;
+	g->plan.floor_kib = min_u64(g->hints.has_min ? g->hints.min_kib : policy_floor_kib(d->maximum_kib), ceil_kib);
+	g->plan.bottom_kib = max_u64(g->plan.floor_kib, sat_add(g->est.used_kib, least_kib(g)));
 }
 
 /* Headroom and foreseen growth included; a guest in distress needs a step more than it has, whatever it says it uses.
@@ -43,8 +43,8 @@ static uint64_t find_need_kib(const struct policy_conf *conf, const struct guest
 	if (g->est.distress) /* a step more for each sample that says so, not for each pass */
 		need_kib = max_u64(need_kib, sat_add(g->sample.actual_kib, g->est.settled ? conf->step_kib : 0));
 	if (g->hints.has_min)
-		need_kib = max_u64(need_kib, g->floor_kib);
-	return min_u64(need_kib, g->ceil_kib);
+		need_kib = max_u64(need_kib, g->plan.floor_kib);
+	return min_u64(need_kib, g->plan.ceil_kib);
 }
 
 static bool has_balloon_driver(const struct guest *g)
@@ -103,18 +103,18 @@ void policy_judge(const struct policy_conf *conf, struct guest *g)
 	find_bounds(g);
 	if (!(g->sample.have & SAMPLE_ACTUAL))
 		g->sample.actual_kib = g->device.current_kib;
-	g->want_kib = g->sample.actual_kib;
-	g->need_kib = 0;
-	g->level_kib = 0;
-	g->given_kib = 0;
-	g->reason = why_fixed(g);
-	g->fixed = g->reason != REASON_NONE;
-	g->no_take = true;
-	if (g->fixed)
+	g->plan.want_kib = g->sample.actual_kib;
+	g->plan.need_kib = 0;
+	g->plan.level_kib = 0;
+	g->plan.grant_kib = 0;
+	g->plan.reason = why_fixed(g);
+	g->plan.fixed = g->plan.reason != REASON_NONE;
+	g->plan.no_take = true;
+	if (g->plan.fixed)
 		return;
-	g->need_kib = find_need_kib(conf, g);
-	g->reason = why_no_take(g);
-	g->no_take = g->reason != REASON_NONE;
+	g->plan.need_kib = find_need_kib(conf, g);
+	g->plan.reason = why_no_take(g);
+	g->plan.no_take = g->plan.reason != REASON_NONE;
 }
 
 /* ---- what the host has ---- */
@@ -125,7 +125,8 @@ void policy_judge(const struct policy_conf *conf, struct guest *g)
  */
 static uint64_t fixed_untouched_kib(const struct guest *g)
 {
-	bool whole = g->reason == REASON_NO_BALLOON || g->reason == REASON_NO_DRIVER || g->reason == REASON_BOOTING;
+	bool whole = g->plan.reason == REASON_NO_BALLOON || g->plan.reason == REASON_NO_DRIVER ||
+	             g->plan.reason == REASON_BOOTING;
 	uint64_t size_kib = whole ? g->device.maximum_kib : guest_told_kib(g);
 
 	if (g->device.hugepages || g->vanished)
@@ -143,19 +144,20 @@ static uint64_t touched_kib(const struct guest *g)
 /* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
 static uint64_t keep_kib(const struct guest *g)
 {
-	return max_u64(max_u64(g->need_kib, g->floor_kib), wish_kib(g));
+	return max_u64(max_u64(g->plan.need_kib, g->plan.floor_kib), wish_kib(g));
 }
 
 /* Nothing can be taken from it now: for a reason of its own, or because its sample is of before its last move. */
 static bool keeps_all(const struct guest *g)
 {
-	return g->no_take || g->est.blind;
+	return g->plan.no_take || g->est.blind;
 }
 
 /* What it will hold where there is enough: what it needs, and of what it has no less than can be taken. */
 static uint64_t claim_kib(const struct guest *g)
 {
-	return max_u64(g->need_kib, keeps_all(g) ? g->sample.actual_kib : min_u64(keep_kib(g), g->sample.actual_kib));
+	return max_u64(g->plan.need_kib,
+	               keeps_all(g) ? g->sample.actual_kib : min_u64(keep_kib(g), g->sample.actual_kib));
 }
 
 static int64_t minus_kib(uint64_t a, uint64_t b)
@@ -170,7 +172,7 @@ static void find_balance(const struct policy_conf *conf, const struct host *host
 
 	*b = (struct budget){.promised_kib = host->ksm_kib};
 	for (size_t i = 0; i < n; i++) {
-		if (g[i].fixed) {
+		if (g[i].plan.fixed) {
 			taken_kib = sat_add(taken_kib, fixed_untouched_kib(&g[i]));
 			continue;
 		}
@@ -202,7 +204,7 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 	uint64_t excess = policy_excess_kib(g), over_kib, plain_kib, horizon_ms, take_kib;
 
 	excess = sat_sub(excess, sat_sub(g->est.lingering_kib, g->est.foreseen_kib));
-	over_kib = min_u64(sat_sub(g->sample.actual_kib, g->ceil_kib), excess);
+	over_kib = min_u64(sat_sub(g->sample.actual_kib, g->plan.ceil_kib), excess);
 	over_kib = over_kib > KIB_PER_MIB ? over_kib : 0; /* what a driver leaves over of its rounds */
 	if (excess <= conf->step_kib / 2 || g->est.swinging)
 		return over_kib;
@@ -215,7 +217,7 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 
 static uint64_t deficit_kib(const struct policy_conf *conf, const struct guest *g)
 {
-	uint64_t deficit = g->fixed ? 0 : sat_sub(g->need_kib, g->sample.actual_kib);
+	uint64_t deficit = g->plan.fixed ? 0 : sat_sub(g->plan.need_kib, g->sample.actual_kib);
 
 	return deficit > conf->tolerance_kib ? deficit : 0;
 }
@@ -227,9 +229,9 @@ static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struc
 	struct fairshare level;
 
 	for (size_t i = 0; i < n; i++) {
-		uint64_t excess = g[i].fixed ? 0 : policy_excess_kib(&g[i]), now_kib;
+		uint64_t excess = g[i].plan.fixed ? 0 : policy_excess_kib(&g[i]), now_kib;
 
-		now_kib = g[i].fixed ? 0 : sat_sub(g[i].sample.actual_kib, g[i].want_kib);
+		now_kib = g[i].plan.fixed ? 0 : sat_sub(g[i].sample.actual_kib, g[i].plan.want_kib);
 		scratch->item[i] = (struct fairshare_item){
 		    .lo_kib = now_kib,
 		    .hi_kib = excess > conf->tolerance_kib ? max_u64(excess, now_kib) : now_kib,
@@ -239,8 +241,8 @@ static void take_more(const struct policy_conf *conf, uint64_t wanted_kib, struc
 	if (!fairshare_find(scratch->item, n, sat_add(wanted_kib, n), scratch->edge, &level))
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (!g[i].fixed && scratch->item[i].hi_kib > scratch->item[i].lo_kib)
-			g[i].want_kib = g[i].sample.actual_kib - fairshare_share_kib(&level, &scratch->item[i]);
+		if (!g[i].plan.fixed && scratch->item[i].hi_kib > scratch->item[i].lo_kib)
+			g[i].plan.want_kib = g[i].sample.actual_kib - fairshare_share_kib(&level, &scratch->item[i]);
 }
 
 static void plan_enough(const struct policy_conf *conf, const struct budget *b, struct guest *g, size_t n,
@@ -251,11 +253,11 @@ static void plan_enough(const struct policy_conf *conf, const struct budget *b, 
 	for (size_t i = 0; i < n; i++) {
 		uint64_t deficit = deficit_kib(conf, &g[i]), take;
 
-		if (g[i].fixed)
+		if (g[i].plan.fixed)
 			continue;
 		take = deficit ? 0 : calm_take_kib(conf, &g[i]);
-		g[i].want_kib = g[i].sample.actual_kib + deficit - take;
-		deficits = sat_add(deficits, sat_sub(g[i].want_kib, guest_told_kib(&g[i])));
+		g[i].plan.want_kib = g[i].sample.actual_kib + deficit - take;
+		deficits = sat_add(deficits, sat_sub(g[i].plan.want_kib, guest_told_kib(&g[i])));
 	}
 	if (deficits > b->spare_kib)
 		take_more(conf, deficits - b->spare_kib, g, n, scratch);
@@ -267,9 +269,9 @@ static struct fairshare_item shortage_item(const struct guest *g)
 {
 	struct fairshare_item item = {.weight = weight_of(g)};
 
-	if (g->fixed)
+	if (g->plan.fixed)
 		return (struct fairshare_item){.weight = 1};
-	item.lo_kib = keeps_all(g) ? g->sample.actual_kib : min_u64(g->bottom_kib, g->sample.actual_kib);
+	item.lo_kib = keeps_all(g) ? g->sample.actual_kib : min_u64(g->plan.bottom_kib, g->sample.actual_kib);
 	item.hi_kib = claim_kib(g);
 	item.base_kib = min_u64(g->est.used_kib, item.lo_kib);
 	return item;
@@ -282,14 +284,14 @@ static void take_crumbs(const struct budget *b, const struct fairshare *level, s
 	uint64_t gives = 0, covered = b->spare_kib;
 
 	for (size_t i = 0; i < n; i++) {
-		gives = sat_add(gives, g[i].fixed ? 0 : sat_sub(g[i].want_kib, guest_told_kib(&g[i])));
-		covered = sat_add(covered, guest_shrinks(&g[i]) ? g[i].sample.actual_kib - g[i].want_kib : 0);
+		gives = sat_add(gives, g[i].plan.fixed ? 0 : sat_sub(g[i].plan.want_kib, guest_told_kib(&g[i])));
+		covered = sat_add(covered, guest_shrinks(&g[i]) ? g[i].sample.actual_kib - g[i].plan.want_kib : 0);
 	}
 	for (size_t i = 0; gives > covered && i < n; i++) {
 		uint64_t share = fairshare_share_kib(level, &scratch->item[i]);
 
-		if (!g[i].fixed && !guest_grows(&g[i]) && share + KIB_PER_MIB < g[i].want_kib)
-			g[i].want_kib = share;
+		if (!g[i].plan.fixed && !guest_grows(&g[i]) && share + KIB_PER_MIB < g[i].plan.want_kib)
+			g[i].plan.want_kib = share;
 	}
 }
 
@@ -306,9 +308,9 @@ static void plan_shortage(const struct policy_conf *conf, struct budget *b, stru
 	for (size_t i = 0; i < n; i++) {
 		uint64_t share = fairshare_share_kib(&level, &scratch->item[i]), actual = g[i].sample.actual_kib;
 
-		g[i].level_kib = b->has_level ? b->level_kib : 0;
-		if (!g[i].fixed && (share > actual ? share - actual : actual - share) > conf->tolerance_kib)
-			g[i].want_kib = share;
+		g[i].plan.level_kib = b->has_level ? b->level_kib : 0;
+		if (!g[i].plan.fixed && (share > actual ? share - actual : actual - share) > conf->tolerance_kib)
+			g[i].plan.want_kib = share;
 	}
 	take_crumbs(b, &level, g, n, scratch);
 }
@@ -317,9 +319,9 @@ static void plan_shortage(const struct policy_conf *conf, struct budget *b, stru
 
 static enum reason why_kept(const struct policy_conf *conf, const struct guest *g)
 {
-	if (wish_kib(g) > sat_add(g->ceil_kib, conf->tolerance_kib))
+	if (wish_kib(g) > sat_add(g->plan.ceil_kib, conf->tolerance_kib))
 		return REASON_AT_MAX;
-	if (g->floor_kib > wish_kib(g) && g->sample.actual_kib <= sat_add(g->floor_kib, conf->step_kib / 2))
+	if (g->plan.floor_kib > wish_kib(g) && g->sample.actual_kib <= sat_add(g->plan.floor_kib, conf->step_kib / 2))
 		return REASON_AT_MIN;
 	return REASON_AT_TARGET;
 }
@@ -335,12 +337,12 @@ static enum reason why_given(const struct policy_conf *conf, const struct guest 
 
 static enum reason find_reason(const struct policy_conf *conf, const struct budget *b, const struct guest *g)
 {
-	if (b->shortage_kib && !g->no_take && g->want_kib < claim_kib(g))
+	if (b->shortage_kib && !g->plan.no_take && g->plan.want_kib < claim_kib(g))
 		return deficit_kib(conf, g) || guest_shrinks(g) ? REASON_SHARED_SHORTAGE : why_kept(conf, g);
 	if (guest_grows(g))
 		return why_given(conf, g);
-	if (g->no_take)
-		return g->reason;
+	if (g->plan.no_take)
+		return g->plan.reason;
 	return guest_shrinks(g) ? REASON_ABOVE_TARGET : why_kept(conf, g);
 }
 
@@ -355,8 +357,8 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
 	else
 		plan_enough(conf, ret_budget, g, n, scratch);
 	for (size_t i = 0; i < n; i++)
-		if (!g[i].fixed)
-			g[i].reason = find_reason(conf, ret_budget, &g[i]);
+		if (!g[i].plan.fixed)
+			g[i].plan.reason = find_reason(conf, ret_budget, &g[i]);
 }
 
 /* ---- what of the gives the host can cover now ---- */
@@ -365,13 +367,13 @@ static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t 
 {
 	uint64_t told_kib = guest_told_kib(g), more_kib = sat_sub(share_kib, told_kib);
 
-	if (sat_sub(g->want_kib, told_kib) <= conf->tolerance_kib)
+	if (sat_sub(g->plan.want_kib, told_kib) <= conf->tolerance_kib)
 		return 0;
-	if (share_kib < g->want_kib)
-		g->reason = why ? why : g->reason;
+	if (share_kib < g->plan.want_kib)
+		g->plan.reason = why ? why : g->plan.reason;
 	if (more_kib <= conf->tolerance_kib)
 		return 0;
-	g->given_kib = share_kib;
+	g->plan.grant_kib = share_kib;
 	return more_kib;
 }
 
@@ -388,7 +390,7 @@ uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum 
 		if (!guest_grows(&g[i]))
 			continue;
 		item->lo_kib = guest_told_kib(&g[i]);
-		item->hi_kib = max_u64(g[i].want_kib, item->lo_kib);
+		item->hi_kib = max_u64(g[i].plan.want_kib, item->lo_kib);
 		item->base_kib = min_u64(g[i].est.used_kib, item->lo_kib);
 		item->weight = weight_of(&g[i]);
 		told = sat_add(told, item->lo_kib);

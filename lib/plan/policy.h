@@ -79,7 +79,7 @@ uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum 
 /* The size it may come to without asking again: its balloon may still be on the way to what it was told. */
 static inline uint64_t guest_told_kib(const struct guest *g)
 {
-	return max_u64(max_u64(g->sample.actual_kib, g->past.asked_kib), g->given_kib);
+	return max_u64(max_u64(g->sample.actual_kib, g->past.asked_kib), g->plan.grant_kib);
 }
 
 /*
@@ -106,12 +106,12 @@ static inline uint64_t guest_rss_kib(const struct guest *g)
 
 static inline bool guest_grows(const struct guest *g)
 {
-	return !g->fixed && g->want_kib > g->sample.actual_kib;
+	return !g->plan.fixed && g->plan.want_kib > g->sample.actual_kib;
 }
 
 static inline bool guest_shrinks(const struct guest *g)
 {
-	return !g->fixed && g->want_kib < g->sample.actual_kib;
+	return !g->plan.fixed && g->plan.want_kib < g->sample.actual_kib;
 }
 
 #endif

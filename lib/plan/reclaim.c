@@ -11,18 +11,18 @@ uint64_t reclaim_bottom_kib(const struct guest *g)
 {
 	uint64_t used_kib = sat_add(g->est.used_kib, max_u64(g->est.foreseen_kib, g->est.risen_kib));
 
-	return max_u64(g->floor_kib, sat_add(used_kib, g->target_kib / LEAST_HEADROOM));
+	return max_u64(g->plan.floor_kib, sat_add(used_kib, g->target_kib / LEAST_HEADROOM));
 }
 
 static bool may_take(const struct guest *g)
 {
-	return !g->fixed && !g->no_take && !g->est.blind && !g->hung && !g->vanished && !g->error;
+	return !g->plan.fixed && !g->plan.no_take && !g->est.blind && !g->hung && !g->vanished && !g->order.error;
 }
 
 /* What it was told to give and has not given; a guest that does not obey is not waited for. */
 static uint64_t told_kib(const struct guest *g)
 {
-	if (!g->past.asked_kib || g->fixed || g->hung || g->vanished || g->est.stuck)
+	if (!g->past.asked_kib || g->plan.fixed || g->hung || g->vanished || g->est.stuck)
 		return 0;
 	return sat_sub(g->sample.actual_kib, g->past.asked_kib);
 }
@@ -89,9 +89,9 @@ static uint64_t tell(uint64_t give_kib, uint64_t tolerance_kib, const struct fai
 	uint64_t told = told_kib(g);
 	bool asks = may_take(g) && give_kib > sat_add(told, tolerance_kib);
 
-	g->want_kib = sat_sub(g->sample.actual_kib, asks ? min_u64(give_kib, item->hi_kib) : told);
-	g->ask_kib = asks ? g->want_kib : 0;
-	return sat_sub(give_kib, g->sample.actual_kib - g->want_kib);
+	g->plan.want_kib = sat_sub(g->sample.actual_kib, asks ? min_u64(give_kib, item->hi_kib) : told);
+	g->order.ask_kib = asks ? g->plan.want_kib : 0;
+	return sat_sub(give_kib, g->sample.actual_kib - g->plan.want_kib);
 }
 
 /*
@@ -123,9 +123,9 @@ uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t toleranc
 		const struct fairshare_item *item = &scratch->item[i];
 
 		crumbs_kib = tell(sat_add(fairshare_share_kib(&level, item), crumbs_kib), tolerance_kib, item, &g[i]);
-		if (!g[i].ask_kib && is_overruled(way, tolerance_kib, &g[i]))
-			g[i].ask_kib = g[i].want_kib;
-		sum_kib = sat_add(sum_kib, g[i].sample.actual_kib - g[i].want_kib);
+		if (!g[i].order.ask_kib && is_overruled(way, tolerance_kib, &g[i]))
+			g[i].order.ask_kib = g[i].plan.want_kib;
+		sum_kib = sat_add(sum_kib, g[i].sample.actual_kib - g[i].plan.want_kib);
 	}
 	return sum_kib;
 }
@@ -134,9 +134,9 @@ enum reason reclaim_refusal(enum reclaim_way way, uint64_t tolerance_kib, const 
 {
 	if (g->hung)
 		return REASON_UNRESPONSIVE;
-	if (g->fixed || g->no_take)
-		return g->reason;
-	if (g->error)
+	if (g->plan.fixed || g->plan.no_take)
+		return g->plan.reason;
+	if (g->order.error)
 		return REASON_FAILED;
 	if (g->est.blind)
 		return REASON_STALE_STATS;

@@ -203,13 +203,13 @@ static bool is_on_its_way(const struct pass *p, const struct guest *g, uint64_t 
 static void ask(const struct pass *p, struct guest *g, uint64_t size_kib)
 {
 	if (!is_on_its_way(p, g, size_kib))
-		g->ask_kib = size_kib;
+		g->order.ask_kib = size_kib;
 }
 
 /* A give that was not answered in time is carried out when the guest goes on: the host has to count with it. */
 static bool may_still_grow(const struct guest *g, uint64_t asked_kib)
 {
-	return g->error == -ETIMEDOUT && asked_kib > g->sample.actual_kib;
+	return g->order.error == -ETIMEDOUT && asked_kib > g->sample.actual_kib;
 }
 
 static int send(struct pass *p)
@@ -218,13 +218,13 @@ static int send(struct pass *p)
 	int r;
 
 	for (size_t i = 0; i < p->rep.n; i++)
-		p->asked_kib[i] = p->rep.guest[i].ask_kib;
+		p->asked_kib[i] = p->rep.guest[i].order.ask_kib;
 	r = virt_set(p->v, p->rep.guest, p->rep.n, p->end_ms);
 	for (size_t i = 0; i < p->rep.n; i++) {
 		struct guest *g = &p->rep.guest[i];
 
-		if (p->asked_kib[i] && (balance_moved(g) || g->error == -ETIMEDOUT))
-			g->told_kib = p->asked_kib[i];
+		if (p->asked_kib[i] && (balance_moved(g) || g->order.error == -ETIMEDOUT))
+			g->order.told_kib = p->asked_kib[i];
 		if (!p->asked_kib[i] || !(balance_moved(g) || may_still_grow(g, p->asked_kib[i])))
 			continue;
 		p->rep.commands += balance_moved(g);
@@ -238,22 +238,22 @@ static uint64_t grant(struct pass *p, uint64_t budget_kib, enum reason why)
 	uint64_t handed_kib = policy_grant(&p->policy, budget_kib, why, p->rep.guest, p->rep.n, &p->scratch);
 
 	for (size_t i = 0; i < p->rep.n; i++)
-		if (guest_grows(&p->rep.guest[i]) && p->rep.guest[i].given_kib)
-			ask(p, &p->rep.guest[i], p->rep.guest[i].given_kib);
+		if (guest_grows(&p->rep.guest[i]) && p->rep.guest[i].plan.grant_kib)
+			ask(p, &p->rep.guest[i], p->rep.guest[i].plan.grant_kib);
 	return handed_kib;
 }
 
 /* past.actual_kib is what the guest had when the pass read it. */
 static bool is_giving(const struct guest *g)
 {
-	return g->sent && !g->error && !g->hung && !g->vanished && g->want_kib < g->past.actual_kib &&
-	       g->sample.actual_kib > g->want_kib + KIB_PER_MIB;
+	return g->order.sent && !g->order.error && !g->hung && !g->vanished && g->plan.want_kib < g->past.actual_kib &&
+	       g->sample.actual_kib > g->plan.want_kib + KIB_PER_MIB;
 }
 
 static bool is_moving(const struct guest *g)
 {
-	return is_giving(g) ||
-	       (g->sent && !g->error && !g->hung && !g->vanished && g->sample.actual_kib + KIB_PER_MIB < g->given_kib);
+	return is_giving(g) || (g->order.sent && !g->order.error && !g->hung && !g->vanished &&
+	                        g->sample.actual_kib + KIB_PER_MIB < g->plan.grant_kib);
 }
 
 static bool any(const struct pass *p, bool (*is)(const struct guest *g))
@@ -298,8 +298,8 @@ static uint64_t arrived_kib(const struct pass *p)
 	for (size_t i = 0; i < p->rep.n; i++) {
 		const struct guest *g = &p->rep.guest[i];
 
-		if (g->sent && g->want_kib < g->past.actual_kib)
-			sum += sat_sub(g->past.actual_kib, max_u64(g->sample.actual_kib, g->want_kib));
+		if (g->order.sent && g->plan.want_kib < g->past.actual_kib)
+			sum += sat_sub(g->past.actual_kib, max_u64(g->sample.actual_kib, g->plan.want_kib));
 	}
 	return sum;
 }
@@ -328,7 +328,7 @@ static bool awaits_give(const struct pass *p)
 	for (size_t i = 0; i < p->rep.n; i++) {
 		const struct guest *g = &p->rep.guest[i];
 
-		if (guest_grows(g) && sat_add(guest_told_kib(g), p->policy.tolerance_kib) < g->want_kib)
+		if (guest_grows(g) && sat_add(guest_told_kib(g), p->policy.tolerance_kib) < g->plan.want_kib)
 			return true;
 	}
 	return false;
@@ -338,12 +338,13 @@ static bool awaits_give(const struct pass *p)
  * that, and a max below what it uses is no reason to stop it without its least headroom. */
 static uint64_t turn_back_kib(const struct pass *p, const struct guest *g)
 {
-	uint64_t most_kib = max_u64(max_u64(g->want_kib, g->sample.actual_kib), g->bottom_kib);
+	uint64_t most_kib = max_u64(max_u64(g->plan.want_kib, g->sample.actual_kib), g->plan.bottom_kib);
 
-	if (g->est.used_kib <= g->ceil_kib)
-		most_kib = min_u64(most_kib, max_u64(g->ceil_kib, g->sample.actual_kib));
+	if (g->est.used_kib <= g->plan.ceil_kib)
+		most_kib = min_u64(most_kib, max_u64(g->plan.ceil_kib, g->sample.actual_kib));
 
-	return !g->fixed && !g->given_kib && g->past.asked_kib > most_kib + p->policy.step_kib / 2 ? most_kib : 0;
+	return !g->plan.fixed && !g->plan.grant_kib && g->past.asked_kib > most_kib + p->policy.step_kib / 2 ? most_kib
+	                                                                                                     : 0;
 }
 
 static void ask_takes(struct pass *p)
@@ -352,7 +353,7 @@ static void ask_takes(struct pass *p)
 		struct guest *g = &p->rep.guest[i];
 
 		if (guest_shrinks(g))
-			ask(p, g, g->want_kib);
+			ask(p, g, g->plan.want_kib);
 		else if (turn_back_kib(p, g))
 			ask(p, g, turn_back_kib(p, g));
 	}
@@ -423,10 +424,10 @@ static struct decision decision_of(const struct guest *g, struct instant at)
 	return (struct decision){
 	    .decided_ms = at.now_ms,
 	    .from_kib = known ? g->past.actual_kib : 0,
-	    .want_kib = known && !g->fixed ? g->want_kib : 0,
-	    .asked_kib = g->told_kib,
-	    .reached_kib = g->told_kib && g->reread ? g->sample.actual_kib : 0,
-	    .reason = g->reason,
+	    .want_kib = known && !g->plan.fixed ? g->plan.want_kib : 0,
+	    .asked_kib = g->order.told_kib,
+	    .reached_kib = g->order.told_kib && g->reread ? g->sample.actual_kib : 0,
+	    .reason = g->plan.reason,
 	};
 }
 
@@ -442,7 +443,7 @@ static void remember(struct pass *p)
 
 		if (g->reread)
 			estimate_reread(&past, g->sample.actual_kib, at);
-		if (g->reason != REASON_NONE)
+		if (g->plan.reason != REASON_NONE)
 			past.last = decision_of(g, at);
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
@@ -458,12 +459,12 @@ static void note_failures(struct pass *p)
 		struct guest *g = &p->rep.guest[i];
 
 		if (g->vanished)
-			g->reason = REASON_VANISHED;
+			g->plan.reason = REASON_VANISHED;
 		else if (g->hung)
-			g->reason = REASON_UNRESPONSIVE;
-		else if (g->error)
-			g->reason = REASON_FAILED;
-		p->rep.failed += !g->vanished && (g->hung || g->error);
+			g->plan.reason = REASON_UNRESPONSIVE;
+		else if (g->order.error)
+			g->plan.reason = REASON_FAILED;
+		p->rep.failed += !g->vanished && (g->hung || g->order.error);
 	}
 }
 
@@ -493,7 +494,7 @@ int balance_decide(const struct balance_conf *pc, struct virt *v, struct registr
 
 		for (size_t i = 0; i < p.rep.n; i++)
 			takes_kib += guest_shrinks(&p.rep.guest[i])
-			                 ? p.rep.guest[i].sample.actual_kib - p.rep.guest[i].want_kib
+			                 ? p.rep.guest[i].sample.actual_kib - p.rep.guest[i].plan.want_kib
 			                 : 0;
 		policy_grant(&p.policy, sat_add(spare_kib, takes_kib), why_refused(&p), p.rep.guest, p.rep.n,
 		             &p.scratch);
@@ -526,5 +527,5 @@ void balance_clear(struct balance_report *report)
 
 bool balance_moved(const struct guest *g)
 {
-	return g->sent && !g->error;
+	return g->order.sent && !g->order.error;
 }

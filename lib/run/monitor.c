@@ -218,7 +218,7 @@ static void forbid_gives(struct monitor *s, struct sight *v)
 static void note_before(struct herd *h)
 {
 	for (size_t i = 0; i < h->n; i++)
-		if (h->guest[i].ask_kib && !h->before_kib[i])
+		if (h->guest[i].order.ask_kib && !h->before_kib[i])
 			h->before_kib[i] = guest_rss_kib(&h->guest[i]);
 }
 
@@ -257,12 +257,12 @@ static int send_plan(struct virt *v, struct guest *g, size_t n, uint64_t deadlin
 	int r = virt_set(v, g, n, deadline_ms), sent = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (g[i].error == -ETIMEDOUT && !g[i].hung) /* it was not its turn in time: the next look's */
-			g[i].error = 0;
-		if (!g[i].sent || g[i].error)
+		if (g[i].order.error == -ETIMEDOUT && !g[i].hung) /* it was not its turn in time: the next look's */
+			g[i].order.error = 0;
+		if (!g[i].order.sent || g[i].order.error)
 			continue;
-		estimate_asked(&g[i], g[i].want_kib, at);
-		g[i].sent = false;
+		estimate_asked(&g[i], g[i].plan.want_kib, at);
+		g[i].order.sent = false;
 		sent++;
 	}
 	return r < 0 && !sent ? r : sent;

@@ -47,18 +47,18 @@ static bool is_short(enum reason reason)
 /* The size it is brought to now: what it was told to grow to, where that is not all it wants. */
 static uint64_t goal_kib(const struct guest *g)
 {
-	if (g->want_kib <= from_kib(g))
-		return g->want_kib;
-	if (g->given_kib)
-		return g->given_kib;
-	return is_short(g->reason) ? from_kib(g) : g->want_kib;
+	if (g->plan.want_kib <= from_kib(g))
+		return g->plan.want_kib;
+	if (g->plan.grant_kib)
+		return g->plan.grant_kib;
+	return is_short(g->plan.reason) ? from_kib(g) : g->plan.want_kib;
 }
 
 static void say_move(struct sentence *s, const struct guest *g)
 {
 	uint64_t from = from_kib(g), goal = goal_kib(g);
 
-	if (g->fixed)
+	if (g->plan.fixed)
 		say(s, "left alone: ");
 	else if (!(g->sample.have & SAMPLE_ACTUAL))
 		say(s, "size not known: ");
@@ -103,11 +103,11 @@ static void say_growth(struct sentence *s, const struct guest *g)
 static void say_ceil(struct sentence *s, const struct guest *g)
 {
 	const struct device *d = &g->device;
-	const char *ceil = SIZE(g->ceil_kib);
+	const char *ceil = SIZE(g->plan.ceil_kib);
 
-	if (g->ceil_kib == d->maximum_kib)
+	if (g->plan.ceil_kib == d->maximum_kib)
 		say(s, ", but its maximum is %s", ceil);
-	else if (g->hints.has_max && g->hints.max_kib == g->ceil_kib)
+	else if (g->hints.has_max && g->hints.max_kib == g->plan.ceil_kib)
 		say(s, ", but its max hint is %s", ceil);
 	else
 		say(s, ", but its hard limit of %s leaves it %s at most", SIZE(d->hard_limit_kib), ceil);
@@ -115,11 +115,11 @@ static void say_ceil(struct sentence *s, const struct guest *g)
 
 static void say_floor(struct sentence *s, const struct guest *g)
 {
-	const char *floor = SIZE(g->floor_kib);
+	const char *floor = SIZE(g->plan.floor_kib);
 
-	if (g->hints.has_min && g->hints.min_kib == g->floor_kib)
+	if (g->hints.has_min && g->hints.min_kib == g->plan.floor_kib)
 		say(s, ", but its min hint is %s", floor);
-	else if (g->floor_kib == g->ceil_kib)
+	else if (g->plan.floor_kib == g->plan.ceil_kib)
 		say_ceil(s, g);
 	else
 		say(s, ", but the floor for its maximum of %s is %s", SIZE(g->device.maximum_kib), floor);
@@ -130,9 +130,9 @@ static bool say_bound(struct sentence *s, const struct guest *g)
 {
 	uint64_t wish = sat_add(g->est.used_kib, g->target_kib), goal = goal_kib(g);
 
-	if (g->reason == REASON_AT_MAX || (goal == g->ceil_kib && wish > goal))
+	if (g->plan.reason == REASON_AT_MAX || (goal == g->plan.ceil_kib && wish > goal))
 		say_ceil(s, g);
-	else if (g->reason == REASON_AT_MIN || (goal == g->floor_kib && wish < goal))
+	else if (g->plan.reason == REASON_AT_MIN || (goal == g->plan.floor_kib && wish < goal))
 		say_floor(s, g);
 	else
 		return false;
@@ -160,14 +160,14 @@ static void tell_distress(struct sentence *s, const struct guest *g)
 {
 	say(s, "it swaps in or faults heavily; ");
 	say_headroom(s, g);
-	if (goal_kib(g) == g->ceil_kib)
+	if (goal_kib(g) == g->plan.ceil_kib)
 		say_ceil(s, g);
 }
 
 static void tell_booting(struct sentence *s, const struct guest *g)
 {
 	say(s, "%s", g->est.rebooted ? "it has rebooted" : "it is booting");
-	say(s, "%s", g->fixed ? " and has not reported yet" : ", nothing is taken yet");
+	say(s, "%s", g->plan.fixed ? " and has not reported yet" : ", nothing is taken yet");
 }
 
 static void say_age(struct sentence *s, uint64_t age_ms)
@@ -190,7 +190,7 @@ static void tell_stale(struct sentence *s, const struct guest *g)
 		say_age(s, g->est.age_ms);
 	else
 		say(s, "too");
-	say(s, " old%s", g->fixed ? "" : ", nothing is taken on them");
+	say(s, " old%s", g->plan.fixed ? "" : ", nothing is taken on them");
 }
 
 static void tell_no_stats(struct sentence *s, const struct guest *g)
@@ -241,25 +241,25 @@ static void tell_pinned(struct sentence *s, const struct guest *g)
 
 static void tell_uncovered(struct sentence *s, const struct guest *g)
 {
-	say(s, "%s more are needed (", SIZE(sat_sub(g->want_kib, goal_kib(g))));
+	say(s, "%s more are needed (", SIZE(sat_sub(g->plan.want_kib, goal_kib(g))));
 	say_headroom(s, g);
 	say_growth(s, g);
 	say(s, "), but %s",
-	    g->reason == REASON_NO_GIVE ? "memguard lets nothing be given while the host is short"
-	                                : "the host cannot spare them without touching its reserve");
+	    g->plan.reason == REASON_NO_GIVE ? "memguard lets nothing be given while the host is short"
+	                                     : "the host cannot spare them without touching its reserve");
 }
 
 /* The headroom that its weight gets by the shared level alone. */
 static uint64_t level_headroom_kib(const struct guest *g)
 {
-	return scale_u64(g->level_kib, weight_of(g), WEIGHT_DEFAULT);
+	return scale_u64(g->plan.level_kib, weight_of(g), WEIGHT_DEFAULT);
 }
 
 /* Whether the shared level has no more for it than what nobody takes from it. */
 static bool is_at_bottom(const struct guest *g)
 {
-	uint64_t least_kib = sat_sub(min_u64(g->bottom_kib, from_kib(g)), g->est.used_kib);
-	bool has_more = goal_kib(g) > sat_add(g->bottom_kib, KIB_PER_MIB); /* than it has to be left */
+	uint64_t least_kib = sat_sub(min_u64(g->plan.bottom_kib, from_kib(g)), g->est.used_kib);
+	bool has_more = goal_kib(g) > sat_add(g->plan.bottom_kib, KIB_PER_MIB); /* than it has to be left */
 
 	return !has_more && level_headroom_kib(g) <= least_kib;
 }
@@ -267,18 +267,18 @@ static bool is_at_bottom(const struct guest *g)
 static void say_bottom(struct sentence *s, const struct guest *g)
 {
 	const char *used = SIZE(g->est.used_kib), *has = SIZE(sat_sub(goal_kib(g), g->est.used_kib));
-	bool below = from_kib(g) < g->bottom_kib, by_floor = g->floor_kib >= g->bottom_kib;
-	bool hint = g->hints.has_min && g->hints.min_kib == g->floor_kib;
+	bool below = from_kib(g) < g->plan.bottom_kib, by_floor = g->plan.floor_kib >= g->plan.bottom_kib;
+	bool hint = g->hints.has_min && g->hints.min_kib == g->plan.floor_kib;
 
 	say(s, "it is kept %s its ", below ? "below" : "at");
 	if (by_floor)
-		say(s, "%s of %s", hint ? "min hint" : "floor", SIZE(g->floor_kib));
+		say(s, "%s of %s", hint ? "min hint" : "floor", SIZE(g->plan.floor_kib));
 	else
-		say(s, "least headroom of %s", SIZE(sat_sub(g->bottom_kib, g->est.used_kib)));
+		say(s, "least headroom of %s", SIZE(sat_sub(g->plan.bottom_kib, g->est.used_kib)));
 	if (below || by_floor)
 		say(s, " with %s", has);
 	say(s, " above %s used", used);
-	if (g->level_kib)
+	if (g->plan.level_kib)
 		say(s, ", where weight %" PRIu32 " would get %s", weight_of(g), SIZE(level_headroom_kib(g)));
 }
 
@@ -286,8 +286,8 @@ static void say_level(struct sentence *s, const struct guest *g)
 {
 	say(s, "weight %" PRIu32 " gets %s headroom of the wished %s above %s used", weight_of(g),
 	    SIZE(sat_sub(goal_kib(g), g->est.used_kib)), SIZE(g->target_kib), SIZE(g->est.used_kib));
-	if (g->level_kib)
-		say(s, " at a shared level of %s for weight %d", SIZE(g->level_kib), WEIGHT_DEFAULT);
+	if (g->plan.level_kib)
+		say(s, " at a shared level of %s for weight %d", SIZE(g->plan.level_kib), WEIGHT_DEFAULT);
 	if (g->est.blind)
 		say(s, ", as nothing is taken on statistics of before its last move");
 }
@@ -301,19 +301,19 @@ static void tell_shared(struct sentence *s, const struct guest *g)
 		say(s, "weight %" PRIu32 " gets ", weight_of(g));
 	else
 		(is_at_bottom(g) ? say_bottom : say_level)(s, g);
-	say(s, "%s%s less than the %s it needs", g->est.has_used ? ", " : "", SIZE(sat_sub(g->need_kib, goal)),
-	    SIZE(g->need_kib));
-	if (g->want_kib > goal)
-		say(s, ", %s of them once others gave them", SIZE(g->want_kib - goal));
+	say(s, "%s%s less than the %s it needs", g->est.has_used ? ", " : "", SIZE(sat_sub(g->plan.need_kib, goal)),
+	    SIZE(g->plan.need_kib));
+	if (g->plan.want_kib > goal)
+		say(s, ", %s of them once others gave them", SIZE(g->plan.want_kib - goal));
 	say_growth(s, g);
 }
 
 static void tell_failed(struct sentence *s, const struct guest *g)
 {
-	const char *why = g->error ? strerror(-g->error) : "it is not known why";
+	const char *why = g->order.error ? strerror(-g->order.error) : "it is not known why";
 	char words[WORDS_TEXT];
 
-	text_escape(words, sizeof(words), g->words ? g->words : why, text_is_utf8());
+	text_escape(words, sizeof(words), g->order.words ? g->order.words : why, text_is_utf8());
 	say(s, "failed: %s", words);
 }
 
@@ -356,7 +356,7 @@ static_assert(COUNT(tales) == REASON_COUNT, "a tale for each reason");
 
 char *text_explain(char *buffer, size_t size, const struct guest *g)
 {
-	const struct tale *tale = &tales[(unsigned)g->reason < REASON_COUNT ? g->reason : REASON_NONE];
+	const struct tale *tale = &tales[(unsigned)g->plan.reason < REASON_COUNT ? g->plan.reason : REASON_NONE];
 	struct sentence s = {.used = 0};
 
 	if (!tale->bare)

@@ -56,16 +56,16 @@ GUEST_CELL(max, kib_if(g->hints.has_max, g->hints.max_kib))
 GUEST_CELL(weight, ((struct cell){.kind = g->hints.weight ? CELL_NUMBER : CELL_NONE, .number = g->hints.weight}))
 GUEST_CELL(hints, words(g->hints.n_faults ? "voided" : g->hints.present ? "yes" : NULL))
 GUEST_CELL(used, kib_if(g->est.has_used, g->est.used_kib))
-GUEST_CELL(want, kib_if(!g->fixed, g->want_kib))
+GUEST_CELL(want, kib_if(!g->plan.fixed, g->plan.want_kib))
 GUEST_CELL(age, ((struct cell){.kind = g->est.has_age ? CELL_MS : CELL_NONE, .number = g->est.age_ms}))
-GUEST_CELL(reason, words(reason_word(g->reason)))
+GUEST_CELL(reason, words(reason_word(g->plan.reason)))
 GUEST_CELL(last_want, kib_if(g->past.last.want_kib, g->past.last.want_kib))
 GUEST_CELL(last_reason, words(g->past.last.decided_ms ? reason_word(g->past.last.reason) : NULL))
 GUEST_CELL(last_age, ((struct cell){.kind = g->past.last.decided_ms ? CELL_MS : CELL_NONE,
                                     .number = sat_sub(g->past.seen_ms, g->past.last.decided_ms)}))
 GUEST_CELL(id, ((struct cell){.kind = CELL_NUMBER, .number = (uint64_t)g->domain_id}))
-GUEST_CELL(floor, kib_if(!g->fixed, g->floor_kib))
-GUEST_CELL(ceiling, kib_if(!g->fixed, g->ceil_kib))
+GUEST_CELL(floor, kib_if(!g->plan.fixed, g->plan.floor_kib))
+GUEST_CELL(ceiling, kib_if(!g->plan.fixed, g->plan.ceil_kib))
 GUEST_CELL(last_update,
            ((struct cell){.kind = HAS(SAMPLE_LAST_UPDATE) && g->sample.last_update_s ? CELL_NUMBER : CELL_NONE,
                           .number = g->sample.last_update_s}))
@@ -236,11 +236,11 @@ void report_explain(FILE *out, const struct balance_report *rep, bool whole)
 
 static const char *action_word(const struct guest *g)
 {
-	if (g->fixed || g->hung || g->vanished || g->error)
+	if (g->plan.fixed || g->hung || g->vanished || g->order.error)
 		return "skip";
-	if (g->want_kib == g->past.actual_kib)
+	if (g->plan.want_kib == g->past.actual_kib)
 		return "keep";
-	return g->want_kib > g->past.actual_kib ? "grow" : "shrink";
+	return g->plan.want_kib > g->past.actual_kib ? "grow" : "shrink";
 }
 
 /* ---- JSON ---- */
@@ -289,9 +289,9 @@ static void move_json(struct json *j, const struct guest *g)
 	json_string(j, "uuid", g->uuid);
 	json_string(j, "action", action_word(g));
 	json_bytes_if(j, "from_bytes", g->answered && g->sample.have & SAMPLE_ACTUAL, g->past.actual_kib);
-	json_bytes_if(j, "want_bytes", !g->fixed, g->want_kib);
+	json_bytes_if(j, "want_bytes", !g->plan.fixed, g->plan.want_kib);
 	json_bytes_if(j, "reached_bytes", balance_moved(g) && g->reread, g->sample.actual_kib);
-	json_string(j, "reason", reason_word(g->reason));
+	json_string(j, "reason", reason_word(g->plan.reason));
 	json_end_object(j);
 }
 
@@ -397,12 +397,12 @@ void report_moves(const struct balance_report *rep, struct instant at, struct mo
 		struct movelog_move move = {.wall_ms = sat_sub(at.wall_ms, ago_ms),
 		                            .asked_ms = at.now_ms - ago_ms,
 		                            .from_kib = g->past.actual_kib,
-		                            .asked_kib = g->told_kib,
+		                            .asked_kib = g->order.told_kib,
 		                            .has_reached = g->reread,
 		                            .reached_kib = g->sample.actual_kib,
-		                            .reason = g->reason};
+		                            .reason = g->plan.reason};
 
-		if (!g->told_kib)
+		if (!g->order.told_kib)
 			continue;
 		snprintf(move.name, sizeof(move.name), "%s", g->name);
 		snprintf(move.uuid, sizeof(move.uuid), "%s", g->uuid);
@@ -465,11 +465,11 @@ typedef void complaint_say(void *arg, const char *key, const char *sentence);
 static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
 {
 	char why[TEXT_EXPLAIN], sentence[SENTENCE], key[UUID_TEXT + HINT_FAULT_TEXT + 8];
-	char *name = g->hung || g->error ? text_escaped(g->name) : NULL;
+	char *name = g->hung || g->order.error ? text_escaped(g->name) : NULL;
 
 	if (name && !g->vanished) {
-		snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->reason));
-		snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->reason),
+		snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->plan.reason));
+		snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->plan.reason),
 		         text_explain(why, sizeof(why), g));
 		say(arg, key, sentence);
 	}

@@ -104,7 +104,7 @@ int column_choose(const struct column *all, enum column_set set, const char *lis
 
 /* ---- sorting ---- */
 
-struct order {
+struct sort_by {
 	const struct column *by, *tie;
 	bool descending;
 };
@@ -130,7 +130,7 @@ static int compare_cells(const struct column *by, bool descending, const void *a
 
 static int compare_rows(const void *a, const void *b, void *arg)
 {
-	const struct order *o = arg;
+	const struct sort_by *o = arg;
 	int order = compare_cells(o->by, o->descending, a, b);
 
 	return order ? order : compare_cells(o->tie, false, a, b);
@@ -138,7 +138,7 @@ static int compare_rows(const void *a, const void *b, void *arg)
 
 void column_sort(const struct column *by, bool descending, const struct column *tie, void *rows, size_t n, size_t size)
 {
-	struct order order = {.by = by, .tie = tie, .descending = descending};
+	struct sort_by order = {.by = by, .tie = tie, .descending = descending};
 
 	if (n)
 		qsort_r(rows, n, size, compare_rows, &order);

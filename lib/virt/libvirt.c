@@ -409,7 +409,7 @@ int libvirt_set(struct libvirt *l, struct guest *g)
 
 	if (rc < 0)
 		return rc;
-	if (virDomainSetMemoryFlags(dom, g->ask_kib, VIR_DOMAIN_MEM_LIVE) < 0)
+	if (virDomainSetMemoryFlags(dom, g->order.ask_kib, VIR_DOMAIN_MEM_LIVE) < 0)
 		rc = guest_fail(l, dom);
 	virDomainFree(dom);
 	return rc;

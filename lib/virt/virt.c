@@ -384,7 +384,7 @@ static int round_add(struct round *r, struct guest *g, errand_call *call, uint32
 	if (!e)
 		return -ENOMEM;
 	e->guest = *g;
-	e->guest.name = e->guest.words = NULL;
+	e->guest.name = e->guest.order.words = NULL;
 	e->job.key = e->guest.uuid;
 	e->period_s = period_s;
 	r->home[r->n] = g;
@@ -416,16 +416,16 @@ static int round_init(struct stock *stock, struct guest *g, size_t n, bool (*wan
 
 static void guest_fail(struct guest *g, int error, const char *words)
 {
-	free(g->words);
-	g->words = strdup(words);
-	g->error = error;
+	free(g->order.words);
+	g->order.words = strdup(words);
+	g->order.error = error;
 }
 
 static void guest_forgive(struct guest *g)
 {
-	free(g->words);
-	g->words = NULL;
-	g->error = 0;
+	free(g->order.words);
+	g->order.words = NULL;
+	g->order.error = 0;
 }
 
 /* Brings home what the errand (NULL: abandoned) to g made of its copy, or what became of it; nothing where it was not
@@ -436,7 +436,7 @@ static void guest_home(struct guest *g, struct errand *e)
 
 	if (!result) {
 		e->guest.name = g->name;
-		e->guest.words = g->words;
+		e->guest.order.words = g->order.words;
 		*g = e->guest;
 	} else if (result == -ESRCH) {
 		g->vanished = true;
@@ -502,7 +502,7 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	}
 	rc = for_guests(v, g, n, is_there, call_read, 0, deadline_ms);
 	for (size_t i = 0; i < n && rc >= 0; i++)
-		g[i].hung = !g[i].answered && !g[i].vanished && !g[i].error;
+		g[i].hung = !g[i].answered && !g[i].vanished && !g[i].order.error;
 	return rc < 0 ? rc : 0;
 }
 
@@ -524,13 +524,13 @@ static int call_set(struct libvirt *l, struct errand *e)
 {
 	int rc = libvirt_set(l, &e->guest);
 
-	e->guest.sent = !rc;
+	e->guest.order.sent = !rc;
 	return rc;
 }
 
 static bool has_ask(const struct guest *g)
 {
-	return g->ask_kib && is_there(g);
+	return g->order.ask_kib && is_there(g);
 }
 
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
@@ -538,15 +538,15 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	int rc;
 
 	for (size_t i = 0; i < n; i++)
-		if (g[i].ask_kib) {
-			g[i].sent = false;
+		if (g[i].order.ask_kib) {
+			g[i].order.sent = false;
 			guest_forgive(&g[i]);
 		}
 	rc = for_guests(v, g, n, has_ask, call_set, 0, deadline_ms);
 	for (size_t i = 0; i < n; i++) {
-		if (rc >= 0 && g[i].ask_kib && !g[i].sent && !g[i].vanished && !g[i].error)
+		if (rc >= 0 && g[i].order.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].order.error)
 			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
-		g[i].ask_kib = 0;
+		g[i].order.ask_kib = 0;
 	}
 	return rc < 0 ? rc : 0;
 }

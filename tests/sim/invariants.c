@@ -87,24 +87,24 @@ static void check_bounds(struct checker *c, const struct guest *g)
 
 	if (g->hints.has_max)
 		ceil = min_u64(ceil, g->hints.max_kib);
-	if (g->fixed && g->want_kib != actual)
+	if (g->plan.fixed && g->plan.want_kib != actual)
 		broke(c, "a guest left alone does not move", "%s: %lu to %lu MiB", g->name, mib(actual),
-		      mib(g->want_kib));
-	if (g->fixed)
+		      mib(g->plan.want_kib));
+	if (g->plan.fixed)
 		return;
 	bottom = g->est.used_kib + LEAST_HEADROOM(g->target_kib);
 	bottom = max_u64(bottom, g->hints.has_min ? min_u64(g->hints.min_kib, ceil)
 	                                          : min_u64(policy_floor_kib(g->device.maximum_kib), ceil));
-	if (g->want_kib > actual && g->want_kib > ceil)
-		broke(c, "no give above ceil", "%s: to %lu MiB, ceil %lu", g->name, mib(g->want_kib), mib(ceil));
-	if (g->want_kib < actual && g->want_kib < bottom)
-		broke(c, "no take below bottom", "%s: to %lu MiB, bottom %lu", g->name, mib(g->want_kib), mib(bottom));
-	if (g->est.blind && g->want_kib < actual && actual <= ceil)
+	if (g->plan.want_kib > actual && g->plan.want_kib > ceil)
+		broke(c, "no give above ceil", "%s: to %lu MiB, ceil %lu", g->name, mib(g->plan.want_kib), mib(ceil));
+	if (g->plan.want_kib < actual && g->plan.want_kib < bottom)
+		broke(c, "no take below bottom", "%s: to %lu MiB, bottom %lu", g->name, mib(g->plan.want_kib), mib(bottom));
+	if (g->est.blind && g->plan.want_kib < actual && actual <= ceil)
 		broke(c, "no take on a sample of before the last move", "%s: %lu to %lu MiB", g->name, mib(actual),
-		      mib(g->want_kib));
-	if (g->no_take && g->want_kib < actual)
+		      mib(g->plan.want_kib));
+	if (g->plan.no_take && g->plan.want_kib < actual)
 		broke(c, "no take from who is not to be taken from", "%s: %lu to %lu MiB", g->name, mib(actual),
-		      mib(g->want_kib));
+		      mib(g->plan.want_kib));
 }
 
 /* Who lies about what it uses has it counted as touched by capacity, and not by spare. */
@@ -125,16 +125,16 @@ static void check_capacity(struct checker *c, const struct balance_report *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct guest *g = &plan->guest[i];
 
-		if (g->fixed)
+		if (g->plan.fixed)
 			continue;
 		slack += c->ours->conf.tolerance_kib;
 		slack += g->est.blind ? g->sample.actual_kib : 0; /* may be taken from a pass later */
 		slack +=
 		    sat_sub(guest_told_kib(g), g->sample.actual_kib); /* is on its way to what it was told before */
-		want += g->want_kib;
-		gives += sat_sub(g->want_kib, guest_told_kib(g));
-		takes += sat_sub(g->sample.actual_kib, g->want_kib);
-		bottoms &= g->want_kib <= max_u64(g->bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
+		want += g->plan.want_kib;
+		gives += sat_sub(g->plan.want_kib, guest_told_kib(g));
+		takes += sat_sub(g->sample.actual_kib, g->plan.want_kib);
+		bottoms &= g->plan.want_kib <= max_u64(g->plan.bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
 	}
 	if (b->least && gives)
 		broke(c, "nothing is given when the least does not fit", "gives %lu MiB", mib(gives));
@@ -159,13 +159,13 @@ static bool is_levelled(const struct checker *c, const struct guest *g)
 {
 	uint64_t margin_kib = c->ours->conf.tolerance_kib;
 
-	return !g->fixed && !g->no_take && !g->est.blind && g->want_kib > g->bottom_kib + margin_kib &&
-	       g->want_kib + margin_kib < g->need_kib && g->sample.actual_kib > g->bottom_kib;
+	return !g->plan.fixed && !g->plan.no_take && !g->est.blind && g->plan.want_kib > g->plan.bottom_kib + margin_kib &&
+	       g->plan.want_kib + margin_kib < g->plan.need_kib && g->sample.actual_kib > g->plan.bottom_kib;
 }
 
 static double headroom_by_weight(const struct guest *g)
 {
-	return ((double)g->want_kib - (double)g->est.used_kib) / (weight_of(g));
+	return ((double)g->plan.want_kib - (double)g->est.used_kib) / (weight_of(g));
 }
 
 static double margin_by_weight(const struct checker *c, const struct guest *g)
@@ -198,8 +198,8 @@ static bool is_crumb(const struct checker *c, const struct guest *g)
 {
 	uint64_t actual = g->sample.actual_kib;
 
-	return actual <= g->ceil_kib && (actual - g->want_kib <= c->ours->conf.tolerance_kib ||
-	                                 actual <= g->need_kib + c->ours->conf.step_kib / 2);
+	return actual <= g->plan.ceil_kib && (actual - g->plan.want_kib <= c->ours->conf.tolerance_kib ||
+	                                 actual <= g->plan.need_kib + c->ours->conf.step_kib / 2);
 }
 
 static void check_crumbs(struct checker *c, const struct balance_report *plan)
@@ -210,7 +210,7 @@ static void check_crumbs(struct checker *c, const struct balance_report *plan)
 	for (size_t i = 0; i < plan->n; i++)
 		if (guest_shrinks(&plan->guest[i]) && is_crumb(c, &plan->guest[i]))
 			broke(c, "crumbs are not taken", "%s: %lu of %lu KiB", plan->guest[i].name,
-			      (unsigned long)(plan->guest[i].sample.actual_kib - plan->guest[i].want_kib),
+			      (unsigned long)(plan->guest[i].sample.actual_kib - plan->guest[i].plan.want_kib),
 			      (unsigned long)plan->guest[i].sample.actual_kib);
 }
 
@@ -241,10 +241,10 @@ static void check_order(struct checker *c, const struct balance_report *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct guest *g = find(c->copy, plan->n, plan->guest[i].domain_id);
 
-		if (g->want_kib != plan->guest[i].want_kib || g->given_kib != plan->guest[i].given_kib ||
-		    g->reason != plan->guest[i].reason)
+		if (g->plan.want_kib != plan->guest[i].plan.want_kib || g->plan.grant_kib != plan->guest[i].plan.grant_kib ||
+		    g->plan.reason != plan->guest[i].plan.reason)
 			broke(c, "the order of guests does not matter", "%s: %lu or %lu KiB", g->name,
-			      (unsigned long)plan->guest[i].want_kib, (unsigned long)g->want_kib);
+			      (unsigned long)plan->guest[i].plan.want_kib, (unsigned long)g->plan.want_kib);
 	}
 }
 
@@ -257,11 +257,11 @@ static void check_weight(struct checker *c, const struct balance_report *plan)
 	copy_guests(c, plan);
 	c->copy[i].hints.weight = (uint32_t)min_u64(10000, weight * rng_between(&c->rng, 2, 20));
 	decide_again(c, plan, plan->n);
-	if (heavy->want_kib < light->want_kib || heavy->given_kib < light->given_kib)
+	if (heavy->plan.want_kib < light->plan.want_kib || heavy->plan.grant_kib < light->plan.grant_kib)
 		broke(c, "more weight never gets less",
 		      "%s: weight %u wants %lu KiB and gets %lu, weight %u %lu and %lu", light->name, weight,
-		      (unsigned long)light->want_kib, (unsigned long)light->given_kib, heavy->hints.weight,
-		      (unsigned long)heavy->want_kib, (unsigned long)heavy->given_kib);
+		      (unsigned long)light->plan.want_kib, (unsigned long)light->plan.grant_kib, heavy->hints.weight,
+		      (unsigned long)heavy->plan.want_kib, (unsigned long)heavy->plan.grant_kib);
 }
 
 /* With spare memory, all of it touched: what was never touched is a promise, and promises do cost the others. */
@@ -269,7 +269,7 @@ static bool is_idle(const struct world *w, const struct guest *g)
 {
 	const struct vm *v = &w->vm[ours_index(g)];
 
-	return !g->fixed && !g->no_take && g->want_kib < g->sample.actual_kib && g->need_kib <= g->sample.actual_kib &&
+	return !g->plan.fixed && !g->plan.no_take && g->plan.want_kib < g->sample.actual_kib && g->plan.need_kib <= g->sample.actual_kib &&
 	       policy_held_kib(g) >= g->sample.actual_kib &&
 	       vm_rss_kib(v) - v->is.qemu_kib >= max_u64(g->sample.actual_kib, vm_actual_kib(v));
 }
@@ -288,10 +288,10 @@ static void check_idle(struct checker *c, const struct balance_report *plan)
 	for (size_t i = 0; i < n; i++) {
 		const struct guest *with = find(plan->guest, plan->n, c->copy[i].domain_id);
 
-		if (with->need_kib > with->sample.actual_kib &&
-		    with->want_kib + c->ours->conf.tolerance_kib < c->copy[i].want_kib)
+		if (with->plan.need_kib > with->sample.actual_kib &&
+		    with->plan.want_kib + c->ours->conf.tolerance_kib < c->copy[i].plan.want_kib)
 			broke(c, "an idle guest costs no one", "%s: %lu MiB with %s, %lu without", with->name,
-			      mib(with->want_kib), plan->guest[idle].name, mib(c->copy[i].want_kib));
+			      mib(with->plan.want_kib), plan->guest[idle].name, mib(c->copy[i].plan.want_kib));
 	}
 }
 
@@ -302,10 +302,10 @@ static void check_grant(struct checker *c, const struct balance_report *plan, ui
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct guest *g = &plan->guest[i];
 
-		given += sat_sub(g->given_kib, max_u64(g->sample.actual_kib, g->past.asked_kib));
-		if (g->given_kib && (g->fixed || g->given_kib > g->want_kib || g->given_kib < g->sample.actual_kib))
+		given += sat_sub(g->plan.grant_kib, max_u64(g->sample.actual_kib, g->past.asked_kib));
+		if (g->plan.grant_kib && (g->plan.fixed || g->plan.grant_kib > g->plan.want_kib || g->plan.grant_kib < g->sample.actual_kib))
 			broke(c, "a grant lies between actual and want", "%s: %lu KiB of %lu", g->name,
-			      (unsigned long)g->given_kib, (unsigned long)g->want_kib);
+			      (unsigned long)g->plan.grant_kib, (unsigned long)g->plan.want_kib);
 	}
 	if (handed_kib > c->budget_kib || handed_kib != given)
 		broke(c, "grants keep to the budget", "budget %lu KiB, said %lu, handed out %lu",
@@ -465,9 +465,9 @@ void check_pass(struct checker *c, const struct balance_report *report)
 	struct world *w = c->world;
 
 	for (size_t i = 0; i < report->n; i++)
-		if (report->guest[i].error)
+		if (report->guest[i].order.error)
 			broke(c, "no command is refused", "%s: %s", report->guest[i].name,
-			      strerror(-report->guest[i].error));
+			      strerror(-report->guest[i].order.error));
 	for (size_t i = 0; i < w->n; i++)
 		if (w->vm[i].tally.commands != c->watch[i].commands)
 			check_command(c, &w->vm[i], &c->watch[i]);

@@ -70,8 +70,8 @@ static void show_plan(const struct world *w, const struct balance_report *p, uns
 		    "  %-5s %-11s actual %6ld seen %6ld rss %6ld free %6ld cache %6ld; used %6ld need %6ld bottom %6ld "
 		    "want %6ld %s\n",
 		    g->name, nature_word(&v->is), mib(vm_actual_kib(v)), mib(g->sample.actual_kib), mib(vm_rss_kib(v)),
-		    mib(vm_free_kib(v)), mib(v->cache_kib), mib(g->est.used_kib), mib(g->need_kib), mib(g->bottom_kib),
-		    mib(g->want_kib), reason_word(g->reason));
+		    mib(vm_free_kib(v)), mib(v->cache_kib), mib(g->est.used_kib), mib(g->plan.need_kib), mib(g->plan.bottom_kib),
+		    mib(g->plan.want_kib), reason_word(g->plan.reason));
 	}
 }
 

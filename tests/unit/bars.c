@@ -19,8 +19,8 @@
 	.name = (char *)(uintptr_t)(called), .answered = true,                                                         \
 	.sample = {.have = SAMPLE_ACTUAL, .actual_kib = MIB(actual)}, .device.maximum_kib = MIB(most)
 #define USES(used, has_free) .est = {.has_used = true, .used_kib = MIB(used), .free_kib = MIB(has_free)}
-#define WANTS(want, why) .want_kib = MIB(want), .reason = REASON_##why
-#define ALONE(why) .fixed = true, .reason = REASON_##why
+#define WANTS(want, why) .plan.want_kib = MIB(want), .plan.reason = REASON_##why
+#define ALONE(why) .plan.fixed = true, .plan.reason = REASON_##why
 
 static struct guest guests[] = {
     {SIZED("alpha", 384, 768), USES(192, 192), WANTS(338, ABOVE_TARGET)},

@@ -1243,7 +1243,7 @@ static int relieve(struct scene *s, int samples, enum reason reason)
 		s->g.sample.swap_in_kib += 50000;
 		if (!next(s)->distress)
 			continue;
-		s->g.reason = reason;
+		s->g.plan.reason = reason;
 		ask(s, s->g.sample.actual_kib + 50000);
 		move(s, 50000);
 		gives++;

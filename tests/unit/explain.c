@@ -17,17 +17,17 @@
 #define MIB(n) ((n)*UINT64_C(1024))
 #define GUEST(why, ...)                                                                                                \
 	{                                                                                                              \
-		.reason = REASON_##why, __VA_ARGS__                                                                    \
+		.plan.reason = REASON_##why, __VA_ARGS__                                                               \
 	}
 #define ACTUAL(mib) .sample = {.have = SAMPLE_ACTUAL, .actual_kib = MIB(mib)}
 #define USED(mib) .est = {.has_used = true, .used_kib = MIB(mib)}
 #define GROWS(mib, by) .est = {.has_used = true, .used_kib = MIB(mib), .foreseen_kib = 1}, .past.growth_kibps = MIB(by)
-#define MAXIMUM(mib) .device = {.maximum_kib = MIB(mib)}, .ceil_kib = MIB(mib)
+#define MAXIMUM(mib) .device = {.maximum_kib = MIB(mib)}, .plan.ceil_kib = MIB(mib)
 #define WISHED .target_kib = 150000
 /* Of a guest in a shortage; then the shared level, and the bottom: least headroom above 366 MiB used, or a floor. */
 #define SHORT(mib) ACTUAL(mib), WISHED, MAXIMUM(1024)
-#define LEVEL(mib) .level_kib = MIB(mib), .floor_kib = MIB(232), .bottom_kib = MIB(403)
-#define FLOOR(mib, level) .level_kib = MIB(level), .floor_kib = MIB(mib), .bottom_kib = MIB(mib)
+#define LEVEL(mib) .plan.level_kib = MIB(mib), .plan.floor_kib = MIB(232), .plan.bottom_kib = MIB(403)
+#define FLOOR(mib, level) .plan.level_kib = MIB(level), .plan.floor_kib = MIB(mib), .plan.bottom_kib = MIB(mib)
 
 static const struct {
 	struct guest g;
@@ -37,256 +37,265 @@ static const struct {
     {GUEST(COUNT, ACTUAL(512)), "nothing was decided"},
 
     /* moves */
-    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
-    {GUEST(BELOW_TARGET, ACTUAL(391), GROWS(366, 20), WISHED, .want_kib = MIB(560), MAXIMUM(1024)),
+    {GUEST(BELOW_TARGET, ACTUAL(391), GROWS(366, 20), WISHED, .plan.want_kib = MIB(560), MAXIMUM(1024)),
      "give 169 MiB to reach 560 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free, and use grows by 20 "
      "MiB/s"},
-    {GUEST(BELOW_TARGET, ACTUAL(300), USED(366), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(BELOW_TARGET, ACTUAL(300), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "give 212 MiB to reach 512 MiB: 366 MiB are used, none of the wished 146 MiB are free"},
-    {GUEST(BELOW_TARGET, ACTUAL(391), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(BELOW_TARGET, ACTUAL(391), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "give 121 MiB to reach 512 MiB: what it uses is not known, 146 MiB are wished free"},
-    {GUEST(BELOW_TARGET, .sample.actual_kib = MIB(391), USED(366), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(BELOW_TARGET, .sample.actual_kib = MIB(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "size not known: what it uses is not known, 146 MiB are wished free"},
-    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(450), MAXIMUM(450)),
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(450), MAXIMUM(450)),
      "give 59 MiB to reach 450 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free, but its maximum is 450 "
      "MiB"},
-    {GUEST(BELOW_TARGET, ACTUAL(200), USED(40), WISHED, .want_kib = MIB(300), MAXIMUM(1024), .floor_kib = MIB(300),
-           .hints = {.has_min = true, .min_kib = MIB(300)}),
+    {GUEST(BELOW_TARGET, ACTUAL(200), USED(40), WISHED, .plan.want_kib = MIB(300), MAXIMUM(1024),
+           .plan.floor_kib = MIB(300), .hints = {.has_min = true, .min_kib = MIB(300)}),
      "give 100 MiB to reach 300 MiB: 40 MiB are used and 160 MiB free, 146 MiB are wished, but its min hint is 300 "
      "MiB"},
-    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(512), .given_kib = MIB(441), MAXIMUM(1024)),
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), .plan.grant_kib = MIB(441),
+           MAXIMUM(1024)),
      "give 50 MiB to reach 441 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
-    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .past.growth_kibps = MIB(20), .want_kib = MIB(512),
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .past.growth_kibps = MIB(20), .plan.want_kib = MIB(512),
            MAXIMUM(1024)),
      "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
-    {GUEST(GROWING, ACTUAL(512), GROWS(366, 20), WISHED, .want_kib = MIB(552), MAXIMUM(1024)),
+    {GUEST(GROWING, ACTUAL(512), GROWS(366, 20), WISHED, .plan.want_kib = MIB(552), MAXIMUM(1024)),
      "give 40 MiB to reach 552 MiB: 366 MiB are used, 146 MiB free, as wished, and use grows by 20 MiB/s"},
-    {GUEST(GROWING, ACTUAL(512), .est = {.has_used = true, .used_kib = MIB(366)}, WISHED, .want_kib = MIB(552),
+    {GUEST(GROWING, ACTUAL(512), .est = {.has_used = true, .used_kib = MIB(366)}, WISHED, .plan.want_kib = MIB(552),
            MAXIMUM(1024)),
      "give 40 MiB to reach 552 MiB: 366 MiB are used, 146 MiB free, as wished"},
-    {GUEST(ABOVE_TARGET, ACTUAL(580), USED(366), WISHED, .want_kib = MIB(532), MAXIMUM(1024)),
+    {GUEST(ABOVE_TARGET, ACTUAL(580), USED(366), WISHED, .plan.want_kib = MIB(532), MAXIMUM(1024)),
      "take 48 MiB to reach 532 MiB: 366 MiB are used and 214 MiB free, 146 MiB are wished"},
-    {GUEST(ABOVE_TARGET, ACTUAL(580), GROWS(366, 1), WISHED, .want_kib = MIB(532), MAXIMUM(1024)),
+    {GUEST(ABOVE_TARGET, ACTUAL(580), GROWS(366, 1), WISHED, .plan.want_kib = MIB(532), MAXIMUM(1024)),
      "take 48 MiB to reach 532 MiB: 366 MiB are used and 214 MiB free, 146 MiB are wished"},
     /* looked at again after the command; not looked at again, with what another pass saw */
-    {GUEST(ABOVE_TARGET, ACTUAL(532), USED(366), WISHED, .want_kib = MIB(532), MAXIMUM(1024), .reread = true,
+    {GUEST(ABOVE_TARGET, ACTUAL(532), USED(366), WISHED, .plan.want_kib = MIB(532), MAXIMUM(1024), .reread = true,
            .past.actual_kib = MIB(580)),
      "take 48 MiB to reach 532 MiB: 366 MiB are used and 214 MiB free, 146 MiB are wished"},
-    {GUEST(BELOW_TARGET, ACTUAL(512), USED(366), WISHED, .want_kib = MIB(512), .given_kib = MIB(512), MAXIMUM(1024),
-           .reread = true, .past.actual_kib = MIB(391)),
+    {GUEST(BELOW_TARGET, ACTUAL(512), USED(366), WISHED, .plan.want_kib = MIB(512), .plan.grant_kib = MIB(512),
+           MAXIMUM(1024), .reread = true, .past.actual_kib = MIB(391)),
      "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
-    {GUEST(ABOVE_TARGET, ACTUAL(580), USED(366), WISHED, .want_kib = MIB(532), MAXIMUM(1024),
+    {GUEST(ABOVE_TARGET, ACTUAL(580), USED(366), WISHED, .plan.want_kib = MIB(532), MAXIMUM(1024),
            .past.actual_kib = MIB(900)),
      "take 48 MiB to reach 532 MiB: 366 MiB are used and 214 MiB free, 146 MiB are wished"},
 
     /* at rest */
-    {GUEST(AT_TARGET, ACTUAL(512), USED(366), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(AT_TARGET, ACTUAL(512), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "keep 512 MiB: 366 MiB are used, 146 MiB free, as wished"},
-    {GUEST(AT_TARGET, ACTUAL(508), USED(366), WISHED, .want_kib = MIB(508), MAXIMUM(1024)),
+    {GUEST(AT_TARGET, ACTUAL(508), USED(366), WISHED, .plan.want_kib = MIB(508), MAXIMUM(1024)),
      "keep 508 MiB: 366 MiB are used, 142 MiB of the wished 146 MiB are free, which is close enough"},
-    {GUEST(AT_TARGET, ACTUAL(530), USED(366), WISHED, .want_kib = MIB(530), MAXIMUM(1024)),
+    {GUEST(AT_TARGET, ACTUAL(530), USED(366), WISHED, .plan.want_kib = MIB(530), MAXIMUM(1024)),
      "keep 530 MiB: 366 MiB are used and 164 MiB free, 146 MiB are wished, which is close enough"},
-    {GUEST(AT_TARGET, ACTUAL(530), WISHED, .want_kib = MIB(530), MAXIMUM(1024)),
+    {GUEST(AT_TARGET, ACTUAL(530), WISHED, .plan.want_kib = MIB(530), MAXIMUM(1024)),
      "keep 530 MiB: what it uses is not known, 146 MiB are wished free"},
 
-    {GUEST(AT_TARGET, .sample.actual_kib = MIB(530), USED(100), WISHED, .want_kib = MIB(530), MAXIMUM(1024)),
+    {GUEST(AT_TARGET, .sample.actual_kib = MIB(530), USED(100), WISHED, .plan.want_kib = MIB(530), MAXIMUM(1024)),
      "size not known: what it uses is not known, 146 MiB are wished free"},
-    {GUEST(AT_TARGET, ACTUAL(310), USED(150), WISHED, .want_kib = MIB(310), MAXIMUM(1024), .floor_kib = MIB(310),
-           .hints = {.has_min = true, .min_kib = MIB(310)}),
+    {GUEST(AT_TARGET, ACTUAL(310), USED(150), WISHED, .plan.want_kib = MIB(310), MAXIMUM(1024),
+           .plan.floor_kib = MIB(310), .hints = {.has_min = true, .min_kib = MIB(310)}),
      "keep 310 MiB: 150 MiB are used and 160 MiB free, 146 MiB are wished, but its min hint is 310 MiB"},
 
     /* bounds, by where they come from */
-    {GUEST(AT_MIN, ACTUAL(300), USED(100), WISHED, .want_kib = MIB(300), MAXIMUM(1024), .floor_kib = MIB(300),
+    {GUEST(AT_MIN, ACTUAL(300), USED(100), WISHED, .plan.want_kib = MIB(300), MAXIMUM(1024), .plan.floor_kib = MIB(300),
            .hints = {.has_min = true, .min_kib = MIB(300)}),
      "keep 300 MiB: 100 MiB are used and 200 MiB free, 146 MiB are wished, but its min hint is 300 MiB"},
-    {GUEST(AT_MIN, ACTUAL(360), USED(100), WISHED, .want_kib = MIB(360), MAXIMUM(2048), .floor_kib = MIB(360)),
+    {GUEST(AT_MIN, ACTUAL(360), USED(100), WISHED, .plan.want_kib = MIB(360), MAXIMUM(2048),
+           .plan.floor_kib = MIB(360)),
      "keep 360 MiB: 100 MiB are used and 260 MiB free, 146 MiB are wished, "
      "but the floor for its maximum of 2 GiB is 360 MiB"},
-    {GUEST(AT_MIN, ACTUAL(400), USED(100), WISHED, .want_kib = MIB(400), .device.maximum_kib = MIB(1024),
-           .ceil_kib = MIB(400), .floor_kib = MIB(400),
+    {GUEST(AT_MIN, ACTUAL(400), USED(100), WISHED, .plan.want_kib = MIB(400), .device.maximum_kib = MIB(1024),
+           .plan.ceil_kib = MIB(400), .plan.floor_kib = MIB(400),
            .hints = {.has_min = true, .min_kib = MIB(500), .has_max = true, .max_kib = MIB(400)}),
      "keep 400 MiB: 100 MiB are used and 300 MiB free, 146 MiB are wished, but its max hint is 400 MiB"},
-    {GUEST(ABOVE_TARGET, ACTUAL(400), USED(100), WISHED, .want_kib = MIB(300), MAXIMUM(1024), .floor_kib = MIB(300),
-           .hints = {.has_min = true, .min_kib = MIB(300)}),
+    {GUEST(ABOVE_TARGET, ACTUAL(400), USED(100), WISHED, .plan.want_kib = MIB(300), MAXIMUM(1024),
+           .plan.floor_kib = MIB(300), .hints = {.has_min = true, .min_kib = MIB(300)}),
      "take 100 MiB to reach 300 MiB: 100 MiB are used and 300 MiB free, 146 MiB are wished, but its min hint is 300 "
      "MiB"},
-    {GUEST(AT_MAX, ACTUAL(400), USED(390), WISHED, .want_kib = MIB(400), .device.maximum_kib = MIB(1024),
-           .ceil_kib = MIB(400), .hints = {.has_max = true, .max_kib = MIB(400)}),
+    {GUEST(AT_MAX, ACTUAL(400), USED(390), WISHED, .plan.want_kib = MIB(400), .device.maximum_kib = MIB(1024),
+           .plan.ceil_kib = MIB(400), .hints = {.has_max = true, .max_kib = MIB(400)}),
      "keep 400 MiB: 390 MiB are used, 10 MiB of the wished 146 MiB are free, but its max hint is 400 MiB"},
-    {GUEST(AT_MAX, ACTUAL(512), USED(390), WISHED, .want_kib = MIB(512), MAXIMUM(512)),
+    {GUEST(AT_MAX, ACTUAL(512), USED(390), WISHED, .plan.want_kib = MIB(512), MAXIMUM(512)),
      "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
-    {GUEST(AT_MAX, ACTUAL(512), USED(390), WISHED, .want_kib = MIB(512), MAXIMUM(512),
+    {GUEST(AT_MAX, ACTUAL(512), USED(390), WISHED, .plan.want_kib = MIB(512), MAXIMUM(512),
            .hints = {.has_max = true, .max_kib = MIB(512)}),
      "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
-    {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .want_kib = MIB(448), .ceil_kib = MIB(448),
+    {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .plan.want_kib = MIB(448), .plan.ceil_kib = MIB(448),
            .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(512)}),
      "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, "
      "but its hard limit of 512 MiB leaves it 448 MiB at most"},
-    {GUEST(AT_MAX, ACTUAL(500), USED(390), WISHED, .want_kib = MIB(500), .device.maximum_kib = MIB(1024),
-           .ceil_kib = MIB(400), .hints = {.has_max = true, .max_kib = MIB(400)}),
+    {GUEST(AT_MAX, ACTUAL(500), USED(390), WISHED, .plan.want_kib = MIB(500), .device.maximum_kib = MIB(1024),
+           .plan.ceil_kib = MIB(400), .hints = {.has_max = true, .max_kib = MIB(400)}),
      "keep 500 MiB: 390 MiB are used, 110 MiB of the wished 146 MiB are free, but its max hint is 400 MiB"},
 
-    {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .want_kib = MIB(448), .ceil_kib = MIB(448),
+    {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .plan.want_kib = MIB(448), .plan.ceil_kib = MIB(448),
            .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(512)},
            .hints = {.has_max = true, .max_kib = MIB(600)}),
      "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, "
      "but its hard limit of 512 MiB leaves it 448 MiB at most"},
-    {GUEST(AT_MAX, ACTUAL(512), GROWS(390, 20), WISHED, .want_kib = MIB(512), MAXIMUM(512)),
+    {GUEST(AT_MAX, ACTUAL(512), GROWS(390, 20), WISHED, .plan.want_kib = MIB(512), MAXIMUM(512)),
      "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
     /* bounds that did not decide */
-    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), .target_kib = MIB(146), .want_kib = MIB(512), MAXIMUM(512)),
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), .target_kib = MIB(146), .plan.want_kib = MIB(512), MAXIMUM(512)),
      "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free"},
-    {GUEST(ABOVE_TARGET, ACTUAL(600), USED(366), .target_kib = MIB(146), .want_kib = MIB(512), MAXIMUM(1024),
-           .floor_kib = MIB(512)),
+    {GUEST(ABOVE_TARGET, ACTUAL(600), USED(366), .target_kib = MIB(146), .plan.want_kib = MIB(512), MAXIMUM(1024),
+           .plan.floor_kib = MIB(512)),
      "take 88 MiB to reach 512 MiB: 366 MiB are used and 234 MiB free, 146 MiB are wished"},
 
     /* given to, not taken from */
-    {GUEST(DISTRESS, ACTUAL(512), USED(302), WISHED, .want_kib = MIB(561), MAXIMUM(1024)),
+    {GUEST(DISTRESS, ACTUAL(512), USED(302), WISHED, .plan.want_kib = MIB(561), MAXIMUM(1024)),
      "give 49 MiB to reach 561 MiB: it swaps in or faults heavily; 302 MiB are used and 210 MiB free, 146 MiB are "
      "wished"},
-    {GUEST(DISTRESS, ACTUAL(512), USED(302), WISHED, .want_kib = MIB(512), MAXIMUM(512)),
+    {GUEST(DISTRESS, ACTUAL(512), USED(302), WISHED, .plan.want_kib = MIB(512), MAXIMUM(512)),
      "keep 512 MiB: it swaps in or faults heavily; 302 MiB are used and 210 MiB free, 146 MiB are wished, "
      "but its maximum is 512 MiB"},
-    {GUEST(BOOTING, ACTUAL(512), USED(100), .want_kib = MIB(512)), "keep 512 MiB: it is booting, nothing is taken yet"},
-    {GUEST(BOOTING, ACTUAL(512), .want_kib = MIB(512), .fixed = true),
+    {GUEST(BOOTING, ACTUAL(512), USED(100), .plan.want_kib = MIB(512)),
+     "keep 512 MiB: it is booting, nothing is taken yet"},
+    {GUEST(BOOTING, ACTUAL(512), .plan.want_kib = MIB(512), .plan.fixed = true),
      "left alone: it is booting and has not reported yet"},
-    {GUEST(BOOTING, ACTUAL(512), .want_kib = MIB(512), .fixed = true, .est.rebooted = true),
+    {GUEST(BOOTING, ACTUAL(512), .plan.want_kib = MIB(512), .plan.fixed = true, .est.rebooted = true),
      "left alone: it has rebooted and has not reported yet"},
-    {GUEST(STALE_STATS, ACTUAL(512), .want_kib = MIB(512), .est = {.has_used = true, .has_age = true, .age_ms = 45999}),
+    {GUEST(STALE_STATS, ACTUAL(512), .plan.want_kib = MIB(512),
+           .est = {.has_used = true, .has_age = true, .age_ms = 45999}),
      "keep 512 MiB: its statistics are 45 s old, nothing is taken on them"},
-    {GUEST(STALE_STATS, .fixed = true, .est = {.has_age = true, .age_ms = 119999}),
+    {GUEST(STALE_STATS, .plan.fixed = true, .est = {.has_age = true, .age_ms = 119999}),
      "left alone: its statistics are 119 s old"},
-    {GUEST(STALE_STATS, .fixed = true, .est = {.has_age = true, .age_ms = 120000}),
+    {GUEST(STALE_STATS, .plan.fixed = true, .est = {.has_age = true, .age_ms = 120000}),
      "left alone: its statistics are 2 min old"},
-    {GUEST(STALE_STATS, .fixed = true, .est = {.has_age = true, .age_ms = 7200000}),
+    {GUEST(STALE_STATS, .plan.fixed = true, .est = {.has_age = true, .age_ms = 7200000}),
      "left alone: its statistics are 2 h old"},
-    {GUEST(STALE_STATS, .fixed = true, .est = {.has_age = true, .age_ms = 172800000}),
+    {GUEST(STALE_STATS, .plan.fixed = true, .est = {.has_age = true, .age_ms = 172800000}),
      "left alone: its statistics are 2 days old"},
-    {GUEST(STALE_STATS, .fixed = true, .est = {.has_age = true, .age_ms = UINT64_MAX}),
+    {GUEST(STALE_STATS, .plan.fixed = true, .est = {.has_age = true, .age_ms = UINT64_MAX}),
      "left alone: its statistics are 213503982334 days old"},
-    {GUEST(STALE_STATS, .fixed = true, .est.age_ms = 5000), "left alone: its statistics are too old"},
+    {GUEST(STALE_STATS, .plan.fixed = true, .est.age_ms = 5000), "left alone: its statistics are too old"},
 
     /* left alone */
-    {GUEST(NO_STATS, .fixed = true, .est.absurd = true), "left alone: its statistics contradict each other"},
-    {GUEST(NO_STATS, .fixed = true, .device.period_s = 5), "left alone: it does not report what it uses"},
-    {GUEST(NO_STATS, .fixed = true, .device.period_s = 5, .est.blind = true),
+    {GUEST(NO_STATS, .plan.fixed = true, .est.absurd = true), "left alone: its statistics contradict each other"},
+    {GUEST(NO_STATS, .plan.fixed = true, .device.period_s = 5), "left alone: it does not report what it uses"},
+    {GUEST(NO_STATS, .plan.fixed = true, .device.period_s = 5, .est.blind = true),
      "left alone: its statistics tell of more free memory than it has: they are of before its balloon moved"},
-    {GUEST(NO_STATS, .fixed = true),
+    {GUEST(NO_STATS, .plan.fixed = true),
      "left alone: it does not report what it uses; virsh dommemstat DOMAIN --period 1 --live makes it"},
-    {GUEST(NO_BALLOON, .fixed = true), "left alone: it has no balloon device"},
-    {GUEST(NO_DRIVER, .fixed = true),
+    {GUEST(NO_BALLOON, .plan.fixed = true), "left alone: it has no balloon device"},
+    {GUEST(NO_DRIVER, .plan.fixed = true),
      "left alone: its balloon driver has never reported; load virtio_balloon in the guest"},
-    {GUEST(STUCK, .fixed = true, ACTUAL(512), .past = {.asked_kib = MIB(600), .refused = 3}),
+    {GUEST(STUCK, .plan.fixed = true, ACTUAL(512), .past = {.asked_kib = MIB(600), .refused = 3}),
      "left alone: asked for 600 MiB, it stays at 512 MiB for 3 passes"},
-    {GUEST(STUCK, ACTUAL(512), .want_kib = MIB(512), .past = {.asked_kib = MIB(400), .refused = 1}),
+    {GUEST(STUCK, ACTUAL(512), .plan.want_kib = MIB(512), .past = {.asked_kib = MIB(400), .refused = 1}),
      "keep 512 MiB: asked for 400 MiB, it stays at 512 MiB"},
-    {GUEST(STUCK, .fixed = true, .sample.actual_kib = MIB(512)), "left alone: it does not move"},
-    {GUEST(NO_GAIN, .want_kib = MIB(512),
+    {GUEST(STUCK, .plan.fixed = true, .sample.actual_kib = MIB(512)), "left alone: it does not move"},
+    {GUEST(NO_GAIN, .plan.want_kib = MIB(512),
            .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS, .actual_kib = MIB(512), .rss_kib = MIB(900)}),
      "keep 512 MiB: its balloon frees nothing on the host, which still holds 900 MiB for it"},
-    {GUEST(NO_GAIN, .want_kib = MIB(512), .sample = {.have = SAMPLE_ACTUAL, .actual_kib = MIB(512), .rss_kib = 5}),
+    {GUEST(NO_GAIN, .plan.want_kib = MIB(512), .sample = {.have = SAMPLE_ACTUAL, .actual_kib = MIB(512), .rss_kib = 5}),
      "keep 512 MiB: its balloon frees nothing on the host"},
-    {GUEST(UNRESPONSIVE, .fixed = true), "left alone: it did not answer in time; virsh domcontrol DOMAIN may tell why"},
-    {GUEST(PAUSED, .fixed = true, .run = RUN_PAUSED), "left alone: its state is 'paused'"},
-    {GUEST(PAUSED, .fixed = true, .run = RUN_PMSUSPENDED), "left alone: its state is 'pmsuspended'"},
-    {GUEST(MIGRATING, .fixed = true), "left alone: it is being migrated, saved or dumped"},
-    {GUEST(PINNED, .fixed = true, .device.locked = true),
+    {GUEST(UNRESPONSIVE, .plan.fixed = true),
+     "left alone: it did not answer in time; virsh domcontrol DOMAIN may tell why"},
+    {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PAUSED), "left alone: its state is 'paused'"},
+    {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PMSUSPENDED), "left alone: its state is 'pmsuspended'"},
+    {GUEST(MIGRATING, .plan.fixed = true), "left alone: it is being migrated, saved or dumped"},
+    {GUEST(PINNED, .plan.fixed = true, .device.locked = true),
      "left alone: its memory is locked, the host would get nothing back"},
-    {GUEST(PINNED, .fixed = true, .device = {.locked = true, .virtio_mem = true}),
+    {GUEST(PINNED, .plan.fixed = true, .device = {.locked = true, .virtio_mem = true}),
      "left alone: its memory is locked, the host would get nothing back"},
-    {GUEST(PINNED, .fixed = true, .device.virtio_mem = true), "left alone: its size is set by virtio-mem"},
-    {GUEST(PINNED, .fixed = true, .device.unknown = true),
+    {GUEST(PINNED, .plan.fixed = true, .device.virtio_mem = true), "left alone: its size is set by virtio-mem"},
+    {GUEST(PINNED, .plan.fixed = true, .device.unknown = true),
      "left alone: its definition cannot be read, so its devices and hints are not known"},
-    {GUEST(HUGEPAGES, .fixed = true), "left alone: its memory is huge pages, the host would get nothing back"},
-    {GUEST(PASSTHROUGH, .fixed = true), "left alone: a passed-through device or encryption pins its memory"},
-    {GUEST(OPTED_OUT, .fixed = true), "left alone: its metadata says managed=\"no\""},
-    {GUEST(EXCLUDED, .fixed = true), "left alone: the configuration excludes it"},
-    {GUEST(VANISHED, .fixed = true), "it has gone since it was listed"},
+    {GUEST(HUGEPAGES, .plan.fixed = true), "left alone: its memory is huge pages, the host would get nothing back"},
+    {GUEST(PASSTHROUGH, .plan.fixed = true), "left alone: a passed-through device or encryption pins its memory"},
+    {GUEST(OPTED_OUT, .plan.fixed = true), "left alone: its metadata says managed=\"no\""},
+    {GUEST(EXCLUDED, .plan.fixed = true), "left alone: the configuration excludes it"},
+    {GUEST(VANISHED, .plan.fixed = true), "it has gone since it was listed"},
 
     /* not enough */
-    {GUEST(HOST_RESERVE, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(HOST_RESERVE, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), "
      "but the host cannot spare them without touching its reserve"},
-    {GUEST(HOST_RESERVE, ACTUAL(391), GROWS(366, 20), WISHED, .want_kib = MIB(552), .given_kib = MIB(441),
+    {GUEST(HOST_RESERVE, ACTUAL(391), GROWS(366, 20), WISHED, .plan.want_kib = MIB(552), .plan.grant_kib = MIB(441),
            MAXIMUM(1024)),
      "give 50 MiB to reach 441 MiB: 111 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free, "
      "and use grows by 20 MiB/s), but the host cannot spare them without touching its reserve"},
-    {GUEST(NO_GIVE, ACTUAL(391), USED(366), WISHED, .want_kib = MIB(512), MAXIMUM(1024)),
+    {GUEST(NO_GIVE, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), "
      "but memguard lets nothing be given while the host is short"},
-    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .want_kib = MIB(418), .need_kib = MIB(512), LEVEL(52)),
+    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.need_kib = MIB(512), LEVEL(52)),
      "keep 391 MiB: memory is short, weight 100 gets 25 MiB headroom of the wished 146 MiB above 366 MiB used at a "
      "shared level of 52 MiB for weight 100, 121 MiB less than the 512 MiB it needs, 27 MiB of them once others gave "
      "them"},
-    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .want_kib = MIB(418), .given_kib = MIB(400), .need_kib = MIB(512),
-           LEVEL(52)),
+    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.grant_kib = MIB(400),
+           .plan.need_kib = MIB(512), LEVEL(52)),
      "give 9 MiB to reach 400 MiB: memory is short, weight 100 gets 34 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 52 MiB for weight 100, 112 MiB less than the 512 MiB it needs, 18 MiB of them once "
      "others gave them"},
-    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .want_kib = MIB(418), .given_kib = MIB(418), .need_kib = MIB(512),
-           LEVEL(52)),
+    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.grant_kib = MIB(418),
+           .plan.need_kib = MIB(512), LEVEL(52)),
      "give 27 MiB to reach 418 MiB: memory is short, weight 100 gets 52 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 52 MiB for weight 100, 94 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), GROWS(366, 20), .want_kib = MIB(426), .need_kib = MIB(552), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), GROWS(366, 20), .plan.want_kib = MIB(426), .plan.need_kib = MIB(552), LEVEL(20),
            .hints.weight = 300),
      "take 74 MiB to reach 426 MiB: memory is short, weight 300 gets 60 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 20 MiB for weight 100, 126 MiB less than the 552 MiB it needs, and use grows by 20 "
      "MiB/s"},
-    {GUEST(SHARED_SHORTAGE, SHORT(391), .want_kib = MIB(391), .need_kib = MIB(512)),
+    {GUEST(SHARED_SHORTAGE, SHORT(391), .plan.want_kib = MIB(391), .plan.need_kib = MIB(512)),
      "keep 391 MiB: memory is short, weight 100 gets 121 MiB less than the 512 MiB it needs"},
 
     /* its bottom decides, not the level: the least headroom, the floor, a hint; and what it has where that is less */
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(20)),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(20)),
      "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
      "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(403), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(403), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(20),
            .hints.weight = 50),
      "keep 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, where weight 50 "
      "would get 10 MiB, 109 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(405), USED(366), .want_kib = MIB(405), .need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(405), USED(366), .plan.want_kib = MIB(405), .plan.need_kib = MIB(512), LEVEL(20),
            .hints.weight = 200),
      "keep 405 MiB: memory is short, weight 200 gets 39 MiB headroom of the wished 146 MiB above 366 MiB used at a "
      "shared level of 20 MiB for weight 100, 107 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(0)),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(0)),
      "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
      "109 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .want_kib = MIB(386), .need_kib = MIB(512), LEVEL(10)),
+    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(386), .plan.need_kib = MIB(512), LEVEL(10)),
      "keep 386 MiB: memory is short, it is kept below its least headroom of 37 MiB with 20 MiB above 366 MiB used, "
      "where weight 100 would get 10 MiB, 126 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .want_kib = MIB(396), .given_kib = MIB(396), .need_kib = MIB(512),
-           LEVEL(30)),
+    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(396), .plan.grant_kib = MIB(396),
+           .plan.need_kib = MIB(512), LEVEL(30)),
      "give 10 MiB to reach 396 MiB: memory is short, weight 100 gets 30 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 30 MiB for weight 100, 116 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(366), .want_kib = MIB(360), .need_kib = MIB(512), LEVEL(0)),
+    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(366), .plan.want_kib = MIB(360), .plan.need_kib = MIB(512), LEVEL(0)),
      "keep 360 MiB: memory is short, it is kept below its least headroom of 37 MiB with 0 KiB above 366 MiB used, 152 "
      "MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(300), .want_kib = MIB(360), .need_kib = MIB(446), FLOOR(360, 20)),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(300), .plan.want_kib = MIB(360), .plan.need_kib = MIB(446),
+           FLOOR(360, 20)),
      "take 140 MiB to reach 360 MiB: memory is short, it is kept at its floor of 360 MiB with 60 MiB above 300 MiB "
      "used, where weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(300), .want_kib = MIB(360), .need_kib = MIB(446), FLOOR(360, 20),
+    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(300), .plan.want_kib = MIB(360), .plan.need_kib = MIB(446), FLOOR(360, 20),
            .hints = {.has_min = true, .min_kib = MIB(360)}),
      "keep 360 MiB: memory is short, it is kept at its min hint of 360 MiB with 60 MiB above 300 MiB used, where "
      "weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(350), USED(300), .want_kib = MIB(350), .need_kib = MIB(446), FLOOR(360, 20)),
+    {GUEST(SHARED_SHORTAGE, SHORT(350), USED(300), .plan.want_kib = MIB(350), .plan.need_kib = MIB(446),
+           FLOOR(360, 20)),
      "keep 350 MiB: memory is short, it is kept below its floor of 360 MiB with 50 MiB above 300 MiB used, where "
      "weight 100 would get 20 MiB, 96 MiB less than the 446 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .want_kib = MIB(500), .need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(500), .plan.need_kib = MIB(512), LEVEL(20),
            .est.blind = true),
      "keep 500 MiB: memory is short, weight 100 gets 134 MiB headroom of the wished 146 MiB above 366 MiB used at a "
      "shared level of 20 MiB for weight 100, as nothing is taken on statistics of before its last move, 12 MiB less "
      "than the 512 MiB it needs"},
     /* looked at again after the command */
-    {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .want_kib = MIB(403), .need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(20),
            .reread = true, .past.actual_kib = MIB(500)),
      "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
      "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
 
     /* failed, in libvirt's words or ours */
-    {GUEST(FAILED, ACTUAL(391), .want_kib = MIB(512), .error = -EIO, .words = "internal error: \x1b[2J\nno"),
+    {GUEST(FAILED, ACTUAL(391), .plan.want_kib = MIB(512), .order.error = -EIO,
+           .order.words = "internal error: \x1b[2J\nno"),
      "give 121 MiB to reach 512 MiB: failed: internal error: \\x1B[2J\\x0Ano"},
-    {GUEST(FAILED, ACTUAL(391), .want_kib = MIB(391), .error = -EACCES), "keep 391 MiB: failed: Permission denied"},
-    {GUEST(FAILED, .fixed = true), "left alone: failed: it is not known why"},
+    {GUEST(FAILED, ACTUAL(391), .plan.want_kib = MIB(391), .order.error = -EACCES),
+     "keep 391 MiB: failed: Permission denied"},
+    {GUEST(FAILED, .plan.fixed = true), "left alone: failed: it is not known why"},
 };
 
 static void test_sentences(void **state)
@@ -342,7 +351,7 @@ static void test_every_reason(void **state)
 	for (unsigned r = 0; r < REASON_COUNT; r++) {
 		size_t i = 0;
 
-		while (i < COUNT(sentences) && sentences[i].g.reason != r)
+		while (i < COUNT(sentences) && sentences[i].g.plan.reason != r)
 			i++;
 		if (i == COUNT(sentences))
 			fail_msg("no row for '%s'", reason_word((enum reason)r));
@@ -362,16 +371,16 @@ static void test_unknown(void **state)
 	(void)state;
 	for (unsigned r = 0; r < 2 * REASON_COUNT; r++) {
 		struct guest g = {
-		    .reason = (enum reason)(r / 2),
-		    .fixed = r % 2,
+		    .plan.reason = (enum reason)(r / 2),
+		    .plan.fixed = r % 2,
 		    .sample = {.actual_kib = LIE, .rss_kib = LIE, .usable_kib = LIE, .unused_kib = LIE},
 		    .est = {.used_kib = LIE, .free_kib = LIE, .age_ms = 7600 * 1000},
-		    .want_kib = LIE,
+		    .plan.want_kib = LIE,
 		};
 
 		text_explain(text, sizeof(text), &g);
 		if (strstr(text, "7.6") || strstr(text, "2 h") || !*text)
-			fail_msg("'%s': %s", reason_word(g.reason), text);
+			fail_msg("'%s': %s", reason_word(g.plan.reason), text);
 	}
 }
 
@@ -384,31 +393,34 @@ static void test_large(void **state)
 	words[sizeof(words) - 1] = '\0';
 	for (unsigned r = 0; r < REASON_COUNT; r++) {
 		struct guest g = {
-		    .reason = (enum reason)r,
+		    .plan.reason = (enum reason)r,
 		    .sample = {.have = ~0u, .rss_kib = UINT64_MAX},
 		    .est = {.has_used = true, .has_age = true, .foreseen_kib = 1, .age_ms = UINT64_MAX},
 		    .past = {.growth_kibps = UINT64_MAX, .asked_kib = UINT64_MAX, .refused = UINT32_MAX},
 		    .hints.weight = UINT32_MAX,
 		    .target_kib = UINT64_MAX,
-		    .need_kib = UINT64_MAX,
-		    .level_kib = UINT64_MAX,
-		    .want_kib = UINT64_MAX,
-		    .ceil_kib = UINT64_MAX,
+		    .plan.need_kib = UINT64_MAX,
+		    .plan.level_kib = UINT64_MAX,
+		    .plan.want_kib = UINT64_MAX,
+		    .plan.ceil_kib = UINT64_MAX,
 		    .device.hard_limit_kib = UINT64_MAX,
-		    .error = -EIO,
-		    .words = words,
+		    .order.error = -EIO,
+		    .order.words = words,
 		};
 
 		text_explain(text, sizeof(text), &g);
 		if (strlen(text) >= TEXT_EXPLAIN - 1)
-			fail_msg("'%s': %s", reason_word(g.reason), text);
+			fail_msg("'%s': %s", reason_word(g.plan.reason), text);
 	}
 }
 
 static void test_cut(void **state)
 {
-	static const struct guest g = {
-	    .reason = REASON_FAILED, ACTUAL(391), .want_kib = MIB(391), .error = -EIO, .words = "refus\xc3\xa9!!!!"};
+	static const struct guest g = {.plan.reason = REASON_FAILED,
+	                               ACTUAL(391),
+	                               .plan.want_kib = MIB(391),
+	                               .order.error = -EIO,
+	                               .order.words = "refus\xc3\xa9!!!!"};
 	char text[33];
 
 	(void)state;

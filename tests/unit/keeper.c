@@ -176,9 +176,9 @@ static void test_reading(void **state)
 	assert_string_equal(h->guest[3].name, "guest002");
 	assert_int_equal(h->guest[0].hints.weight, 50);
 	assert_true(h->guest[3].excluded);
-	assert_int_equal(h->guest[3].reason, REASON_EXCLUDED);
+	assert_int_equal(h->guest[3].plan.reason, REASON_EXCLUDED);
 	assert_int_equal(h->guest[2].sample.actual_kib, 1048576);
-	assert_true(h->guest[2].target_kib > 0 && h->guest[2].floor_kib > 0);
+	assert_true(h->guest[2].target_kib > 0 && h->guest[2].plan.floor_kib > 0);
 	keeper_done(k);
 	keeper_free(k, in_time());
 }

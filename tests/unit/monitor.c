@@ -61,7 +61,7 @@ int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline
 	dies = false;
 	send_by_ms = deadline_ms;
 	for (size_t i = 0; i < n && died; i++)
-		g[i].ask_kib = 0;
+		g[i].order.ask_kib = 0;
 	return died ? -ENOTCONN : __real_virt_set(v, g, n, clock_ms(CLOCK_BOOTTIME) + TIME_MS);
 }
 
@@ -583,7 +583,7 @@ static void test_starting(void **state)
 	(void)state;
 	touch_all(s);
 	h = keeper_herd(monitor_keeper(s));
-	h->guest[0].est.booting = h->guest[0].no_take = true;
+	h->guest[0].est.booting = h->guest[0].plan.no_take = true;
 	h->guest[0].sample.rss_kib = 224 * MIB;
 	keeper_done(monitor_keeper(s));
 	host_has(1100 * MIB);
@@ -788,7 +788,7 @@ static void test_awaits(void **state)
 	host_has(800 * MIB); /* above where it is tight */
 	h = keeper_herd(monitor_keeper(s));
 	for (size_t i = 0; i < h->n; i++)
-		h->guest[i].est.stuck = h->guest[i].no_take = true;
+		h->guest[i].est.stuck = h->guest[i].plan.no_take = true;
 	keeper_done(monitor_keeper(s));
 	v = look(s);
 	assert_true(v.squeezing);

@@ -132,11 +132,11 @@ static void plan(struct fleet *f)
 {
 	struct guest behind = guest(&(struct spec){700000, 900000});
 
-	behind.want_kib = 4242;
+	behind.plan.want_kib = 4242;
 	f->g[f->n] = behind;
 	policy_plan(&f->conf, &f->host, f->pending_kib, f->g, f->n, &f->scratch, &f->b);
-	expect("the guest behind the last", f->g[f->n].want_kib, 4242);
-	expect("the guest behind the last", f->g[f->n].reason, behind.reason);
+	expect("the guest behind the last", f->g[f->n].plan.want_kib, 4242);
+	expect("the guest behind the last", f->g[f->n].plan.reason, behind.plan.reason);
 }
 
 static uint64_t grant(struct fleet *f, uint64_t budget_kib, enum reason why)
@@ -144,9 +144,9 @@ static uint64_t grant(struct fleet *f, uint64_t budget_kib, enum reason why)
 	uint64_t handed_kib;
 
 	f->g[f->n] = guest(&(struct spec){100000, 300000});
-	f->g[f->n].want_kib = 2000000;
+	f->g[f->n].plan.want_kib = 2000000;
 	handed_kib = policy_grant(&f->conf, budget_kib, why, f->g, f->n, &f->scratch);
-	expect("the guest behind the last", f->g[f->n].given_kib, 0);
+	expect("the guest behind the last", f->g[f->n].plan.grant_kib, 0);
 	return handed_kib;
 }
 
@@ -213,9 +213,9 @@ static void test_bounds(void **state)
 
 		set_up(&f, (struct spec[2]){bounds[r].guest}, PLENTY);
 		plan(&f);
-		expect(bounds[r].what, f.g[0].floor_kib, bounds[r].floor);
-		expect(bounds[r].what, f.g[0].ceil_kib, bounds[r].ceil);
-		expect(bounds[r].what, f.g[0].bottom_kib, bounds[r].bottom);
+		expect(bounds[r].what, f.g[0].plan.floor_kib, bounds[r].floor);
+		expect(bounds[r].what, f.g[0].plan.ceil_kib, bounds[r].ceil);
+		expect(bounds[r].what, f.g[0].plan.bottom_kib, bounds[r].bottom);
 	}
 }
 
@@ -251,7 +251,7 @@ static void test_need(void **state)
 
 		set_up(&f, (struct spec[2]){needs[r].guest}, PLENTY);
 		plan(&f);
-		expect(needs[r].what, f.g[0].need_kib, needs[r].need);
+		expect(needs[r].what, f.g[0].plan.need_kib, needs[r].need);
 	}
 }
 
@@ -429,18 +429,18 @@ static void test_left_alone(void **state)
 			       PLENTY);
 			alone[r].make(&f.g[0]);
 			plan(&f);
-			expect(alone[r].what, f.g[0].fixed, true);
-			expect(alone[r].what, f.g[0].reason, alone[r].reason);
-			expect(alone[r].what, f.g[0].no_take, true);
-			expect(alone[r].what, f.g[0].need_kib, 0);
-			expect(alone[r].what, f.g[0].want_kib, 1000000);
+			expect(alone[r].what, f.g[0].plan.fixed, true);
+			expect(alone[r].what, f.g[0].plan.reason, alone[r].reason);
+			expect(alone[r].what, f.g[0].plan.no_take, true);
+			expect(alone[r].what, f.g[0].plan.need_kib, 0);
+			expect(alone[r].what, f.g[0].plan.want_kib, 1000000);
 			expect(alone[r].what, guest_grows(&f.g[0]) || guest_shrinks(&f.g[0]), false);
 			expect(alone[r].what, f.b.room_kib, PLENTY - alone[r].may_touch);
 			expect(alone[r].what, f.b.capacity_kib, 550000 + PLENTY - alone[r].may_touch);
 			expect(alone[r].what, f.b.demand_kib, 550000);
 			expect(alone[r].what, f.b.promised_kib, 0);
-			expect(alone[r].what, f.g[1].fixed, false);
-			expect(alone[r].what, f.g[1].want_kib, 550000);
+			expect(alone[r].what, f.g[1].plan.fixed, false);
+			expect(alone[r].what, f.g[1].plan.want_kib, 550000);
 		}
 }
 
@@ -481,16 +481,16 @@ static void test_no_take(void **state)
 			plan(&f);
 			expect(what, f.b.shortage_kib > 0, shortage);
 			expect(what, f.b.demand_kib, 1500000 + (distress ? STEP : 0) + 600000);
-			expect(what, f.g[0].fixed, false);
-			expect(what, f.g[0].no_take, true);
-			expect(what, f.g[0].reason, no_takes[r].left);
-			expect(what, f.g[0].want_kib, 1500000 + (distress && !shortage ? STEP : 0));
+			expect(what, f.g[0].plan.fixed, false);
+			expect(what, f.g[0].plan.no_take, true);
+			expect(what, f.g[0].plan.reason, no_takes[r].left);
+			expect(what, f.g[0].plan.want_kib, 1500000 + (distress && !shortage ? STEP : 0));
 
 			/* in need itself */
 			set_up(&f, (struct spec[2]){{500000, 450000, .left = no_takes[r].left}}, PLENTY);
 			plan(&f);
-			expect(what, f.g[0].want_kib, 600000);
-			expect(what, f.g[0].reason, no_takes[r].when_given);
+			expect(what, f.g[0].plan.want_kib, 600000);
+			expect(what, f.g[0].plan.reason, no_takes[r].when_given);
 		}
 }
 
@@ -583,8 +583,8 @@ static void test_one(void **state)
 		plan(&f);
 		expect(moves[r].what, f.b.shortage_kib, 0);
 		expect(moves[r].what, f.b.has_level, false);
-		expect(moves[r].what, f.g[0].want_kib, moves[r].want);
-		expect(moves[r].what, f.g[0].reason, moves[r].reason);
+		expect(moves[r].what, f.g[0].plan.want_kib, moves[r].want);
+		expect(moves[r].what, f.g[0].plan.reason, moves[r].reason);
 	}
 }
 
@@ -597,7 +597,7 @@ static void test_first_pass(void **state)
 	set_up(&f, (struct spec[2]){{1350000, 400000}}, PLENTY);
 	f.g[0].est.horizon_ms = 0;
 	plan(&f);
-	expect("horizon not known", f.g[0].want_kib, 1250000);
+	expect("horizon not known", f.g[0].plan.want_kib, 1250000);
 }
 
 /* Growth that paused for a sample may go on: it is no need, but takes leave it alone. */
@@ -620,7 +620,7 @@ static void test_lingering(void **state)
 		set_up(&f, (struct spec[2]){{rows[r].actual, 400000, .foreseen = rows[r].foreseen}}, PLENTY);
 		f.g[0].est.lingering_kib = rows[r].lingering;
 		plan(&f);
-		expect(rows[r].what, f.g[0].want_kib, rows[r].want);
+		expect(rows[r].what, f.g[0].plan.want_kib, rows[r].want);
 	}
 }
 
@@ -748,9 +748,9 @@ static void test_balance(void **state)
 static void expect_wants(const char *what, const struct fleet *f, const uint64_t *want)
 {
 	for (size_t i = 0; i < f->n; i++)
-		if (sat_sub(f->g[i].want_kib, want[i]) > f->n || sat_sub(want[i], f->g[i].want_kib) > f->n)
+		if (sat_sub(f->g[i].plan.want_kib, want[i]) > f->n || sat_sub(want[i], f->g[i].plan.want_kib) > f->n)
 			fail_msg("%s: guest %d wants %llu, not %llu", what, (int)i,
-			         (unsigned long long)f->g[i].want_kib, (unsigned long long)want[i]);
+			         (unsigned long long)f->g[i].plan.want_kib, (unsigned long long)want[i]);
 }
 
 static const struct {
@@ -1018,7 +1018,7 @@ static void test_shortage(void **state)
 		expect(shortages[r].what, f.b.least, shortages[r].least);
 		expect_wants(shortages[r].what, &f, shortages[r].want);
 		for (size_t i = 0; i < f.n; i++)
-			expect(shortages[r].what, f.g[i].reason, shortages[r].reason[i]);
+			expect(shortages[r].what, f.g[i].plan.reason, shortages[r].reason[i]);
 		expect(shortages[r].what, f.b.level_kib, shortages[r].level);
 	}
 }
@@ -1105,20 +1105,20 @@ static void test_grant(void **state)
 
 			*g = guest(&(struct spec){grants[r / 2].guest[f.n].actual, grants[r / 2].guest[f.n].used,
 			                          .weight = grants[r / 2].guest[f.n].weight});
-			g->want_kib = grants[r / 2].guest[f.n].want;
-			g->given_kib = grants[r / 2].guest[f.n].told;
+			g->plan.want_kib = grants[r / 2].guest[f.n].want;
+			g->plan.grant_kib = grants[r / 2].guest[f.n].told;
 			g->past.asked_kib = grants[r / 2].guest[f.n].before;
-			g->fixed = grants[r / 2].guest[f.n].fixed;
-			g->reason = REASON_BELOW_TARGET;
+			g->plan.fixed = grants[r / 2].guest[f.n].fixed;
+			g->plan.reason = REASON_BELOW_TARGET;
 			handed += sat_sub(grants[r / 2].guest[f.n].gets, guest_told_kib(g));
 		}
 		expect(what, grant(&f, grants[r / 2].budget, why), handed);
 		for (size_t i = 0; i < f.n; i++) {
 			bool told = why && grants[r / 2].guest[i].lacks;
 
-			expect(what, f.g[i].given_kib, grants[r / 2].guest[i].gets);
-			expect(what, f.g[i].reason, told ? why : REASON_BELOW_TARGET);
-			expect(what, f.g[i].want_kib, grants[r / 2].guest[i].want);
+			expect(what, f.g[i].plan.grant_kib, grants[r / 2].guest[i].gets);
+			expect(what, f.g[i].plan.reason, told ? why : REASON_BELOW_TARGET);
+			expect(what, f.g[i].plan.want_kib, grants[r / 2].guest[i].want);
 		}
 	}
 }
@@ -1130,7 +1130,7 @@ static void test_grant_forgotten(void **state)
 
 	(void)state;
 	set_up(&f, (struct spec[2]){{400000, 400000}}, PLENTY);
-	f.g[0].given_kib = 550000;
+	f.g[0].plan.grant_kib = 550000;
 	plan(&f);
 	expect("given anew", grant(&f, 150000, REASON_NONE), 150000);
 }
@@ -1190,19 +1190,19 @@ static void check_plan(const char *what, const struct fleet *f)
 		const struct guest *g = &f->g[i];
 		uint64_t actual = g->sample.actual_kib;
 
-		if (g->fixed) {
-			expect(what, g->want_kib, actual);
+		if (g->plan.fixed) {
+			expect(what, g->plan.want_kib, actual);
 			continue;
 		}
-		expect(what, g->want_kib > max_u64(g->ceil_kib, actual), false);
-		expect(what, g->want_kib < min_u64(g->bottom_kib, actual), false);
-		expect(what, g->no_take && g->want_kib < actual, false);
-		expect(what, g->want_kib > actual && g->want_kib > g->need_kib, false);
-		expect(what, g->reason == REASON_NONE, false);
-		gives += sat_sub(g->want_kib, actual);
-		takes += sat_sub(actual, g->want_kib);
-		wants += g->want_kib;
-		bottoms &= g->want_kib <= min_u64(g->bottom_kib, actual) + TOLERANCE || g->no_take;
+		expect(what, g->plan.want_kib > max_u64(g->plan.ceil_kib, actual), false);
+		expect(what, g->plan.want_kib < min_u64(g->plan.bottom_kib, actual), false);
+		expect(what, g->plan.no_take && g->plan.want_kib < actual, false);
+		expect(what, g->plan.want_kib > actual && g->plan.want_kib > g->plan.need_kib, false);
+		expect(what, g->plan.reason == REASON_NONE, false);
+		gives += sat_sub(g->plan.want_kib, actual);
+		takes += sat_sub(actual, g->plan.want_kib);
+		wants += g->plan.want_kib;
+		bottoms &= g->plan.want_kib <= min_u64(g->plan.bottom_kib, actual) + TOLERANCE || g->plan.no_take;
 	}
 	if (!f->b.shortage_kib)
 		expect(what, gives > takes + f->b.spare_kib, false);
@@ -1235,10 +1235,11 @@ static void test_any_fleet(void **state)
 		handed = grant(&f, budget, REASON_HOST_RESERVE);
 		expect(what, handed > budget, false);
 		for (size_t i = 0; i < f.n; i++) {
-			expect(what, f.g[i].given_kib > max_u64(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
-			given += sat_sub(f.g[i].given_kib, f.g[i].sample.actual_kib);
+			expect(what, f.g[i].plan.grant_kib > max_u64(f.g[i].plan.want_kib, f.g[i].sample.actual_kib),
+			       false);
+			given += sat_sub(f.g[i].plan.grant_kib, f.g[i].sample.actual_kib);
 			if (handed + f.n * (TOLERANCE + 1) < budget && guest_grows(&f.g[i]))
-				expect(what, f.g[i].given_kib, f.g[i].want_kib);
+				expect(what, f.g[i].plan.grant_kib, f.g[i].plan.want_kib);
 		}
 		expect(what, given, handed);
 	}
@@ -1278,9 +1279,9 @@ static void test_order(void **state)
 		grant(&m, budget, REASON_HOST_RESERVE);
 		expect(what, memcmp(&f.b, &m.b, sizeof(f.b)), 0);
 		for (size_t i = 0; i < f.n; i++) {
-			expect(what, m.g[at[i]].want_kib, f.g[i].want_kib);
-			expect(what, m.g[at[i]].given_kib, f.g[i].given_kib);
-			expect(what, m.g[at[i]].reason, f.g[i].reason);
+			expect(what, m.g[at[i]].plan.want_kib, f.g[i].plan.want_kib);
+			expect(what, m.g[at[i]].plan.grant_kib, f.g[i].plan.grant_kib);
+			expect(what, m.g[at[i]].plan.reason, f.g[i].plan.reason);
 		}
 	}
 }
@@ -1305,9 +1306,9 @@ static void test_more_weight(void **state)
 		m.g[i].hints.weight = (f.g[i].hints.weight ? f.g[i].hints.weight : 100) * (2 + (uint32_t)roll(&d, 9));
 		plan(&f);
 		plan(&m);
-		if (m.g[i].want_kib + 1 < f.g[i].want_kib) /* rounded */
-			fail_msg("%s: guest %d wants %d and with more weight %d", what, (int)i, (int)f.g[i].want_kib,
-			         (int)m.g[i].want_kib);
+		if (m.g[i].plan.want_kib + 1 < f.g[i].plan.want_kib) /* rounded */
+			fail_msg("%s: guest %d wants %d and with more weight %d", what, (int)i,
+			         (int)f.g[i].plan.want_kib, (int)m.g[i].plan.want_kib);
 	}
 }
 
@@ -1332,9 +1333,10 @@ static void test_idle_beside(void **state)
 		plan(&f);
 		plan(&m);
 		for (size_t i = 0; i < f.n; i++)
-			if (f.g[i].need_kib > f.g[i].sample.actual_kib && m.g[i].want_kib + 1 < f.g[i].want_kib)
+			if (f.g[i].plan.need_kib > f.g[i].sample.actual_kib &&
+			    m.g[i].plan.want_kib + 1 < f.g[i].plan.want_kib)
 				fail_msg("%s: guest %d wants %d and beside an idle one %d", what, (int)i,
-				         (int)f.g[i].want_kib, (int)m.g[i].want_kib);
+				         (int)f.g[i].plan.want_kib, (int)m.g[i].plan.want_kib);
 	}
 }
 
@@ -1371,19 +1373,19 @@ static unsigned run_pass(struct fleet *f, int way[MANY], const char *what)
 				fail_msg("%s: guest %d was given to, and is taken from", what, (int)i);
 			way[i] = -1;
 			sent++;
-			arrived_kib += f->g[i].sample.actual_kib - f->g[i].want_kib;
-			settle(f, i, f->g[i].want_kib);
+			arrived_kib += f->g[i].sample.actual_kib - f->g[i].plan.want_kib;
+			settle(f, i, f->g[i].plan.want_kib);
 		}
 	room_kib = f->b.room_kib + (int64_t)f->host.available_kib - (int64_t)before_kib;
 	budget_kib = room_kib < 0 ? 0 : min_u64((uint64_t)room_kib, arrived_kib + f->b.spare_kib);
 	grant(f, sat_sub(budget_kib, handed_kib), REASON_HOST_RESERVE);
 	for (size_t i = 0; i < f->n; i++)
-		if (guest_grows(&f->g[i]) && f->g[i].given_kib > f->g[i].sample.actual_kib) {
+		if (guest_grows(&f->g[i]) && f->g[i].plan.grant_kib > f->g[i].sample.actual_kib) {
 			if (way[i] < 0)
 				fail_msg("%s: guest %d was taken from, and is given to", what, (int)i);
 			way[i] = 1;
 			sent++;
-			settle(f, i, f->g[i].given_kib);
+			settle(f, i, f->g[i].plan.grant_kib);
 		}
 	return sent;
 }
@@ -1487,15 +1489,16 @@ static void test_saturates(void **state)
 		for (size_t i = 0; i < f.n; i++) {
 			const struct guest *g = &f.g[i];
 
-			expect(what, g->want_kib > max_u64(g->ceil_kib, g->sample.actual_kib), false);
-			expect(what, g->want_kib < min_u64(g->bottom_kib, g->sample.actual_kib), false);
-			expect(what, g->bottom_kib < g->est.used_kib, false);
+			expect(what, g->plan.want_kib > max_u64(g->plan.ceil_kib, g->sample.actual_kib), false);
+			expect(what, g->plan.want_kib < min_u64(g->plan.bottom_kib, g->sample.actual_kib), false);
+			expect(what, g->plan.bottom_kib < g->est.used_kib, false);
 		}
 		budget = some[roll(&d, COUNT(some))];
 		handed = grant(&f, budget, REASON_HOST_RESERVE);
 		expect(what, handed > budget, false);
 		for (size_t i = 0; i < f.n; i++)
-			expect(what, f.g[i].given_kib > max_u64(f.g[i].want_kib, f.g[i].sample.actual_kib), false);
+			expect(what, f.g[i].plan.grant_kib > max_u64(f.g[i].plan.want_kib, f.g[i].sample.actual_kib),
+			       false);
 	}
 }
 

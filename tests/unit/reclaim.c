@@ -44,22 +44,22 @@ static struct guest guest_of(const struct row *row)
 	}
 	g.est.has_used = true;
 	g.est.used_kib = row->used * MIB;
-	g.floor_kib = row->floor * MIB;
-	g.need_kib = max_u64(g.floor_kib, (row->used + TARGET) * MIB);
+	g.plan.floor_kib = row->floor * MIB;
+	g.plan.need_kib = max_u64(g.plan.floor_kib, (row->used + TARGET) * MIB);
 	g.hints.weight = row->weight;
 	g.past.asked_kib = row->told * MIB;
 	g.past.asked_ms = 5000;
 	g.past.seen_ms = 5000 + row->late_ms;
-	g.fixed = row->trait == FIXED;
-	g.no_take = row->trait == NO_TAKE || row->trait == STUCK || g.fixed;
-	g.reason = g.fixed ? REASON_PAUSED : g.no_take ? REASON_DISTRESS : REASON_NONE;
+	g.plan.fixed = row->trait == FIXED;
+	g.plan.no_take = row->trait == NO_TAKE || row->trait == STUCK || g.plan.fixed;
+	g.plan.reason = g.plan.fixed ? REASON_PAUSED : g.plan.no_take ? REASON_DISTRESS : REASON_NONE;
 	if (row->trait == STUCK)
-		g.reason = REASON_STUCK;
+		g.plan.reason = REASON_STUCK;
 	g.est.stuck = row->trait == STUCK;
 	g.est.blind = row->trait == BLIND;
 	g.hung = row->trait == HUNG;
 	g.vanished = row->trait == VANISHED;
-	g.error = row->trait == ERROR ? -EIO : 0;
+	g.order.error = row->trait == ERROR ? -EIO : 0;
 	return g;
 }
 
@@ -298,10 +298,11 @@ static void test_plans(void **state)
 		if (!is_about(sum_kib, rows[i].sum * MIB))
 			fail_msg("%s: %llu KiB together", rows[i].what, (unsigned long long)sum_kib);
 		for (size_t k = 0; k < n; k++)
-			if (!is_about(g[k].want_kib, rows[i].want[k] * MIB) ||
-			    !is_about(g[k].ask_kib, rows[i].ask[k] * MIB))
+			if (!is_about(g[k].plan.want_kib, rows[i].want[k] * MIB) ||
+			    !is_about(g[k].order.ask_kib, rows[i].ask[k] * MIB))
 				fail_msg("%s: guest %zu: want %llu, ask %llu KiB", rows[i].what, k,
-				         (unsigned long long)g[k].want_kib, (unsigned long long)g[k].ask_kib);
+				         (unsigned long long)g[k].plan.want_kib,
+				         (unsigned long long)g[k].order.ask_kib);
 	}
 }
 
@@ -334,9 +335,9 @@ static void test_many(void **state)
 			g[k] = guest_of(&rows[i].guest);
 		sum_kib = plan(rows[i].way, rows[i].need * MIB, g, rows[i].n);
 		for (size_t k = 0; k < rows[i].n; k++) {
-			told_kib += g[k].ask_kib ? g[k].sample.actual_kib - g[k].ask_kib : 0;
-			assert_true(!g[k].ask_kib || g[k].ask_kib + TOLERANCE < g[k].sample.actual_kib);
-			told_kib += g[k].ask_kib || !g[k].past.asked_kib ? 0 : 3 * MIB;
+			told_kib += g[k].order.ask_kib ? g[k].sample.actual_kib - g[k].order.ask_kib : 0;
+			assert_true(!g[k].order.ask_kib || g[k].order.ask_kib + TOLERANCE < g[k].sample.actual_kib);
+			told_kib += g[k].order.ask_kib || !g[k].past.asked_kib ? 0 : 3 * MIB;
 		}
 		least_kib = min_u64(rows[i].need * MIB, most_kib) - TOLERANCE;
 		if (told_kib != sum_kib || sum_kib < least_kib || sum_kib > rows[i].need * MIB)
@@ -363,9 +364,9 @@ static uint64_t ms_until_taken(bool beside_a_pass)
 		if (g.sample.actual_kib <= 426 * MIB + TOLERANCE)
 			return ms;
 		plan(RECLAIM_IDLE, 1, &g, 1);
-		if (g.ask_kib) {
-			estimate_asked(&g, g.ask_kib, (struct instant){ms, ms});
-			balloon_mib = g.ask_kib / MIB;
+		if (g.order.ask_kib) {
+			estimate_asked(&g, g.order.ask_kib, (struct instant){ms, ms});
+			balloon_mib = g.order.ask_kib / MIB;
 		}
 		if (beside_a_pass && ms % 1000 == 300)
 			balloon_mib = max_u64(426, sat_sub(actual_mib, 49));
@@ -448,7 +449,7 @@ static void test_bottom(void **state)
 	assert_int_equal(reclaim_bottom_kib(&g), 116 * MIB);
 	g.est.foreseen_kib = 100 * MIB;
 	assert_int_equal(reclaim_bottom_kib(&g), 216 * MIB);
-	g.floor_kib = 300 * MIB;
+	g.plan.floor_kib = 300 * MIB;
 	assert_int_equal(reclaim_bottom_kib(&g), 300 * MIB);
 	g.est.used_kib = UINT64_MAX;
 	assert_int_equal(reclaim_bottom_kib(&g), UINT64_MAX);
@@ -552,17 +553,18 @@ static void check_plan(enum reclaim_way way, uint64_t need_kib, uint64_t sum_kib
 	bool all = true;
 
 	for (size_t i = 0; i < n; i++) {
-		bool alone = g[i].fixed || g[i].no_take || g[i].est.blind || g[i].hung || g[i].vanished || g[i].error;
+		bool alone = g[i].plan.fixed || g[i].plan.no_take || g[i].est.blind || g[i].hung || g[i].vanished ||
+		             g[i].order.error;
 		uint64_t bottom_kib = reclaim_bottom_kib(&g[i]), least_kib;
 
-		assert_true(g[i].want_kib <= g[i].sample.actual_kib);
-		assert_true(!g[i].ask_kib || (!alone && g[i].ask_kib >= bottom_kib));
-		assert_true(!g[i].ask_kib || way == RECLAIM_HARD || g[i].ask_kib >= g[i].need_kib);
-		assert_true(!g[i].ask_kib || g[i].ask_kib + TOLERANCE < g[i].sample.actual_kib);
-		given_kib += g[i].sample.actual_kib - g[i].want_kib;
-		least_kib = sat_add(g[i].need_kib, spared_kib(way, &g[i]));
+		assert_true(g[i].plan.want_kib <= g[i].sample.actual_kib);
+		assert_true(!g[i].order.ask_kib || (!alone && g[i].order.ask_kib >= bottom_kib));
+		assert_true(!g[i].order.ask_kib || way == RECLAIM_HARD || g[i].order.ask_kib >= g[i].plan.need_kib);
+		assert_true(!g[i].order.ask_kib || g[i].order.ask_kib + TOLERANCE < g[i].sample.actual_kib);
+		given_kib += g[i].sample.actual_kib - g[i].plan.want_kib;
+		least_kib = sat_add(g[i].plan.need_kib, spared_kib(way, &g[i]));
 		least_kib = way == RECLAIM_HARD ? min_u64(least_kib, bottom_kib) : least_kib;
-		all &= reclaim_refusal(way, TOLERANCE, &g[i]) || g[i].want_kib <= least_kib + TOLERANCE;
+		all &= reclaim_refusal(way, TOLERANCE, &g[i]) || g[i].plan.want_kib <= least_kib + TOLERANCE;
 	}
 	assert_int_equal(given_kib, sum_kib);
 	assert_true(sum_kib + TOLERANCE + n >= need_kib || all); /* enough but for a crumb, or all that there is */

@@ -138,7 +138,7 @@ static void test_kinds_of_guests(void **state)
 		assert_int_equal(g[i].sample.have & rows[i].have, rows[i].have);
 		assert_int_equal(g[i].sample.actual_kib, 524288);
 		assert_int_equal(g[i].device.maximum_kib, 1048576);
-		assert_true(g[i].answered && !g[i].hung && !g[i].vanished && !g[i].migrating && !g[i].error);
+		assert_true(g[i].answered && !g[i].hung && !g[i].vanished && !g[i].migrating && !g[i].order.error);
 	}
 	assert_true(g[4].hints.present && g[4].hints.has_min);
 	assert_int_equal(g[4].hints.min_kib, 307200);
@@ -163,10 +163,10 @@ static void test_prepared(void **state)
 	for (size_t room = 1; room <= 2 * n; room++) {
 		assert_int_equal(virt_prepare(v, room, in_time()), 0);
 		for (size_t i = 0; i < n; i++)
-			g[i].ask_kib = i % 2 ? 2000000 : 300000; /* above their maximum */
+			g[i].order.ask_kib = i % 2 ? 2000000 : 300000; /* above their maximum */
 		assert_int_equal(virt_set(v, g, n, in_time()), 0);
 		for (size_t i = 0; i < n; i++)
-			assert_int_equal(g[i].error, i % 2 ? -EINVAL : 0);
+			assert_int_equal(g[i].order.error, i % 2 ? -EINVAL : 0);
 	}
 	close_all(v, g, n);
 }
@@ -183,24 +183,24 @@ static void test_set_and_sample(void **state)
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
 	assert_int_equal(virt_prepare(v, n, in_time()), 0);
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
-	g[0].ask_kib = 300000;
-	g[1].ask_kib = 2000000; /* above its maximum */
-	g[3].ask_kib = 400000;
+	g[0].order.ask_kib = 300000;
+	g[1].order.ask_kib = 2000000; /* above its maximum */
+	g[3].order.ask_kib = 400000;
 	memset(g[3].uuid, '1', 8); /* there is no such guest (any more) */
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
 	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(g[i].sent, i == 0);
-		assert_int_equal(g[i].ask_kib, 0);
-		assert_int_equal(g[i].error, i == 1 ? -EINVAL : 0);
-		assert_int_equal(g[i].words != NULL, i == 1);
+		assert_int_equal(g[i].order.sent, i == 0);
+		assert_int_equal(g[i].order.ask_kib, 0);
+		assert_int_equal(g[i].order.error, i == 1 ? -EINVAL : 0);
+		assert_int_equal(g[i].order.words != NULL, i == 1);
 		assert_int_equal(g[i].vanished, i == 3);
 		assert_int_equal(g[i].sample.actual_kib, 524288);
 	}
 
 	/* who asks nothing keeps the outcome of before */
-	g[2].ask_kib = 350000;
+	g[2].order.ask_kib = 350000;
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
-	assert_true(g[0].sent && g[2].sent && g[1].error == -EINVAL);
+	assert_true(g[0].order.sent && g[2].order.sent && g[1].order.error == -EINVAL);
 
 	assert_int_equal(virt_sample(v, g, n, nobody, in_time()), 0);
 	assert_int_equal(g[0].sample.actual_kib, 524288);
@@ -220,9 +220,9 @@ static void test_another_boot_is_another_guest(void **state)
 	(void)state;
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
 	g->domain_id += 5;
-	g->ask_kib = 300000;
+	g->order.ask_kib = 300000;
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
-	assert_true(g->vanished && !g->sent);
+	assert_true(g->vanished && !g->order.sent);
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
 	assert_int_equal(g->domain_id, 1);
 	assert_int_equal(g->sample.actual_kib, 524288);
@@ -260,13 +260,13 @@ static void test_read_only(void **state)
 
 	(void)state;
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
-	g->ask_kib = 300000;
+	g->order.ask_kib = 300000;
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
-	assert_int_equal(g->error, -EACCES);
-	assert_false(g->sent);
-	assert_non_null(g->words);
+	assert_int_equal(g->order.error, -EACCES);
+	assert_false(g->order.sent);
+	assert_non_null(g->order.words);
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
-	assert_null(g->words);
+	assert_null(g->order.words);
 	assert_int_equal(g->sample.actual_kib, 524288);
 	close_all(v, g, n);
 }
@@ -337,9 +337,9 @@ static void test_no_time(void **state)
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
 	assert_int_equal(virt_sample(v, g, n, everyone, past_ms), 0); /* what was read stays */
 	assert_true(g->answered && !g->hung);
-	g->ask_kib = 300000;
+	g->order.ask_kib = 300000;
 	assert_int_equal(virt_set(v, g, n, past_ms), 0);
-	assert_true(!g->sent && g->error == -ETIMEDOUT && g->words);
+	assert_true(!g->order.sent && g->order.error == -ETIMEDOUT && g->order.words);
 	assert_int_equal(virt_read(v, g, n, past_ms), 0);
 	assert_true(!g->answered && g->hung);
 	close_all(v, g, n);
