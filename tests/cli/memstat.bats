@@ -135,9 +135,8 @@ documented() {
 	# the column that each is
 	sed -nE 's/^\.It Va domains\[\]\.([^ ]+) Pq Cm (.*)/\2 \1/p' man/memstat.8 >"$BATS_TEST_TMPDIR/columns"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/columns")" -eq "$(documented memstat | grep -c '^domains')" ]
-	while read -r column member; do
-		[ "$(stat -J -o "$column" needy | jq -r '.domains[0] | keys[]')" = "$member" ]
-	done <"$BATS_TEST_TMPDIR/columns"
+	diff <(cut -d ' ' -f 2 "$BATS_TEST_TMPDIR/columns") <(stat -J -o "$(cut -d ' ' -f 1 "$BATS_TEST_TMPDIR/columns" | paste -s -d ,)" needy |
+		jq -r '.domains[0] | keys_unsorted[]')
 	# without -o it is those of the first list
 	diff <(sed -n '/^\.Sh JSON/,/^and these/s/^\.It Va domains\[\]\.\([^ ]*\).*/\1/p' man/memstat.8) <(stat -J | jq -r '.domains[0] | keys_unsorted[]')
 }
@@ -426,7 +425,7 @@ stat_mode() {
 
 @test "told to end, it ends, and does not blame libvirt" {
 	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => shift, Listen => 9) or die;
-		$| = 1; print "ready\n"; accept(my $c, $s); print "asked\n"; sleep 60' "$BATS_TEST_TMPDIR/mute"
+		$| = 1; print "ready\n"; accept(my $c, $s); print "asked\n"; sleep 120' "$BATS_TEST_TMPDIR/mute"
 	read -r -u "${COPROC[0]}" _
 	memstat --root "$root" --deadline 30 -c "qemu+unix:///system?socket=$BATS_TEST_TMPDIR/mute" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	pid=$!

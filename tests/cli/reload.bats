@@ -21,14 +21,9 @@ start() {
 	passes
 }
 
-# within COMMAND...: until it is true, 10 s at most.
+# within COMMAND...: until it is true.
 within() {
-	local _
-	for _ in $(seq 100); do
-		"$@" && return
-		sleep 0.1
-	done
-	echo "not within 10 s: $*" >&2
+	wait_for "$@" && return
 	tail -n 2 "$out" "$err" >&2
 	return 1
 }
