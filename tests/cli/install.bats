@@ -9,7 +9,7 @@ setup() {
 	conf=$root/etc/memsched.conf
 	cron=$root/etc/cron.d/memsched
 	hook=$root/etc/libvirt/hooks/qemu.d/memsched
-	unset MAKEFLAGS MAKELEVEL MFLAGS
+	unset MAKEFLAGS MAKELEVEL MFLAGS DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR DATADIR HOOK_PATH
 	# Everything is built: make need not try the compiler's flags, which takes ten times as long as the rest.
 	export HARDEN=-
 }
