@@ -39,19 +39,20 @@ $(BENCH): %: %.c
 
 # ---- tiers ----
 
-# Tests of these tiers do not disturb each other, and most of their time they wait.
+# Tests of these tiers do not disturb each other, and those of unit and cli wait most of their time.
 JOBS := $(shell nproc)
+MANY := $(shell expr 6 \* $(JOBS))
 # longest FILES,NAMES: FILES with those of NAMES first.
 longest = $(foreach name,$(2),$(filter %/$(name).bats,$(1))) $(filter-out $(addprefix %/,$(addsuffix .bats,$(2))),$(1))
 # A target within a longer line has another name for make, or make -n would run all of the line.
 SUBMAKE = $(MAKE) --no-print-directory
 
 unit: $(UNIT)
-	@JOBS=$(JOBS) tests/run unit tests/layers $(UNIT)
+	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test worlds) "tests/sim/bench --check"
 cli: all
-	@JOBS=$(JOBS) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),memguard install hook watch)
+	@JOBS=$(MANY) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),install hook memstat membalance)
 # Each file has a bed of its own, which takes up to 4 GiB; guests wait more than they work.
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
@@ -60,7 +61,7 @@ guests: all $(BENCH)
 	WITHIN=tests/guests/bed JOBS=$$((beds < $(JOBS) ? beds : $(JOBS))) tests/run guests \
 		$(call longest,$(wildcard tests/guests/*.bats),guard balance shortage hook hung)
 quick: all
-	@$(SUBMAKE) unit sim cli
+	@$(SUBMAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j3 -O) unit sim cli
 
 deps:
 	@tests/deps build test guests lint
