@@ -21,13 +21,14 @@ CFLAGS     ?= -O2 -g
 PKG_CONFIG ?= pkg-config
 WARNINGS   ?= -Wall -Wextra -Wshadow -Wconversion -Wformat=2
 
-# Hardening of the OpenSSF guide, as far as this compiler has it. HARDEN= is for sanitizer builds.
+# Hardening of the OpenSSF guide, as far as this compiler has it, found out when something is compiled.
+# HARDEN= is for sanitizer builds.
 has = $(shell $(CC) -Werror -O2 -Wformat $(1) -x c -o /dev/null -c - </dev/null >/dev/null 2>&1 && echo '$(1)')
 ifndef HARDEN
-HARDEN := -fPIE $(foreach flag,-D_FORTIFY_SOURCE=3 -fstack-clash-protection -fstack-protector-strong \
-	-fcf-protection=full -fno-delete-null-pointer-checks -fno-strict-overflow \
-	-ftrivial-auto-var-init=zero -Werror=format-security -Werror=implicit \
-	-Werror=incompatible-pointer-types -Werror=int-conversion,$(call has,$(flag)))
+HARDEN = $(eval HARDEN := -fPIE $(foreach flag,-D_FORTIFY_SOURCE=3 -fstack-clash-protection \
+	-fstack-protector-strong -fcf-protection=full -fno-delete-null-pointer-checks \
+	-fno-strict-overflow -ftrivial-auto-var-init=zero -Werror=format-security -Werror=implicit \
+	-Werror=incompatible-pointer-types -Werror=int-conversion,$(call has,$(flag))))$(HARDEN)
 HARDEN_LD := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 endif
 
@@ -69,11 +70,8 @@ $(HELPERS): %: %.o lib/libmemsched.a
 
 PAGES := $(wildcard man/*.[578])
 UNITS := $(wildcard hooks/*.service hooks/*.timer)
-install uninstall: export COMMANDS := $(COMMANDS)
-install uninstall: export HELPERS := $(HELPERS)
-install uninstall: export PAGES := $(PAGES)
-install uninstall: export UNITS := $(UNITS)
-export DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR DATADIR HOOK_PATH
+$(foreach v,DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR DATADIR HOOK_PATH \
+	COMMANDS HELPERS UNITS PAGES,$(eval install uninstall: export $v := $$($v)))
 install: all
 	@hooks/install install
 uninstall:
