@@ -175,18 +175,18 @@ static bool want_of(const struct guest *g, uint64_t *ret_kib)
 	return !g->plan.fixed;
 }
 
+/* From how many columns on a layout is used, and the figures that it shows. */
+enum { NARROW = 30, MEDIUM = 72, WIDE = 100 };
+
 static const struct figure {
 	const char *heading;
 	size_t width;
-	unsigned rank; /* the lowest is the first to go */
+	unsigned columns; /* shown from this layout on */
 	bool (*get)(const struct guest *g, uint64_t *ret_kib);
 } figures[] = {
-    {"Used", 5, 3, used_of},       {"Free", 5, 1, free_of}, {"Actual", 6, 6, actual_of},
-    {"Maximum", 7, 4, maximum_of}, {"Want", 5, 2, want_of},
+    {"Used", 5, MEDIUM, used_of},       {"Free", 5, WIDE, free_of},   {"Actual", 6, NARROW, actual_of},
+    {"Maximum", 7, MEDIUM, maximum_of}, {"Want", 5, MEDIUM, want_of},
 };
-
-#define REASON_RANK 5
-#define RANKS 6
 
 static enum ink ink_of(const struct guest *g)
 {
@@ -312,8 +312,7 @@ size_t bars_room(const struct bars_view *view, const struct balance_report *repo
 /* ---- how wide ---- */
 
 struct layout {
-	size_t name, bar, reason; /* reason 0: not shown */
-	unsigned rank;            /* figures below it are not shown */
+	size_t name, bar, reason; /* in columns; reason 0: not shown */
 };
 
 static char *name_of(const struct guest *g, bool utf8)
@@ -346,26 +345,17 @@ static size_t reason_width(const struct balance_report *report)
 	return width;
 }
 
-/* What figures of this rank and above take, with the blanks before them. */
-static size_t figures_width(unsigned rank, size_t reason)
-{
-	size_t width = rank <= REASON_RANK ? 2 + reason : 0;
-
-	for (size_t i = 0; i < COUNT(figures); i++)
-		width += figures[i].rank >= rank ? 1 + figures[i].width : 0;
-	return width;
-}
-
 static struct layout lay_out(const struct bars_view *view, const struct balance_report *report)
 {
-	struct layout layout = {.name = name_width(view, report), .rank = 1};
-	size_t reason = reason_width(report), least = view->columns < 60 ? BAR_LEAST : view->columns / 4, others;
+	struct layout layout = {
+	    .name = name_width(view, report),
+	    .reason = view->columns >= MEDIUM ? reason_width(report) : 0,
+	};
+	size_t others = layout.name + 1 + (layout.reason ? 2 + layout.reason : 0);
 
-	do
-		others = layout.name + 1 + figures_width(layout.rank, reason);
-	while (others + least > view->columns && ++layout.rank <= RANKS);
-	layout.bar = sat_sub(view->columns, layout.name + 1 + figures_width(layout.rank, reason));
-	layout.reason = layout.rank <= REASON_RANK ? reason : 0;
+	for (size_t i = 0; i < COUNT(figures); i++)
+		others += view->columns >= figures[i].columns ? 1 + figures[i].width : 0;
+	layout.bar = sat_sub(view->columns, others);
 	return layout;
 }
 
@@ -410,7 +400,7 @@ static void write_guest(struct pen *p, const struct guest *g, const struct layou
 	pen_blanks(p, 1);
 	write_guest_bar(p, g, layout->bar);
 	for (size_t i = 0; i < COUNT(figures); i++) {
-		if (figures[i].rank < layout->rank)
+		if (p->view->columns < figures[i].columns)
 			continue;
 		pen_blanks(p, 1);
 		pen_right(p, figures[i].get(g, &kib) ? text_size_short(size, sizeof(size), kib) : "-",
@@ -437,7 +427,7 @@ static void write_heading(struct pen *p, const struct balance_report *report, co
 	pen_blanks(p, 1);
 	pen_left(p, form_that_fits(p->glyph->legend, layout->bar), layout->bar);
 	for (size_t i = 0; i < COUNT(figures); i++) {
-		if (figures[i].rank < layout->rank)
+		if (p->view->columns < figures[i].columns)
 			continue;
 		pen_blanks(p, 1);
 		pen_right(p, figures[i].heading, figures[i].width);

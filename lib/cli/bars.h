@@ -1,7 +1,6 @@
 /*
- * Guests and host as bars: a report as lines of text for a terminal of any size. Pure, but for the locale, which says
- * how wide a character is. What stands in the way of the bars goes first: figures as the terminal gets narrower, lines
- * as it gets lower.
+ * Guests and host as bars: a report as lines of text for a terminal of any size. Pure, but for the locale, which
+ * says how wide a character is. Three layouts show more figures the wider the terminal is; lines go as it gets lower.
  */
 #ifndef MEMSCHED_CLI_BARS_H
 #define MEMSCHED_CLI_BARS_H

@@ -154,7 +154,7 @@ static const struct {
      0,
      "Host     ##########################=====|==  12G of 16G used\n"
      "available 4G  reserve 1G  pressure 0.05%   by used  14:03:22\n"
-     "0 guests                   Used Actual Maximum  Reason\n"
+     "0 guests # used  = free  . ballooned away             Actual\n"
      "no guest is running\n"
      "\n"
      "\n"
