@@ -1,6 +1,6 @@
 # memsched: moves host memory between the running KVM guests of one libvirt host.
 #   make            builds the commands beside their sources
-#   make demo       installs what is needed, boots four small guests and balances them    (root)
+#   make demo       installs what is needed, boots four small guests, makes memory scarce (root)
 #   make check      installs what is needed and runs the tests, real guests included      (root)
 #   make install    lays files down, and nothing else; hooks/install has the list
 # The rest of the targets, tests and lint, is in tests/tests.mk.

@@ -71,7 +71,7 @@ check:
 	@$(SUBMAKE) quick guests
 demo:
 	@tests/deps build guests
-	@$(SUBMAKE) -s all
+	@$(SUBMAKE) -s all tests/bench/fill
 	@tests/guests/demo
 
 # Tests that wait for minutes to pass run beside the rest; nothing runs beside those that fill the host.
