@@ -70,6 +70,7 @@ check:
 	@$(SUBMAKE) all
 	@$(SUBMAKE) quick guests
 demo:
+	$(if $(filter 0,$(shell id -u)),,$(error make demo needs root: try sudo make demo))
 	@tests/deps build guests
 	@$(SUBMAKE) -s all tests/bench/fill
 	@tests/guests/demo
