@@ -226,12 +226,13 @@ char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals)
 	return buffer;
 }
 
-/* kib times factor in units of 2^shift KiB, to the nearest. */
+/* kib times factor, at most 10, in units of 2^shift KiB, at most 2^60, to the nearest. What is below a unit is scaled
+ * apart: it has room for the factor, and the whole units have it where less than 1024 of them are scaled. */
 static uint64_t size_in(uint64_t kib, unsigned factor, unsigned shift)
 {
-	unsigned __int128 half = shift ? (unsigned __int128)1 << (shift - 1) : 0;
+	uint64_t unit = UINT64_C(1) << shift;
 
-	return (uint64_t)(((unsigned __int128)kib * factor + half) >> shift);
+	return (kib >> shift) * factor + (((kib & (unit - 1)) * factor + unit / 2) >> shift);
 }
 
 static char *size_write(char *buffer, size_t size, uint64_t kib, const char *blank, const char *suffix)

@@ -7,6 +7,49 @@
 /* libvirt's bound: a size of 2^53 KiB (2^63 bytes) is too large. */
 #define SIZE_MOST_BYTES (((UINT64_C(1) << 53) - 1) * 1024)
 
+/* 128 bits. Compilers for 32-bit hosts have no __int128. */
+struct wide {
+	uint64_t high, low;
+};
+
+static struct wide wide_product(uint64_t a, uint64_t b)
+{
+	uint64_t a_low = (uint32_t)a, a_high = a >> 32, b_low = (uint32_t)b, b_high = b >> 32;
+	uint64_t middle = a_high * b_low + (a_low * b_low >> 32); /* cannot wrap: (2^32 - 1)^2 + 2^32 - 1 < 2^64 */
+	uint64_t other = a_low * b_high + (uint32_t)middle;
+
+	return (struct wide){a_high * b_high + (middle >> 32) + (other >> 32), a * b};
+}
+
+/* Long division, bit by bit. */
+uint64_t scale_wide(uint64_t a, uint64_t num, uint64_t den)
+{
+	struct wide rest = wide_product(a, num);
+	uint64_t quotient = 0;
+
+	if (rest.high >= den)
+		return UINT64_MAX;
+	for (int bit = 63; bit >= 0; bit--) {
+		bool carry = rest.high >> 63;
+
+		rest.high = rest.high << 1 | (rest.low >> bit & 1);
+		if (carry || rest.high >= den) {
+			rest.high -= den;
+			quotient |= UINT64_C(1) << bit;
+		}
+	}
+	return quotient;
+}
+
+int compare_products(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+	struct wide x = wide_product(a, b), y = wide_product(c, d);
+
+	if (x.high != y.high)
+		return x.high > y.high ? 1 : -1;
+	return (x.low > y.low) - (x.low < y.low);
+}
+
 struct unit {
 	const char *name; /* "": no unit given */
 	uint64_t factor;

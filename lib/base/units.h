@@ -41,13 +41,19 @@ static inline uint64_t sat_sub(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+/* scale_u64 for products that need more than 64 bits. */
+uint64_t scale_wide(uint64_t a, uint64_t num, uint64_t den);
+
 /* a * num / den, rounded down; den > 0. Saturates. */
 static inline uint64_t scale_u64(uint64_t a, uint64_t num, uint64_t den)
 {
-	unsigned __int128 v = (unsigned __int128)a * num / den;
+	uint64_t product;
 
-	return v > UINT64_MAX ? UINT64_MAX : (uint64_t)v;
+	return __builtin_mul_overflow(a, num, &product) ? scale_wide(a, num, den) : product / den;
 }
+
+/* Compares a * b with c * d, exactly: less than 0, 0, or greater than 0. */
+int compare_products(uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /*
  * A size as libvirt's virScaleInteger and virDomainParseMemory take it: digits, then an optional unit: b, byte, bytes;

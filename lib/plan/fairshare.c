@@ -2,13 +2,9 @@
 
 #include "base/units.h"
 
-typedef unsigned __int128 wide;
-
 static int compare_edges(const struct fairshare_edge *x, const struct fairshare_edge *y)
 {
-	wide l = (wide)x->num * y->den, r = (wide)y->num * x->den;
-
-	return (l > r) - (l < r);
+	return compare_products(x->num, y->den, y->num, x->den);
 }
 
 /* Lets edge[i] sink to its place in the heap of n, the greatest on top. */
@@ -69,22 +65,24 @@ static size_t edges_sorted(const struct fairshare_item *item, size_t n, struct f
 bool fairshare_find(const struct fairshare_item *item, size_t n, uint64_t capacity_kib, struct fairshare_edge *edge,
                     struct fairshare *ret_level)
 {
-	wide still = 0, base = 0, weight = 0; /* of the items outside their growing range, and within it */
+	/* of the items outside their growing range, and within it; still + base never exceeds the capacity */
+	uint64_t still = 0, base = 0, weight = 0;
 	size_t count = edges_sorted(item, n, edge);
 
 	*ret_level = (struct fairshare){.num = 0, .den = 1, .bounded = true};
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (item[i].lo_kib > capacity_kib - still)
+			return false;
 		still += item[i].lo_kib;
-	if (still > capacity_kib)
-		return false;
+	}
 
 	for (size_t i = 0; i < count; i++) {
 		const struct fairshare_edge *e = &edge[i];
-		wide left = capacity_kib - still - base;
+		uint64_t left = capacity_kib - still - base;
 
-		if (weight * e->num > left * e->den) {
-			ret_level->num = (uint64_t)left;
-			ret_level->den = (uint64_t)weight;
+		if (compare_products(weight, e->num, left, e->den) > 0) {
+			ret_level->num = left;
+			ret_level->den = weight;
 			return true;
 		}
 		still = e->starts ? still - e->end_kib : still + e->end_kib;
@@ -97,10 +95,10 @@ bool fairshare_find(const struct fairshare_item *item, size_t n, uint64_t capaci
 
 uint64_t fairshare_share_kib(const struct fairshare *level, const struct fairshare_item *item)
 {
-	wide share;
+	uint64_t share;
 
 	if (!level->bounded)
 		return item->hi_kib;
-	share = item->base_kib + (wide)level->num * item->weight / level->den;
-	return clamp_u64(share > UINT64_MAX ? UINT64_MAX : (uint64_t)share, item->lo_kib, item->hi_kib);
+	share = sat_add(item->base_kib, scale_u64(level->num, item->weight, level->den));
+	return clamp_u64(share, item->lo_kib, item->hi_kib);
 }

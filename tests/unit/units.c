@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/units.h"
@@ -299,11 +300,65 @@ static void test_arithmetic(void **state)
 			         (unsigned long long)sums[i].want);
 }
 
+#ifdef __SIZEOF_INT128__
+
+/* 0 to 64 bits wide, all ones now and then. */
+static uint64_t random_width(void)
+{
+	uint64_t number = (uint64_t)mrand48() << 32 ^ (uint64_t)mrand48();
+	unsigned width = (unsigned)lrand48() % 65;
+	uint64_t most = width ? UINT64_MAX >> (64 - width) : 0;
+
+	return lrand48() % 8 ? number & most : most;
+}
+
+static void test_scale_against_compiler(void **state)
+{
+	(void)state;
+	srand48(1);
+	for (int i = 0; i < 200000; i++) {
+		uint64_t a = random_width(), num = random_width(), den = max_u64(random_width(), 1);
+		unsigned __int128 exact = (unsigned __int128)a * num / den;
+		uint64_t want = exact > UINT64_MAX ? UINT64_MAX : (uint64_t)exact;
+
+		if (scale_u64(a, num, den) != want || scale_wide(a, num, den) != want)
+			fail_msg("row %d: %llu * %llu / %llu", i, (unsigned long long)a, (unsigned long long)num,
+			         (unsigned long long)den);
+	}
+}
+
+/* Half of the pairs are the same, or hardly apart. */
+static void test_compare_against_compiler(void **state)
+{
+	(void)state;
+	srand48(2);
+	for (int i = 0; i < 200000; i++) {
+		uint64_t a = random_width(), b = random_width();
+		uint64_t c = i % 2 ? b : random_width(), d = i % 2 ? a + (uint64_t)(lrand48() % 3) - 1 : random_width();
+		unsigned __int128 x = (unsigned __int128)a * b, y = (unsigned __int128)c * d;
+		int got = compare_products(a, b, c, d);
+
+		if ((got > 0) != (x > y) || (got < 0) != (x < y))
+			fail_msg("row %d: %llu * %llu, %llu * %llu: %d", i, (unsigned long long)a,
+			         (unsigned long long)b, (unsigned long long)c, (unsigned long long)d, got);
+	}
+}
+
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_sizes),    cmocka_unit_test(test_unit_sizes), cmocka_unit_test(test_durations),
-	    cmocka_unit_test(test_percents), cmocka_unit_test(test_numbers),    cmocka_unit_test(test_arithmetic),
+	    cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_unit_sizes),
+	    cmocka_unit_test(test_durations),
+	    cmocka_unit_test(test_percents),
+	    cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_arithmetic),
+#ifdef __SIZEOF_INT128__
+	    cmocka_unit_test(test_scale_against_compiler),
+	    cmocka_unit_test(test_compare_against_compiler),
+#endif
 	};
 
 	return cmocka_run_group_tests_name("units", tests, NULL, NULL);
