@@ -24,13 +24,22 @@
 
 struct trouble { /* that came up while a document was parsed */
 	unsigned errors, entities;
+	bool stopped;
 };
+
+static void stop_parsing(xmlParserCtxt *ctxt)
+{
+	struct trouble *t = ctxt->_private;
+
+	t->stopped = true;
+	xmlStopParser(ctxt);
+}
 
 /* Before anything it declares can be used: entities in values of attributes are expanded whatever the options. */
 static void refuse_dtd(void *ctxt, const xmlChar *name, const xmlChar *external_id, const xmlChar *system_id)
 {
 	(void)name, (void)external_id, (void)system_id;
-	xmlStopParser(ctxt);
+	stop_parsing(ctxt);
 }
 
 /*
@@ -48,7 +57,7 @@ static void note_error(void *arg, const char *message, ...)
 	if (!error || error->level < XML_ERR_FATAL)
 		return;
 	if (error->code != XML_ERR_UNDECLARED_ENTITY || !ctxt->node || t->errors > ERRORS_MAX) {
-		xmlStopParser(ctxt);
+		stop_parsing(ctxt);
 		return;
 	}
 	t->entities++;
@@ -82,9 +91,9 @@ static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 	ctxt->_private = &trouble;
 	doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, "UTF-8", PARSE_OPTIONS);
 	error = ctxt->errNo == XML_ERR_NO_MEMORY ? -ENOMEM : -EBADMSG;
-	whole = !ctxt->disableSAX && (ctxt->wellFormed || (trouble.entities && trouble.errors <= ERRORS_MAX));
+	whole = ctxt->wellFormed || (trouble.entities && trouble.errors <= ERRORS_MAX);
 	xmlFreeParserCtxt(ctxt);
-	if (!whole || !doc || !xmlDocGetRootElement(doc)) {
+	if (error == -ENOMEM || trouble.stopped || !whole || !doc || !xmlDocGetRootElement(doc)) {
 		xmlFreeDoc(doc);
 		return error;
 	}
