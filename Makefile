@@ -41,7 +41,7 @@ VIRT_LIBS   = $(shell $(PKG_CONFIG) --libs libvirt)
 ifndef V
 show = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),@,@echo '  $(1) $@';)
 endif
-FLAGS   = -std=gnu11 -D_GNU_SOURCE -DMEMSCHED_VERSION='"$(VERSION)"' -Ilib
+FLAGS   = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DMEMSCHED_VERSION='"$(VERSION)"' -Ilib
 COMPILE = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP
 LINK    = $(CC) $(HARDEN_LD) $(CFLAGS) -pthread $(LDFLAGS)
 

@@ -106,7 +106,7 @@ static void limit_ourselves(void)
 {
 	rlim_t mapped = mapped_bytes(), address_space = mapped ? mapped + MEMORY_BYTES : RLIM_INFINITY;
 	const struct {
-		__rlimit_resource_t resource;
+		unsigned resource; /* not a type of its own in each C library */
 		rlim_t most, beyond; /* at beyond, a process that uses the CPU for so long is killed without a word */
 	} limits[] = {
 	    {RLIMIT_CPU, 1, 2},
@@ -133,7 +133,7 @@ static char *read_input(size_t *ret_length)
 	char *text = malloc(DOMXML_MAX_BYTES + 1);
 	ssize_t length = text ? file_read(STDIN_FILENO, text, DOMXML_MAX_BYTES + 1) : -ENOMEM;
 
-	if (length < 0 || length > DOMXML_MAX_BYTES) {
+	if (length < 0 || length > (ssize_t)DOMXML_MAX_BYTES) {
 		free(text);
 		return NULL;
 	}

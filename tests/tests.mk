@@ -15,13 +15,14 @@ TESTS    := $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 
 # ---- programs ----
 
-# What a unit test replaces, by its own function or that of a library.
+# What a unit test replaces, by its own function or that of a library; -D_FILE_OFFSET_BITS=64 gives some of the C
+# library another name.
 tests/unit/monitor.test: WRAPPED := clock_gettime virt_open virt_set
 tests/unit/keeper.test: WRAPPED := virt_open virt_list virt_read virt_set_period
-tests/unit/memlock.test: WRAPPED := getrlimit
-tests/unit/wakeup.test: WRAPPED := fstatfs write
+tests/unit/memlock.test: WRAPPED := getrlimit64
+tests/unit/wakeup.test: WRAPPED := fstatfs64 write
 tests/unit/registry.test: WRAPPED := nanosleep
-tests/unit/on_critical.test: WRAPPED := stat
+tests/unit/on_critical.test: WRAPPED := stat64
 tests/unit/movelog_writer.test: WRAPPED := movelog_write
 $(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 comma := ,

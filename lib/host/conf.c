@@ -490,7 +490,7 @@ static ssize_t read_whole(const char *path, char **ret_bytes)
 	bytes = malloc(FILE_MOST + 1);
 	length = bytes ? file_read(fd, bytes, FILE_MOST + 1) : -ENOMEM;
 	close(fd);
-	if (length > FILE_MOST)
+	if (length > (ssize_t)FILE_MOST)
 		length = -EFBIG;
 	if (length < 0) {
 		free(bytes);

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -770,6 +772,8 @@ int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_lef
 
 /* ---- folders ---- */
 
+static_assert(sizeof((struct dirent){0}.d_ino) == 8, "struct dirent as the kernel writes it: -D_FILE_OFFSET_BITS=64");
+
 static bool is_entry(const char *name)
 {
 	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
@@ -780,13 +784,13 @@ static bool is_entry(const char *name)
 static void walk(int folder, void (*see)(int folder, const char *name, void *arg), void *arg)
 {
 	int fd = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_Alignas(struct dirent64) char entries[ENTRIES_BYTES];
+	_Alignas(struct dirent) char entries[ENTRIES_BYTES];
 	size_t seen = 0;
 	ssize_t n;
 
-	while (fd >= 0 && (n = getdents64(fd, entries, sizeof(entries))) > 0 && seen < MAX_ENTRIES)
+	while (fd >= 0 && (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0 && seen < MAX_ENTRIES)
 		for (ssize_t at = 0; at < n && seen < MAX_ENTRIES; seen++) {
-			const struct dirent64 *entry = (const void *)(entries + at);
+			const struct dirent *entry = (const void *)(entries + at);
 
 			if (is_entry(entry->d_name))
 				see(folder, entry->d_name, arg);

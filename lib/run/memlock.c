@@ -32,9 +32,11 @@ static void touch_heap(void)
 {
 	char *heap;
 
+#ifdef M_ARENA_MAX /* glibc; musl has no such settings */
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	mallopt(M_MMAP_THRESHOLD, 1 << 25); /* large blocks from the heap too; some glibc take no more than 32 MiB */
+#endif
 	heap = malloc(HEAP_BYTES);
 	if (heap)
 		touch(heap, HEAP_BYTES);

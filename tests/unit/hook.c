@@ -290,7 +290,7 @@ static void test_input_in_pieces(void **state)
 static void test_limits(void **state)
 {
 	static const struct {
-		__rlimit_resource_t resource;
+		unsigned resource;
 		rlim_t least, most;
 	} rows[] = {
 	    {RLIMIT_CPU, 2, 2}, /* the soft one is lower: at the hard one it would be killed */

@@ -28,15 +28,15 @@
 
 /* ---- a limit that allows all; whether there is a permission to lock remains the kernel's to say ---- */
 
-int __real_getrlimit(__rlimit_resource_t resource, struct rlimit *limit);
-int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *limit);
+int __real_getrlimit64(int resource, struct rlimit *limit);
+int __wrap_getrlimit64(int resource, struct rlimit *limit);
 
 static bool unlimited;
 
-int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+int __wrap_getrlimit64(int resource, struct rlimit *limit)
 {
 	if (!unlimited || resource != RLIMIT_MEMLOCK)
-		return __real_getrlimit(resource, limit);
+		return __real_getrlimit64(resource, limit);
 	*limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
 	return 0;
 }

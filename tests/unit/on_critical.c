@@ -66,12 +66,12 @@ static const char *output(void)
 
 /* stat that does not come back while hangs is set, as on a disk that is gone. */
 static atomic_bool hangs;
-int __real_stat(const char *path, struct stat *st);
-int __wrap_stat(const char *path, struct stat *st)
+int __real_stat64(const char *path, struct stat *st);
+int __wrap_stat64(const char *path, struct stat *st)
 {
 	while (atomic_load(&hangs))
 		poll(NULL, 0, 10);
-	return __real_stat(path, st);
+	return __real_stat64(path, st);
 }
 
 static int awaited_outcome(const struct on_critical *c)

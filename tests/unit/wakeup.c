@@ -164,16 +164,16 @@ static void test_no_trigger(void **state)
 
 /* ---- a kernel that takes triggers, or refuses them ---- */
 
-int __real_fstatfs(int fd, struct statfs *fs);
-int __wrap_fstatfs(int fd, struct statfs *fs);
+int __real_fstatfs64(int fd, struct statfs *fs);
+int __wrap_fstatfs64(int fd, struct statfs *fs);
 ssize_t __real_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size);
 
 static const int *answers; /* to each trigger: an errno, 0: it is set; NULL: we are not that kernel */
 
-int __wrap_fstatfs(int fd, struct statfs *fs)
+int __wrap_fstatfs64(int fd, struct statfs *fs)
 {
-	int r = __real_fstatfs(fd, fs);
+	int r = __real_fstatfs64(fd, fs);
 
 	if (answers)
 		fs->f_type = PROC_SUPER_MAGIC;
