@@ -284,12 +284,27 @@ enforcing() {
 
 @test "in places from which AppArmor lets libvirtd run it, the hook is not run for another reason" {
 	local dir
+	mkdir -p "$root"/{usr/sbin,usr/bin,sbin,bin}
 	for dir in /usr/bin /sbin /bin; do
 		run lay install SBINDIR="$dir"
 		[ "$status" -eq 0 ]
 		[[ $output == *"warning: the hook runs /usr/sbin/memsched-hook only"* ]]
 		[[ $output != *AppArmor* ]]
 	done
+}
+
+@test "a folder that is /usr/sbin by another name gives no warning" {
+	mkdir -p "$root/usr/bin"
+	ln -s bin "$root/usr/sbin"
+	run lay install SBINDIR=/usr/bin
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[ -x "$root/usr/sbin/memsched-hook" ]
+	grep -qx 'ExecStart=/usr/bin/membalance --loop' "$root/usr/lib/systemd/system/membalance.service"
+	ln -s usr/bin "$root/sbin"
+	run lay install SBINDIR=/sbin
+	[ "$status" -eq 0 ]
+	[[ $output != *warning* ]]
 }
 
 @test "the next steps are said on the host itself, not to a packager" {
