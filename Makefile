@@ -22,10 +22,11 @@ PKG_CONFIG ?= pkg-config
 WARNINGS   ?= -Wall -Wextra -Wshadow -Wconversion -Wformat=2
 
 # Hardening of the OpenSSF guide, as far as this compiler has it, found out when something is compiled.
-# HARDEN= is for sanitizer builds.
+# HARDEN= is for sanitizer builds. A distribution that sets _FORTIFY_SOURCE in its flags chooses the level.
 has = $(shell $(CC) -Werror -O2 -Wformat $(1) -x c -o /dev/null -c - </dev/null >/dev/null 2>&1 && echo '$(1)')
+FORTIFY := $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),,-D_FORTIFY_SOURCE=3)
 ifndef HARDEN
-HARDEN = $(eval HARDEN := -fPIE $(foreach flag,-D_FORTIFY_SOURCE=3 -fstack-clash-protection \
+HARDEN = $(eval HARDEN := -fPIE $(foreach flag,$(FORTIFY) -fstack-clash-protection \
 	-fstack-protector-strong -fcf-protection=full -fno-delete-null-pointer-checks \
 	-fno-strict-overflow -ftrivial-auto-var-init=zero -Werror=format-security -Werror=implicit \
 	-Werror=incompatible-pointer-types -Werror=int-conversion,$(call has,$(flag))))$(HARDEN)

@@ -365,3 +365,15 @@ enforcing() {
 	[ -z "$(find "$root/etc/systemd" -type l)" ]
 	[[ $(lay uninstall) != *disable* ]]
 }
+
+@test "the level of _FORTIFY_SOURCE is the distribution's, if its flags set one" {
+	local command level
+	unset HARDEN
+	for level in '' -D_FORTIFY_SOURCE=1; do
+		for command in "CPPFLAGS=$level" "CFLAGS=-O2 $level"; do
+			run make --no-print-directory -n -B V=1 lib/base/units.o "$command"
+			[ "$status" -eq 0 ]
+			[ "$(grep -o '_FORTIFY_SOURCE=.' <<<"$output")" = "_FORTIFY_SOURCE=$([ -z "$level" ] && echo 3 || echo 1)" ]
+		done
+	done
+}
