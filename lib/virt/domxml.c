@@ -61,6 +61,9 @@ static void note_error(void *arg, const char *message, ...)
 		return;
 	}
 	t->entities++;
+	/* libxml2 2.14 reports an early end, or content behind the end, only in a document without errors. */
+	ctxt->wellFormed = 1;
+	ctxt->errNo = XML_ERR_OK;
 	xmlSAX2Reference(ctxt, BAD_CAST "undeclared");
 }
 
@@ -91,7 +94,7 @@ static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 	ctxt->_private = &trouble;
 	doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, "UTF-8", PARSE_OPTIONS);
 	error = ctxt->errNo == XML_ERR_NO_MEMORY ? -ENOMEM : -EBADMSG;
-	whole = ctxt->wellFormed || (trouble.entities && trouble.errors <= ERRORS_MAX);
+	whole = trouble.entities ? trouble.errors <= ERRORS_MAX : ctxt->wellFormed;
 	xmlFreeParserCtxt(ctxt);
 	if (error == -ENOMEM || trouble.stopped || !whole || !doc || !xmlDocGetRootElement(doc)) {
 		xmlFreeDoc(doc);

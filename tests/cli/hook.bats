@@ -243,12 +243,11 @@ strace_opens() {
 	hostile undeclared
 }
 
-@test "100000 attributes" {
-	attributes() {
-		echo "<domain $(seq -f "a%.0f=''" -s ' ' 100000)>"
-		domain '' | tail -n +2
-	}
-	hostile attributes
+@test "100000 attributes, which take libxml2 before 2.12 too long" {
+	echo "<domain $(seq -f "a%.0f=''" -s ' ' 100000)>$(domain '' | tail -n +2)" >"$BATS_TEST_TMPDIR/many"
+	harmless "$helper" web started begin - <"$BATS_TEST_TMPDIR/many"
+	harmless "$stub" web started begin - <"$BATS_TEST_TMPDIR/many"
+	[[ $(files) =~ ^(domains/$uuid)?$ ]]
 }
 
 @test "100000 elements, and a depth of 200" {

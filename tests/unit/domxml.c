@@ -597,6 +597,7 @@ static const struct {
     {"<domain id='&a;'/>", -1},
     {"<domain><metadata>&a;</metadata>", -1},
     {"<domain><metadata>&a;</metadata></domain>&a;", -1},
+    {"<domain><metadata>&a;</metadata></domain><domain/>", -1},
     {"<domain><metadata>&a</metadata></domain>", -1},
     {"<domain><metadata>&a;</metadata><name>\xff</name></domain>", -1},
     {"<domain><metadata a='&a;' a='&a;'/></domain>", -1},
