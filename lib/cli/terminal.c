@@ -353,7 +353,8 @@ static bool heed_signals(enum terminal_event *ret_event)
 /* false: the terminal is gone */
 static bool read_keys(void)
 {
-	ssize_t n = read(STDIN_FILENO, screen.input + screen.n_input, sizeof(screen.input) - screen.n_input);
+	size_t room = sat_sub(sizeof(screen.input), screen.n_input);
+	ssize_t n = read(STDIN_FILENO, screen.input + screen.n_input, room);
 
 	if (n > 0)
 		screen.n_input += (size_t)n;
