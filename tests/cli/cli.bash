@@ -13,6 +13,11 @@ cli_setup() {
 	exec {never}<><(:)
 }
 
+# python3 -c "$pty_spawn" COMMAND...: runs it in a terminal of its own, whose other side is our stdin and stdout. Not
+# script(1), which is not in the same package everywhere.
+# shellcheck disable=SC2034
+pty_spawn='import pty, sys; pty.spawn(sys.argv[1:])'
+
 # meminfo TOTAL AVAILABLE: KiB of the host below the root. A reader sees the old figures or the new ones.
 meminfo() {
 	printf '%s: %s kB\n' MemTotal "$1" MemFree "$2" MemAvailable "$2" Buffers 1024 Cached 2048 >"$root/proc/meminfo.new"

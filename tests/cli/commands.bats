@@ -197,6 +197,6 @@ offers() {
 
 @test "readline completes with it" {
 	printf '%s\n' '. bin/memsched.bash' $'membalance --sho\t--root "$PWD/nowhere" --ta\t1GiB' exit |
-		TERM=dumb script -qefc 'bash --norc --noprofile -i' /dev/null >"$BATS_TEST_TMPDIR/typed"
+		TERM=dumb python3 -c "$pty_spawn" bash --norc --noprofile -i >"$BATS_TEST_TMPDIR/typed"
 	grep -q 'target = 1GiB .*# from option' "$BATS_TEST_TMPDIR/typed"
 }

@@ -128,7 +128,7 @@ said() {
 
 @test "a single pass has no use for SIGHUP, a loop whose terminal goes away ends" {
 	echo "uri = $node" >"$conf"
-	script -qfc "exec bin/membalance --root '$root' --interval 100ms -J >'$out' 2>'$err'" /dev/null </dev/null >/dev/null 3>&- &
+	python3 -c "$pty_spawn" sh -c "exec bin/membalance --root '$root' --interval 100ms -J >'$out' 2>'$err'" </dev/null >/dev/null 3>&- &
 	terminal=$!
 	passes
 	kill -KILL "$terminal"

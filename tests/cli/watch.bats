@@ -251,7 +251,7 @@ not_running() {
 	mv "$dir/world.xml" "$dir/later.xml"
 	shell 80x24
 	type_line w
-	sees '^trying again( in [0-9]+ s)?: cannot ask libvirt at$' ' XML error'
+	sees '^trying again( in [0-9]+ s)?: cannot ask libvirt at$' ' XML error|directory'
 	mv "$dir/later.xml" "$dir/world.xml"
 	sees '^vm01 ' '^Host'
 	! shown | grep -q 'trying again'

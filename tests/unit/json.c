@@ -295,8 +295,9 @@ static void test_parser(void **state)
 		jq_says("explode", strings[i].points);
 	}
 	written(write_nested, 0);
-	jq_says("[.schema,.host.total_bytes,.host.age_seconds,(.domains|length),.domains[0].name,.last]",
-	        "[\"memsched.stat/1\",4096,1.5,3,\"a\\nb\",5]");
+	/* the double of 1.500: jq 1.7 shows a number as it was written, but for what it calculates */
+	jq_says("[.schema,.host.total_bytes,.host.age_seconds*2,(.domains|length),.domains[0].name,.last]",
+	        "[\"memsched.stat/1\",4096,3,3,\"a\\nb\",5]");
 	written(write_numbers, 0);
 	jq_says("length", "7");
 }
