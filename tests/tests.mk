@@ -114,12 +114,18 @@ valgrind: $(UNIT)
 		tests/run valgrind $(UNIT)
 
 SOURCES := $(wildcard lib/*/*.c bin/*.c hooks/*.c)
+# The headers of the libraries and of the kernel, apart from those of glibc: musl must not find these beside them.
+HEADERS := $(wildcard $(addprefix /usr/include/,libvirt libxml2/libxml unicode linux))
 SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers .ci/run hooks/install $(wildcard hooks/qemu \
 	tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/guard)
 lint:
 	@tests/deps build test lint
 	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call copy,$$cc) && \
 		$(SUBMAKE) -C build/$$cc -s -j4 all $(UNIT) $(SIM) $(BENCH) CC=$$cc CFLAGS='-O2 -Werror' || exit 1; done
+	@rm -rf build/headers && mkdir -p build/headers && ln -s $(HEADERS) build/headers/
+	@for cc in 'gcc -m32' musl-gcc; do echo "lint: $$cc -Werror"; \
+		$$cc -fsyntax-only -Werror $(filter-out -Wconversion,$(WARNINGS)) $(FLAGS) -Ibuild/headers \
+		$(SOURCES) || exit 1; done
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability,performance --inline-suppr \
 		-D_GNU_SOURCE -Ilib lib bin hooks
 	@printf '%s\n' $(SOURCES) | xargs -P 4 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
