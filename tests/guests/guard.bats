@@ -171,7 +171,7 @@ guard_said() {
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
 	wait_until 30 at_most light 300
-	guest_start late max=128 current=128 3>&- 4>&- &
+	guest_boot late max=128 current=128 3>&- 4>&- &
 	starting=$!
 	wait_until 30 test -e "$BATS_TEST_TMPDIR/begun"
 	sleep 1 # the list is held up by now
@@ -195,7 +195,7 @@ guard_said() {
 	guard
 	sleep 2
 	is_full light && is_full heavy
-	guest_start late max=384 current=384
+	guest_boot late max=384 current=384
 	wait_until 30 at_most light 500
 	wait_until 30 guard_said 'making room for a guest that starts'
 }

@@ -170,7 +170,7 @@ flood() {
 	loop=$!
 	"$BENCH/fill" +5 500 $((reserve_mib * 3 / 4)) 25 >"$BATS_TEST_TMPDIR/ebb" 3>&- 4>&- &
 	watcher=$!
-	guest_start late max=600 current=600
+	guest_boot late max=600 current=600
 	guest_wait late
 	guest_ask late 450
 	wait "$watcher"
