@@ -175,31 +175,47 @@ guest_save_booted() {
 	guest_boot "$name" "${@:2}" period=1 uuid= metadata="<room xmlns='urn:room'>$(printf 'x%.0s' {1..2000})</room>" &&
 		guest_wait "$name" &&
 		timeout 120 virsh -q save "$name" "$1.new" >/dev/null &&
-		cp "$BED/guests/$name.log" "$1.log" &&
-		mv "$1.new" "$1"
+		cp "$BED/guests/$name.log" "$1.log" || return 1
+	if "$BED_IMAGE/slim" <"$1.new" >"$1.slim"; then # a restore of all pages takes 2 s where new memory is slow
+		mv "$1.slim" "$1.new"
+	fi
+	mv "$1.new" "$1"
 }
 
 # guest_restore FILE NAME [KEY=VALUE…]: libvirt restores no guest under another name and UUID, so both are replaced in the definition
 # at the file's head, which keeps its length.
 guest_restore() {
-	local saved=$1 name=$2 metadata='' period=1 uuid='' LC_ALL=C begin definition length file=$BED/guests/$2.saved
-	shift 2
-	[ $# -eq 0 ] || local "$@"
-	guest_files "$name" "$@"
-	cp "$saved" "$file" && cp "$saved.log" "$BED/guests/$name.log" && begin=$(grep -abom 1 '<domain' "$saved") || return 1
+	local saved=$1 name=$2 begin definition length pipe=$BED/guests/$2.saved writer status=0 LC_ALL=C
+	guest_files "${@:2}"
+	cp "$saved.log" "$BED/guests/$name.log" && begin=$(grep -abom 1 '<domain' "$saved") || return 1
 	begin=${begin%%:*}
 	definition=$(head -c 65536 "$saved" | tail -c "+$((begin + 1))" | sed -n '1,/^<\/domain>/p')
 	length=${#definition}
-	definition=${definition//"${saved##*/}"/"$name"}
-	definition=${definition/<metadata>*<\/metadata>/"<metadata>$metadata</metadata>"}
-	definition=$(sed -e "s|<uuid>.*<|<uuid>${uuid:-$(</proc/sys/kernel/random/uuid)}<|" \
-		-e "$([ "$period" = 0 ] && echo '/<stats period=/d' || echo "s/<stats period='1'/<stats period='$period'/")" <<<"$definition")
+	definition=$(guest_redefine "$saved" "${@:2}" <<<"$definition")
 	[ ${#definition} -le "$length" ] || complain "the metadata of '$name' are too long for '$saved'" || return 1
-	printf '%-*s' "$length" "$definition" | dd of="$file" bs=65536 iflag=fullblock oflag=seek_bytes seek="$begin" conv=notrunc status=none
-	timeout 60 virsh -q restore "$file" >/dev/null
-	begin=$?
-	rm "$file"
-	return "$begin"
+	mkfifo "$pipe"
+	{
+		head -c "$begin" "$saved"
+		printf '%-*s' "$length" "$definition"
+		tail -c "+$((begin + length + 1))" "$saved"
+	} >"$pipe" 2>/dev/null &
+	writer=$!
+	timeout 60 virsh -q restore "$pipe" >/dev/null || status=1
+	kill "$writer" 2>/dev/null || : # if nothing has read it
+	wait "$writer" || :
+	rm "$pipe"
+	return "$status"
+}
+
+# guest_redefine FILE NAME [KEY=VALUE…]: the definition on stdin, of the guest in FILE, as that of the new guest.
+guest_redefine() {
+	local definition metadata='' period=1 uuid='' old=${1##*/} name=$2
+	shift 2
+	[ $# -eq 0 ] || local "$@"
+	definition=$(sed -e "s|<uuid>.*<|<uuid>${uuid:-$(</proc/sys/kernel/random/uuid)}<|" \
+		-e "$([ "$period" = 0 ] && echo '/<stats period=/d' || echo "s/<stats period='1'/<stats period='$period'/")")
+	definition=${definition/<metadata>*<\/metadata>/"<metadata>$metadata</metadata>"}
+	echo "${definition//"$old"/"$name"}"
 }
 
 # guests_start NUMBER PREFIX [KEY=VALUE…]: PREFIX1, PREFIX2 and so on, started side by side.
