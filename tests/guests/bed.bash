@@ -7,13 +7,14 @@ complain() {
 	return 1
 }
 
-# wait_until SECONDS COMMAND…
+# wait_until SECONDS COMMAND…: looks ever less often, because a virsh takes a tenth of a second of CPU.
 wait_until() {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + $1 + 1)) pause_ms=100
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.2
+		sleep "0.$pause_ms"
+		pause_ms=$((pause_ms < 700 ? pause_ms * 5 / 4 : pause_ms))
 	done
 }
 
@@ -86,6 +87,39 @@ host_reserve_mib() {
 # host_needs MIB: false, with a reason, where the machine has less to spare.
 host_needs() {
 	[ "$(host_available_mib)" -ge "$1" ] || complain "needs $1 MiB available, the host has $(host_available_mib) MiB"
+}
+
+# host_begin MIB: from now on the bed sees a host of that size, from which only the bed's own guests take memory: what other beds do
+# cannot change a verdict. It ends with the file.
+host_begin() {
+	touch "$BED/meminfo"
+	host_tell "$1"
+	mount --bind "$BED/meminfo" /proc/meminfo
+	host_keep "$1" 3>&- 4>&- &
+	export host_keeper=$!
+}
+
+host_keep() {
+	while host_tell "$1"; do
+		sleep 0.2
+	done
+}
+
+host_tell() {
+	local file pid resident free_kib=$(($1 * 1024))
+	for file in /run/libvirt/qemu/*.xml; do
+		if { read -r pid <"${file%.xml}.pid" && read -r _ resident _ <"/proc/$pid/statm"; } 2>/dev/null; then
+			free_kib=$((free_kib - resident * 4))
+		fi
+	done
+	# in place, always of the same length, and in one call: who reads it sees the figures of one moment
+	printf '%-13s %12d kB\n' MemTotal: $(($1 * 1024)) MemFree: "$free_kib" MemAvailable: "$free_kib" 1<>"$BED/meminfo"
+}
+
+host_end() {
+	kill "$host_keeper"
+	wait_until 10 process_gone "$host_keeper"
+	umount /proc/meminfo
 }
 
 # ---- guests
@@ -250,10 +284,10 @@ guest_ready() {
 
 # Whether the balloon has reached the guest's <currentMemory>.
 guest_settled() {
-	local wanted actual
+	local wanted
 	wanted=$(sed -n 's/.*<currentMemory unit=.MiB.>\([0-9]*\).*/\1/p' "$BED/guests/$1.xml")
-	actual=$(guest_stat "$1" current)
-	[ -n "$(guest_stat "$1" unused)" ] && [ "$actual" -le $((wanted * 1024 + 1024)) ]
+	timeout 10 virsh -q domstats --balloon --nowait "$1" |
+		awk -F= -v most=$((wanted * 1024 + 1024)) '$1 ~ /current$/ && $2 <= most { settled = 1 } $1 ~ /unused$/ { told = 1 } END { exit !settled || !told }'
 }
 
 # guest_tell NAME ORDER: an order of load.c, not waited for. Opened both ways, so that a dead QEMU does not block.
@@ -341,6 +375,26 @@ guest_actual() {
 	guest_stat "$1" current
 }
 
+# at_least GUEST MIB, at_most GUEST MIB: its actual.
+at_least() {
+	[ "$(guest_actual "$1")" -ge $(($2 * 1024)) ]
+}
+
+at_most() {
+	[ "$(guest_actual "$1")" -le $(($2 * 1024)) ]
+}
+
+# guest_fresh NAME…: until the statistics of each are from after the call.
+guest_fresh() {
+	wait_until 120 guests_updated "$EPOCHSECONDS" "$@" || complain "no statistics from: $*"
+}
+
+# guests_updated SECOND NAME…: whether all are from after that.
+guests_updated() {
+	timeout 10 virsh -q domstats --balloon --nowait "${@:2}" |
+		awk -F= -v second="$1" -v all=$(($# - 1)) '$1 ~ /last-update/ && $2 > second { updated++ } END { exit updated < all }'
+}
+
 # guest_set NAME MIB: a balloon target.
 guest_set() {
 	timeout 40 virsh -q setmem "$1" "$2MiB" --live
@@ -371,13 +425,36 @@ guests_stop_all() {
 # file_begin MIB: before the guests are started, which need so much of the host.
 file_begin() {
 	host_needs "$1"
-	echo 'boot_grace = 1s' >/etc/memsched.conf.d/test.conf
+	printf '%s\n' 'boot_grace = 0s' 'deadline = 60s' >/etc/memsched.conf.d/test.conf # a slow machine is late for the usual one
 }
 
 file_end() {
 	guests_stop_all
 	rm -f /etc/memsched.conf.d/test.conf
 	rm -rf /run/memsched/state/* /run/memsched/said
+}
+
+# loop_begin OPTION…: membalance passes each second, in the background as $pid; what each says goes into a line of $passes.
+loop_begin() {
+	passes=$BATS_TEST_TMPDIR/passes
+	: >"$passes"
+	membalance --interval 1 -J "$@" >"$passes" 3>&- 4>&- &
+	pid=$!
+}
+
+loop_end() {
+	kill "$pid"
+	wait "$pid"
+	pid=
+}
+
+# loop_goes_on NUMBER: until so many passes more have ended.
+loop_goes_on() {
+	wait_until 120 has_lines "$passes" $(($(wc -l <"$passes") + $1)) || complain "fewer than $1 passes in 120 s"
+}
+
+has_lines() {
+	[ "$(wc -l <"$1")" -ge "$2" ]
 }
 
 kill_background() {

@@ -3,15 +3,17 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	file_begin 4000
+	file_begin 2500
 	guest_start light max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:weight>50</m:weight></m:memory>'
 	guest_start heavy max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:min unit="MiB">300</m:min><m:weight>200</m:weight></m:memory>'
 	guest_start mute max=256 current=256 cmdline=nodriver
 	guest_wait light heavy mute
+	host_begin 4096
 }
 
 teardown_file() {
 	load bed.bash
+	host_end
 	file_end
 }
 
@@ -22,11 +24,11 @@ setup() {
 	for guest in light heavy; do
 		virsh -q setmem "$guest" 512MiB
 	done
-	wait_until 30 is_full light
-	wait_until 30 is_full heavy
+	wait_until 60 is_full light
+	wait_until 60 is_full heavy
 	guest_ask light 20
 	guest_ask heavy 20
-	sleep 2 # the figures are those of now
+	guest_fresh light heavy
 }
 
 teardown() {
@@ -41,18 +43,9 @@ is_full() {
 	[ "$(guest_actual "$1")" -ge $((510 * 1024)) ]
 }
 
-# reserve PERCENT: a reserve of which so much is available. Neighbours come and go: the middle between critical and tight.
+# reserve PERCENT: a reserve of which so much is available, in the middle between critical and tight: guests come and go.
 reserve() {
 	echo --reserve $(($(host_available_mib) * 100 / $1))MiB
-}
-
-# at_least GUEST MIB, at_most GUEST MIB: its actual.
-at_least() {
-	[ "$(guest_actual "$1")" -ge $(($2 * 1024)) ]
-}
-
-at_most() {
-	[ "$(guest_actual "$1")" -le $(($2 * 1024)) ]
 }
 
 # guard OPTION…: in the background.
@@ -74,7 +67,7 @@ guard() {
 	[ "$status" -eq 1 ]
 	[[ $output == *"cannot free: needed "*"light (at-min)"* ]]
 	[[ $output == *"mute (no-driver)"* ]]
-	wait_until 30 at_most light 300
+	wait_until 60 at_most light 300
 	usable=$(guest_stat light usable)
 	[ "$usable" -ge 110000 ]
 	at_least heavy 299
@@ -85,7 +78,7 @@ guard() {
 	run memguard --once --deadline 20s --explain $(reserve 40)
 	[ "$status" -eq 1 ]
 	[[ $output == *"light: gives "*" its bottom is "* ]]
-	wait_until 30 at_most light 200
+	wait_until 60 at_most light 200
 	at_least heavy 299
 	guest_ask light 21 # its load program answers
 	[ "$(guest_restarts light)" -eq 0 ]
@@ -102,14 +95,14 @@ guard() {
 @test "while it is tight nothing is given; when the guard dies, gives go on" {
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
-	wait_until 30 at_most light 250
+	wait_until 60 at_most light 250
 	guest_ask light 100
-	sleep 2
+	guest_fresh light
 	run membalance -J
 	jq -e '.moves[] | select(.name == "light") | .reason == "no-give"' <<<"$output"
 	at_most light 250
 	kill -KILL "$pid"
-	wait_until 30 balanced_up
+	wait_until 60 balanced_up
 }
 
 balanced_up() {
@@ -120,13 +113,13 @@ balanced_up() {
 @test "libvirtd is restarted in the middle: the guard stays and goes on, and tells once" {
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
-	wait_until 30 at_most light 300
+	wait_until 60 at_most light 300
 	libvirtd_restart 3>&- 4>&-
-	wait_until 30 guard_said 'cannot see the guests'
+	wait_until 60 guard_said 'cannot see the guests'
 	rounds=$(guard_rounds)
 	virsh -q setmem light 512MiB
-	wait_until 30 guard_acted_since "$rounds"
-	wait_until 30 at_most light 300
+	wait_until 60 guard_acted_since "$rounds"
+	wait_until 60 at_most light 300
 	[ "$(grep -c 'error: cannot see the guests' "$log")" -eq 1 ]
 	kill -0 "$pid"
 }
@@ -149,10 +142,10 @@ guard_said() {
 	kill -STOP "$stopped"
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
-	wait_until 30 at_most light 300
-	wait_until 30 guard_said 'heavy (unresponsive)'
+	wait_until 60 at_most light 300
+	wait_until 60 guard_said 'heavy (unresponsive)'
 	kill -CONT "$stopped"
-	wait_until 30 at_most heavy 305
+	wait_until 60 at_most heavy 305
 }
 
 @test "a slow hook of another guest: the guard goes on serving the others" {
@@ -170,15 +163,15 @@ guard_said() {
 	chmod 755 /etc/libvirt/hooks/qemu.d/aslow
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
-	wait_until 30 at_most light 300
+	wait_until 60 at_most light 300
 	guest_boot late max=128 current=128 3>&- 4>&- &
 	starting=$!
-	wait_until 30 test -e "$BATS_TEST_TMPDIR/begun"
+	wait_until 60 test -e "$BATS_TEST_TMPDIR/begun"
 	sleep 1 # the list is held up by now
 	rounds=$(guard_rounds)
 	virsh -q setmem light 512MiB
-	wait_until 30 guard_acted_since "$rounds"
-	wait_until 30 at_most light 300
+	wait_until 60 guard_acted_since "$rounds"
+	wait_until 60 at_most light 300
 	kill -0 "$starting" # the hook still runs
 	touch "$BATS_TEST_TMPDIR/enough"
 	wait "$starting"
@@ -189,15 +182,15 @@ guard_said() {
 	guest_ask light 20
 	guest_ask heavy 400
 	guest_ask heavy 20
-	sleep 2
-	# more than there is, as long as it is calm: others may let go of memory meanwhile
+	guest_fresh light heavy
+	# more than there is, as long as it is calm
 	echo "reserve = $(($(host_available_mib) * 9 / 8))MiB" >/etc/memsched.conf.d/reserve.conf
 	guard
 	sleep 2
 	is_full light && is_full heavy
 	guest_boot late max=384 current=384
-	wait_until 30 at_most light 500
-	wait_until 30 guard_said 'making room for a guest that starts'
+	wait_until 60 at_most light 500
+	wait_until 60 guard_said 'making room for a guest that starts'
 }
 
 @test "on_critical runs, with the figures, once a minute at most" {
@@ -208,7 +201,7 @@ guard_said() {
 	chmod 755 "$BATS_TEST_TMPDIR/critical"
 	# shellcheck disable=SC2046
 	guard $(reserve 40) --on-critical "$BATS_TEST_TMPDIR/critical word"
-	wait_until 30 test -s "$BATS_TEST_TMPDIR/ran"
+	wait_until 60 test -s "$BATS_TEST_TMPDIR/ran"
 	sleep 2
 	grep -Exq 'word [0-9]{8,} [0-9]{8,}' "$BATS_TEST_TMPDIR/ran"
 	[ "$(grep -c . "$BATS_TEST_TMPDIR/ran")" -eq 1 ]
@@ -217,9 +210,9 @@ guard_said() {
 @test "it stops when it is told to, and leaves nothing behind" {
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
-	wait_until 30 at_most light 300
+	wait_until 60 at_most light 300
 	kill "$pid"
-	wait_until 30 process_gone "$pid"
+	wait_until 60 process_gone "$pid"
 	flock -n /run/memsched/no-give true
 }
 
@@ -228,10 +221,10 @@ guard_said() {
 	kill -STOP "$(guest_pid heavy)"
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
-	wait_until 30 at_most light 300
+	wait_until 60 at_most light 300
 	kill -STOP "$(<"$BED/libvirtd.pid")"
-	wait_until 30 guard_said 'cannot see the guests'
+	wait_until 60 guard_said 'cannot see the guests'
 	kill "$pid"
-	wait_until 30 process_gone "$pid"
+	wait_until 60 process_gone "$pid"
 	flock -n /run/memsched/no-give true
 }

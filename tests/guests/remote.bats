@@ -9,7 +9,7 @@ setup_file() {
 	guest_start needy max=512 current=200
 	guest_wait idle needy
 	guest_ask needy 60
-	sleep 3 # statistics of it
+	guest_fresh idle needy
 }
 
 teardown_file() {
@@ -51,7 +51,7 @@ own_memory() {
 	local gone=00000000-0000-4000-8000-000000000001
 	touch -d '1 hour ago' /run/memsched/{state,domains}/$gone
 	own_memory >"$BATS_TEST_TMPDIR/before"
-	membalance -c "$there" -J --deadline 60s --settle 20s >"$BATS_TEST_TMPDIR/json"
+	membalance -c "$there" -J --deadline 120s --settle 60s >"$BATS_TEST_TMPDIR/json"
 	jq -e '.result == "done" and (.moves | map({key: .name, value: .action}) | from_entries) == {idle: "shrink", needy: "grow"}
 		and all(.moves[]; .reached_bytes - .want_bytes | fabs <= 5000 * 1024)' "$BATS_TEST_TMPDIR/json" # the tolerance
 	own_memory | diff "$BATS_TEST_TMPDIR/before" -
@@ -76,16 +76,16 @@ own_memory() {
 	local before
 	membalance -c "$there" --interval 500ms -J >"$BATS_TEST_TMPDIR/passes" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
 	pid=$!
-	wait_until 20 eval '[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -ge 3 ]'
+	wait_until 60 eval '[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -ge 3 ]'
 	libvirtd_stop
-	wait_until 20 grep -q 'cannot ask libvirt' "$BATS_TEST_TMPDIR/said"
+	wait_until 60 grep -q 'cannot ask libvirt' "$BATS_TEST_TMPDIR/said"
 	before=$(wc -l <"$BATS_TEST_TMPDIR/passes")
 	libvirtd_start
-	wait_until 40 eval '[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -gt "$before" ]'
-	wait_until 20 grep -q 'over: cannot ask libvirt' "$BATS_TEST_TMPDIR/said"
+	wait_until 60 eval '[ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -gt "$before" ]'
+	wait_until 60 grep -q 'over: cannot ask libvirt' "$BATS_TEST_TMPDIR/said"
 	kill "$pid"
 	wait "$pid"
-	[ "$(wc -l <"$BATS_TEST_TMPDIR/said")" -eq 2 ]
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/said")" -eq 2 ] || { cat "$BATS_TEST_TMPDIR/said"; return 1; }
 }
 
 @test "a host that cannot be reached is said once, one that does not answer costs the deadline" {
@@ -96,9 +96,9 @@ own_memory() {
 	run --separate-stderr membalance -c "$there"
 	[ "$status" -eq 75 ]
 	[ -z "$stderr" ]
-	make_ssh 'exec sleep 15'
+	make_ssh 'exec sleep 100'
 	before=$SECONDS
 	run memstat --deadline 1 -c "$there"
 	[ "$status" -eq 75 ]
-	[ $((SECONDS - before)) -lt 10 ]
+	[ $((SECONDS - before)) -lt 60 ]
 }

@@ -4,81 +4,42 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load bed.bash
-	file_begin 3000
+	file_begin 2500
 	guest_start light max=768 current=512
 	guest_start heavy max=768 current=512 \
 		metadata="<memsched:memory xmlns:memsched='urn:memsched:domain:1.0'><memsched:weight>300</memsched:weight></memsched:memory>"
-	guest_start swaps max=512 current=256 cmdline=zram=256M
-	guest_wait light heavy swaps
-	guest_stop swaps # the host's memory comes and goes with it
+	guest_wait light heavy
 	guest_ask light 60
 	guest_ask heavy 60
-	root=$BATS_FILE_TMPDIR/root
-	mkdir -p "$root"/{proc,run,etc/memsched.conf.d}
-	cp /etc/memsched.conf.d/test.conf "$root/etc/memsched.conf.d/"
-	host_keep 3>&- 4>&- &
-	export keeper=$!
-	wait_until 30 test -e "$root/proc/meminfo"
-	sleep 2
-}
-
-# host_keep: what /proc/meminfo says there.
-host_keep() {
-	local guest pid resident rss_kib
-	while [ -e "$root/proc" ]; do
-		rss_kib=0
-		for guest in light heavy; do
-			if pid=$(guest_pid "$guest" 2>/dev/null) && read -r _ resident _ <"/proc/$pid/statm"; then
-				rss_kib=$((rss_kib + resident * 4))
-			fi
-		done
-		printf '%s: %d kB\n' MemTotal $((4 << 20)) MemFree $(((4 << 20) - rss_kib)) MemAvailable $(((4 << 20) - rss_kib)) >"$root/meminfo"
-		mv "$root/meminfo" "$root/proc/meminfo"
-		sleep 0.2
-	done 2>/dev/null
+	host_begin 4096
 }
 
 teardown_file() {
 	load bed.bash
-	kill "$keeper"
-	wait_until 10 process_gone "$keeper"
-	rm -rf "$BATS_FILE_TMPDIR/root"
+	host_end
 	file_end
 }
 
 setup() {
 	load bed.bash
 	pid=
-	root=$BATS_FILE_TMPDIR/root
-	passes=$BATS_TEST_TMPDIR/passes
-	: >"$passes"
+	guest_fresh light heavy
 }
 
 teardown() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+	kill_background
 }
 
 available_kib() {
-	sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' "$root/proc/meminfo"
+	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
 }
 
 # reserve_short_by MIB OPTION…: the reserve (KiB) with which the guests lack so much.
 reserve_short_by() {
 	local reserve short
 	reserve=$(available_kib)
-	short=$(membalance --root "$root" --dry-run --quiet -J "${@:2}" --reserve "$reserve" | jq .shortage_bytes)
+	short=$(membalance --dry-run --quiet -J "${@:2}" --reserve "$reserve" | jq .shortage_bytes)
 	echo $((reserve - short / 1024 + $1 * 1024))
-}
-
-balance() {
-	membalance --root "$root" --interval 1 -J "$@" >"$passes" 3>&- &
-	pid=$!
-}
-
-balance_end() {
-	kill "$pid"
-	wait "$pid"
-	pid=
 }
 
 # last GUEST CONDITION: whether the last pass said that of the guest.
@@ -91,6 +52,12 @@ some() {
 	jq -es "any(.[].moves[] | select(.name == \"$1\"); $2)" "$passes" >/dev/null
 }
 
+shares_by_weight() {
+	local light heavy
+	light=$(guest_stat light usable) heavy=$(guest_stat heavy usable)
+	[ $((heavy * 10)) -ge $((light * 27)) ] && [ $((heavy * 10)) -le $((light * 33)) ]
+}
+
 # Whether in the last three passes the shared level was above the least headroom, below both targets, and the same.
 lies_between() {
 	tail -n 3 "$passes" | jq -es '[.[].shortage_bytes / 1048576] | min > 280 and max < 390 and max - min < 20' >/dev/null
@@ -99,16 +66,13 @@ lies_between() {
 @test "weight 300 gets three times the headroom of weight 100, and the reasons say so" {
 	local options=(--target 400MiB --tolerance 1MiB)
 	options+=(--reserve "$(reserve_short_by 340 "${options[@]}")")
-	balance "${options[@]}"
-	sleep 4
-	wait_until 30 lies_between
-	balance_end
-	sleep 1.5
-	light=$(guest_stat light usable) heavy=$(guest_stat heavy usable)
-	echo "# figure: weights 100 and 300: headroom $((light / 1024)) and $((heavy / 1024)) MiB" >&3
-	[ $((heavy * 10)) -ge $((light * 27)) ]
-	[ $((heavy * 10)) -le $((light * 33)) ]
-	run membalance --root "$root" --dry-run --quiet --explain "${options[@]}"
+	loop_begin "${options[@]}"
+	loop_goes_on 4
+	wait_until 60 lies_between
+	wait_until 60 shares_by_weight || { tail -n 3 "$passes"; return 1; }
+	loop_end
+	echo "# figure: weights 100 and 300: headroom $(($(guest_stat light usable) / 1024)) and $(($(guest_stat heavy usable) / 1024)) MiB" >&3
+	run membalance --dry-run --quiet --explain "${options[@]}"
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq 3 ]
 	[[ ${lines[0]} =~ ^heavy:\ .*weight\ 300\ gets\ .*\ of\ the\ wished\ 400\ MiB\ .*\ a\ shared\ level\ of\ .*\ less\ than\ the\ .*\ it\ needs ]]
@@ -122,19 +86,19 @@ lies_between() {
 	guest_ask light 380 # so that the host holds all it has, and nothing of that is only promised
 	guest_ask light 20
 	guest_ask light keep 300
-	sleep 2.5
-	rm -f "$root"/run/memsched/state/* # what was asked of it above is none of this
-	balance --signal unused # with `usable`, nothing would be asked of it: that knows what the kernel keeps
-	wait_until 20 last light '.reason == "stuck"'
-	balance_end
+	guest_fresh light heavy
+	rm -f /run/memsched/state/* # what was asked of it above is none of this
+	loop_begin --signal unused # with `usable`, nothing would be asked of it: that knows what the kernel keeps
+	wait_until 60 last light '.reason == "stuck"'
+	loop_end
 	# It went some of the way at first, and then was asked from the same size each time.
 	asked=$(jq -s '[.[].moves[] | select(.name == "light" and .action == "shrink") | .from_bytes] |
 		min as $least | map(select(. - $least < 1048576)) | length' "$passes")
 	[ "$asked" -ge 2 ]
 	[ "$asked" -le 4 ] # the first of them may have seen it move
-	balance --signal unused --reserve $(($(available_kib) - 100 * 1024))
+	loop_begin --signal unused --reserve $(($(available_kib) - 100 * 1024))
 	guest_ask heavy 120 40 # it lives without more, too
-	wait_until 30 lacks heavy
+	wait_until 60 lacks heavy
 	last light '.reason == "stuck" and .action == "keep"'
 	# Never more than was there: room, and what others gave since.
 	jq -es '[., .[1:]] | transpose | map(select(all(. != null)) |
@@ -142,12 +106,14 @@ lies_between() {
 		([.[0].moves, .[1].moves | map({(.name): .from_bytes}) | add] | {grown: (.[1].heavy - .[0].heavy), freed: (.[0].light - .[1].light)}) |
 		.grown <= ([$room, 0] | max) + ([.freed, 0] | max) + 2 * 1048576) | all' "$passes" ||
 		{ jq -c '[.host, .moves]' "$passes"; return 1; }
+	stuck=$(($(guest_actual light) / 1024))
 	guest_ask light keep 0
+	wait_until 60 at_most light $((stuck - 2))
 	before=$(wc -l <"$passes")
-	wait_until 30 obeys_again
+	wait_until 60 obeys_again
 	after=$(($(wc -l <"$passes") - before))
 	[ "$after" -le 3 ] # one of them had begun before
-	balance_end
+	loop_end
 	[ "$(guest_restarts heavy)" -eq 0 ]
 	[ "$(guest_restarts light)" -eq 0 ]
 }
@@ -161,16 +127,21 @@ obeys_again() {
 	last light '.reason != "stuck"'
 }
 
+# Whether it has read more than a page a second of its 170 MiB: it does so only once it has swapped out.
+swaps_in() {
+	[ "$(guest_stat swaps swap_in)" -ge 4096 ]
+}
+
 @test "a guest that swaps is given to although it has more unused than the target: distress" {
 	guest_stop light heavy
 	guest_start swaps max=512 current=256 cmdline=zram=256M
 	guest_wait swaps
 	guest_ask swaps keep 45 # its kernel keeps some 70 MiB unused
 	guest_load swaps 170 40 # on a slow machine it swaps so hard on the way that it gets there only with what it is given
-	sleep 6
-	balance --signal unused --target 30MiB
+	wait_until 60 swaps_in
+	loop_begin --signal unused --target 30MiB
 	wait_until 60 some swaps '.reason == "distress" and .action == "grow"'
-	balance_end
+	loop_end
 	[ "$(guest_stat swaps unused)" -ge $((40 * 1024)) ]
 	[ "$(guest_restarts swaps)" -eq 0 ]
 }
