@@ -79,14 +79,15 @@ demo:
 # Tests that wait for minutes to pass run beside the rest; nothing runs beside those that fill the host.
 # SOAK_SECONDS=300 has membalance and memguard together for 5 minutes, and as long alone; else it is one.
 # The last ends with the host's OOM killer, after which the host has less than it says (measured: 9 MiB
-# of 120).
+# of 120). Ends with a table of the figures, which is kept in build/check-long.txt.
+FIGURES := $(CURDIR)/build/figures
 MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
 STARVED := $(addprefix tests/guests/long/,starved.bats together.bats guard.bats)
 check-long:
 	@tests/deps build test guests lint long
 	@$(SUBMAKE) all $(UNIT) $(BENCH)
-	@mkdir -p build; tests/guests/image >/dev/null || exit 1; \
-	pids=; trap 'kill $$pids 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
+	@mkdir -p build; rm -f $(FIGURES); tests/guests/image >/dev/null || exit 1; \
+	export FIGURES=$(FIGURES); pids=; trap 'kill $$pids 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
 	for bats in $(MINUTES); do \
 		LIMIT=1200 tests/guests/bed tests/run long $$bats >build/$${bats##*/}.log 2>&1 & pids="$$pids $$!"; \
 	done; \
@@ -96,7 +97,7 @@ check-long:
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
 	HERD=40 LIMIT=900 tests/guests/bed tests/run long tests/guests/hung.bats || status=1; \
 	STARVE=$(STARVE) LIMIT=1500 tests/guests/bed tests/run long $(STARVED) || status=1; \
-	exit $$status
+	tests/figures $(FIGURES) | tee build/check-long.txt; exit $$status
 
 # ---- what checks the sources ----
 
@@ -116,7 +117,7 @@ valgrind: $(UNIT)
 SOURCES := $(wildcard lib/*/*.c bin/*.c hooks/*.c)
 # The headers of the libraries and of the kernel, apart from those of glibc: musl must not find these beside them.
 HEADERS := $(wildcard $(addprefix /usr/include/,libvirt libxml2/libxml unicode linux))
-SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers .ci/run hooks/install $(wildcard hooks/qemu \
+SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers tests/figures .ci/run hooks/install $(wildcard hooks/qemu \
 	tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/guard)
 lint:
 	@tests/deps build test lint

@@ -71,7 +71,7 @@ lies_between() {
 	wait_until 60 lies_between
 	wait_until 60 shares_by_weight || { tail -n 3 "$passes"; return 1; }
 	loop_end
-	echo "# figure: weights 100 and 300: headroom $(($(guest_stat light usable) / 1024)) and $(($(guest_stat heavy usable) / 1024)) MiB" >&3
+	echo "# figure: weights 100 and 300: light_mib=$(($(guest_stat light usable) / 1024)) heavy_mib=$(($(guest_stat heavy usable) / 1024))" >&3
 	run membalance --dry-run --quiet --explain "${options[@]}"
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq 3 ]

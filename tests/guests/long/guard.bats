@@ -108,7 +108,7 @@ flood() {
 	run "$BENCH/fill" "+$1" "${3:-500}" $((reserve_mib * 3 / 4)) "$2"
 	killed=$(($(kills) - before))
 	least=$(sed -n 's/.*least_available=\([0-9]*\).*/\1/p' <<<"$output")
-	echo "# figure: $BATS_TEST_DESCRIPTION: least available ${least:--} of a reserve of $reserve_mib MiB, kills $killed" >&3
+	echo "# figure: $BATS_TEST_DESCRIPTION: least_available_mib=${least:--} reserve_mib=$reserve_mib kills=$killed" >&3
 	[ "$status" -eq 0 ]
 }
 
@@ -176,7 +176,7 @@ flood() {
 	wait "$watcher"
 	kill "$loop"
 	least=$(sed -n 's/.*least_available=\([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/ebb")
-	echo "# figure: $BATS_TEST_DESCRIPTION: least available $least of a reserve of $reserve_mib MiB" >&3
+	echo "# figure: $BATS_TEST_DESCRIPTION: least_available_mib=$least reserve_mib=$reserve_mib" >&3
 	[ "$least" -ge $((reserve_mib * 3 / 4)) ]
 	grep -q 'making room' "$log"
 }
