@@ -54,13 +54,13 @@ sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test worlds) "tests/sim/bench --check"
 cli: all
 	@JOBS=$(MANY) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),install hook memstat membalance)
-# Each file has a bed of its own, which takes up to 4 GiB; guests wait more than they work.
+# Each file has a bed of its own. Guests wait more than they work, so only memory limits the beds: 2.5 GiB each.
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
-	@beds=$$(awk '$$1 == "MemAvailable:" { print int($$2 / 4194304) }' /proc/meminfo); \
+	@beds=$$(awk '$$1 == "MemAvailable:" { print int($$2 / 2621440) }' /proc/meminfo); \
 	[ $$beds -ge 1 ] || beds=1; \
-	WITHIN=tests/guests/bed JOBS=$$((beds < $(JOBS) ? beds : $(JOBS))) tests/run guests \
-		$(call longest,$(wildcard tests/guests/*.bats),guard balance shortage hook hung)
+	WITHIN=tests/guests/bed LIMIT=1200 JOBS=$$beds tests/run guests \
+		$(call longest,$(wildcard tests/guests/*.bats),hook hung guard balance hints)
 quick: all
 	@$(SUBMAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j3 -O) unit sim cli
 
