@@ -397,64 +397,64 @@ struct form {
 
 #define KIND_OF(x)                                                                                                     \
 	_Generic((x), bool : KIND_BOOL, uint32_t : KIND_U32, uint64_t : KIND_U64, int64_t : KIND_I64, char * : KIND_TEXT)
-#define FIELD(type, member) #member, KIND_OF(((type *)0)->member), offsetof(type, member)
+#define FIELD(type, member) KIND_OF(((type *)0)->member), offsetof(type, member)
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static const struct field past_fields[] = {
-    {FIELD(struct past, known)},
-    {FIELD(struct past, domain_id)},
-    {FIELD(struct past, seen_ms)},
-    {FIELD(struct past, actual_kib)},
-    {FIELD(struct past, still_ms)},
-    {FIELD(struct past, asked_kib)},
-    {FIELD(struct past, asked_ms)},
-    {FIELD(struct past, asked_from_kib)},
-    {FIELD(struct past, learned)},
-    {FIELD(struct past, overhead_kib)},
-    {FIELD(struct past, has_used)},
-    {FIELD(struct past, used_kib)},
-    {FIELD(struct past, last_update_s)},
-    {FIELD(struct past, sample_ms)},
-    {FIELD(struct past, growth_kibps)},
-    {FIELD(struct past, rise_kibps)},
-    {FIELD(struct past, swap_in_kib)},
-    {FIELD(struct past, major_faults)},
-    {FIELD(struct past, distress_samples)},
-    {FIELD(struct past, distress_gives)},
-    {FIELD(struct past, refused)},
-    {FIELD(struct past, retry_ms)},
-    {FIELD(struct past, pause_ms)},
-    {FIELD(struct past, top_kib)},
-    {FIELD(struct past, has_rss)},
-    {FIELD(struct past, rss_kib)},
-    {FIELD(struct past, rss_before_kib)},
-    {FIELD(struct past, has_qemu)},
-    {FIELD(struct past, qemu_kib)},
-    {FIELD(struct past, no_gain)},
-    {FIELD(struct past, booted_ms)},
-    {FIELD(struct past, taken_ms)},
-    {FIELD(struct past, hold_ms)},
-    {FIELD(struct past, hold_until_ms)},
-    {FIELD(struct past, last.decided_ms)},
-    {FIELD(struct past, last.from_kib)},
-    {FIELD(struct past, last.want_kib)},
-    {FIELD(struct past, last.asked_kib)},
-    {FIELD(struct past, last.reached_kib)},
-    {FIELD(struct past, last.reason)},
+    {"known", FIELD(struct past, known)},
+    {"domain_id", FIELD(struct past, domain_id)},
+    {"seen_ms", FIELD(struct past, seen_ms)},
+    {"actual_kib", FIELD(struct past, actual_kib)},
+    {"still_ms", FIELD(struct past, still_ms)},
+    {"asked_kib", FIELD(struct past, asked_kib)},
+    {"asked_ms", FIELD(struct past, asked_ms)},
+    {"asked_from_kib", FIELD(struct past, asked_from_kib)},
+    {"learned", FIELD(struct past, learned)},
+    {"overhead_kib", FIELD(struct past, overhead_kib)},
+    {"has_used", FIELD(struct past, has_used)},
+    {"used_kib", FIELD(struct past, used_kib)},
+    {"last_update_s", FIELD(struct past, last_update_s)},
+    {"sample_ms", FIELD(struct past, sample_ms)},
+    {"growth_kibps", FIELD(struct past, growth_kibps)},
+    {"rise_kibps", FIELD(struct past, rise_kibps)},
+    {"swap_in_kib", FIELD(struct past, swap_in_kib)},
+    {"major_faults", FIELD(struct past, major_faults)},
+    {"distress_samples", FIELD(struct past, distress_samples)},
+    {"distress_gives", FIELD(struct past, distress_gives)},
+    {"refused", FIELD(struct past, refused)},
+    {"retry_ms", FIELD(struct past, retry_ms)},
+    {"pause_ms", FIELD(struct past, pause_ms)},
+    {"top_kib", FIELD(struct past, top_kib)},
+    {"has_rss", FIELD(struct past, has_rss)},
+    {"rss_kib", FIELD(struct past, rss_kib)},
+    {"rss_before_kib", FIELD(struct past, rss_before_kib)},
+    {"has_qemu", FIELD(struct past, has_qemu)},
+    {"qemu_kib", FIELD(struct past, qemu_kib)},
+    {"no_gain", FIELD(struct past, no_gain)},
+    {"booted_ms", FIELD(struct past, booted_ms)},
+    {"taken_ms", FIELD(struct past, taken_ms)},
+    {"hold_ms", FIELD(struct past, hold_ms)},
+    {"hold_until_ms", FIELD(struct past, hold_until_ms)},
+    {"last.decided_ms", FIELD(struct past, last.decided_ms)},
+    {"last.from_kib", FIELD(struct past, last.from_kib)},
+    {"last.want_kib", FIELD(struct past, last.want_kib)},
+    {"last.asked_kib", FIELD(struct past, last.asked_kib)},
+    {"last.reached_kib", FIELD(struct past, last.reached_kib)},
+    {"last.reason", FIELD(struct past, last.reason)},
 };
 static const struct form past_form = {"version=2", past_fields, COUNT(past_fields)};
 
 static const struct field record_fields[] = {
-    {FIELD(struct record, name)},
-    {FIELD(struct record, maximum_kib)},
-    {FIELD(struct record, started_s)},
-    {FIELD(struct record, hints.present)},
-    {FIELD(struct record, hints.opted_out)},
-    {FIELD(struct record, hints.has_min)},
-    {FIELD(struct record, hints.has_max)},
-    {FIELD(struct record, hints.min_kib)},
-    {FIELD(struct record, hints.max_kib)},
-    {FIELD(struct record, hints.weight)},
+    {"name", FIELD(struct record, name)},
+    {"maximum_kib", FIELD(struct record, maximum_kib)},
+    {"started_s", FIELD(struct record, started_s)},
+    {"hints.present", FIELD(struct record, hints.present)},
+    {"hints.opted_out", FIELD(struct record, hints.opted_out)},
+    {"hints.has_min", FIELD(struct record, hints.has_min)},
+    {"hints.has_max", FIELD(struct record, hints.has_max)},
+    {"hints.min_kib", FIELD(struct record, hints.min_kib)},
+    {"hints.max_kib", FIELD(struct record, hints.max_kib)},
+    {"hints.weight", FIELD(struct record, hints.weight)},
 };
 static const struct form record_form = {"version=1", record_fields, COUNT(record_fields)};
 
@@ -463,8 +463,8 @@ struct pending {
 };
 
 static const struct field pending_fields[] = {
-    {FIELD(struct pending, need_kib)},
-    {FIELD(struct pending, since_s)},
+    {"need_kib", FIELD(struct pending, need_kib)},
+    {"since_s", FIELD(struct pending, since_s)},
 };
 static const struct form pending_form = {"version=1", pending_fields, COUNT(pending_fields)};
 
@@ -738,8 +738,8 @@ struct pause {
 };
 
 static const struct field pause_fields[] = {
-    {FIELD(struct pause, since_ms)},
-    {FIELD(struct pause, until_ms)},
+    {"since_ms", FIELD(struct pause, since_ms)},
+    {"until_ms", FIELD(struct pause, until_ms)},
 };
 static const struct form pause_form = {"version=1", pause_fields, COUNT(pause_fields)};
 
