@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "base/uri.h"
+#include "host/complaints.h"
 #include "run/balance.h"
 #include "run/loop.h"
 #include "show/explain.h"
@@ -67,6 +68,7 @@ struct balancer {
 	struct conf *conf;
 	struct registry *registry; /* NULL: nothing is remembered */
 	struct virt *virt;         /* NULL: not connected */
+	struct complaints complaints;
 	struct backoff backoff;
 	uint64_t paused_ms; /* left of a pause; 0: there is none */
 	bool pause_unreadable;
@@ -79,36 +81,42 @@ struct balancer {
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
 
-static void say_over(void *arg, const char *text)
+static void say_over(void *arg, const char *text, uint64_t lasted_s)
 {
 	(void)arg;
+	(void)lasted_s;
 	if (!quiet)
 		say_warning(&membalance, "over: %s", text);
 }
 
-/* Who looks on is told each time, in contrast to cron. */
+/* Anyone who looks on is told each time, in contrast to cron. */
 static bool is_watched(void)
 {
 	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
 }
 
-static bool is_due(const struct balancer *b, const char *key, const char *sentence)
+static uint64_t now_s(void)
 {
-	bool due = dry_run || !b->registry || registry_say(b->registry, key, sentence);
-
-	return due || is_watched();
+	return clock_ms(CLOCK_REALTIME) / 1000;
 }
 
-/* Before there is a balancer: cron hears of it no more often than of anything else, where there is a registry. */
+static bool is_due(struct balancer *b, const char *key, const char *sentence)
+{
+	return complaints_raise(&b->complaints, key, sentence, now_s()) || is_watched();
+}
+
+/* Before there is a balancer: cron hears of it no more often than of anything else, if there is a registry. */
 static void complain_of_conf(const char *sentence)
 {
+	static struct complaints complaints;
 	struct registry *r = NULL;
 	bool due = true;
 
 	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
-		registry_say_begin(r, clock_now().wall_ms / 1000);
-		due = registry_say(r, sentence, sentence);
-		registry_say_end(r, NULL, NULL);
+		complaints_load(&complaints, r);
+		due = complaints_raise(&complaints, sentence, sentence, now_s());
+		complaints_keep_all(&complaints);
+		complaints_end(&complaints, now_s(), say_over, NULL);
 	}
 	registry_close(r);
 	if (due)
@@ -117,27 +125,24 @@ static void complain_of_conf(const char *sentence)
 
 static void complain(void *arg, const char *key, const char *sentence)
 {
-	const struct balancer *b = arg;
+	struct balancer *b = arg;
 
-	if (quiet && b->registry) /* what is not said now is new later */
-		registry_say_still(b->registry, key);
-	else if (!quiet && is_due(b, key, sentence))
+	if (quiet) /* a complaint that is not said now is new later */
+		complaints_keep(&b->complaints, key);
+	else if (is_due(b, key, sentence))
 		say_warning(&membalance, "%s", sentence);
 }
 
-/* What is odd in the configuration comes first. */
-static void begin_complaints(struct balancer *b)
+/* The configuration's come first. */
+static void complain_of_warnings(struct balancer *b)
 {
-	if (b->registry && !dry_run)
-		registry_say_begin(b->registry, clock_now().wall_ms / 1000);
 	for (size_t i = 0; i < b->conf->n_warnings; i++)
 		complain(b, b->conf->warning[i], b->conf->warning[i]);
 }
 
-static void end_complaints(const struct balancer *b, void (*over)(void *arg, const char *text))
+static void end_complaints(struct balancer *b)
 {
-	if (b->registry && !dry_run)
-		registry_say_end(b->registry, over, NULL);
+	complaints_end(&b->complaints, now_s(), say_over, NULL);
 }
 
 /* ---- metrics ---- */
@@ -172,11 +177,12 @@ static void complain_of_failure(struct balancer *b, int r)
 {
 	char *sentence = report_failure(r, b->conf->uri, root, virt_words(b->virt));
 
-	begin_complaints(b);
+	complain_of_warnings(b);
 	if (is_due(b, "libvirt", sentence ? sentence : ""))
 		say_error(&membalance, "%s", sentence ? sentence : strerror(-r));
 	complain_of_metrics(b);
-	end_complaints(b, NULL);
+	complaints_keep_all(&b->complaints);
+	end_complaints(b);
 	free(sentence);
 }
 
@@ -215,7 +221,7 @@ static void complain_of_log(struct balancer *b)
 		complain(b, "log",
 		         movelog_complaint(sentence, sizeof(sentence), &b->audit, b->conf->log, b->log_error));
 	else if (!b->logged)
-		registry_say_still(b->registry, "log");
+		complaints_keep(&b->complaints, "log");
 }
 
 /* A single pass says it when it ends. */
@@ -254,13 +260,13 @@ static void show(struct balancer *b, const struct balance_report *rep)
 	if (verbose && !as_json && report_table(stdout, rep, NULL, &style))
 		say_warning(&membalance, "no memory for the table");
 	b->output_error = output_flush();
-	begin_complaints(b);
+	complain_of_warnings(b);
 	report_complain(rep, complain, b);
 	keep(b, rep);
 	complain_of_log(b);
 	complain_of_metrics(b);
 	complain_of_output(b);
-	end_complaints(b, say_over);
+	end_complaints(b);
 }
 
 /* A dry run is for looking, paused or not. */
@@ -344,7 +350,9 @@ static int open_registry(struct balancer *b)
 		r = registry_lock(b->registry);
 	if (r == -EWOULDBLOCK)
 		return yield_to_other(verbose || loop);
-	if (r)
+	if (!r)
+		complaints_load(&b->complaints, b->registry);
+	else
 		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
@@ -360,10 +368,11 @@ static int keep_registry(struct balancer *b)
 	if (r == -EWOULDBLOCK)
 		return yield_to_other(verbose);
 	snprintf(sentence, sizeof(sentence), "cannot use '%s/run/memsched': %s", root, why_unusable(r));
-	begin_complaints(b);
+	complain_of_warnings(b);
 	if (is_due(b, "registry", sentence))
 		say_error(&membalance, "%s", sentence);
-	end_complaints(b, NULL);
+	complaints_keep_all(&b->complaints);
+	end_complaints(b);
 	return EXIT_AGAIN;
 }
 
@@ -396,10 +405,14 @@ static bool move(void *arg, struct conf *fresh)
 	if (shared)
 		next.registry = b->registry;
 	good = (shared || open_registry(&next) == EXIT_DONE) && can_connect(&next);
-	if (!shared)
+	if (!shared) {
+		complaints_clear(good ? &b->complaints : &next.complaints);
 		registry_close(good ? b->registry : next.registry);
+	}
 	if (!good)
 		return false;
+	if (!shared)
+		b->complaints = next.complaints;
 	virt_close(b->virt);
 	b->virt = next.virt;
 	b->registry = next.registry;

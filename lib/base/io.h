@@ -26,6 +26,14 @@ static inline ssize_t file_read(int fd, char *bytes, size_t size)
 	return (ssize_t)length;
 }
 
+/* Closes what is open; -1 stays. */
+static inline void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 /* Whether text is a UUID and nothing else; ret_uuid (may be text itself) gets it in lower case, else stays. */
 static inline bool uuid_parse(const char *text, char ret_uuid[UUID_TEXT])
 {

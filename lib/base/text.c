@@ -263,3 +263,12 @@ char *text_size_short(char *buffer, size_t size, uint64_t kib)
 {
 	return size_write(buffer, size, kib, "", "");
 }
+
+uint64_t text_hash(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
+}

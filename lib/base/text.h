@@ -52,6 +52,9 @@ const char *text_suffix(const char *escaped, size_t columns);
 /* Whether the locale set by setlocale takes UTF-8. */
 bool text_is_utf8(void);
 
+/* FNV-1a. Files in /run have it in names and as keys. */
+uint64_t text_hash(const char *text);
+
 #define TEXT_DECIMAL 24 /* suffices for every decimal */
 
 /* value / 10^decimals, exact: "1.500" for 1500 and 3. decimals: at most 19. Returns buffer. */

@@ -1,5 +1,5 @@
-#include <assert.h>
-#include <dirent.h>
+#include "host/registry.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,151 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "base/uri.h"
-#include "host/registry.h"
+#include "host/statedir.h"
 
 #define RECORD_BYTES 4096
-#define NAME_BYTES 1024   /* three times that, escaped, fits a record */
-#define MAX_ENTRIES 16384 /* of a folder that are looked at */
-#define ENTRIES_BYTES 4096
+#define NAME_BYTES 1024 /* three times that, escaped, fits a record */
 
 #define NO_GIVE_TRIES 20
 #define NO_GIVE_PAUSE_NS 200000
 
-#define SAID_MAX 256
-#define SAID_TEXT 320
-#define SAID_BYTES (SAID_MAX * (SAID_TEXT + 48))
-#define SAID_AGAIN_S 3600
-
-enum folder { DOMAINS, PENDING, STATE, FOLDERS };
-static const char *const folder_names[FOLDERS] = {"domains", "pending", "state"};
-
-struct complaint {
-	uint64_t key; /* hash */
-	uint64_t said_s;
-	bool seen; /* in this pass */
-	char text[SAID_TEXT];
-};
-
-struct said {
-	uint64_t now_s;
-	bool changed, unwritten;
-	size_t n;
-	struct complaint list[SAID_MAX];
-};
-
 struct registry {
-	char *path;          /* of top */
-	int top;             /* run/memsched */
-	char host[24];       /* below it: hosts/HASH; "": none */
-	int dir;             /* of this libvirt's guests: host's, or top's */
-	bool remote;         /* they are on another host */
-	int folder[FOLDERS]; /* -1: not there */
-	int lock;            /* -1: not held */
-	bool wants_lock;     /* registry_lock was called, and registry_unlock was not */
-	int no_give;         /* -1: not opened by us */
-	struct said *said;   /* between say_begin and say_end; longer where it could not be written */
+	struct statedir dir;
+	bool remote;     /* the guests are on another host */
+	bool wants_lock; /* registry_lock was called, and registry_unlock was not */
+	int lock;        /* -1: not held */
+	int no_give;     /* -1: not opened by us */
 };
-
-/* ---- directories ---- */
-
-static bool is_ours(const struct stat *st)
-{
-	return st->st_uid == 0 || st->st_uid == geteuid();
-}
-
-/* Opens a directory below at, made first where create says so. The umask of whoever comes first shall not matter. */
-static int open_dir(int at, const char *name, bool create)
-{
-	bool made = create && mkdirat(at, name, 0755) == 0;
-	int r = create && !made && errno != EEXIST ? -errno : 0;
-	int fd = r < 0 ? r : openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (r < 0)
-		return r;
-	if (fd < 0)
-		return -errno;
-	if ((made && fchmod(fd, 0755) < 0) || fstat(fd, &st) < 0)
-		r = -errno;
-	else if (!is_ours(&st) || (st.st_mode & 022))
-		r = -EPERM;
-	if (r < 0)
-		close(fd);
-	return r < 0 ? r : fd;
-}
-
-static int open_folders(struct registry *r, bool create)
-{
-	for (size_t i = 0; i < FOLDERS; i++) {
-		int fd = open_dir(r->dir, folder_names[i], create);
-
-		if (fd < 0 && fd != -ENOENT)
-			return fd;
-		r->folder[i] = fd < 0 ? -1 : fd;
-	}
-	return 0;
-}
-
-static uint64_t hash(const char *key)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-
-	for (; *key; key++)
-		h = (h ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
-	return h;
-}
-
-/* The directory of the guests: of another host's below that of all. */
-static int open_host(struct registry *r, bool create)
-{
-	int hosts;
-
-	if (!*r->host)
-		return r->top;
-	hosts = open_dir(r->top, "hosts", create);
-	if (hosts < 0)
-		return hosts;
-	close(hosts);
-	return open_dir(r->top, r->host, create);
-}
-
-static void shut(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-static void close_dirs(struct registry *r)
-{
-	for (size_t i = 0; i < FOLDERS; i++)
-		shut(&r->folder[i]);
-	if (r->dir == r->top)
-		r->dir = -1;
-	shut(&r->dir);
-	shut(&r->top);
-}
-
-static int open_dirs(struct registry *r, bool create)
-{
-	int error;
-
-	r->top = open_dir(AT_FDCWD, r->path, create);
-	r->dir = r->top < 0 ? r->top : open_host(r, create);
-	error = r->dir < 0 ? r->dir : open_folders(r, create);
-	if (error < 0)
-		close_dirs(r);
-	return error;
-}
 
 int registry_open(const char *root, bool create, struct registry **ret_registry)
 {
@@ -161,165 +38,68 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry)
 {
 	struct registry *r = calloc(1, sizeof(*r));
+	char host[17] = "";
 	int error;
 
 	if (!r)
 		return -ENOMEM;
-	*r = (struct registry){.top = -1, .dir = -1, .folder = {-1, -1, -1}, .lock = -1, .no_give = -1};
-	r->remote = uri_is_remote(uri);
+	*r = (struct registry){.remote = uri_is_remote(uri), .lock = -1, .no_give = -1};
 	if (!uri_is_own(uri))
-		snprintf(r->host, sizeof(r->host), "hosts/%016" PRIx64, hash(uri));
-	if (asprintf(&r->path, "%s/run/memsched", root) < 0)
-		r->path = NULL;
-	error = r->path ? open_dirs(r, create) : -ENOMEM;
-	if (error < 0) {
-		registry_close(r);
-		return error;
-	}
-	*ret_registry = r;
-	return 0;
+		snprintf(host, sizeof(host), "%016" PRIx64, text_hash(uri));
+	error = statedir_open(root, host, create, &r->dir);
+	if (error)
+		free(r);
+	else
+		*ret_registry = r;
+	return error;
 }
 
 void registry_close(struct registry *r)
 {
 	if (!r)
 		return;
-	registry_unlock(r);
-	shut(&r->no_give);
-	close_dirs(r);
-	free(r->said);
-	free(r->path);
+	fd_close(&r->lock);
+	fd_close(&r->no_give);
+	statedir_close(&r->dir);
 	free(r);
-}
-
-/* Whether that is still what fd has open. */
-static bool is_same(int fd, int at, const char *name)
-{
-	struct stat open, now;
-
-	return fd >= 0 && fstat(fd, &open) == 0 && fstatat(at, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       open.st_dev == now.st_dev && open.st_ino == now.st_ino;
 }
 
 int registry_refresh(struct registry *r)
 {
-	bool same = is_same(r->top, AT_FDCWD, r->path) && (!*r->host || is_same(r->dir, r->top, r->host));
+	bool same = statedir_is_current(&r->dir);
 	int error = 0;
 
-	for (size_t i = 0; i < FOLDERS; i++)
-		same = same && is_same(r->folder[i], r->dir, folder_names[i]);
-	if (!same || !is_same(r->lock, r->dir, "lock"))
-		shut(&r->lock);
-	if (!same || !is_same(r->no_give, r->dir, "no-give"))
-		shut(&r->no_give);
-	if (!same) {
-		close_dirs(r);
-		error = open_dirs(r, true);
-	}
+	if (!same || !statedir_is_file(&r->dir, STATEDIR_HOST, "lock", r->lock))
+		fd_close(&r->lock);
+	if (!same || !statedir_is_file(&r->dir, STATEDIR_HOST, "no-give", r->no_give))
+		fd_close(&r->no_give);
+	if (!same)
+		error = statedir_reopen(&r->dir);
 	return !error && r->wants_lock ? registry_lock(r) : error;
 }
 
-/* ---- files ---- */
-
-/* Opens a plain file of root's or ours. -EBADMSG where something else bears the name. */
-static int open_file(int at, const char *name, int flags, struct stat *st)
+int registry_read(const struct registry *r, const char *name, char *text, size_t size)
 {
-	int fd = openat(at, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : -errno;
-	if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode) || !is_ours(st)) {
-		close(fd);
-		return -EBADMSG;
-	}
-	return fd;
-}
-
-/* Reads a text of less than size bytes at once and ends it; what is larger does not have the size that was read. */
-static int read_file(int at, const char *name, char *text, size_t size)
-{
-	struct stat st;
-	ssize_t n;
-	int fd = at < 0 ? -ENOENT : open_file(at, name, O_RDONLY, &st);
-
-	if (fd < 0)
-		return fd;
-	n = read(fd, text, size - 1);
-	close(fd);
-	if (n < 0 || n != st.st_size || memchr(text, '\0', (size_t)n))
-		return -EBADMSG;
-	text[n] = '\0';
-	return 0;
-}
-
-static int write_all(int fd, const char *text, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = write(fd, text, length);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			length -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-/* A temporary of this name can only be what an earlier process of our number left when it died. */
-static int open_temporary(int at, const char *name)
-{
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(at, name, flags, 0600);
-
-	if (fd < 0 && errno == EEXIST && unlinkat(at, name, 0) == 0)
-		fd = openat(at, name, flags, 0600);
-	return fd < 0 ? -errno : fd;
-}
-
-static int write_file(int at, const char *name, const char *text, size_t length)
-{
-	char temporary[64];
-	int fd, r;
-
-	if (at < 0)
-		return -ENOENT;
-	if (snprintf(temporary, sizeof(temporary), ".%s.tmp.%d", name, (int)getpid()) >= (int)sizeof(temporary))
-		return -ENAMETOOLONG;
-	fd = open_temporary(at, temporary);
-	if (fd < 0)
-		return fd;
-	r = write_all(fd, text, length);
-	if (r == 0 && fchmod(fd, 0644) < 0)
-		r = -errno;
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && renameat(at, temporary, at, name) < 0)
-		r = -errno;
-	if (r < 0)
-		unlinkat(at, temporary, 0);
-	return r;
+	return statedir_read(&r->dir, STATEDIR_HOST, name, text, size);
 }
 
 int registry_write(struct registry *r, const char *name, const char *text, size_t length)
 {
-	return strchr(name, '/') ? -EINVAL : write_file(r->dir, name, text, length);
+	return strchr(name, '/') ? -EINVAL : statedir_write(&r->dir, STATEDIR_HOST, name, text, length);
 }
 
 /* ---- locks ---- */
 
 int registry_lock(struct registry *r)
 {
-	struct stat st;
 	int fd;
 
 	r->wants_lock = true;
 	if (r->lock >= 0)
 		return 0;
-	fd = open_file(r->dir, "lock", O_RDWR | O_CREAT, &st);
-	if (fd == -EROFS && faccessat(r->dir, "lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		fd = open_file(r->dir, "lock", O_RDONLY, &st); /* will do for a lock */
+	fd = statedir_file(&r->dir, STATEDIR_HOST, "lock", O_RDWR | O_CREAT);
+	if (fd == -EROFS) /* a file that is there will do for a lock */
+		fd = statedir_file(&r->dir, STATEDIR_HOST, "lock", O_RDONLY);
 	if (fd < 0)
 		return fd;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -334,16 +114,13 @@ int registry_lock(struct registry *r)
 
 void registry_unlock(struct registry *r)
 {
-	if (r->lock >= 0)
-		close(r->lock);
-	r->lock = -1;
+	fd_close(&r->lock);
 	r->wants_lock = false;
 }
 
 bool registry_no_give(const struct registry *r)
 {
-	struct stat st;
-	int fd = open_file(r->remote ? r->dir : r->top, "no-give", O_RDONLY, &st);
+	int fd = statedir_file(&r->dir, r->remote ? STATEDIR_HOST : STATEDIR_TOP, "no-give", O_RDONLY);
 	bool held;
 
 	if (fd < 0)
@@ -353,14 +130,13 @@ bool registry_no_give(const struct registry *r)
 	return held;
 }
 
-/* A pass that is just looking holds it for some microseconds. */
+/* A pass that looks whether it is held holds it for some microseconds. */
 int registry_hold_no_give(struct registry *r)
 {
-	struct stat st;
 	int fd = r->no_give, tries = NO_GIVE_TRIES;
 
 	if (fd < 0)
-		fd = open_file(r->dir, "no-give", O_RDWR | O_CREAT, &st);
+		fd = statedir_file(&r->dir, STATEDIR_HOST, "no-give", O_RDWR | O_CREAT);
 	if (fd < 0)
 		return fd;
 	r->no_give = fd;
@@ -569,19 +345,21 @@ static int print_record(const struct form *form, const void *base, char *text, s
 	return (int)used;
 }
 
-static int save(int at, const char *name, const struct form *form, const void *base)
+static int save(const struct registry *r, enum statedir_place place, const char *name, const struct form *form,
+                const void *base)
 {
 	char text[RECORD_BYTES];
 	int length = print_record(form, base, text, sizeof(text));
 
-	return length < 0 ? length : write_file(at, name, text, (size_t)length);
+	return length < 0 ? length : statedir_write(&r->dir, place, name, text, (size_t)length);
 }
 
-static int save_guest(int at, const char *uuid, const struct form *form, const void *base)
+static int save_guest(const struct registry *r, enum statedir_place place, const char *uuid, const struct form *form,
+                      const void *base)
 {
 	char name[UUID_TEXT];
 
-	return uuid_parse(uuid, name) ? save(at, name, form, base) : -EINVAL;
+	return uuid_parse(uuid, name) ? save(r, place, name, form, base) : -EINVAL;
 }
 
 static bool read_field(const struct field *f, const char *text, void *base)
@@ -630,14 +408,15 @@ static bool read_line(char *line, const struct form *form, void *base, uint64_t 
 }
 
 /* base is to be cleared by the caller on failure too. */
-static int load(int at, const char *name, const struct form *form, void *base)
+static int load(const struct registry *r, enum statedir_place place, const char *name, const struct form *form,
+                void *base)
 {
 	char text[RECORD_BYTES], *rest = text, *line;
 	uint64_t found = 0;
-	int r = read_file(at, name, text, sizeof(text));
+	int error = statedir_read(&r->dir, place, name, text, sizeof(text));
 
-	if (r < 0)
-		return r;
+	if (error)
+		return error;
 	line = strsep(&rest, "\n");
 	if (!rest || strncmp(line, form->version, strlen("version=")) != 0)
 		return -EBADMSG;
@@ -649,17 +428,18 @@ static int load(int at, const char *name, const struct form *form, void *base)
 	return line && *line == '\0' && found == (UINT64_C(1) << form->n) - 1 ? 0 : -EBADMSG;
 }
 
-static int load_guest(int at, const char *uuid, const struct form *form, void *base)
+static int load_guest(const struct registry *r, enum statedir_place place, const char *uuid, const struct form *form,
+                      void *base)
 {
 	char name[UUID_TEXT];
 
-	return uuid_parse(uuid, name) ? load(at, name, form, base) : -EINVAL;
+	return uuid_parse(uuid, name) ? load(r, place, name, form, base) : -EINVAL;
 }
 
 int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past)
 {
 	struct past past = {0};
-	int error = load_guest(r->folder[STATE], uuid, &past_form, &past);
+	int error = load_guest(r, STATEDIR_STATE, uuid, &past_form, &past);
 
 	if (error == 0)
 		*ret_past = past;
@@ -668,13 +448,13 @@ int registry_load_past(const struct registry *r, const char *uuid, struct past *
 
 int registry_save_past(struct registry *r, const char *uuid, const struct past *past)
 {
-	return save_guest(r->folder[STATE], uuid, &past_form, past);
+	return save_guest(r, STATEDIR_STATE, uuid, &past_form, past);
 }
 
 int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record)
 {
 	struct record record = {0};
-	int error = load_guest(r->folder[DOMAINS], uuid, &record_form, &record);
+	int error = load_guest(r, STATEDIR_DOMAINS, uuid, &record_form, &record);
 
 	if (error == 0 && (record.hints.weight < 1 || record.hints.weight > 10000))
 		error = -EBADMSG;
@@ -694,9 +474,9 @@ int registry_save_record(struct registry *r, const char *uuid, const struct reco
 		return -EINVAL;
 	if (length < 0)
 		return length;
-	if (!read_file(r->folder[DOMAINS], name, before, sizeof(before)) && strcmp(before, text) == 0)
+	if (!statedir_read(&r->dir, STATEDIR_DOMAINS, name, before, sizeof(before)) && strcmp(before, text) == 0)
 		return 0;
-	return write_file(r->folder[DOMAINS], name, text, (size_t)length);
+	return statedir_write(&r->dir, STATEDIR_DOMAINS, name, text, (size_t)length);
 }
 
 void record_clear(struct record *record)
@@ -709,25 +489,25 @@ int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_ki
 {
 	const struct pending pending = {need_kib, now_s};
 
-	return save_guest(r->folder[PENDING], uuid, &pending_form, &pending);
+	return save_guest(r, STATEDIR_PENDING, uuid, &pending_form, &pending);
 }
 
-static void remove_guest(struct registry *r, enum folder folder, const char *uuid)
+static void remove_guest(struct registry *r, enum statedir_place place, const char *uuid)
 {
 	char name[UUID_TEXT];
 
-	if (r->folder[folder] >= 0 && uuid_parse(uuid, name))
-		unlinkat(r->folder[folder], name, 0);
+	if (uuid_parse(uuid, name))
+		statedir_remove(&r->dir, place, name);
 }
 
 void registry_forget_pending(struct registry *r, const char *uuid)
 {
-	remove_guest(r, PENDING, uuid);
+	remove_guest(r, STATEDIR_PENDING, uuid);
 }
 
 void registry_forget(struct registry *r, const char *uuid)
 {
-	for (enum folder i = 0; i < FOLDERS; i++)
+	for (enum statedir_place i = STATEDIR_DOMAINS; i < STATEDIR_PLACES; i++)
 		remove_guest(r, i, uuid);
 }
 
@@ -747,20 +527,20 @@ int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms)
 {
 	const struct pause pause = {now_ms, now_ms + for_ms};
 
-	return for_ms > PAUSE_MAX_MS ? -ERANGE : save(r->top, "paused", &pause_form, &pause);
+	return for_ms > PAUSE_MAX_MS ? -ERANGE : save(r, STATEDIR_TOP, "paused", &pause_form, &pause);
 }
 
 int registry_resume(struct registry *r)
 {
-	int error = unlinkat(r->top, "paused", 0) == 0 || errno == ENOENT ? 0 : -errno;
+	int error = statedir_remove(&r->dir, STATEDIR_TOP, "paused");
 
-	return error == -EISDIR && unlinkat(r->top, "paused", AT_REMOVEDIR) == 0 ? 0 : error;
+	return error == -EISDIR && statedir_remove_dir(&r->dir, STATEDIR_TOP, "paused") == 0 ? 0 : error;
 }
 
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms)
 {
 	struct pause pause = {0};
-	int error = load(r->top, "paused", &pause_form, &pause);
+	int error = load(r, STATEDIR_TOP, "paused", &pause_form, &pause);
 
 	if (error && error != -ENOENT)
 		return error;
@@ -772,35 +552,8 @@ int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_lef
 
 /* ---- folders ---- */
 
-static_assert(sizeof((struct dirent){0}.d_ino) == 8, "struct dirent as the kernel writes it: -D_FILE_OFFSET_BITS=64");
-
-static bool is_entry(const char *name)
-{
-	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
-/* Calls see for each name in a folder but . and .., for no more than MAX_ENTRIES. opendir would allocate, and the guard
- * looks what is pending before its first command. */
-static void walk(int folder, void (*see)(int folder, const char *name, void *arg), void *arg)
-{
-	int fd = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_Alignas(struct dirent) char entries[ENTRIES_BYTES];
-	size_t seen = 0;
-	ssize_t n;
-
-	while (fd >= 0 && (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0 && seen < MAX_ENTRIES)
-		for (ssize_t at = 0; at < n && seen < MAX_ENTRIES; seen++) {
-			const struct dirent *entry = (const void *)(entries + at);
-
-			if (is_entry(entry->d_name))
-				see(folder, entry->d_name, arg);
-			at += entry->d_reclen;
-		}
-	if (fd >= 0)
-		close(fd);
-}
-
 struct sum {
+	const struct registry *registry;
 	uint64_t now_s, kib;
 	bool unreadable;
 };
@@ -811,11 +564,11 @@ static bool is_due(uint64_t since_s, uint64_t now_s)
 	return since_s > now_s ? since_s - now_s <= PENDING_MAX_S : now_s - since_s <= PENDING_MAX_S;
 }
 
-static void add_pending(int folder, const char *name, void *arg)
+static void add_pending(void *arg, const char *name)
 {
 	struct pending pending = {0};
 	struct sum *sum = arg;
-	int error = load_guest(folder, name, &pending_form, &pending);
+	int error = load_guest(sum->registry, STATEDIR_PENDING, name, &pending_form, &pending);
 
 	sum->unreadable |= error == -EBADMSG;
 	if (error == 0 && is_due(pending.since_s, sum->now_s))
@@ -824,9 +577,9 @@ static void add_pending(int folder, const char *name, void *arg)
 
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable)
 {
-	struct sum sum = {.now_s = now_s};
+	struct sum sum = {.registry = r, .now_s = now_s};
 
-	walk(r->folder[PENDING], add_pending, &sum);
+	statedir_walk(&r->dir, STATEDIR_PENDING, add_pending, &sum);
 	if (ret_unreadable)
 		*ret_unreadable = sum.unreadable;
 	return sum.kib;
@@ -834,17 +587,7 @@ uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *re
 
 int registry_watch_pending(const struct registry *r)
 {
-	char path[sizeof("/proc/self/fd/") + 11];
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), error;
-
-	if (fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->folder[PENDING]);
-	if (inotify_add_watch(fd, path, IN_MOVED_TO | IN_DELETE | IN_ONLYDIR) >= 0)
-		return fd;
-	error = -errno;
-	close(fd);
-	return error;
+	return statedir_watch(&r->dir, STATEDIR_PENDING);
 }
 
 struct listing {
@@ -858,16 +601,15 @@ static bool is_pending(const struct registry *r, const char *uuid, uint64_t now_
 {
 	struct pending pending = {0};
 
-	return load_guest(r->folder[PENDING], uuid, &pending_form, &pending) == 0 && is_due(pending.since_s, now_s);
+	return load_guest(r, STATEDIR_PENDING, uuid, &pending_form, &pending) == 0 && is_due(pending.since_s, now_s);
 }
 
-static void list_one(int folder, const char *name, void *arg)
+static void list_one(void *arg, const char *name)
 {
 	struct listing *l = arg;
 	struct record record = {0};
 	struct guest g = {.domain_id = -1};
 
-	(void)folder;
 	if (l->n == l->room || registry_load_record(l->registry, name, &record) < 0)
 		return;
 	memcpy(g.uuid, name, sizeof(g.uuid));
@@ -878,11 +620,10 @@ static void list_one(int folder, const char *name, void *arg)
 		l->guest[l->n++] = g;
 }
 
-static void count_one(int folder, const char *name, void *arg)
+static void count_one(void *arg, const char *name)
 {
 	size_t *n = arg;
 
-	(void)folder;
 	(void)name;
 	++*n;
 }
@@ -891,17 +632,19 @@ int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_g
 {
 	struct listing l = {.registry = r, .now_s = now_s};
 
-	walk(r->folder[DOMAINS], count_one, &l.room);
+	statedir_walk(&r->dir, STATEDIR_DOMAINS, count_one, &l.room);
 	l.guest = calloc(l.room + 1, sizeof(*l.guest));
 	if (!l.guest)
 		return -ENOMEM;
-	walk(r->folder[DOMAINS], list_one, &l);
+	statedir_walk(&r->dir, STATEDIR_DOMAINS, list_one, &l);
 	*ret_guests = l.guest;
 	*ret_n = l.n;
 	return 0;
 }
 
 struct pruning {
+	struct registry *registry;
+	enum statedir_place place;
 	const struct guest *guest;
 	size_t n;
 	uint64_t now_s;
@@ -917,165 +660,31 @@ static bool is_listed(const struct pruning *p, const char *uuid)
 }
 
 /* Names that are neither a UUID nor a temporary are not ours to remove. */
-static void prune_one(int folder, const char *name, void *arg)
+static void prune_one(void *arg, const char *name)
 {
 	const struct pruning *p = arg;
+	const struct statedir *dir = &p->registry->dir;
 	bool temporary = name[0] == '.', young;
 	char uuid[UUID_TEXT];
-	struct stat st;
+	uint64_t mtime_s;
 
-	if ((!temporary && !uuid_parse(name, uuid)) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if ((!temporary && !uuid_parse(name, uuid)) || statedir_mtime(dir, p->place, name, &mtime_s))
 		return;
-	young = is_due((uint64_t)st.st_mtime, p->now_s);
+	young = is_due(mtime_s, p->now_s);
 	if (!(young && (p->keep_young || temporary)) && !(p->keep_listed && is_listed(p, name)))
-		unlinkat(folder, name, 0);
+		statedir_remove(dir, p->place, name);
 }
 
-/* State is only written by who holds the lock, so what is not listed is gone; a hook may write at any time. */
+/* State is only written under the lock, so a guest that is not listed is gone; a hook can write at any time. */
 void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s)
 {
-	walk(r->folder[DOMAINS], prune_one, &(struct pruning){g, n, now_s, .keep_listed = true, .keep_young = true});
-	walk(r->folder[PENDING], prune_one, &(struct pruning){g, n, now_s, .keep_young = true});
-	walk(r->folder[STATE], prune_one, &(struct pruning){g, n, now_s, .keep_listed = true});
-	walk(r->dir, prune_one, &(struct pruning){g, n, now_s, .keep_young = true});
-}
+	struct pruning rows[] = {
+	    {r, STATEDIR_DOMAINS, g, n, now_s, .keep_listed = true, .keep_young = true},
+	    {r, STATEDIR_PENDING, g, n, now_s, .keep_young = true},
+	    {r, STATEDIR_STATE, g, n, now_s, .keep_listed = true},
+	    {r, STATEDIR_HOST, g, n, now_s, .keep_young = true},
+	};
 
-/* ---- complaints ---- */
-
-static struct complaint *find_complaint(struct said *said, uint64_t key)
-{
-	for (size_t i = 0; i < said->n; i++)
-		if (said->list[i].key == key)
-			return &said->list[i];
-	return NULL;
-}
-
-static struct complaint *add_complaint(struct said *said, uint64_t key, uint64_t said_s, const char *text)
-{
-	struct complaint *c = said->n < SAID_MAX ? &said->list[said->n++] : NULL;
-
-	if (!c)
-		return NULL;
-	*c = (struct complaint){.key = key, .said_s = said_s};
-	snprintf(c->text, sizeof(c->text), "%s", text);
-	for (char *newline = c->text; (newline = strchr(newline, '\n'));)
-		*newline = ' ';
-	return c;
-}
-
-/* A line that does not parse is forgotten: its complaint is said again. */
-static void read_said(struct said *said, char *text)
-{
-	char *line;
-
-	while ((line = strsep(&text, "\n")) && text) {
-		const char *key_text = strsep(&line, " ");
-		const char *said_text = line ? strsep(&line, " ") : NULL;
-		uint64_t key, said_s;
-
-		if (line && number_parse(key_text, UINT64_MAX, &key) == 0 &&
-		    number_parse(said_text, UINT64_MAX, &said_s) == 0 && !find_complaint(said, key))
-			add_complaint(said, key, said_s, line);
-	}
-}
-
-int registry_say_begin(struct registry *r, uint64_t now_s)
-{
-	struct said *said;
-	char *text;
-	int error;
-
-	if (!r)
-		return 0;
-	if (r->said && r->said->unwritten) {
-		r->said->now_s = now_s;
-		for (size_t i = 0; i < r->said->n; i++)
-			r->said->list[i].seen = false;
-		return 0;
-	}
-	said = calloc(1, sizeof(*said));
-	text = malloc(SAID_BYTES);
-	free(r->said);
-	r->said = NULL;
-	if (!said || !text) {
-		free(said);
-		free(text);
-		return -ENOMEM;
-	}
-	said->now_s = now_s;
-	error = read_file(r->dir, "said", text, SAID_BYTES);
-	if (error == 0)
-		read_said(said, text);
-	free(text);
-	r->said = said;
-	return error == -ENOENT ? 0 : error;
-}
-
-bool registry_say(struct registry *r, const char *key, const char *text)
-{
-	uint64_t h = hash(key);
-	struct complaint *c = r && r->said ? find_complaint(r->said, h) : NULL;
-	bool again = c && r->said->now_s - c->said_s >= SAID_AGAIN_S; /* also where the clock was set back */
-
-	if (!r || !r->said)
-		return true;
-	if (c && !again) {
-		c->seen = true;
-		return false;
-	}
-	r->said->changed = true;
-	if (!c)
-		c = add_complaint(r->said, h, r->said->now_s, text);
-	if (c) {
-		c->said_s = r->said->now_s;
-		c->seen = true;
-	}
-	return true;
-}
-
-void registry_say_still(struct registry *r, const char *key)
-{
-	struct complaint *c = r && r->said ? find_complaint(r->said, hash(key)) : NULL;
-
-	if (c)
-		c->seen = true;
-}
-
-static int write_said(struct registry *r)
-{
-	char *text = malloc(SAID_BYTES);
-	size_t used = 0;
-	int error = -ENOMEM;
-
-	for (size_t i = 0; text && i < r->said->n; i++) {
-		const struct complaint *c = &r->said->list[i];
-
-		used += (size_t)snprintf(text + used, SAID_BYTES - used, "%" PRIu64 " %" PRIu64 " %s\n", c->key,
-		                         c->said_s, c->text);
-	}
-	if (text)
-		error = registry_write(r, "said", text, used);
-	free(text);
-	return error;
-}
-
-void registry_say_end(struct registry *r, void (*over)(void *arg, const char *text), void *arg)
-{
-	struct said *said = r ? r->said : NULL;
-	size_t kept = 0;
-
-	if (!said)
-		return;
-	for (size_t i = 0; i < said->n; i++)
-		if (said->list[i].seen || !over)
-			said->list[kept++] = said->list[i];
-		else
-			over(arg, said->list[i].text);
-	said->changed |= kept < said->n;
-	said->n = kept;
-	said->unwritten = said->changed && write_said(r) < 0;
-	if (said->unwritten)
-		return;
-	free(said);
-	r->said = NULL;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		statedir_walk(&r->dir, rows[i].place, prune_one, &rows[i]);
 }

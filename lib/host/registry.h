@@ -1,13 +1,11 @@
 /*
- * /run/memsched: registered guests, pending starts, what passes remember, the lock, complaints already made. The only
- * file that writes state. Every access is relative to a descriptor of a directory that was checked (owned by root or by
- * us, not writable for others, no symlink); files are opened O_NOFOLLOW | O_NONBLOCK, must be regular and owned by root
- * or by us, are size-capped, are read at once, and are written to a temporary and renamed. Files are named by UUID and
- * by nothing else. Returns 0 or -errno; results are untouched on failure.
+ * What is remembered in /run/memsched (statedir): registered guests, pending starts, what passes learned, the pause,
+ * and the locks. Returns 0 or -errno; results are untouched on failure.
  *
- * Records are lines of key=value after a line version=N; each key once, none missing, unknown ones ignored. What does
- * not parse, is cut short, huge, no plain file, or another user's counts as absent and returns -EBADMSG, so that it can
- * be said; what another version wrote is simply not there (-ENOENT). It is all a cache and never the truth.
+ * Records are lines of key=value after a line version=N; each key once, none missing, unknown ones ignored. Files are
+ * named by UUID. A record that does not parse, is cut short, huge, no plain file, or another user's counts as absent
+ * and returns -EBADMSG, so that it can be said; one of another version is simply not there (-ENOENT). It is all a cache
+ * and never the truth.
  */
 #ifndef MEMSCHED_HOST_REGISTRY_H
 #define MEMSCHED_HOST_REGISTRY_H
@@ -109,20 +107,8 @@ int registry_resume(struct registry *r);
 /* What is left of it; 0: not paused. -EBADMSG: it cannot be read, which counts as not paused. */
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms);
 
-/*
- * Whether a complaint is to be said now: when it first appears, then hourly. key identifies it, text is what is said.
- * registry_say_begin, then registry_say for each complaint of the pass, then registry_say_end, which calls over(text)
- * for each complaint that was said earlier and has not come up again, and forgets it; over NULL: nobody knows what is
- * over, all are kept. Without a usable directory (r may be NULL) everything is said, and so is what is too much to
- * remember (more than 256). Where "said" cannot be written, r remembers.
- */
-int registry_say_begin(struct registry *r, uint64_t now_s);
-bool registry_say(struct registry *r, const char *key, const char *text);
-/* Nothing is known of key in this pass: what was said of it stands. */
-void registry_say_still(struct registry *r, const char *key);
-void registry_say_end(struct registry *r, void (*over)(void *arg, const char *text), void *arg);
-
-/* Writes name (last-pass.json) whole or not at all. */
+/* Files that others fill: reads a text of less than size bytes and ends it; writes one whole or not at all. */
+int registry_read(const struct registry *r, const char *name, char *text, size_t size);
 int registry_write(struct registry *r, const char *name, const char *text, size_t length);
 
 #endif

@@ -2,7 +2,7 @@
  * again. */
 #include <string.h>
 
-#include "host/registry.h"
+#include "host/complaints.h"
 #include "root.h"
 
 #define UUID "6f1c8a2e-0000-4000-8000-0123456789ab"
@@ -42,20 +42,22 @@ static void try_record(void)
 	record_clear(&b);
 }
 
-static void check_over(void *arg, const char *text)
+static void check_resolved(void *arg, const char *text, uint64_t lasted_s)
 {
-	(void)arg;
+	(void)arg, (void)lasted_s;
 	check(strlen(text) < 400 && !strchr(text, '\n'));
 }
 
 static void try_said(void)
 {
-	registry_say_begin(registry, NOW_S);
-	registry_say(registry, "a", "the first");
-	registry_say_end(registry, check_over, NULL);
-	check(registry_say_begin(registry, NOW_S) == 0);
-	check(!registry_say(registry, "a", "the first"));
-	registry_say_end(registry, check_over, NULL);
+	static struct complaints complaints;
+
+	complaints_load(&complaints, registry);
+	complaints_raise(&complaints, "a", "the first", NOW_S);
+	complaints_end(&complaints, NOW_S, check_resolved, NULL);
+	check(complaints_load(&complaints, registry) == 0);
+	check(!complaints_raise(&complaints, "a", "the first", NOW_S));
+	complaints_end(&complaints, NOW_S, check_resolved, NULL);
 }
 
 static void try_pause(void)

@@ -1,0 +1,280 @@
+#include "host/statedir.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+#define MAX_ENTRIES 16384
+#define ENTRIES_BYTES 4096
+
+/* ---- directories ---- */
+
+static bool is_ours(const struct stat *st)
+{
+	return st->st_uid == 0 || st->st_uid == geteuid();
+}
+
+/* The mode does not depend on the caller's umask. */
+static int open_dir(int at, const char *name, bool create)
+{
+	bool made = create && mkdirat(at, name, 0755) == 0;
+	int r = create && !made && errno != EEXIST ? -errno : 0;
+	int fd = r < 0 ? r : openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return -errno;
+	if ((made && fchmod(fd, 0755) < 0) || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!is_ours(&st) || (st.st_mode & 022))
+		r = -EPERM;
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+static const char *name_of(const struct statedir *d, enum statedir_place place)
+{
+	static const char *const names[] = {[STATEDIR_HOSTS] = "hosts",
+	                                    [STATEDIR_DOMAINS] = "domains",
+	                                    [STATEDIR_PENDING] = "pending",
+	                                    [STATEDIR_STATE] = "state"};
+
+	if (place == STATEDIR_TOP)
+		return d->path;
+	if (place > STATEDIR_HOST)
+		return names[place];
+	return !*d->host ? "." : place == STATEDIR_HOSTS ? names[place] : d->host;
+}
+
+static int parent_of(const struct statedir *d, enum statedir_place place)
+{
+	return place == STATEDIR_TOP ? AT_FDCWD : d->fd[place <= STATEDIR_HOST ? place - 1 : STATEDIR_HOST];
+}
+
+static void close_places(struct statedir *d)
+{
+	for (enum statedir_place i = 0; i < STATEDIR_PLACES; i++)
+		fd_close(&d->fd[i]);
+}
+
+static int open_places(struct statedir *d, bool create)
+{
+	for (enum statedir_place i = 0; i < STATEDIR_PLACES; i++) {
+		int fd = open_dir(parent_of(d, i), name_of(d, i), create);
+
+		if (fd < 0 && !(fd == -ENOENT && i > STATEDIR_HOST)) {
+			close_places(d);
+			return fd;
+		}
+		d->fd[i] = fd < 0 ? -1 : fd;
+	}
+	return 0;
+}
+
+int statedir_open(const char *root, const char *host, bool create, struct statedir *ret_dir)
+{
+	struct statedir d = {.fd = {-1, -1, -1, -1, -1, -1}};
+	int error;
+
+	snprintf(d.host, sizeof(d.host), "%s", host);
+	if (asprintf(&d.path, "%s/run/memsched", root) < 0)
+		return -ENOMEM;
+	error = open_places(&d, create);
+	if (error)
+		free(d.path);
+	else
+		*ret_dir = d;
+	return error;
+}
+
+void statedir_close(struct statedir *d)
+{
+	close_places(d);
+	free(d->path);
+	d->path = NULL;
+}
+
+static bool is_same(int fd, int at, const char *name)
+{
+	struct stat open, now;
+
+	return fd >= 0 && fstat(fd, &open) == 0 && fstatat(at, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       open.st_dev == now.st_dev && open.st_ino == now.st_ino;
+}
+
+bool statedir_is_current(const struct statedir *d)
+{
+	for (enum statedir_place i = 0; i < STATEDIR_PLACES; i++)
+		if (!is_same(d->fd[i], parent_of(d, i), name_of(d, i)))
+			return false;
+	return true;
+}
+
+int statedir_reopen(struct statedir *d)
+{
+	close_places(d);
+	return open_places(d, true);
+}
+
+/* ---- files ---- */
+
+int statedir_file(const struct statedir *d, enum statedir_place place, const char *name, int flags)
+{
+	struct stat st;
+	int fd = d->fd[place];
+
+	if (fd < 0)
+		return -ENOENT;
+	fd = openat(fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !is_ours(&st)) {
+		close(fd);
+		return -EBADMSG;
+	}
+	return fd;
+}
+
+bool statedir_is_file(const struct statedir *d, enum statedir_place place, const char *name, int fd)
+{
+	return is_same(fd, d->fd[place], name);
+}
+
+int statedir_read(const struct statedir *d, enum statedir_place place, const char *name, char *text, size_t size)
+{
+	int fd = statedir_file(d, place, name, O_RDONLY);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = file_read(fd, text, size);
+	close(fd);
+	if (n < 0 || n == (ssize_t)size || memchr(text, '\0', (size_t)n))
+		return -EBADMSG;
+	text[n] = '\0';
+	return 0;
+}
+
+static int write_all(int fd, const char *text, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, text, length);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			length -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* A temporary of this name can only be what an earlier process of our number left when it died. */
+static int open_temporary(int at, const char *name)
+{
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(at, name, flags, 0600);
+
+	if (fd < 0 && errno == EEXIST && unlinkat(at, name, 0) == 0)
+		fd = openat(at, name, flags, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+int statedir_write(const struct statedir *d, enum statedir_place place, const char *name, const char *text,
+                   size_t length)
+{
+	int at = d->fd[place], fd, r;
+	char temporary[64];
+
+	if (at < 0)
+		return -ENOENT;
+	if (snprintf(temporary, sizeof(temporary), ".%s.tmp.%d", name, (int)getpid()) >= (int)sizeof(temporary))
+		return -ENAMETOOLONG;
+	fd = open_temporary(at, temporary);
+	if (fd < 0)
+		return fd;
+	r = write_all(fd, text, length);
+	if (r == 0 && fchmod(fd, 0644) < 0)
+		r = -errno;
+	if (close(fd) < 0 && r == 0)
+		r = -errno;
+	if (r == 0 && renameat(at, temporary, at, name) < 0)
+		r = -errno;
+	if (r < 0)
+		unlinkat(at, temporary, 0);
+	return r;
+}
+
+int statedir_remove(const struct statedir *d, enum statedir_place place, const char *name)
+{
+	return d->fd[place] < 0 || unlinkat(d->fd[place], name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int statedir_remove_dir(const struct statedir *d, enum statedir_place place, const char *name)
+{
+	return unlinkat(d->fd[place], name, AT_REMOVEDIR) == 0 ? 0 : -errno;
+}
+
+int statedir_mtime(const struct statedir *d, enum statedir_place place, const char *name, uint64_t *ret_mtime_s)
+{
+	struct stat st;
+
+	if (d->fd[place] < 0 || fstatat(d->fd[place], name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return d->fd[place] < 0 ? -ENOENT : -errno;
+	*ret_mtime_s = (uint64_t)st.st_mtime;
+	return 0;
+}
+
+/* ---- what is there ---- */
+
+static_assert(sizeof((struct dirent){0}.d_ino) == 8, "struct dirent as the kernel writes it: -D_FILE_OFFSET_BITS=64");
+
+/* opendir would allocate. */
+void statedir_walk(const struct statedir *d, enum statedir_place place, void (*see)(void *arg, const char *name),
+                   void *arg)
+{
+	int fd = d->fd[place] < 0 ? -1 : openat(d->fd[place], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct dirent) char entries[ENTRIES_BYTES];
+	size_t seen = 0;
+	ssize_t n;
+
+	while (fd >= 0 && (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0 && seen < MAX_ENTRIES)
+		for (ssize_t at = 0; at < n && seen < MAX_ENTRIES; seen++) {
+			const struct dirent *entry = (const void *)(entries + at);
+
+			if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+				see(arg, entry->d_name);
+			at += entry->d_reclen;
+		}
+	if (fd >= 0)
+		close(fd);
+}
+
+int statedir_watch(const struct statedir *d, enum statedir_place place)
+{
+	char path[sizeof("/proc/self/fd/") + 11];
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), error;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->fd[place]);
+	if (inotify_add_watch(fd, path, IN_MOVED_TO | IN_DELETE | IN_ONLYDIR) >= 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
