@@ -19,6 +19,7 @@ TESTS    := $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 # library another name.
 tests/unit/monitor.test: WRAPPED := clock_gettime virt_open virt_set
 tests/unit/keeper.test: WRAPPED := virt_open virt_list virt_read virt_set_period
+tests/unit/io.test: WRAPPED := realloc
 tests/unit/memlock.test: WRAPPED := getrlimit64
 tests/unit/wakeup.test: WRAPPED := fstatfs64 write
 tests/unit/registry.test: WRAPPED := nanosleep

@@ -1,56 +1,49 @@
 /*
- * Reading files to their end, and the names that files of guests bear: UUIDs, as libvirt writes them.
+ * Files read to their end and written whole, a stream in memory, and the names of files of guests: UUIDs, as libvirt
+ * writes them.
  */
 #ifndef MEMSCHED_BASE_IO_H
 #define MEMSCHED_BASE_IO_H
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* Closes what is open; -1 stays. */
+void fd_close(int *fd);
+
+/* Writes all of it. 0 or -errno. */
+int fd_write(int fd, const char *text, size_t length);
+
+/* Up to size bytes, so a file of size bytes may be longer; their number, or -errno. */
+ssize_t file_read(int fd, char *bytes, size_t size);
+
+/*
+ * Makes text the content of the file at path (relative to at), mode 0644, whole or not at all: it is written beside it
+ * as .NAME.tmp.PID and renamed. Not synced: after a crash of the host it is written anew. 0 or -errno.
+ */
+int file_write(int at, const char *path, const char *text, size_t length);
+
+/*
+ * A stream whose text stays in memory. open_memstream would do if it told that it had no memory: glibc drops the text,
+ * and neither ferror nor fclose knows of it.
+ */
+struct memfile {
+	FILE *out;
+	char *text; /* ended by a NUL; to be freed, also after a failure */
+	size_t length, room;
+	bool failed;
+};
+
+/* NULL without memory; then there is nothing to close. */
+FILE *memfile_open(struct memfile *m);
+/* 0, or -ENOMEM: not all of the text is there. */
+int memfile_close(struct memfile *m);
 
 #define UUID_TEXT 37 /* 36 characters and the end */
 
-/* Up to size bytes, so what fills them may be longer; their number, or -errno. */
-static inline ssize_t file_read(int fd, char *bytes, size_t size)
-{
-	size_t length = 0;
-	ssize_t n;
-
-	do {
-		n = read(fd, bytes + length, size - length);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		length += n > 0 ? (size_t)n : 0;
-	} while (n != 0);
-	return (ssize_t)length;
-}
-
-/* Closes what is open; -1 stays. */
-static inline void fd_close(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* Whether text is a UUID and nothing else; ret_uuid (may be text itself) gets it in lower case, else stays. */
-static inline bool uuid_parse(const char *text, char ret_uuid[UUID_TEXT])
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	char uuid[UUID_TEXT] = "";
-
-	for (size_t i = 0; i < UUID_TEXT; i++) {
-		char c = text[i] >= 'A' && text[i] <= 'F' ? (char)(text[i] + 'a' - 'A') : text[i];
-		bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-
-		if (form[i] == 'x' ? !hex : c != form[i])
-			return false;
-		uuid[i] = c;
-	}
-	for (size_t i = 0; i < UUID_TEXT; i++)
-		ret_uuid[i] = uuid[i];
-	return true;
-}
+bool uuid_parse(const char *text, char ret_uuid[UUID_TEXT]);
 
 #endif

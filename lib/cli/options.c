@@ -12,6 +12,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/text.h"
 #include "base/uri.h"
 #include "host/proc.h"
@@ -40,20 +41,6 @@ static unsigned unsaid; /* lines that stderr did not take */
 void say_without_waiting(void)
 {
 	patient = false;
-}
-
-/* False where not all of it went out. */
-static bool put(const char *line, size_t n)
-{
-	while (n) {
-		ssize_t done = write(STDERR_FILENO, line, n);
-
-		if (done < 0 && errno != EINTR)
-			return false;
-		n -= done > 0 ? (size_t)done : 0;
-		line += done > 0 ? done : 0;
-	}
-	return true;
 }
 
 /* Room for a line: a pipe then takes all of it, and the journal's socket is three quarters empty. */
@@ -87,7 +74,7 @@ __attribute__((format(printf, 4, 5))) static bool say_unsaid(const struct progra
 	bool done;
 
 	va_start(args, format);
-	done = put(line, compose(line, program, priority, kind, format, args));
+	done = !fd_write(STDERR_FILENO, line, compose(line, program, priority, kind, format, args));
 	va_end(args);
 	return done;
 }
@@ -100,7 +87,7 @@ __attribute__((format(printf, 4, 0))) static void say(const struct program *prog
 	if (unsaid && is_taken() &&
 	    say_unsaid(program, priority, kind, "%u lines before this are lost: nobody took them", unsaid))
 		unsaid = 0;
-	if (!is_taken() || !put(line, compose(line, program, priority, kind, format, args)))
+	if (!is_taken() || fd_write(STDERR_FILENO, line, compose(line, program, priority, kind, format, args)))
 		unsaid++;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/units.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -252,17 +253,16 @@ static void compose(FILE *out, const char *lines)
 
 int terminal_draw(const char *lines)
 {
-	char *bytes = NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&bytes, &n);
-	int r = -ENOMEM;
+	struct memfile m;
+	int r;
 
-	if (!out)
-		return r;
-	compose(out, lines);
-	if (!fclose(out))
-		r = put(bytes, n);
-	free(bytes);
+	if (!memfile_open(&m))
+		return -ENOMEM;
+	compose(m.out, lines);
+	r = memfile_close(&m);
+	if (!r)
+		r = put(m.text, m.length);
+	free(m.text);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "run/loop.h"
@@ -148,14 +149,13 @@ static struct bars_view view_of(const struct stage *s, char *clock, size_t size,
 /* What can be scrolled to depends on the terminal's size, so this is where it is bounded. */
 static int draw(struct stage *s, uint64_t now_ms)
 {
-	char clock[32], message[MESSAGE_BYTES], *lines = NULL;
+	char clock[32], message[MESSAGE_BYTES];
 	const struct balance_report *report = s->n_seen ? &s->shown.report : NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&lines, &n);
-	int r = -ENOMEM;
+	struct memfile m;
+	int r;
 
-	if (!out)
-		return r;
+	if (!memfile_open(&m))
+		return -ENOMEM;
 	write_message(s, now_ms, message, sizeof(message));
 
 	struct bars_view view = view_of(s, clock, sizeof(clock), message);
@@ -163,10 +163,11 @@ static int draw(struct stage *s, uint64_t now_ms)
 	s->room = bars_room(&view, report);
 	s->first = min_u64(s->first, report ? sat_sub(report->n, s->room) : 0);
 	view.first = s->first;
-	bars_write(out, &view, report);
-	if (!fclose(out))
-		r = terminal_draw(lines);
-	free(lines);
+	bars_write(m.out, &view, report);
+	r = memfile_close(&m);
+	if (!r)
+		r = terminal_draw(m.text);
+	free(m.text);
 	return r;
 }
 

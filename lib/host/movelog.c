@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -206,17 +207,16 @@ static const struct way {
 
 static int write_move(const struct writing *w, const struct way *way, const struct movelog_move *m)
 {
-	char *text = NULL;
-	size_t length = 0;
-	FILE *out = open_memstream(&text, &length);
-	int error = -ENOMEM;
+	struct memfile line;
+	int error;
 
-	if (!out)
-		return error;
-	way->print(out, w->audit->program, m);
-	if (!fclose(out))
-		error = way->write(w, text, length);
-	free(text);
+	if (!memfile_open(&line))
+		return -ENOMEM;
+	way->print(line.out, w->audit->program, m);
+	error = memfile_close(&line);
+	if (!error)
+		error = way->write(w, line.text, line.length);
+	free(line.text);
 	if (way->write == to_journal && (error == -ENOENT || error == -ECONNREFUSED))
 		return write_move(w, way + 1, m);
 	return error;

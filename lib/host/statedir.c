@@ -168,55 +168,10 @@ int statedir_read(const struct statedir *d, enum statedir_place place, const cha
 	return 0;
 }
 
-static int write_all(int fd, const char *text, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = write(fd, text, length);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			length -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-/* A temporary of this name can only be what an earlier process of our number left when it died. */
-static int open_temporary(int at, const char *name)
-{
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(at, name, flags, 0600);
-
-	if (fd < 0 && errno == EEXIST && unlinkat(at, name, 0) == 0)
-		fd = openat(at, name, flags, 0600);
-	return fd < 0 ? -errno : fd;
-}
-
 int statedir_write(const struct statedir *d, enum statedir_place place, const char *name, const char *text,
                    size_t length)
 {
-	int at = d->fd[place], fd, r;
-	char temporary[64];
-
-	if (at < 0)
-		return -ENOENT;
-	if (snprintf(temporary, sizeof(temporary), ".%s.tmp.%d", name, (int)getpid()) >= (int)sizeof(temporary))
-		return -ENAMETOOLONG;
-	fd = open_temporary(at, temporary);
-	if (fd < 0)
-		return fd;
-	r = write_all(fd, text, length);
-	if (r == 0 && fchmod(fd, 0644) < 0)
-		r = -errno;
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && renameat(at, temporary, at, name) < 0)
-		r = -errno;
-	if (r < 0)
-		unlinkat(at, temporary, 0);
-	return r;
+	return d->fd[place] < 0 ? -ENOENT : file_write(d->fd[place], name, text, length);
 }
 
 int statedir_remove(const struct statedir *d, enum statedir_place place, const char *name)

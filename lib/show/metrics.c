@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/io.h"
 #include "base/text.h"
 
 /* ---- the format ---- */
@@ -54,43 +53,20 @@ static int write_labels(FILE *out, const struct metrics_label *labels)
 int metrics_sample(FILE *out, const char *prefix, const char *name, const struct metrics_label *labels, uint64_t value,
                    unsigned decimals)
 {
-	char number[TEXT_DECIMAL], *text = NULL;
-	size_t length;
-	FILE *whole = open_memstream(&text, &length);
-	int r = whole ? write_labels(whole, labels) : -ENOMEM;
+	char number[TEXT_DECIMAL];
+	struct memfile whole;
+	int r = memfile_open(&whole) ? write_labels(whole.out, labels) : -ENOMEM;
 
-	if (whole && fclose(whole))
+	if (whole.out && memfile_close(&whole))
 		r = -ENOMEM;
 	if (!r)
-		fprintf(out, "%s%s%s %s\n", prefix, name, text, text_decimal(number, sizeof(number), value, decimals));
-	free(text);
+		fprintf(out, "%s%s%s %s\n", prefix, name, whole.text,
+		        text_decimal(number, sizeof(number), value, decimals));
+	free(whole.text);
 	return r;
 }
 
 /* ---- the file ---- */
-
-static int write_whole(int fd, const char *text, size_t length)
-{
-	while (length) {
-		ssize_t n = write(fd, text, length);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		text += n > 0 ? n : 0;
-		length -= n > 0 ? (size_t)n : 0;
-	}
-	return fchmod(fd, 0644) ? -errno : 0; /* mkostemp's is 0600, and the collector is another user */
-}
-
-/* dir/.name.XXXXXX: the collector reads what ends in .prom. Allocated, NULL without memory. */
-static char *temporary_beside(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	int dir = slash ? (int)(slash + 1 - path) : 0;
-	char *name;
-
-	return asprintf(&name, "%.*s.%s.XXXXXX", dir, path, path + dir) < 0 ? NULL : name;
-}
 
 /* Lest `--prometheus=/dev/stdout` puts a file in its place. */
 static int check_target(const char *path)
@@ -102,29 +78,9 @@ static int check_target(const char *path)
 	return S_ISREG(st.st_mode) ? 0 : -EEXIST;
 }
 
-/* Not synced: after a crash of the host the next pass writes it anew. */
 int metrics_publish(const char *path, const char *text, size_t length)
 {
-	char *name = temporary_beside(path);
-	int fd, r = name ? check_target(path) : -ENOMEM;
+	int error = check_target(path);
 
-	if (r) {
-		free(name);
-		return r;
-	}
-	fd = mkostemp(name, O_CLOEXEC);
-	if (fd < 0) {
-		r = -errno;
-		free(name);
-		return r;
-	}
-	r = write_whole(fd, text, length);
-	if (close(fd) && !r)
-		r = -errno;
-	if (!r && rename(name, path))
-		r = -errno;
-	if (r)
-		unlink(name);
-	free(name);
-	return r;
+	return error ? error : file_write(AT_FDCWD, path, text, length);
 }

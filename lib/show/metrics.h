@@ -22,8 +22,7 @@ int metrics_sample(FILE *out, const char *prefix, const char *name, const struct
                    unsigned decimals);
 
 /*
- * Makes text the content of the file at path, mode 0644, whole or not at all: it is written beside it under a name that
- * the collector leaves alone, and renamed. 0, -EEXIST where something stands there that is no plain file, or -errno.
+ * file_write, whose temporary the collector leaves alone: it reads what ends in .prom. 0, -EEXIST where something stands there that is no plain file, or -errno.
  */
 int metrics_publish(const char *path, const char *text, size_t length);
 

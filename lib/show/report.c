@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "show/explain.h"
@@ -322,17 +323,16 @@ void report_pass_json(FILE *out, const struct balance_report *rep)
 
 int report_keep(struct registry *r, const struct balance_report *rep, uint64_t wall_ms)
 {
-	char *text = NULL;
-	size_t length;
-	FILE *out = open_memstream(&text, &length);
-	int error = -ENOMEM;
+	struct memfile m;
+	int error;
 
-	if (!out)
-		return error;
-	pass_json(out, rep, wall_ms);
-	if (!fclose(out))
-		error = registry_write(r, "last-pass.json", text, length);
-	free(text);
+	if (!memfile_open(&m))
+		return -ENOMEM;
+	pass_json(m.out, rep, wall_ms);
+	error = memfile_close(&m);
+	if (!error)
+		error = registry_write(r, "last-pass.json", m.text, m.length);
+	free(m.text);
 	return error;
 }
 
@@ -374,16 +374,14 @@ int report_metrics(FILE *out, const struct balance_report *rep, const struct out
 
 int report_metrics_file(const char *path, const struct balance_report *rep, const struct outcome *outcome)
 {
-	char *text = NULL;
-	size_t length;
-	FILE *out = open_memstream(&text, &length);
-	int r = out ? report_metrics(out, rep, outcome) : -ENOMEM;
+	struct memfile m;
+	int r = memfile_open(&m) ? report_metrics(m.out, rep, outcome) : -ENOMEM;
 
-	if (out && fclose(out))
+	if (m.out && memfile_close(&m))
 		r = -ENOMEM;
 	if (!r)
-		r = metrics_publish(path, text, length);
-	free(text);
+		r = metrics_publish(path, m.text, m.length);
+	free(m.text);
 	return r;
 }
 

@@ -1,0 +1,172 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/io.h"
+
+/* ---- files ---- */
+
+static char dir[] = "/tmp/memsched-io-XXXXXX";
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/memsched-io-XXXXXX");
+	return !mkdtemp(dir) || chdir(dir);
+}
+
+/* Fails if a temporary is left. */
+static int tear_down(void **state)
+{
+	(void)state;
+	unlink("a");
+	return chdir("/") || rmdir(dir);
+}
+
+static void has_content(const char *path, const char *expected)
+{
+	char text[64];
+	int fd = open(path, O_RDONLY);
+	ssize_t n = file_read(fd, text, sizeof(text) - 1);
+
+	assert_in_range(n, 0, sizeof(text) - 1);
+	text[n] = '\0';
+	fd_close(&fd);
+	assert_string_equal(text, expected);
+}
+
+static void test_write(void **state)
+{
+	char long_name[300];
+	struct stat st;
+	int fd = open(".", O_RDONLY | O_DIRECTORY);
+
+	(void)state;
+	umask(077);
+	assert_int_equal(file_write(AT_FDCWD, "a", "one\n", 4), 0);
+	umask(022);
+	assert_int_equal(stat("a", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(file_write(fd, "a", "two\n", 3), 0);
+	has_content("a", "two");
+	assert_int_equal(file_write(fd, "./a", "", 0), 0);
+	has_content("a", "");
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = '\0';
+	assert_int_equal(file_write(fd, long_name, "x", 1), -ENAMETOOLONG);
+	assert_int_equal(file_write(fd, "nowhere/a", "x", 1), -ENOENT);
+	fd_close(&fd);
+	assert_int_equal(fd, -1);
+	fd_close(&fd);
+}
+
+/* A temporary that an earlier process of this number left is no hindrance, and is not followed. */
+static void test_write_after_death(void **state)
+{
+	char name[64];
+
+	(void)state;
+	snprintf(name, sizeof(name), ".a.tmp.%d", (int)getpid());
+	assert_int_equal(symlink("elsewhere", name), 0);
+	assert_int_equal(file_write(AT_FDCWD, "a", "one", 3), 0);
+	has_content("a", "one");
+	assert_int_equal(access("elsewhere", F_OK), -1);
+}
+
+/* Of a text that does not fit, nothing is seen. */
+static void test_write_without_room(void **state)
+{
+	struct rlimit all, some;
+	int error;
+
+	(void)state;
+	assert_int_equal(file_write(AT_FDCWD, "a", "one", 3), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	some = (struct rlimit){4, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &some), 0);
+	error = file_write(AT_FDCWD, "a", "two three", 9);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	assert_int_equal(error, -EFBIG);
+	has_content("a", "one");
+}
+
+/* ---- a stream in memory ---- */
+
+static bool no_memory;
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return no_memory ? NULL : __real_realloc(old, size);
+}
+
+static void write_lines(FILE *out, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		fprintf(out, "line %08u\n", i);
+}
+
+static void test_memfile(void **state)
+{
+	struct memfile m;
+
+	(void)state;
+	assert_non_null(memfile_open(&m));
+	assert_int_equal(memfile_close(&m), 0);
+	assert_string_equal(m.text, "");
+	free(m.text);
+
+	assert_non_null(memfile_open(&m));
+	write_lines(m.out, 100000);
+	assert_int_equal(memfile_close(&m), 0);
+	assert_int_equal(m.length, 1400000);
+	assert_int_equal(strlen(m.text), m.length);
+	assert_string_equal(m.text + m.length - 14, "line 00099999\n");
+	free(m.text);
+}
+
+/* What has no memory is an error, also if there is memory again for what follows. */
+static void test_memfile_without_memory(void **state)
+{
+	(void)state;
+	for (int again = 0; again < 2; again++) {
+		struct memfile m;
+
+		assert_non_null(memfile_open(&m));
+		no_memory = true;
+		write_lines(m.out, 10000);
+		no_memory = !again;
+		write_lines(m.out, 10000);
+		assert_int_equal(memfile_close(&m), -ENOMEM);
+		no_memory = false;
+		free(m.text);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_write),
+	    TEST(test_write_after_death),
+	    TEST(test_write_without_room),
+	    cmocka_unit_test(test_memfile),
+	    cmocka_unit_test(test_memfile_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
