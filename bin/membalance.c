@@ -16,6 +16,7 @@
 #include "show/explain.h"
 #include "show/report.h"
 #include "cli/options.h"
+#include "cli/say.h"
 
 #define WORKERS 4
 #define SENTENCE 512

@@ -11,6 +11,7 @@
 #include "run/loop.h"
 #include "show/report.h"
 #include "cli/options.h"
+#include "cli/say.h"
 #include "cli/terminal.h"
 #include "cli/watch.h"
 

@@ -1,6 +1,6 @@
 /*
  * What the commands have in common: one table of options drives parsing, --help and the override of configuration keys;
- * messages and exit codes. The only file besides bin/ that speaks to the user.
+ * exit codes, and the end of the process.
  */
 #ifndef MEMSCHED_CLI_OPTIONS_H
 #define MEMSCHED_CLI_OPTIONS_H
@@ -66,21 +66,6 @@ bool options_reload(const struct program *program, const char *root, const char 
 
 /* Says the warnings of the configuration at once. */
 void options_warn(const struct program *program, const struct conf *conf);
-
-/* "membalance: error: …", "membalance: warning: …" and "membalance: …" on stderr, each in one write, cut to 4 KiB.
- * Outside strings have to be escaped before. */
-void say_error(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void say_warning(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void say_note(const struct program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* The first error that was said, without the program's name; "" where there was none. */
-const char *first_error(void);
-
-/*
- * From now on a line that stderr does not take at once (a full pipe, a journal that hangs) is dropped instead of waited
- * for; how many were is said with the next. From then on only one thread may say something.
- */
-void say_without_waiting(void);
 
 /* The exit code for a -errno of the library. */
 int exit_code_of(int error);

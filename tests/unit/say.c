@@ -1,0 +1,112 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "cli/options.h"
+#include "cli/say.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct program program = {.name = "prog"};
+
+/* Calls say with stderr being f; text gets what stands there then. */
+static void hear(FILE *f, void (*say)(void), char *text, size_t size)
+{
+	int kept = dup(fileno(stderr));
+
+	dup2(fileno(f), fileno(stderr));
+	say();
+	dup2(kept, fileno(stderr));
+	close(kept);
+	rewind(f);
+	text[fread(text, 1, size - 1, f)] = '\0';
+}
+
+static void say_three(void)
+{
+	say_error(&program, "one");
+	say_warning(&program, "two");
+	say_note(&program, "three");
+}
+
+static void say_three_to(FILE *f, const char *stream, char *text, size_t size)
+{
+	if (stream)
+		setenv("JOURNAL_STREAM", stream, 1);
+	else
+		unsetenv("JOURNAL_STREAM");
+	hear(f, say_three, text, size);
+	unsetenv("JOURNAL_STREAM");
+}
+
+/* The journal of a service learns how bad it is; nobody else sees more than the words. */
+static void test_journal(void **state)
+{
+	const char *plain = "prog: error: one\nprog: warning: two\nprog: three\n";
+	FILE *f[] = {tmpfile(), tmpfile(), tmpfile()};
+	char text[256], stream[64];
+	struct stat st;
+
+	(void)state;
+	say_three_to(f[0], NULL, text, sizeof(text));
+	assert_string_equal(text, plain);
+	say_three_to(f[1], "1:2", text, sizeof(text));
+	assert_string_equal(text, plain);
+	assert_int_equal(fstat(fileno(f[2]), &st), 0);
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	say_three_to(f[2], stream, text, sizeof(text));
+	assert_string_equal(text, "<3>prog: error: one\n<4>prog: warning: two\n<6>prog: three\n");
+	for (size_t i = 0; i < COUNT(f); i++)
+		fclose(f[i]);
+}
+
+#define E_ACUTE "\xc3\xa9"
+
+static void say_long(void)
+{
+	char word[6002] = "";
+
+	for (size_t i = 0; i < 3000; i++)
+		strcat(word, E_ACUTE);
+	say_error(&program, "%s", word);
+	say_error(&program, "x%s", word);
+	say_note(&program, "%.4088s", word); /* this fits */
+}
+
+/* What a pipe would not take whole is cut, at a character, and is one line still. */
+static void test_long(void **state)
+{
+	FILE *f = tmpfile();
+	char text[3 * 4096 + 1], *line = text;
+
+	(void)state;
+	hear(f, say_long, text, sizeof(text));
+	for (int i = 0; i < 3; i++) {
+		char *end = strchr(line, '\n');
+
+		assert_non_null(end);
+		assert_in_range(end + 1 - line, 4093, 4096);
+		*end = '\0';
+		if (i < 2)
+			assert_string_equal(end - 5, E_ACUTE "...");
+		else
+			assert_string_equal(end - 2, E_ACUTE);
+		line = end + 1;
+	}
+	assert_int_equal(*line, '\0');
+	fclose(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_journal), cmocka_unit_test(test_long)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
