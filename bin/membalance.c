@@ -62,6 +62,7 @@ static const struct program membalance = {
     .synopsis = "[--once | --interval TIME | --loop | --pause TIME | --resume] [options]",
     .purpose = "Moves host memory from idle guests to those that need it.",
     .rows = rows,
+    .quiet = &quiet,
     .complain = complain_of_conf,
 };
 
@@ -82,14 +83,6 @@ struct balancer {
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
 
-static void say_over(void *arg, const char *text, uint64_t lasted_s)
-{
-	(void)arg;
-	(void)lasted_s;
-	if (!quiet)
-		say_warning(&membalance, "over: %s", text);
-}
-
 /* Anyone who looks on is told each time, in contrast to cron. */
 static bool is_watched(void)
 {
@@ -103,7 +96,7 @@ static uint64_t now_s(void)
 
 static bool is_due(struct balancer *b, const char *key, const char *sentence)
 {
-	return complaints_raise(&b->complaints, key, sentence, now_s()) || is_watched();
+	return complaints_raise(&b->complaints, key, sentence, now_s(), COMPLAINTS_HOURLY_S) || is_watched();
 }
 
 /* Before there is a balancer: cron hears of it no more often than of anything else, if there is a registry. */
@@ -115,9 +108,9 @@ static void complain_of_conf(const char *sentence)
 
 	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
 		complaints_load(&complaints, r);
-		due = complaints_raise(&complaints, sentence, sentence, now_s());
+		due = complaints_raise(&complaints, sentence, sentence, now_s(), COMPLAINTS_HOURLY_S);
 		complaints_keep_all(&complaints);
-		complaints_end(&complaints, now_s(), say_over, NULL);
+		complaints_end(&complaints, now_s(), say_resolved, &membalance);
 	}
 	registry_close(r);
 	if (due)
@@ -143,7 +136,7 @@ static void complain_of_warnings(struct balancer *b)
 
 static void end_complaints(struct balancer *b)
 {
-	complaints_end(&b->complaints, now_s(), say_over, NULL);
+	complaints_end(&b->complaints, now_s(), say_resolved, &membalance);
 }
 
 /* ---- metrics ---- */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/uri.h"
+#include "host/complaints.h"
 #include "host/movelog_writer.h"
 #include "host/proc.h"
 #include "host/wakeup.h"
@@ -21,9 +22,10 @@
 #include "cli/options.h"
 #include "cli/say.h"
 
-#define STEP_MS 100    /* between two looks of a single run */
-#define REREAD_MS 500  /* between two readings of a single run */
-#define HOUSE_MS 1000  /* between two rounds of what can wait */
+#define STEP_MS 100   /* between two looks of a single run */
+#define REREAD_MS 500 /* between two readings of a single run */
+#define HOUSE_MS 1000 /* between two rounds of what can wait */
+#define MINUTE_MS 60000
 #define STUCK_MS 30000 /* a keeper that lives is heard of every few seconds */
 #define SENTENCE 640
 #define REST_MS 3000      /* without a command the host is in no hurry */
@@ -61,7 +63,13 @@ static const struct program memguard = {
     .synopsis = "[--once | --dry-run | --check] [options]",
     .purpose = "Keeps the host alive: takes memory back from guests before it runs short.",
     .rows = rows,
+    .quiet = &quiet,
 };
+
+/* What holds until something else is known of it. */
+#define CANNOT_FREE "cannot free"
+#define CANNOT_LOG "cannot log"
+#define CANNOT_BE_WOKEN "cannot be woken by a guest that starts"
 
 /* ---- words ---- */
 
@@ -93,25 +101,47 @@ static void say_of_libvirt(const struct conf *conf, int error, const char *words
 	free(sentence);
 }
 
-/* Says it once, and that it is over; uuid as of report_unreadable. */
-static void tell_unreadable(bool *said, bool unreadable, const char *uuid)
+static struct complaints complaints;
+
+static bool is_due(const char *key, const char *sentence)
+{
+	return complaints_raise(&complaints, key, sentence, clock_ms(CLOCK_BOOTTIME) / 1000, COMPLAINTS_HOURLY_S);
+}
+
+/* uuid as of report_unreadable. */
+static void complain_of_record(const char *uuid)
 {
 	char text[SENTENCE];
 
-	if (unreadable != *said && !quiet)
-		say_warning(&memguard, "%s%s", unreadable ? "" : "over: ", report_unreadable(text, sizeof(text), uuid));
-	*said = unreadable;
+	if (is_due(report_unreadable(text, sizeof(text), uuid), text))
+		say_warning(&memguard, "%s", text);
 }
 
 /* What of the registry counts as absent, as membalance says it. */
-static void tell_records(struct monitor *s, bool *pending_said)
+static void complain_of_records(struct monitor *s)
 {
 	struct herd *h = keeper_herd(monitor_keeper(s));
 
-	tell_unreadable(pending_said, monitor_pending_unreadable(s), NULL);
+	if (monitor_pending_unreadable(s))
+		complain_of_record(NULL);
 	for (size_t i = 0; i < h->n; i++)
-		tell_unreadable(&h->told[i], h->guest[i].unreadable, h->guest[i].uuid);
+		if (h->guest[i].unreadable)
+			complain_of_record(h->guest[i].uuid);
 	keeper_done(monitor_keeper(s));
+}
+
+/* However the error changes, it is one complaint: a libvirtd that starts is not there, and then too slow. words may
+ * come from outside; NULL: those of the error. */
+static void complain_of_error(const char *what, int error, const char *words)
+{
+	char escaped[SENTENCE], sentence[SENTENCE + 128];
+
+	if (!error)
+		return;
+	snprintf(sentence, sizeof(sentence), "%s: %s", what,
+	         words ? text_escape(escaped, sizeof(escaped), words, text_is_utf8()) : strerror(-error));
+	if (is_due(what, sentence))
+		say_error(&memguard, "%s", sentence);
 }
 
 static void explain_guest(const struct sight *v, const struct conf *conf, const struct guest *g)
@@ -233,7 +263,6 @@ static int run_once(struct monitor *s, const struct conf *conf)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), end_ms = now_ms + conf->deadline_ms;
 	int r = monitor_prepare(s, now_ms + conf->deadline_ms / 2), short_of;
-	bool pending_said = false;
 
 	if (!r)
 		r = keeper_read(monitor_keeper(s), now_ms + conf->deadline_ms / 2);
@@ -243,7 +272,7 @@ static int run_once(struct monitor *s, const struct conf *conf)
 		keeper_state(monitor_keeper(s), words, sizeof(words));
 		say_of_libvirt(conf, r, *words ? words : monitor_words(s));
 	}
-	tell_records(s, &pending_said);
+	complain_of_records(s);
 	short_of = squeeze_once(s, conf, end_ms);
 	if (short_of && short_of != -EBUSY)
 		say_of_libvirt(conf, -ENODATA, "");
@@ -261,28 +290,11 @@ struct duty {
 	struct on_critical *command;  /* on_critical; NULL: none */
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
-	bool pending_said;            /* that something pending is unreadable */
 	bool reload, reconnect;
-	bool tested;                                               /* the command is being tested */
-	int libvirt, registry, watch, no_give, host, log;          /* errors that were said */
-	uint64_t cannot_ms, command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
+	bool tested;                                    /* the command is being tested */
+	int registry;                                   /* -errno: it cannot be used */
+	uint64_t command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
 };
-
-/* Says an error once, however it changes (a libvirtd that starts is not there, and then too slow), and that it is over.
- * words may come from outside; none: those of the error. */
-static void tell_error(int *said, int error, const char *what, const char *words)
-{
-	char escaped[SENTENCE];
-
-	if (!error == !*said)
-		return;
-	if (error)
-		say_error(&memguard, "%s: %s", what,
-		          words ? text_escape(escaped, sizeof(escaped), words, text_is_utf8()) : strerror(-error));
-	else if (!quiet)
-		say_warning(&memguard, "over: %s", what);
-	*said = error;
-}
 
 /* What is only foreseen comes and goes with the load of guests: of that only who asks for it hears. */
 static void tell_level(struct duty *d, const struct sight *v)
@@ -293,10 +305,10 @@ static void tell_level(struct duty *d, const struct sight *v)
 
 	host_words(v, text, sizeof(text));
 	text_size(planned, sizeof(planned), v->planned_kib);
-	if (!quiet && takes && (new_level || !d->takes))
+	if (takes && (new_level || !d->takes))
 		say_warning(&memguard, "%s: %s; taking back %s",
 		            level ? level_words[level] : "making room for a guest that starts", text, planned);
-	else if (!quiet && new_level)
+	else if (new_level)
 		say_warning(&memguard, "%s: %s", level_words[level], text);
 	d->level = v->level;
 	d->told = level;
@@ -313,24 +325,27 @@ static void tell_commands(const struct sight *v)
 		         v->sent, (unsigned long long)(v->sent_ms - v->at.now_ms));
 }
 
-static void tell_cannot(struct duty *d, const struct sight *v)
+/* Once a minute, as its numbers change. It lasts as long as the host is short. */
+static void complain_of_shortage(struct duty *d, const struct sight *v)
 {
-	char refused[SENTENCE];
+	char refused[SENTENCE], text[SENTENCE + 128];
 
-	if (monitor_cannot(d->sentry, v, refused, sizeof(refused)) && monitor_is_due(&d->cannot_ms, v->at.now_ms))
-		say_cannot(v, refused);
+	if (!monitor_cannot(d->sentry, v, refused, sizeof(refused))) {
+		if (v->level > GUARD_CALM)
+			complaints_keep(&complaints, CANNOT_FREE);
+		return;
+	}
+	monitor_complaint(text, sizeof(text), v, refused);
+	if (complaints_raise(&complaints, CANNOT_FREE, text, v->at.now_ms / 1000, MINUTE_MS / 1000))
+		say_error(&memguard, "%s", text);
 }
 
-/* Says an error of the log once, and that it is over. Returns what is said now. */
-static int tell_log(const struct movelog *a, const char *where, int r, int said)
+static void complain_of_log(const struct movelog *a, const char *where, int error)
 {
 	char sentence[SENTENCE];
 
-	if (r != said && r)
-		say_error(&memguard, "%s", movelog_complaint(sentence, sizeof(sentence), a, where, r));
-	else if (r != said && !quiet)
-		say_warning(&memguard, "over: cannot log to '%s'", where);
-	return r;
+	if (error && is_due(CANNOT_LOG, movelog_complaint(sentence, sizeof(sentence), a, where, error)))
+		say_error(&memguard, "%s", sentence);
 }
 
 /* What is written is written by another thread: on a disk that hangs the guard goes on. */
@@ -339,10 +354,12 @@ static void log_moves(struct duty *d, uint64_t now_ms)
 	struct movelog *a = d->audit;
 	int r = movelog_writer_outcome(d->scribe, a, now_ms);
 
-	if (r != -EINPROGRESS && d->conf->log)
-		d->log = tell_log(a, d->conf->log, r, d->log);
 	if (!d->conf->log)
 		movelog_clear(a);
+	else if (r == -EINPROGRESS)
+		complaints_keep(&complaints, CANNOT_LOG);
+	else
+		complain_of_log(a, d->conf->log, r);
 	if (a->n && (now_ms - a->move[a->n - 1].asked_ms >= LOG_REST_MS || now_ms - a->move[0].asked_ms >= LOG_MOST_MS))
 		movelog_writer_write(d->scribe, a, d->conf->log, now_ms); /* else at the next look */
 }
@@ -363,8 +380,9 @@ static void run_command(struct duty *d, const struct sight *v)
 	    {NULL, 0},
 	};
 
-	if (v->level != GUARD_CRITICAL || !d->command || !monitor_is_due(&d->command_ms, v->at.now_ms))
+	if (v->level != GUARD_CRITICAL || !d->command || !clock_is_due(d->command_ms, v->at.now_ms, MINUTE_MS))
 		return;
+	d->command_ms = v->at.now_ms;
 	say_of_command(on_critical_run(d->command, numbers));
 }
 
@@ -385,12 +403,14 @@ static void watch_pending(struct duty *d)
 	int r = d->wake.pending >= 0 ? 0 : d->registry ? -ENOENT : monitor_watch_pending(d->sentry);
 	bool limit = r == -EMFILE || r == -ENOSPC;
 
-	if (r == -ENOENT)
-		return;
 	if (r > 0)
 		d->wake.pending = r;
-	tell_error(&d->watch, r < 0 ? r : 0, "cannot be woken by a guest that starts",
-	           limit ? "inotify is at its limit: raise fs.inotify.max_user_instances or max_user_watches" : NULL);
+	if (r == -ENOENT)
+		complaints_keep(&complaints, CANNOT_BE_WOKEN);
+	else if (r < 0)
+		complain_of_error(
+		    CANNOT_BE_WOKEN, r,
+		    limit ? "inotify is at its limit: raise fs.inotify.max_user_instances or max_user_watches" : NULL);
 }
 
 /* What can wait until commands are sent: connections, the registry, what has gone wrong there. */
@@ -405,11 +425,13 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 	r = keeper_state(monitor_keeper(d->sentry), words, sizeof(words));
 	if (!r)
 		r = monitor_prepare(d->sentry, now_ms + MONITOR_SEND_MS);
-	tell_error(&d->libvirt, r, "cannot see the guests", *words ? words : monitor_words(d->sentry));
-	tell_error(&d->registry, monitor_open_registry(d->sentry), "cannot use '/run/memsched'", NULL);
-	tell_records(d->sentry, &d->pending_said);
+	complain_of_error("cannot see the guests", r, *words ? words : monitor_words(d->sentry));
+	d->registry = monitor_open_registry(d->sentry);
+	complain_of_error("cannot use '/run/memsched'", d->registry, NULL);
+	complain_of_records(d->sentry);
 	watch_pending(d);
 	hear_of_command(d);
+	complaints_end(&complaints, now_ms / 1000, say_resolved, &memguard);
 }
 
 /* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */
@@ -423,7 +445,7 @@ static uint32_t look(struct duty *d)
 	struct sight v;
 	int r = monitor_look(d->sentry, &v);
 
-	tell_error(&d->host, r, "cannot read '/proc/meminfo'", NULL);
+	complain_of_error("cannot read '/proc/meminfo'", r, NULL);
 	if (r)
 		return HOUSE_MS;
 	tell_level(d, &v);
@@ -431,8 +453,8 @@ static uint32_t look(struct duty *d)
 	if (v.sent > 0)
 		d->sent_ms = v.at.now_ms;
 	run_command(d, &v);
-	tell_cannot(d, &v);
-	tell_error(&d->no_give, d->registry ? 0 : v.no_give, "cannot forbid gives", NULL);
+	complain_of_shortage(d, &v);
+	complain_of_error("cannot forbid gives", d->registry ? 0 : v.no_give, NULL);
 	log_moves(d, v.at.now_ms);
 	keep_house(d, v.at.now_ms);
 	feed(d, v.at.now_ms);
@@ -483,8 +505,7 @@ static void reload(struct duty *d)
 	if (!changed)
 		return;
 	set_command(d);
-	if (!quiet)
-		options_warn(&memguard, d->conf);
+	options_warn(&memguard, d->conf);
 	if (verbose)
 		say_note(&memguard, "read the configuration again");
 }
@@ -496,19 +517,19 @@ static void settle_in(struct duty *d)
 	loop_catch_reload();
 	signal(SIGCHLD, SIG_IGN); /* of on_critical nobody waits */
 	signal(SIGPIPE, SIG_IGN); /* who read what it says may have gone */
-	if (r && !quiet)
+	if (r)
 		say_warning(&memguard, "cannot lower oom_score_adj: %s", strerror(-r));
 	r = wakeup_open(root, &d->wake);
-	if (r && !quiet)
+	if (r)
 		say_warning(&memguard, "no wake-up by memory pressure: %s", strerror(-r));
 	set_command(d);
 	if (d->conf->log)
 		movelog_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */
 	r = keeper_start(monitor_keeper(d->sentry));
-	tell_error(&d->libvirt, r, "cannot see the guests", NULL);
+	complain_of_error("cannot see the guests", r, NULL);
 	keep_house(d, clock_ms(CLOCK_BOOTTIME));
 	r = memlock_all();
-	if (r && !quiet)
+	if (r)
 		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
 	loop_notify("READY=1");
 }
@@ -548,7 +569,7 @@ static int stand_guard(struct monitor *s, struct conf *conf, struct movelog_writ
 	monitor_record(s, &audit);
 	code = single ? run_once(s, conf) : run_loop(s, conf, &audit, scribe);
 	r = movelog_writer_end(scribe, &audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
-	tell_log(&audit, conf->log, r, 0);
+	complain_of_log(&audit, conf->log, r);
 	movelog_clear(&audit);
 	return code;
 }
@@ -609,8 +630,7 @@ int main(int argc, char **argv)
 	}
 	if (code)
 		program_end(&memguard, code);
-	if (!quiet)
-		options_warn(&memguard, &conf);
+	options_warn(&memguard, &conf);
 	if (check)
 		end_check(check_host(&conf));
 	loop_catch_signals();

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "host/complaints.h"
 #include "run/loop.h"
 #include "show/report.h"
 #include "cli/options.h"
@@ -63,6 +65,7 @@ static const struct program memstat = {
     .synopsis = "[options] [DOMAIN...]",
     .purpose = "Shows the memory of the running guests and of the host. DOMAIN is a name, id or UUID.",
     .rows = rows,
+    .quiet = &quiet,
     .takes_operands = true,
     .help = print_columns,
 };
@@ -197,42 +200,38 @@ static void keep_named(void *arg, struct balance_report *rep)
 		column_sort(sort_by, *sort == '-', &guest_columns[0], rep->guest, rep->n, sizeof(*rep->guest));
 }
 
-/* ---- what is said: not again while it lasts ---- */
+/* ---- complaints ---- */
 
-struct talk {
-	char *before, *now; /* keys of what held at the last look, and of what holds, each in a line of its own */
-};
+static struct complaints complaints;
 
-static bool is_new(struct talk *t, const char *key)
+static uint64_t now_s(void)
 {
-	char *line = NULL, *now = NULL;
-	bool known = false;
+	return clock_ms(CLOCK_BOOTTIME) / 1000;
+}
 
-	if (asprintf(&line, "\n%s\n", key) >= 0 && asprintf(&now, "%s%s", t->now ? t->now : "", line) >= 0) {
-		known = t->before && strstr(t->before, line);
-		free(t->now);
-		t->now = now;
-	}
-	free(line);
-	return !known;
+static bool is_due(const char *key, const char *sentence)
+{
+	return complaints_raise(&complaints, key, sentence, now_s(), COMPLAINTS_HOURLY_S);
 }
 
 static void warn(void *arg, const char *key, const char *sentence)
 {
-	if (is_new(arg, key) && !quiet)
+	(void)arg;
+	if (is_due(key, sentence))
 		say_warning(&memstat, "%s", sentence);
 }
 
-static void say_missing(struct talk *t, const char *operand)
+static void say_missing(const char *operand)
 {
-	char *escaped = text_escaped(operand);
+	char escaped[256], sentence[300];
 
-	if (is_new(t, escaped ? escaped : "?"))
-		say_error(&memstat, "no running domain '%s'", escaped ? escaped : "?");
-	free(escaped);
+	snprintf(sentence, sizeof(sentence), "no running domain '%s'",
+	         text_escape(escaped, sizeof(escaped), operand, text_is_utf8()));
+	if (is_due(sentence, sentence))
+		say_error(&memstat, "%s", sentence);
 }
 
-static int say_all_missing(struct talk *t, const struct balance_report *rep, char **operand)
+static int say_all_missing(const struct balance_report *rep, char **operand)
 {
 	int code = EXIT_DONE;
 
@@ -243,7 +242,7 @@ static int say_all_missing(struct talk *t, const struct balance_report *rep, cha
 			found |= is_named(&rep->guest[i], *o);
 		if (found)
 			continue;
-		say_missing(t, *o);
+		say_missing(*o);
 		code = EXIT_FAILED;
 	}
 	return code;
@@ -301,31 +300,34 @@ static int say_unshown(int error)
 	return EXIT_FAILED;
 }
 
-static int show_report(struct talk *t, const struct look *look, char **operand)
+static int show_report(const struct look *look, char **operand)
 {
 	const struct balance_report *rep = &look->report;
-	int code = say_all_missing(t, rep, operand), r;
+	int code = say_all_missing(rep, operand), r;
 
-	if (code && !rep->n && !as_json && !metrics) /* who parses it gets the host, and no domains */
+	if (code && !rep->n && !as_json && !metrics) { /* a program that parses it gets the host, and no domains */
+		complaints_keep_all(&complaints);
 		return code;
+	}
 	r = show_all(rep, look->wall_s);
 	if (r)
 		code = say_unshown(r);
-	report_complain(rep, warn, t);
+	report_complain(rep, warn, NULL);
 	return code ? code : rep->failed ? EXIT_PARTLY : EXIT_DONE;
 }
 
 static int show(void *arg, const struct look *look)
 {
-	static struct talk talk;
+	const char *failure = look->failure ? look->failure : strerror(-look->error);
 	int code = exit_code_of(look->error);
 
-	free(talk.before);
-	talk = (struct talk){.before = talk.now};
 	if (!look->error)
-		code = show_report(&talk, look, arg);
-	else if (is_new(&talk, "libvirt"))
-		say_error(&memstat, "%s", look->failure ? look->failure : strerror(-look->error));
+		code = show_report(look, arg);
+	else if (is_due("libvirt", failure))
+		say_error(&memstat, "%s", failure);
+	if (look->error) /* nothing is known of the guests */
+		complaints_keep_all(&complaints);
+	complaints_end(&complaints, now_s(), say_resolved, &memstat);
 	return code;
 }
 
@@ -392,8 +394,7 @@ int main(int argc, char **argv)
 	if (!code)
 		code = options_conf(&memstat, root, file, &conf);
 	if (!code) {
-		if (!quiet)
-			options_warn(&memstat, &conf);
+		options_warn(&memstat, &conf);
 		loop_catch_signals();
 		virt_stop_on(loop_stop());
 		code = look(&conf, argv + operand);

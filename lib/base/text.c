@@ -264,6 +264,20 @@ char *text_size_short(char *buffer, size_t size, uint64_t kib)
 	return size_write(buffer, size, kib, "", "");
 }
 
+char *text_age(char *buffer, size_t size, uint64_t age_s)
+{
+	static const struct {
+		uint64_t below_s, per_s;
+		const char *unit;
+	} rows[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {UINT64_MAX, 86400, "days"}};
+	size_t i = 0;
+
+	while (age_s >= rows[i].below_s && i + 1 < COUNT(rows))
+		i++;
+	snprintf(buffer, size, "%" PRIu64 " %s", age_s / rows[i].per_s, rows[i].unit);
+	return buffer;
+}
+
 uint64_t text_hash(const char *text)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);

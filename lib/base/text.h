@@ -60,6 +60,11 @@ uint64_t text_hash(const char *text);
 /* value / 10^decimals, exact: "1.500" for 1500 and 3. decimals: at most 19. Returns buffer. */
 char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals);
 
+#define TEXT_AGE 32 /* suffices for every age */
+
+/* "90 s", "3 min", "5 h", "2 days": rounded down. Returns buffer. */
+char *text_age(char *buffer, size_t size, uint64_t age_s);
+
 #define TEXT_SIZE 16 /* suffices for every size */
 
 /* "512 MiB", "1.5 GiB", "12 KiB": rounded to the nearest, one decimal below 100 unless it is 0. Returns buffer. */

@@ -46,44 +46,18 @@ static bool is_taken(void)
 	return patient || (poll(&fd, 1, 0) == 1 && fd.revents & POLLOUT);
 }
 
-__attribute__((format(printf, 5, 0))) static size_t compose(char *line, const struct program *program, int priority,
-                                                            const char *kind, const char *format, va_list args)
+/* False: it did not go out. */
+static bool put_line(const struct program *program, int priority, const char *text)
 {
-	char whole[2 * LINE_MOST];
+	static const char *const kinds[] = {
+	    [LOG_ERR] = "error: ", [LOG_WARNING] = "warning: ", [LOG_NOTICE] = "notice: ", [LOG_INFO] = ""};
+	char whole[LINE_MOST + 64], line[LINE_MOST];
 	int n = is_journal() ? snprintf(whole, sizeof(whole), "<%d>", priority) : 0;
 
-	n += snprintf(whole + n, sizeof(whole) - (size_t)n, "%s: %s", program->name, kind);
-	vsnprintf(whole + n, sizeof(whole) - (size_t)n, format, args);
+	snprintf(whole + n, sizeof(whole) - (size_t)n, "%s: %s%s", program->name, kinds[priority], text);
 	text_copy(line, LINE_MOST - 1, whole);
-	n = (int)strlen(line);
-	line[n] = '\n';
-	return (size_t)n + 1;
-}
-
-/* How many lines are lost is said with the next, and as that: it comes also where warnings are not asked for. */
-__attribute__((format(printf, 4, 5))) static bool say_unsaid(const struct program *program, int priority,
-                                                             const char *kind, const char *format, ...)
-{
-	char line[LINE_MOST];
-	va_list args;
-	bool done;
-
-	va_start(args, format);
-	done = !fd_write(STDERR_FILENO, line, compose(line, program, priority, kind, format, args));
-	va_end(args);
-	return done;
-}
-
-__attribute__((format(printf, 4, 0))) static void say(const struct program *program, int priority, const char *kind,
-                                                      const char *format, va_list args)
-{
-	char line[LINE_MOST];
-
-	if (unsaid && is_taken() &&
-	    say_unsaid(program, priority, kind, "%u lines before this are lost: nobody took them", unsaid))
-		unsaid = 0;
-	if (!is_taken() || fd_write(STDERR_FILENO, line, compose(line, program, priority, kind, format, args)))
-		unsaid++;
+	strcat(line, "\n");
+	return is_taken() && fd_write(STDERR_FILENO, line, strlen(line)) == 0;
 }
 
 static char first[512];
@@ -93,34 +67,28 @@ const char *first_error(void)
 	return first;
 }
 
-void say_error(const struct program *program, const char *format, ...)
+/* The next line tells how many are lost, with its own priority: it may be the only one that is asked for. */
+void say_message(const struct program *program, int priority, const char *format, ...)
 {
+	char text[LINE_MOST], lost[64];
 	va_list args;
 
-	if (!*first) {
-		va_start(args, format);
-		vsnprintf(first, sizeof(first), format, args);
-		va_end(args);
-	}
+	if (program->quiet && *program->quiet && (priority == LOG_WARNING || priority == LOG_NOTICE))
+		return;
 	va_start(args, format);
-	say(program, LOG_ERR, "error: ", format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	if (priority == LOG_ERR && !*first)
+		text_copy(first, sizeof(first), text);
+	snprintf(lost, sizeof(lost), "%u lines before this are lost: nobody took them", unsaid);
+	if (unsaid && put_line(program, priority, lost))
+		unsaid = 0;
+	unsaid += !put_line(program, priority, text);
 }
 
-void say_warning(const struct program *program, const char *format, ...)
+void say_resolved(const void *program, const char *text, uint64_t lasted_s)
 {
-	va_list args;
+	char age[TEXT_AGE];
 
-	va_start(args, format);
-	say(program, LOG_WARNING, "warning: ", format, args);
-	va_end(args);
-}
-
-void say_note(const struct program *program, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	say(program, LOG_INFO, "", format, args);
-	va_end(args);
+	say_message(program, LOG_NOTICE, "resolved after %s: %s", text_age(age, sizeof(age), lasted_s), text);
 }

@@ -11,7 +11,6 @@
 
 #define TEXT_BYTES 320
 #define FILE_BYTES (2 * COMPLAINTS_MAX * (TEXT_BYTES + 48))
-#define AGAIN_S 3600
 
 static struct complaint *find_complaint(struct complaints *c, uint64_t key)
 {
@@ -104,11 +103,11 @@ static int write_lines(const struct complaints *c)
 
 /* ---- what is said ---- */
 
-bool complaints_raise(struct complaints *c, const char *key, const char *text, uint64_t now_s)
+bool complaints_raise(struct complaints *c, const char *key, const char *text, uint64_t now_s, uint64_t again_s)
 {
 	uint64_t hash = text_hash(key);
 	struct complaint *known = find_complaint(c, hash);
-	bool due = !known || now_s - known->said_s >= AGAIN_S;
+	bool due = !known || now_s - known->said_s >= again_s;
 
 	if (!known)
 		known = add_complaint(c, hash, now_s, text);
@@ -136,7 +135,7 @@ void complaints_keep_all(struct complaints *c)
 }
 
 void complaints_end(struct complaints *c, uint64_t now_s,
-                    void (*resolved)(void *arg, const char *text, uint64_t lasted_s), void *arg)
+                    void (*resolved)(const void *arg, const char *text, uint64_t lasted_s), const void *arg)
 {
 	size_t kept = 0;
 

@@ -30,14 +30,16 @@ struct complaints {
 int complaints_load(struct complaints *c, struct registry *r);
 void complaints_clear(struct complaints *c);
 
-/* Whether the complaint key is to be said now; text is what is said. A clock that was set back makes it due. */
-bool complaints_raise(struct complaints *c, const char *key, const char *text, uint64_t now_s);
+/* Whether the complaint key is to be said now, as it is new or was said again_s ago; text is what is said. A clock that
+ * was set back makes it due. */
+#define COMPLAINTS_HOURLY_S 3600
+bool complaints_raise(struct complaints *c, const char *key, const char *text, uint64_t now_s, uint64_t again_s);
 /* Nothing is known of key at present: what was said of it stands. */
 void complaints_keep(struct complaints *c, const char *key);
 /* Likewise for all of them. */
 void complaints_keep_all(struct complaints *c);
 /* Forgets each complaint that did not come up again since the last call, and calls resolved for it. */
 void complaints_end(struct complaints *c, uint64_t now_s,
-                    void (*resolved)(void *arg, const char *text, uint64_t lasted_s), void *arg);
+                    void (*resolved)(const void *arg, const char *text, uint64_t lasted_s), const void *arg);
 
 #endif

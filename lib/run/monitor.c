@@ -413,11 +413,3 @@ char *monitor_complaint(char *buffer, size_t size, const struct sight *sight, co
 	         text_size(freed, sizeof(freed), sight->freed_kib), refused);
 	return buffer;
 }
-
-bool monitor_is_due(uint64_t *last_ms, uint64_t now_ms)
-{
-	if (!clock_is_due(*last_ms, now_ms, MONITOR_AGAIN_MS))
-		return false;
-	*last_ms = now_ms;
-	return true;
-}

@@ -15,8 +15,7 @@
 #include "host/wakeup.h"
 #include "run/keeper.h"
 
-#define MONITOR_SEND_MS 300    /* a healthy QEMU answers in 1 ms */
-#define MONITOR_AGAIN_MS 60000 /* between two times that the same is said, or on_critical is run */
+#define MONITOR_SEND_MS 300 /* a healthy QEMU answers in 1 ms */
 
 /* What was seen and done at one look. */
 struct sight {
@@ -88,8 +87,5 @@ bool monitor_awaits(struct monitor *s, const struct sight *sight);
 bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size);
 /* "cannot free: needed 412 MiB, freed 96 MiB, refused: ...". Returns buffer. */
 char *monitor_complaint(char *buffer, size_t size, const struct sight *sight, const char *refused);
-
-/* Whether what is said or run once a minute at most is due now; *last_ms, when it was last (0: never), is then now. */
-bool monitor_is_due(uint64_t *last_ms, uint64_t now_ms);
 
 #endif

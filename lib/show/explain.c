@@ -10,6 +10,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SIZE(kib) text_size((char[TEXT_SIZE]){""}, TEXT_SIZE, kib)
+#define AGE(ms) text_age((char[TEXT_AGE]){""}, TEXT_AGE, (ms) / 1000)
 
 #define WORDS_TEXT 240 /* of libvirt's own words */
 
@@ -170,27 +171,10 @@ static void tell_booting(struct sentence *s, const struct guest *g)
 	say(s, "%s", g->plan.fixed ? " and has not reported yet" : ", nothing is taken yet");
 }
 
-static void say_age(struct sentence *s, uint64_t age_ms)
-{
-	static const struct {
-		uint64_t below_s, per_s;
-		const char *unit;
-	} rows[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {UINT64_MAX, 86400, "days"}};
-	size_t i = 0;
-
-	while (age_ms / 1000 >= rows[i].below_s)
-		i++;
-	say(s, "%" PRIu64 " %s", age_ms / 1000 / rows[i].per_s, rows[i].unit);
-}
-
 static void tell_stale(struct sentence *s, const struct guest *g)
 {
-	say(s, "its statistics are ");
-	if (g->est.has_age)
-		say_age(s, g->est.age_ms);
-	else
-		say(s, "too");
-	say(s, " old%s", g->plan.fixed ? "" : ", nothing is taken on them");
+	say(s, "its statistics are %s old%s", g->est.has_age ? AGE(g->est.age_ms) : "too",
+	    g->plan.fixed ? "" : ", nothing is taken on them");
 }
 
 static void tell_no_stats(struct sentence *s, const struct guest *g)
@@ -413,9 +397,7 @@ char *text_explain_last(char *buffer, size_t size, const struct guest *g)
 
 	if (!d->decided_ms)
 		return text_copy(buffer, size, "no pass has decided anything for it yet");
-	say(&s, "the last pass, ");
-	say_age(&s, sat_sub(g->past.seen_ms, d->decided_ms));
-	say(&s, " ago, ");
+	say(&s, "the last pass, %s ago, ", AGE(sat_sub(g->past.seen_ms, d->decided_ms)));
 	say_decision(&s, d);
 	say(&s, " (%s)", reason_word(d->reason));
 	if (d->asked_kib)
@@ -425,11 +407,9 @@ char *text_explain_last(char *buffer, size_t size, const struct guest *g)
 
 char *text_explain_pause(char *buffer, size_t size, uint64_t left_ms)
 {
-	struct sentence s = {.used = 0};
-
-	say(&s, "balancing is paused for another ");
-	say_age(&s, sat_add(left_ms, 999)); /* half an hour is half an hour, not 29 min, a moment after it was said */
-	return text_copy(buffer, size, s.text);
+	/* half an hour is half an hour, not 29 min, a moment after it was said */
+	snprintf(buffer, size, "balancing is paused for another %s", AGE(sat_add(left_ms, 999)));
+	return buffer;
 }
 
 /* What the host has, and how far it is bespoken. */

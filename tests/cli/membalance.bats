@@ -57,7 +57,7 @@ pauses() {
 	[[ $stderr == *"cannot write 'last-pass.json': Is a directory"* ]]
 	rmdir "$last"
 	run --separate-stderr balance
-	[[ $stderr == *"over: cannot write 'last-pass.json'"* ]]
+	[[ $stderr == *"notice: resolved after "*": cannot write 'last-pass.json'"* ]]
 	[ -s "$last" ]
 }
 
@@ -98,12 +98,12 @@ pauses() {
 	[ "$status" -eq 0 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	[[ $stderr == *"memsched.conf:1: unknown key 'tagret'"* ]]
-	for words in '' '' "over: *unknown key 'tagret'"; do # once, and when it ends
+	for words in '' '' "notice: resolved after *unknown key 'tagret'"; do # once, and when it ends
 		[ -z "$words" ] || rm "$root/etc/memsched.conf"
 		run --separate-stderr balance
 		[ "$status" -eq 0 ]
 		# shellcheck disable=SC2053
-		[[ ${stderr#*warning: } == $words ]] || false
+		[[ ${stderr#membalance: } == $words ]] || false
 	done
 	echo 'tagret = 5' >"$root/etc/memsched.conf"
 	run balance -q
@@ -149,7 +149,7 @@ pauses() {
 	[ -z "$stderr" ]
 	run --separate-stderr balance
 	[ "$status" -eq 0 ]
-	[[ $stderr == *over:*'/nonexistent'* ]]
+	[[ $stderr == *"notice: resolved after"*'/nonexistent'* ]]
 	run --separate-stderr balance
 	[ -z "$stderr" ]
 }
@@ -188,7 +188,7 @@ pauses() {
 	rm "$root/etc/memsched.conf"
 	run --separate-stderr balance
 	[ "$status" -eq 0 ]
-	[[ $stderr == *over:*"bad value 'lots'"* ]]
+	[[ $stderr == *"notice: resolved after"*"bad value 'lots'"* ]]
 	run balance
 	[ -z "$output" ]
 }
@@ -273,7 +273,7 @@ loop() {
 	[[ $stderr == *11111111-0000-4000-8000-000000000001*'cannot be read'* ]]
 	run --separate-stderr balance
 	[ "$status" -eq 0 ]
-	[[ $stderr == *over:* ]]
+	[[ $stderr == *"notice: resolved after"* ]]
 	[ -f "$state" ]
 	# one of another time
 	sed -i 's/^booted_ms=.*/booted_ms=99999999999999/' "$state"
@@ -348,7 +348,7 @@ loop() {
 	jq -e '.paused_seconds == null' <<<"$output"
 	pauses --resume
 	run --separate-stderr balance
-	[[ $stderr == *over:*paused* ]]
+	[[ $stderr == *"notice: resolved after"*paused* ]]
 	mkdir "$root/run/memsched/paused"
 	run --separate-stderr balance
 	[[ $stderr == *"paused' cannot be read"* ]]
@@ -482,7 +482,7 @@ listen() {
 	run --separate-stderr balance --log="$log"
 	[ -z "$stderr" ]
 	run --separate-stderr moving --log="$log"
-	[[ $stderr == "membalance: warning: over: cannot log to '$log'"* ]]
+	[[ $stderr == "membalance: notice: resolved after "*" s: cannot log to '$log'"* ]]
 	run --separate-stderr moving --log
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"cannot log to 'journal': No such file or directory"* ]]
@@ -535,6 +535,6 @@ listen() {
 	[ -z "$stderr" ]
 	mkdir "$BATS_TEST_TMPDIR/nowhere"
 	run --separate-stderr balance
-	[[ $stderr == *over:*'cannot write metrics'* ]]
+	[[ $stderr == *"notice: resolved after"*'cannot write metrics'* ]]
 	[ -s "$BATS_TEST_TMPDIR/nowhere/memsched.prom" ]
 }

@@ -24,8 +24,8 @@ teardown() {
 	wait_for says "warning: what '/run/memsched' has of domain ${domain##*/}3 cannot be read"
 	goes_round 5 # readings, and rounds of what can wait
 	rm "$pending" "${domain}2"
-	wait_for says "warning: over: something in '/run/memsched/pending' cannot be read"
-	wait_for says "warning: over: what '/run/memsched' has of domain ${domain##*/}2 cannot be read"
+	wait_for says " s: something in '/run/memsched/pending' cannot be read"
+	wait_for says " s: what '/run/memsched' has of domain ${domain##*/}2 cannot be read"
 	[ "$(grep -c 'cannot be read' "$said")" -eq 5 ]
 	stop
 }
@@ -35,14 +35,14 @@ teardown() {
 	start
 	wait_for says "cannot use '/run/memsched': No such file or directory"
 	mkdir "$root/run"
-	wait_for says "over: cannot use '/run/memsched'"
+	wait_for says " s: cannot use '/run/memsched'"
 	wait_for test -d "$root/run/memsched/pending"
 	rm -r "$root/run/memsched"
 	wait_for test -d "$root/run/memsched/pending"
 	mv "$root/proc/meminfo" "$root/proc/elsewhere"
 	wait_for says "cannot read '/proc/meminfo'"
 	mv "$root/proc/elsewhere" "$root/proc/meminfo"
-	wait_for says "over: cannot read '/proc/meminfo'"
+	wait_for says " s: cannot read '/proc/meminfo'"
 	available 100000
 	wait_for no_give_held
 	[ "$(grep -c 'error: cannot use' "$said")" -eq 1 ]

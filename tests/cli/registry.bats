@@ -100,7 +100,7 @@ end_loop() {
 	more_passes 2
 	end_loop
 	[ "$(lasting)" -eq 2 ]
-	grep -q "over: cannot use '$registry'" "$said"
+	grep -q "notice: resolved after .*: cannot use '$registry'" "$said"
 }
 
 @test "a full /run: passes go on, said once, and over" {
@@ -117,7 +117,7 @@ end_loop() {
 	inside rm "$root/run/filler"
 	more_passes 3
 	end_loop
-	[ "$(grep -c 'over: ' "$said")" -eq "$lines" ]
+	[ "$(grep -c 'notice: resolved after ' "$said")" -eq "$lines" ]
 	jq -es 'all(.result == "done")' "$passes"
 }
 
@@ -144,7 +144,7 @@ end_loop() {
 	nsenter -t "$pid" -m -r umount "$root/run"
 	more_passes 2
 	[ "$(lasting)" -eq 2 ]
-	grep -q 'over: ' "$said"
+	grep -q 'notice: resolved after ' "$said"
 }
 
 @test "strange things in the folders: a pass says what it cannot read, and passes over the rest" {

@@ -84,7 +84,7 @@ said() {
 	passes
 	echo "uri = $node" >"$conf"
 	kill -HUP "$pid"
-	said "over: $conf:2: unknown key 'tagret'"
+	said " s: $conf:2: unknown key 'tagret'"
 	passes
 	[ "$(grep -c tagret "$err")" -eq 2 ]
 }

@@ -42,7 +42,7 @@ static void try_record(void)
 	record_clear(&b);
 }
 
-static void check_resolved(void *arg, const char *text, uint64_t lasted_s)
+static void check_resolved(const void *arg, const char *text, uint64_t lasted_s)
 {
 	(void)arg, (void)lasted_s;
 	check(strlen(text) < 400 && !strchr(text, '\n'));
@@ -53,10 +53,10 @@ static void try_said(void)
 	static struct complaints complaints;
 
 	complaints_load(&complaints, registry);
-	complaints_raise(&complaints, "a", "the first", NOW_S);
+	complaints_raise(&complaints, "a", "the first", NOW_S, COMPLAINTS_HOURLY_S);
 	complaints_end(&complaints, NOW_S, check_resolved, NULL);
 	check(complaints_load(&complaints, registry) == 0);
-	check(!complaints_raise(&complaints, "a", "the first", NOW_S));
+	check(!complaints_raise(&complaints, "a", "the first", NOW_S, COMPLAINTS_HOURLY_S));
 	complaints_end(&complaints, NOW_S, check_resolved, NULL);
 }
 

@@ -188,5 +188,5 @@ loop_has_told() {
 	wait "$pid"
 	pid=
 	[ "$(grep -c 'cannot ask libvirt' "$BATS_TEST_TMPDIR/said")" -eq 2 ] # when it appears, and when it is over
-	grep -q 'over: ' "$BATS_TEST_TMPDIR/said"
+	grep -q 'notice: resolved after ' "$BATS_TEST_TMPDIR/said"
 }

@@ -757,20 +757,6 @@ static void test_freed(void **state)
 	monitor_free(s, in_time());
 }
 
-static void test_once_a_minute(void **state)
-{
-	const struct {
-		uint64_t at_ms;
-		bool due;
-	} rows[] = {{5, true},      {6, false},      {60004, false}, {60005, true},
-	            {60006, false}, {120004, false}, {900000, true}};
-	uint64_t last_ms = 0;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		assert_int_equal(monitor_is_due(&last_ms, rows[i].at_ms), rows[i].due);
-}
-
 /* A single run waits as long as something is on its way, and no longer. */
 static void test_awaits(void **state)
 {
@@ -871,7 +857,6 @@ int main(void)
 	    TEST(test_starting),
 	    TEST(test_woken),
 	    TEST(test_freed),
-	    TEST(test_once_a_minute),
 	    TEST(test_awaits),
 	    TEST(test_sends_again),
 	    TEST(test_sends_in_time),

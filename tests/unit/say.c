@@ -14,7 +14,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static const struct program program = {.name = "prog"};
+static bool quiet;
+static const struct program program = {.name = "prog", .quiet = &quiet};
 
 /* Calls say with stderr being f; text gets what stands there then. */
 static void hear(FILE *f, void (*say)(void), char *text, size_t size)
@@ -67,6 +68,30 @@ static void test_journal(void **state)
 		fclose(f[i]);
 }
 
+static void say_of_complaint(void)
+{
+	say_warning(&program, "it rains");
+	say_resolved(&program, "it rains", 179);
+	quiet = true;
+	say_warning(&program, "it rains");
+	say_resolved(&program, "it rains", 179);
+	say_error(&program, "it pours");
+	quiet = false;
+}
+
+/* The notice has a priority of its own; with -q there are errors alone. */
+static void test_resolved(void **state)
+{
+	FILE *f = tmpfile();
+	char text[256];
+
+	(void)state;
+	hear(f, say_of_complaint, text, sizeof(text));
+	assert_string_equal(text, "prog: warning: it rains\nprog: notice: resolved after 2 min: it rains\n"
+	                          "prog: error: it pours\n");
+	fclose(f);
+}
+
 #define E_ACUTE "\xc3\xa9"
 
 static void say_long(void)
@@ -106,7 +131,8 @@ static void test_long(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_journal), cmocka_unit_test(test_long)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_journal), cmocka_unit_test(test_resolved),
+	                                   cmocka_unit_test(test_long)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

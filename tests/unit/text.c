@@ -440,6 +440,31 @@ static void test_sizes(void **state)
 	}
 }
 
+static const struct {
+	uint64_t age_s;
+	const char *text;
+} ages[] = {
+    {0, "0 s"},    {119, "119 s"},   {120, "2 min"},     {7199, "119 min"},
+    {7200, "2 h"}, {172799, "47 h"}, {172800, "2 days"}, {UINT64_MAX, "213503982334601 days"},
+};
+
+static void test_ages(void **state)
+{
+	char text[TEXT_AGE];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(ages); i++)
+		assert_string_equal(text_age(text, sizeof(text), ages[i].age_s), ages[i].text);
+}
+
+/* What is written with it is found again by later versions. */
+static void test_hash(void **state)
+{
+	(void)state;
+	assert_int_equal(text_hash(""), 0xcbf29ce484222325);
+	assert_int_equal(text_hash("a"), 0xaf63dc4c8601ec8c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +474,7 @@ int main(void)
 	    cmocka_unit_test(test_escape_long),    cmocka_unit_test(test_escaped_locale),
 	    cmocka_unit_test(test_copy),           cmocka_unit_test(test_width),
 	    cmocka_unit_test(test_prefix),         cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_ages),           cmocka_unit_test(test_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,5 +110,5 @@ mailed_again() {
 	libvirtd_start
 	wait_until 140 mailed_again || complain "no second mail in two minutes"
 	[ "$(mailed)" -eq 2 ]
-	grep '^membalance: warning: over: .*libvirt' "$mails"/*
+	grep '^membalance: notice: resolved after .*libvirt' "$mails"/*
 }
