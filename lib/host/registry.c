@@ -166,6 +166,7 @@ struct field {
 
 /* A kind of record. A key more or less is another version. */
 struct form {
+	enum statedir_place place;
 	const char *version; /* its first line */
 	const struct field *field;
 	size_t n;
@@ -218,7 +219,7 @@ static const struct field past_fields[] = {
     {"last.reached_kib", FIELD(struct past, last.reached_kib)},
     {"last.reason", FIELD(struct past, last.reason)},
 };
-static const struct form past_form = {"version=2", past_fields, COUNT(past_fields)};
+static const struct form past_form = {STATEDIR_STATE, "version=2", past_fields, COUNT(past_fields)};
 
 static const struct field record_fields[] = {
     {"name", FIELD(struct record, name)},
@@ -232,7 +233,7 @@ static const struct field record_fields[] = {
     {"hints.max_kib", FIELD(struct record, hints.max_kib)},
     {"hints.weight", FIELD(struct record, hints.weight)},
 };
-static const struct form record_form = {"version=1", record_fields, COUNT(record_fields)};
+static const struct form record_form = {STATEDIR_DOMAINS, "version=1", record_fields, COUNT(record_fields)};
 
 struct pending {
 	uint64_t need_kib, since_s;
@@ -242,7 +243,7 @@ static const struct field pending_fields[] = {
     {"need_kib", FIELD(struct pending, need_kib)},
     {"since_s", FIELD(struct pending, since_s)},
 };
-static const struct form pending_form = {"version=1", pending_fields, COUNT(pending_fields)};
+static const struct form pending_form = {STATEDIR_PENDING, "version=1", pending_fields, COUNT(pending_fields)};
 
 /* Letters, digits and the like stay as they are, every other byte becomes %XX; to be freed. */
 static char *encode(const char *text)
@@ -345,21 +346,25 @@ static int print_record(const struct form *form, const void *base, char *text, s
 	return (int)used;
 }
 
-static int save(const struct registry *r, enum statedir_place place, const char *name, const struct form *form,
-                const void *base)
+/* The file of a record: a UUID in lower case, but for "paused". NULL: not a name. */
+static const char *file_of(const struct form *form, const char *name, char uuid[UUID_TEXT])
 {
-	char text[RECORD_BYTES];
-	int length = print_record(form, base, text, sizeof(text));
-
-	return length < 0 ? length : statedir_write(&r->dir, place, name, text, (size_t)length);
+	return form->place == STATEDIR_TOP ? name : uuid_parse(name, uuid) ? uuid : NULL;
 }
 
-static int save_guest(const struct registry *r, enum statedir_place place, const char *uuid, const struct form *form,
-                      const void *base)
+/* A record of a guest seldom changes: only what differs is written. */
+static int save(const struct registry *r, const struct form *form, const char *name, const void *base)
 {
-	char name[UUID_TEXT];
+	char text[RECORD_BYTES], before[RECORD_BYTES + 1], uuid[UUID_TEXT];
+	const char *file = file_of(form, name, uuid);
+	int length = print_record(form, base, text, sizeof(text));
 
-	return uuid_parse(uuid, name) ? save(r, place, name, form, base) : -EINVAL;
+	if (!file || length < 0)
+		return file ? length : -EINVAL;
+	if (form->place == STATEDIR_DOMAINS && !statedir_read(&r->dir, form->place, file, before, sizeof(before)) &&
+	    strcmp(before, text) == 0)
+		return 0;
+	return statedir_write(&r->dir, form->place, file, text, (size_t)length);
 }
 
 static bool read_field(const struct field *f, const char *text, void *base)
@@ -408,12 +413,12 @@ static bool read_line(char *line, const struct form *form, void *base, uint64_t 
 }
 
 /* base is to be cleared by the caller on failure too. */
-static int load(const struct registry *r, enum statedir_place place, const char *name, const struct form *form,
-                void *base)
+static int load(const struct registry *r, const struct form *form, const char *name, void *base)
 {
-	char text[RECORD_BYTES], *rest = text, *line;
+	char text[RECORD_BYTES], uuid[UUID_TEXT], *rest = text, *line;
+	const char *file = file_of(form, name, uuid);
 	uint64_t found = 0;
-	int error = statedir_read(&r->dir, place, name, text, sizeof(text));
+	int error = file ? statedir_read(&r->dir, form->place, file, text, sizeof(text)) : -EINVAL;
 
 	if (error)
 		return error;
@@ -428,18 +433,10 @@ static int load(const struct registry *r, enum statedir_place place, const char 
 	return line && *line == '\0' && found == (UINT64_C(1) << form->n) - 1 ? 0 : -EBADMSG;
 }
 
-static int load_guest(const struct registry *r, enum statedir_place place, const char *uuid, const struct form *form,
-                      void *base)
-{
-	char name[UUID_TEXT];
-
-	return uuid_parse(uuid, name) ? load(r, place, name, form, base) : -EINVAL;
-}
-
 int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past)
 {
 	struct past past = {0};
-	int error = load_guest(r, STATEDIR_STATE, uuid, &past_form, &past);
+	int error = load(r, &past_form, uuid, &past);
 
 	if (error == 0)
 		*ret_past = past;
@@ -448,13 +445,13 @@ int registry_load_past(const struct registry *r, const char *uuid, struct past *
 
 int registry_save_past(struct registry *r, const char *uuid, const struct past *past)
 {
-	return save_guest(r, STATEDIR_STATE, uuid, &past_form, past);
+	return save(r, &past_form, uuid, past);
 }
 
 int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record)
 {
 	struct record record = {0};
-	int error = load_guest(r, STATEDIR_DOMAINS, uuid, &record_form, &record);
+	int error = load(r, &record_form, uuid, &record);
 
 	if (error == 0 && (record.hints.weight < 1 || record.hints.weight > 10000))
 		error = -EBADMSG;
@@ -467,16 +464,7 @@ int registry_load_record(const struct registry *r, const char *uuid, struct reco
 
 int registry_save_record(struct registry *r, const char *uuid, const struct record *record)
 {
-	char text[RECORD_BYTES], before[RECORD_BYTES + 1], name[UUID_TEXT];
-	int length = print_record(&record_form, record, text, sizeof(text));
-
-	if (!uuid_parse(uuid, name))
-		return -EINVAL;
-	if (length < 0)
-		return length;
-	if (!statedir_read(&r->dir, STATEDIR_DOMAINS, name, before, sizeof(before)) && strcmp(before, text) == 0)
-		return 0;
-	return statedir_write(&r->dir, STATEDIR_DOMAINS, name, text, (size_t)length);
+	return save(r, &record_form, uuid, record);
 }
 
 void record_clear(struct record *record)
@@ -489,7 +477,7 @@ int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_ki
 {
 	const struct pending pending = {need_kib, now_s};
 
-	return save_guest(r, STATEDIR_PENDING, uuid, &pending_form, &pending);
+	return save(r, &pending_form, uuid, &pending);
 }
 
 static void remove_guest(struct registry *r, enum statedir_place place, const char *uuid)
@@ -521,13 +509,13 @@ static const struct field pause_fields[] = {
     {"since_ms", FIELD(struct pause, since_ms)},
     {"until_ms", FIELD(struct pause, until_ms)},
 };
-static const struct form pause_form = {"version=1", pause_fields, COUNT(pause_fields)};
+static const struct form pause_form = {STATEDIR_TOP, "version=1", pause_fields, COUNT(pause_fields)};
 
 int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms)
 {
 	const struct pause pause = {now_ms, now_ms + for_ms};
 
-	return for_ms > PAUSE_MAX_MS ? -ERANGE : save(r, STATEDIR_TOP, "paused", &pause_form, &pause);
+	return for_ms > PAUSE_MAX_MS ? -ERANGE : save(r, &pause_form, "paused", &pause);
 }
 
 int registry_resume(struct registry *r)
@@ -540,7 +528,7 @@ int registry_resume(struct registry *r)
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms)
 {
 	struct pause pause = {0};
-	int error = load(r, STATEDIR_TOP, "paused", &pause_form, &pause);
+	int error = load(r, &pause_form, "paused", &pause);
 
 	if (error && error != -ENOENT)
 		return error;
@@ -568,7 +556,7 @@ static void add_pending(void *arg, const char *name)
 {
 	struct pending pending = {0};
 	struct sum *sum = arg;
-	int error = load_guest(sum->registry, STATEDIR_PENDING, name, &pending_form, &pending);
+	int error = load(sum->registry, &pending_form, name, &pending);
 
 	sum->unreadable |= error == -EBADMSG;
 	if (error == 0 && is_due(pending.since_s, sum->now_s))
@@ -601,7 +589,7 @@ static bool is_pending(const struct registry *r, const char *uuid, uint64_t now_
 {
 	struct pending pending = {0};
 
-	return load_guest(r, STATEDIR_PENDING, uuid, &pending_form, &pending) == 0 && is_due(pending.since_s, now_s);
+	return load(r, &pending_form, uuid, &pending) == 0 && is_due(pending.since_s, now_s);
 }
 
 static void list_one(void *arg, const char *name)
