@@ -55,6 +55,8 @@ static struct option_row rows[] = {
     {.name = NULL},
 };
 
+static struct complaints complaints;
+
 static void complain_of_conf(const char *sentence);
 
 static const struct program membalance = {
@@ -63,6 +65,7 @@ static const struct program membalance = {
     .purpose = "Moves host memory from idle guests to those that need it.",
     .rows = rows,
     .quiet = &quiet,
+    .complaints = &complaints,
     .complain = complain_of_conf,
 };
 
@@ -70,7 +73,6 @@ struct balancer {
 	struct conf *conf;
 	struct registry *registry; /* NULL: nothing is remembered */
 	struct virt *virt;         /* NULL: not connected */
-	struct complaints complaints;
 	struct backoff backoff;
 	uint64_t paused_ms; /* left of a pause; 0: there is none */
 	bool pause_unreadable;
@@ -89,54 +91,34 @@ static bool is_watched(void)
 	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
 }
 
-static uint64_t now_s(void)
-{
-	return clock_ms(CLOCK_REALTIME) / 1000;
-}
-
-static bool is_due(struct balancer *b, const char *key, const char *sentence)
-{
-	return complaints_raise(&b->complaints, key, sentence, now_s(), COMPLAINTS_HOURLY_S) || is_watched();
-}
-
 /* Before there is a balancer: cron hears of it no more often than of anything else, if there is a registry. */
 static void complain_of_conf(const char *sentence)
 {
-	static struct complaints complaints;
 	struct registry *r = NULL;
-	bool due = true;
 
 	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
 		complaints_load(&complaints, r);
-		due = complaints_raise(&complaints, sentence, sentence, now_s(), COMPLAINTS_HOURLY_S);
+		say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
 		complaints_keep_all(&complaints);
-		complaints_end(&complaints, now_s(), say_resolved, &membalance);
+		say_resolved(&membalance);
+	} else {
+		say_error(&membalance, "%s", sentence);
 	}
 	registry_close(r);
-	if (due)
-		say_error(&membalance, "%s", sentence);
-}
-
-static void complain(void *arg, const char *key, const char *sentence)
-{
-	struct balancer *b = arg;
-
-	if (quiet) /* a complaint that is not said now is new later */
-		complaints_keep(&b->complaints, key);
-	else if (is_due(b, key, sentence))
-		say_warning(&membalance, "%s", sentence);
 }
 
 /* The configuration's come first. */
-static void complain_of_warnings(struct balancer *b)
+static void complain_of_warnings(const struct balancer *b)
 {
 	for (size_t i = 0; i < b->conf->n_warnings; i++)
-		complain(b, b->conf->warning[i], b->conf->warning[i]);
+		say_complaint(&membalance, LOG_WARNING, b->conf->warning[i], "%s", b->conf->warning[i]);
 }
 
-static void end_complaints(struct balancer *b)
+/* Nothing was learned of the guests: what was said of them stands. */
+static void end_without_pass(void)
 {
-	complaints_end(&b->complaints, now_s(), say_resolved, &membalance);
+	complaints_keep_all(&complaints);
+	say_resolved(&membalance);
 }
 
 /* ---- metrics ---- */
@@ -154,29 +136,24 @@ static void write_metrics(struct balancer *b, const struct balance_report *rep, 
 	b->textfile_error = b->conf->textfile && !dry_run ? report_metrics_file(b->conf->textfile, rep, &outcome) : 0;
 }
 
-static void complain_of_metrics(struct balancer *b)
+static void complain_of_metrics(const struct balancer *b)
 {
-	char path[256], sentence[512];
+	char path[256];
 
-	if (!b->textfile_error)
-		return;
-	snprintf(sentence, sizeof(sentence), "cannot write metrics to '%s': %s",
-	         text_escape(path, sizeof(path), b->conf->textfile, text_is_utf8()),
-	         b->textfile_error == -EEXIST ? "it is no plain file" : strerror(-b->textfile_error));
-	complain(b, "textfile", sentence);
+	if (b->textfile_error)
+		say_complaint(&membalance, LOG_WARNING, "textfile", "cannot write metrics to '%s': %s",
+		              text_escape(path, sizeof(path), b->conf->textfile, text_is_utf8()),
+		              b->textfile_error == -EEXIST ? "it is no plain file" : strerror(-b->textfile_error));
 }
 
-/* Nothing was learned of the guests: what was said of them stands. */
-static void complain_of_failure(struct balancer *b, int r)
+static void complain_of_failure(const struct balancer *b, int r)
 {
 	char *sentence = report_failure(r, b->conf->uri, root, virt_words(b->virt));
 
 	complain_of_warnings(b);
-	if (is_due(b, "libvirt", sentence ? sentence : ""))
-		say_error(&membalance, "%s", sentence ? sentence : strerror(-r));
+	say_complaint(&membalance, LOG_ERR, "libvirt", "%s", sentence ? sentence : strerror(-r));
 	complain_of_metrics(b);
-	complaints_keep_all(&b->complaints);
-	end_complaints(b);
+	end_without_pass();
 	free(sentence);
 }
 
@@ -212,35 +189,29 @@ static void complain_of_log(struct balancer *b)
 	if (!b->conf->log)
 		return;
 	if (b->log_error)
-		complain(b, "log",
-		         movelog_complaint(sentence, sizeof(sentence), &b->audit, b->conf->log, b->log_error));
+		say_complaint(&membalance, LOG_WARNING, "log", "%s",
+		              movelog_complaint(sentence, sizeof(sentence), &b->audit, b->conf->log, b->log_error));
 	else if (!b->logged)
-		complaints_keep(&b->complaints, "log");
+		complaints_keep(&complaints, "log");
 }
 
 /* A single pass says it when it ends. */
 static void complain_of_output(struct balancer *b)
 {
-	char sentence[128];
-
-	if (!loop || !b->output_error)
-		return;
-	snprintf(sentence, sizeof(sentence), "cannot write to standard output: %s", strerror(-b->output_error));
-	complain(b, "output", sentence);
+	if (loop && b->output_error)
+		say_complaint(&membalance, LOG_WARNING, "output", "cannot write to standard output: %s",
+		              strerror(-b->output_error));
 }
 
 /* ---- a pass ---- */
 
 /* Leaves the pass in last-pass.json; that it cannot is a complaint only. */
-static void keep(struct balancer *b, const struct balance_report *rep)
+static void keep(const struct balancer *b, const struct balance_report *rep)
 {
-	char sentence[128];
 	int r = b->registry && !dry_run ? report_keep(b->registry, rep, clock_now().wall_ms) : 0;
 
-	if (!r)
-		return;
-	snprintf(sentence, sizeof(sentence), "cannot write 'last-pass.json': %s", strerror(-r));
-	complain(b, "last-pass", sentence);
+	if (r)
+		say_complaint(&membalance, LOG_WARNING, "last-pass", "cannot write 'last-pass.json': %s", strerror(-r));
 }
 
 static void show(struct balancer *b, const struct balance_report *rep)
@@ -255,12 +226,12 @@ static void show(struct balancer *b, const struct balance_report *rep)
 		say_warning(&membalance, "no memory for the table");
 	b->output_error = output_flush();
 	complain_of_warnings(b);
-	report_complain(rep, complain, b);
+	report_complain(rep, say_complaint_as, (void *)&membalance);
 	keep(b, rep);
 	complain_of_log(b);
 	complain_of_metrics(b);
 	complain_of_output(b);
-	end_complaints(b);
+	say_resolved(&membalance);
 }
 
 /* A dry run is for looking, paused or not. */
@@ -344,9 +315,7 @@ static int open_registry(struct balancer *b)
 		r = registry_lock(b->registry);
 	if (r == -EWOULDBLOCK)
 		return yield_to_other(verbose || loop);
-	if (!r)
-		complaints_load(&b->complaints, b->registry);
-	else
+	if (r)
 		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
@@ -355,18 +324,14 @@ static int open_registry(struct balancer *b)
 static int keep_registry(struct balancer *b)
 {
 	int r = dry_run ? 0 : registry_refresh(b->registry);
-	char sentence[SENTENCE];
 
 	if (!r)
 		return EXIT_DONE;
 	if (r == -EWOULDBLOCK)
 		return yield_to_other(verbose);
-	snprintf(sentence, sizeof(sentence), "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	complain_of_warnings(b);
-	if (is_due(b, "registry", sentence))
-		say_error(&membalance, "%s", sentence);
-	complaints_keep_all(&b->complaints);
-	end_complaints(b);
+	say_complaint(&membalance, LOG_ERR, "registry", "cannot use '%s/run/memsched': %s", root, why_unusable(r));
+	end_without_pass();
 	return EXIT_AGAIN;
 }
 
@@ -399,14 +364,12 @@ static bool move(void *arg, struct conf *fresh)
 	if (shared)
 		next.registry = b->registry;
 	good = (shared || open_registry(&next) == EXIT_DONE) && can_connect(&next);
-	if (!shared) {
-		complaints_clear(good ? &b->complaints : &next.complaints);
+	if (good && !shared)
+		complaints_load(&complaints, next.registry);
+	if (!shared)
 		registry_close(good ? b->registry : next.registry);
-	}
 	if (!good)
 		return false;
-	if (!shared)
-		b->complaints = next.complaints;
 	virt_close(b->virt);
 	b->virt = next.virt;
 	b->registry = next.registry;
@@ -524,6 +487,8 @@ static int balance(struct conf *conf)
 
 	if (code)
 		return code;
+	complaints.each_time = is_watched();
+	complaints_load(&complaints, dry_run ? NULL : b.registry);
 	return loop ? run_loop(&b) : pass(&b);
 }
 

@@ -58,17 +58,19 @@ static struct option_row rows[] = {
     {.name = NULL},
 };
 
+static struct complaints complaints;
+
 static const struct program memguard = {
     .name = "memguard",
     .synopsis = "[--once | --dry-run | --check] [options]",
     .purpose = "Keeps the host alive: takes memory back from guests before it runs short.",
     .rows = rows,
     .quiet = &quiet,
+    .complaints = &complaints,
 };
 
 /* What holds until something else is known of it. */
 #define CANNOT_FREE "cannot free"
-#define CANNOT_LOG "cannot log"
 #define CANNOT_BE_WOKEN "cannot be woken by a guest that starts"
 
 /* ---- words ---- */
@@ -101,20 +103,13 @@ static void say_of_libvirt(const struct conf *conf, int error, const char *words
 	free(sentence);
 }
 
-static struct complaints complaints;
-
-static bool is_due(const char *key, const char *sentence)
-{
-	return complaints_raise(&complaints, key, sentence, clock_ms(CLOCK_BOOTTIME) / 1000, COMPLAINTS_HOURLY_S);
-}
-
 /* uuid as of report_unreadable. */
 static void complain_of_record(const char *uuid)
 {
 	char text[SENTENCE];
 
-	if (is_due(report_unreadable(text, sizeof(text), uuid), text))
-		say_warning(&memguard, "%s", text);
+	report_unreadable(text, sizeof(text), uuid);
+	say_complaint(&memguard, LOG_WARNING, text, "%s", text);
 }
 
 /* What of the registry counts as absent, as membalance says it. */
@@ -134,14 +129,11 @@ static void complain_of_records(struct monitor *s)
  * come from outside; NULL: those of the error. */
 static void complain_of_error(const char *what, int error, const char *words)
 {
-	char escaped[SENTENCE], sentence[SENTENCE + 128];
+	char escaped[SENTENCE];
 
-	if (!error)
-		return;
-	snprintf(sentence, sizeof(sentence), "%s: %s", what,
-	         words ? text_escape(escaped, sizeof(escaped), words, text_is_utf8()) : strerror(-error));
-	if (is_due(what, sentence))
-		say_error(&memguard, "%s", sentence);
+	if (error)
+		say_complaint(&memguard, LOG_ERR, what, "%s: %s", what,
+		              words ? text_escape(escaped, sizeof(escaped), words, text_is_utf8()) : strerror(-error));
 }
 
 static void explain_guest(const struct sight *v, const struct conf *conf, const struct guest *g)
@@ -292,7 +284,7 @@ struct duty {
 	bool takes;                   /* likewise */
 	bool reload, reconnect;
 	bool tested;                                    /* the command is being tested */
-	int registry;                                   /* -errno: it cannot be used */
+	int registry, log;                              /* what using it last came to */
 	uint64_t command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
 };
 
@@ -344,8 +336,9 @@ static void complain_of_log(const struct movelog *a, const char *where, int erro
 {
 	char sentence[SENTENCE];
 
-	if (error && is_due(CANNOT_LOG, movelog_complaint(sentence, sizeof(sentence), a, where, error)))
-		say_error(&memguard, "%s", sentence);
+	if (error)
+		say_complaint(&memguard, LOG_ERR, "log", "%s",
+		              movelog_complaint(sentence, sizeof(sentence), a, where, error));
 }
 
 /* What is written is written by another thread: on a disk that hangs the guard goes on. */
@@ -354,12 +347,12 @@ static void log_moves(struct duty *d, uint64_t now_ms)
 	struct movelog *a = d->audit;
 	int r = movelog_writer_outcome(d->scribe, a, now_ms);
 
-	if (!d->conf->log)
-		movelog_clear(a);
-	else if (r == -EINPROGRESS)
-		complaints_keep(&complaints, CANNOT_LOG);
+	if (r != -EINPROGRESS)
+		d->log = r;
+	if (d->conf->log)
+		complain_of_log(a, d->conf->log, d->log);
 	else
-		complain_of_log(a, d->conf->log, r);
+		movelog_clear(a);
 	if (a->n && (now_ms - a->move[a->n - 1].asked_ms >= LOG_REST_MS || now_ms - a->move[0].asked_ms >= LOG_MOST_MS))
 		movelog_writer_write(d->scribe, a, d->conf->log, now_ms); /* else at the next look */
 }
@@ -431,7 +424,7 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 	complain_of_records(d->sentry);
 	watch_pending(d);
 	hear_of_command(d);
-	complaints_end(&complaints, now_ms / 1000, say_resolved, &memguard);
+	say_resolved(&memguard);
 }
 
 /* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "host/complaints.h"
@@ -60,12 +59,15 @@ static void print_columns(void)
 		printf("  %-12s %c %s\n", c->name, c->sets & COLUMN_TABLE ? '*' : ' ', c->help);
 }
 
+static struct complaints complaints;
+
 static const struct program memstat = {
     .name = "memstat",
     .synopsis = "[options] [DOMAIN...]",
     .purpose = "Shows the memory of the running guests and of the host. DOMAIN is a name, id or UUID.",
     .rows = rows,
     .quiet = &quiet,
+    .complaints = &complaints,
     .takes_operands = true,
     .help = print_columns,
 };
@@ -200,35 +202,14 @@ static void keep_named(void *arg, struct balance_report *rep)
 		column_sort(sort_by, *sort == '-', &guest_columns[0], rep->guest, rep->n, sizeof(*rep->guest));
 }
 
-/* ---- complaints ---- */
-
-static struct complaints complaints;
-
-static uint64_t now_s(void)
-{
-	return clock_ms(CLOCK_BOOTTIME) / 1000;
-}
-
-static bool is_due(const char *key, const char *sentence)
-{
-	return complaints_raise(&complaints, key, sentence, now_s(), COMPLAINTS_HOURLY_S);
-}
-
-static void warn(void *arg, const char *key, const char *sentence)
-{
-	(void)arg;
-	if (is_due(key, sentence))
-		say_warning(&memstat, "%s", sentence);
-}
+/* ---- what is said ---- */
 
 static void say_missing(const char *operand)
 {
-	char escaped[256], sentence[300];
+	char escaped[256];
 
-	snprintf(sentence, sizeof(sentence), "no running domain '%s'",
-	         text_escape(escaped, sizeof(escaped), operand, text_is_utf8()));
-	if (is_due(sentence, sentence))
-		say_error(&memstat, "%s", sentence);
+	text_escape(escaped, sizeof(escaped), operand, text_is_utf8());
+	say_complaint(&memstat, LOG_ERR, operand, "no running domain '%s'", escaped);
 }
 
 static int say_all_missing(const struct balance_report *rep, char **operand)
@@ -312,22 +293,22 @@ static int show_report(const struct look *look, char **operand)
 	r = show_all(rep, look->wall_s);
 	if (r)
 		code = say_unshown(r);
-	report_complain(rep, warn, NULL);
+	report_complain(rep, say_complaint_as, (void *)&memstat);
 	return code ? code : rep->failed ? EXIT_PARTLY : EXIT_DONE;
 }
 
 static int show(void *arg, const struct look *look)
 {
-	const char *failure = look->failure ? look->failure : strerror(-look->error);
 	int code = exit_code_of(look->error);
 
-	if (!look->error)
+	if (!look->error) {
 		code = show_report(look, arg);
-	else if (is_due("libvirt", failure))
-		say_error(&memstat, "%s", failure);
-	if (look->error) /* nothing is known of the guests */
+	} else { /* nothing is known of the guests */
+		say_complaint(&memstat, LOG_ERR, "libvirt", "%s",
+		              look->failure ? look->failure : strerror(-look->error));
 		complaints_keep_all(&complaints);
-	complaints_end(&complaints, now_s(), say_resolved, &memstat);
+	}
+	say_resolved(&memstat);
 	return code;
 }
 

@@ -40,6 +40,7 @@ struct program {
 	const char *purpose;  /* one sentence */
 	struct option_row *rows;
 	const bool *quiet; /* no warnings and no notices; NULL: never */
+	struct complaints *complaints;
 	bool takes_operands;
 	void (*help)(void);                     /* prints more at the end of --help; NULL: there is no more */
 	void (*complain)(const char *sentence); /* says what is wrong in configuration files; NULL: at once */

@@ -11,8 +11,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "host/complaints.h"
 #include "cli/options.h"
 
 #define LINE_MOST 4096 /* PIPE_BUF: pipe(7) takes so much whole, or nothing of it */
@@ -67,13 +69,18 @@ const char *first_error(void)
 	return first;
 }
 
+static bool is_quiet(const struct program *program, int priority)
+{
+	return program->quiet && *program->quiet && (priority == LOG_WARNING || priority == LOG_NOTICE);
+}
+
 /* The next line tells how many are lost, with its own priority: it may be the only one that is asked for. */
 void say_message(const struct program *program, int priority, const char *format, ...)
 {
 	char text[LINE_MOST], lost[64];
 	va_list args;
 
-	if (program->quiet && *program->quiet && (priority == LOG_WARNING || priority == LOG_NOTICE))
+	if (is_quiet(program, priority))
 		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
@@ -86,9 +93,41 @@ void say_message(const struct program *program, int priority, const char *format
 	unsaid += !put_line(program, priority, text);
 }
 
-void say_resolved(const void *program, const char *text, uint64_t lasted_s)
+/* ---- complaints ---- */
+
+/* The file of complaints has the wall clock; else a clock that is set does no harm. */
+static uint64_t now_s(const struct program *program)
+{
+	return clock_ms(program->complaints->registry ? CLOCK_REALTIME : CLOCK_BOOTTIME) / 1000;
+}
+
+void say_complaint(const struct program *program, int priority, const char *key, const char *format, ...)
+{
+	char text[LINE_MOST];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (is_quiet(program, priority))
+		complaints_keep(program->complaints, key);
+	else if (complaints_raise(program->complaints, key, text, now_s(program), COMPLAINTS_HOURLY_S))
+		say_message(program, priority, "%s", text);
+}
+
+void say_complaint_as(void *program, const char *key, const char *sentence)
+{
+	say_complaint(program, LOG_WARNING, key, "%s", sentence);
+}
+
+static void say_one_resolved(const void *program, const char *text, uint64_t lasted_s)
 {
 	char age[TEXT_AGE];
 
 	say_message(program, LOG_NOTICE, "resolved after %s: %s", text_age(age, sizeof(age), lasted_s), text);
+}
+
+void say_resolved(const struct program *program)
+{
+	complaints_end(program->complaints, now_s(program), say_one_resolved, program);
 }

@@ -17,8 +17,14 @@ void say_message(const struct program *program, int priority, const char *format
 #define say_warning(program, ...) say_message(program, LOG_WARNING, __VA_ARGS__)
 #define say_note(program, ...) say_message(program, LOG_INFO, __VA_ARGS__)
 
-/* A complaint that is no more; for complaints_end, with the struct program. */
-void say_resolved(const void *program, const char *text, uint64_t lasted_s);
+/*
+ * Says a complaint of program->complaints if it is due: hourly while it lasts. A warning that -q holds back is new
+ * later. say_complaint_as is for report_complain, as a warning; say_resolved ends a round, and says what is no more.
+ */
+void say_complaint(const struct program *program, int priority, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void say_complaint_as(void *program, const char *key, const char *sentence);
+void say_resolved(const struct program *program);
 
 /* The first error that was said, without the program's name; "" if there was none. */
 const char *first_error(void);

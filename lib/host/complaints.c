@@ -40,7 +40,7 @@ void complaints_clear(struct complaints *c)
 {
 	for (size_t i = 0; i < c->n; i++)
 		free(c->list[i].text);
-	*c = (struct complaints){.n = 0};
+	*c = (struct complaints){.each_time = c->each_time};
 }
 
 /* ---- the file ---- */
@@ -117,7 +117,7 @@ bool complaints_raise(struct complaints *c, const char *key, const char *text, u
 		known->said_s = now_s;
 	c->unwritten |= due;
 	known->raised = true;
-	return due;
+	return due || c->each_time;
 }
 
 void complaints_keep(struct complaints *c, const char *key)

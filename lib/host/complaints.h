@@ -17,6 +17,7 @@
 struct complaints {
 	struct registry *registry; /* its file "said" has them too; NULL: memory alone */
 	bool unwritten;            /* the file does not say the same */
+	bool each_time;            /* someone looks on: everything is due */
 	size_t n;
 	struct complaint {
 		uint64_t key;             /* hash */
