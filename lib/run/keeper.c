@@ -46,7 +46,6 @@ static void herd_clear(struct herd *h)
 	free(h->scratch.item);
 	free(h->scratch.edge);
 	free(h->before_kib);
-	free(h->told);
 	*h = (struct herd){.n = 0};
 }
 
@@ -55,8 +54,7 @@ static int herd_room(struct herd *h)
 	h->scratch.item = calloc(h->n + 1, sizeof(*h->scratch.item));
 	h->scratch.edge = calloc(h->n + 1, 2 * sizeof(*h->scratch.edge));
 	h->before_kib = calloc(h->n + 1, sizeof(*h->before_kib));
-	h->told = calloc(h->n + 1, sizeof(*h->told));
-	return h->scratch.item && h->scratch.edge && h->before_kib && h->told ? 0 : -ENOMEM;
+	return h->scratch.item && h->scratch.edge && h->before_kib ? 0 : -ENOMEM;
 }
 
 static const struct guest *herd_find(const struct herd *h, const char *uuid)
@@ -77,7 +75,6 @@ static void herd_inherit(struct herd *h, const struct herd *old)
 		if (!before || before->domain_id != g->domain_id)
 			continue;
 		h->before_kib[i] = old->before_kib[before - old->guest];
-		h->told[i] = old->told[before - old->guest];
 		if (before->past.asked_ms == g->past.asked_ms)
 			continue;
 		g->past.asked_kib = before->past.asked_kib;

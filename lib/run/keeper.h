@@ -17,7 +17,6 @@ struct herd {
 	size_t n;
 	struct policy_scratch scratch; /* for n */
 	uint64_t *before_kib;          /* rss when it was first told to give in this emergency; 0: it was not */
-	bool *told;                    /* the caller's: it said that the record of this one is unreadable */
 	uint64_t number;               /* of the reading; 0: none yet */
 	uint64_t read_ms;              /* CLOCK_BOOTTIME when it began */
 	unsigned connection;           /* by which it was read: another number, another libvirtd; 0: none yet */
