@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "base/uri.h"
 #include "host/complaints.h"
-#include "host/movelog_writer.h"
+#include "host/movelog.h"
 #include "host/proc.h"
 #include "host/wakeup.h"
 #include "run/loop.h"
@@ -278,7 +278,6 @@ struct duty {
 	struct monitor *sentry;
 	struct wakeup wake;
 	struct movelog *audit;
-	struct movelog_writer *scribe;
 	struct on_critical *command;  /* on_critical; NULL: none */
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
@@ -341,11 +340,11 @@ static void complain_of_log(const struct movelog *a, const char *where, int erro
 		              movelog_complaint(sentence, sizeof(sentence), a, where, error));
 }
 
-/* What is written is written by another thread: on a disk that hangs the guard goes on. */
+/* What is written is written by a task: on a disk that hangs the guard goes on. */
 static void log_moves(struct duty *d, uint64_t now_ms)
 {
 	struct movelog *a = d->audit;
-	int r = movelog_writer_outcome(d->scribe, a, now_ms);
+	int r = movelog_outcome(a, now_ms);
 
 	if (r != -EINPROGRESS)
 		d->log = r;
@@ -354,7 +353,7 @@ static void log_moves(struct duty *d, uint64_t now_ms)
 	else
 		movelog_clear(a);
 	if (a->n && (now_ms - a->move[a->n - 1].asked_ms >= LOG_REST_MS || now_ms - a->move[0].asked_ms >= LOG_MOST_MS))
-		movelog_writer_write(d->scribe, a, d->conf->log, now_ms); /* else at the next look */
+		movelog_start(a, d->conf->log, now_ms); /* else at the next look */
 }
 
 static void say_of_command(int error)
@@ -527,9 +526,9 @@ static void settle_in(struct duty *d)
 	loop_notify("READY=1");
 }
 
-static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit, struct movelog_writer *scribe)
+static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
 {
-	struct duty d = {.conf = conf, .sentry = s, .audit = audit, .scribe = scribe};
+	struct duty d = {.conf = conf, .sentry = s, .audit = audit};
 
 	say_without_waiting();
 	settle_in(&d);
@@ -549,7 +548,7 @@ static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit,
 
 /* ---- before the first look ---- */
 
-static int stand_guard(struct monitor *s, struct conf *conf, struct movelog_writer *scribe)
+static int stand_guard(struct monitor *s, struct conf *conf)
 {
 	struct movelog audit = {.program = memguard.name, .root = root, .most = LOG_MOST};
 	bool single = once || dry_run;
@@ -560,26 +559,22 @@ static int stand_guard(struct monitor *s, struct conf *conf, struct movelog_writ
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
 	monitor_record(s, &audit);
-	code = single ? run_once(s, conf) : run_loop(s, conf, &audit, scribe);
-	r = movelog_writer_end(scribe, &audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
+	code = single ? run_once(s, conf) : run_loop(s, conf, &audit);
+	r = movelog_end(&audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
 	complain_of_log(&audit, conf->log, r);
-	movelog_clear(&audit);
 	return code;
 }
 
 static int guard(struct conf *conf)
 {
-	struct movelog_writer *scribe;
 	struct monitor *s;
-	int r = movelog_writer_new(&scribe), code;
+	int r = monitor_new(conf, root, dry_run, &s), code;
 
-	if (!r)
-		r = monitor_new(conf, root, dry_run, &s);
 	if (r) {
 		say_error(&memguard, "%s", strerror(-r));
 		return EXIT_FAILED;
 	}
-	code = stand_guard(s, conf, scribe);
+	code = stand_guard(s, conf);
 	monitor_free(s, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS);
 	return code;
 }

@@ -24,7 +24,7 @@ tests/unit/memlock.test: WRAPPED := getrlimit64
 tests/unit/wakeup.test: WRAPPED := fstatfs64 write
 tests/unit/registry.test: WRAPPED := nanosleep
 tests/unit/on_critical.test: WRAPPED := stat64
-tests/unit/movelog_writer.test: WRAPPED := movelog_write
+tests/unit/movelog.test: WRAPPED := write
 $(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 comma := ,
 

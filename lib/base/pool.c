@@ -1,12 +1,16 @@
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include "base/units.h"
 
 #define STACK_BYTES (256u << 10)
 #define SLICE_LEAST_MS 100   /* a shorter run is no sign of a stuck one */
@@ -189,19 +193,24 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int pool_detach(void *(*run)(void *arg), void *arg)
+/* Signals are the caller's. Those of a thread's own faults stay open: blocked they would kill without the handler that
+ * restores the terminal. */
+static int start_thread(void *(*run)(void *arg), void *arg)
 {
+	static const int faults[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, was;
+	sigset_t others, was;
 	int rc = pthread_attr_init(&attr);
 
 	if (rc)
 		return -rc;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was); /* a thread inherits the mask */
+	sigfillset(&others);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+		sigdelset(&others, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &others, &was); /* a thread inherits the mask */
 	rc = pthread_create(&thread, &attr, run, arg);
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
 	pthread_attr_destroy(&attr);
@@ -222,7 +231,7 @@ static int add_worker(struct pool *c)
 		w->crew = c;
 		w->doing = OPENING;
 		w->since_ms = clock_ms(CLOCK_BOOTTIME);
-		rc = pool_detach(work, w);
+		rc = start_thread(work, w);
 	}
 	if (rc < 0) {
 		free(w);
@@ -388,4 +397,80 @@ void pool_free(struct pool *c, uint64_t deadline_ms)
 	while (any_unparked(c) && (now_ms = clock_ms(CLOCK_BOOTTIME)) < deadline_ms)
 		wait_for_news(c, deadline_ms - now_ms);
 	crew_unref(c);
+}
+
+/* ---- tasks ---- */
+
+struct task {
+	atomic_uint refs; /* the caller's and the thread's */
+	atomic_int result;
+	int fd; /* an eventfd */
+	int (*run)(void *arg);
+	void (*release)(void *arg);
+	void *arg;
+};
+
+static void task_unref(struct task *t)
+{
+	if (atomic_fetch_sub(&t->refs, 1) > 1)
+		return;
+	t->release(t->arg);
+	close(t->fd);
+	free(t);
+}
+
+static void *run_task(void *arg)
+{
+	struct task *t = arg;
+
+	atomic_store(&t->result, t->run(t->arg));
+	eventfd_write(t->fd, 1);
+	task_unref(t);
+	return NULL;
+}
+
+int task_start(int (*run)(void *arg), void (*release)(void *arg), void *arg, struct task **ret_task)
+{
+	struct task *t = malloc(sizeof(*t));
+	int rc = -ENOMEM;
+
+	if (!t)
+		return rc;
+	*t = (struct task){.refs = 2, .result = -EINPROGRESS, .run = run, .release = release, .arg = arg};
+	t->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = t->fd < 0 ? -errno : start_thread(run_task, t);
+	if (!rc) {
+		*ret_task = t;
+		return 0;
+	}
+	if (t->fd >= 0)
+		close(t->fd);
+	free(t);
+	return rc;
+}
+
+int task_result(const struct task *t)
+{
+	return atomic_load(&t->result);
+}
+
+int task_wait(const struct task *t, uint64_t deadline_ms)
+{
+	struct pollfd over = {.fd = t->fd, .events = POLLIN};
+	uint64_t left_ms;
+
+	while (task_result(t) == -EINPROGRESS && (left_ms = sat_sub(deadline_ms, clock_ms(CLOCK_BOOTTIME))))
+		poll(&over, 1, (int)min_u64(left_ms, INT32_MAX));
+	return task_result(t);
+}
+
+int task_fd(const struct task *t)
+{
+	return t->fd;
+}
+
+void task_free(struct task *t)
+{
+	if (t)
+		task_unref(t);
 }

@@ -47,10 +47,27 @@ int pool_run(struct pool *c, struct job **job, size_t n, uint64_t deadline_ms, c
  * waits for abandoned ones. NULL is fine. */
 void pool_free(struct pool *c, uint64_t deadline_ms);
 
-/* Runs a thread that nobody waits for, with a stack of 256 KiB and all signals blocked: they are the caller's. */
-int pool_detach(void *(*run)(void *arg), void *arg);
-
 /* Threads of all crews of the process now, abandoned ones included. */
 unsigned pool_threads(void);
+
+/* One call that may never return, made by a thread of its own while the caller goes on. */
+struct task;
+
+/*
+ * Starts run(arg). From then on arg is the thread's until the result is there, and then the caller's until task_free:
+ * release(arg) is called once neither needs it any more. 0 or -errno; arg stays the caller's then. run must not return
+ * -EINPROGRESS.
+ */
+int task_start(int (*run)(void *arg), void (*release)(void *arg), void *arg, struct task **ret_task);
+
+/* What run returned; -EINPROGRESS until it has. */
+int task_result(const struct task *t);
+/* The same, but waits for it until deadline_ms. */
+int task_wait(const struct task *t, uint64_t deadline_ms);
+/* A descriptor for poll: readable once the result is there. */
+int task_fd(const struct task *t);
+
+/* Never waits: abandons a task that is under way. NULL is fine. */
+void task_free(struct task *t);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/pool.h"
 #include "base/text.h"
 #include "base/units.h"
 
@@ -241,6 +242,86 @@ int movelog_write(struct movelog *a, const char *where)
 	a->n = 0;
 	a->unkept = false;
 	return first;
+}
+
+/* ---- by a task ---- */
+
+struct movelog_batch {
+	struct movelog log;
+	char where[];
+};
+
+static int write_batch(void *arg)
+{
+	struct movelog_batch *b = arg;
+
+	return movelog_write(&b->log, b->where);
+}
+
+static void free_batch(void *arg)
+{
+	struct movelog_batch *b = arg;
+
+	movelog_clear(&b->log);
+	free(b);
+}
+
+int movelog_start(struct movelog *a, const char *where, uint64_t now_ms)
+{
+	struct movelog fresh = {.program = a->program, .root = a->root, .most = a->most, .began_ms = now_ms};
+	struct movelog_batch *b;
+	int r;
+
+	if (a->writing)
+		return -EBUSY;
+	b = malloc(sizeof(*b) + strlen(where) + 1);
+	if (!b)
+		return -ENOMEM;
+	b->log = *a;
+	strcpy(b->where, where);
+	r = task_start(write_batch, free_batch, b, &fresh.writing);
+	if (r) {
+		free(b);
+		return r;
+	}
+	fresh.batch = b;
+	movelog_reserve(&fresh, a->room); /* if it fails, the room is made when it is needed */
+	*a = fresh;
+	return 0;
+}
+
+int movelog_outcome(struct movelog *a, uint64_t now_ms)
+{
+	int r = a->writing ? task_result(a->writing) : -EINPROGRESS;
+
+	if (r == -EINPROGRESS)
+		return a->writing && now_ms - a->began_ms >= MOVELOG_PATIENCE_MS ? -ETIMEDOUT : r;
+	a->lost += a->batch->log.lost;
+	task_free(a->writing);
+	a->writing = NULL;
+	return r;
+}
+
+/* -EINPROGRESS if nothing was under way. */
+static int finish_writing(struct movelog *a, uint64_t deadline_ms)
+{
+	if (!a->writing || task_wait(a->writing, deadline_ms) != -EINPROGRESS)
+		return movelog_outcome(a, a->began_ms);
+	task_free(a->writing);
+	a->writing = NULL;
+	return -ETIMEDOUT;
+}
+
+int movelog_end(struct movelog *a, const char *where, uint64_t deadline_ms)
+{
+	int r = finish_writing(a, deadline_ms);
+
+	if (r != -ETIMEDOUT && a->n && where) {
+		r = movelog_start(a, where, a->began_ms);
+		r = r ? r : finish_writing(a, deadline_ms);
+	}
+	movelog_clear(a);
+	return r == -EINPROGRESS ? 0 : r;
 }
 
 /* ---- what is kept ---- */

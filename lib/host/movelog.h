@@ -3,9 +3,9 @@
  * journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was asked for, and
  * written once it is known how far the guest came, or that nobody will know.
  *
- * Writing never blocks but for MOVELOG_WAIT_MS on a socket that is full, and on a disk that hangs: see
- * movelog_writer.h. Nothing is kept open, so that a rotated file, or a journal that was started anew, is found again
- * with the next move.
+ * Writing never blocks but for MOVELOG_WAIT_MS on a socket that is full, and on a disk that hangs: movelog_start has
+ * another thread do it. Nothing is kept open, so that a rotated file, or a journal that was started anew, is found
+ * again with the next move.
  */
 #ifndef MEMSCHED_HOST_MOVELOG_H
 #define MEMSCHED_HOST_MOVELOG_H
@@ -14,8 +14,9 @@
 
 #include "plan/guest.h"
 
-#define MOVELOG_NAME 512    /* bytes of a name that are kept: a line stays below PIPE_BUF */
-#define MOVELOG_WAIT_MS 100 /* what one movelog_write may wait, however many moves it writes */
+#define MOVELOG_NAME 512          /* bytes of a name that are kept: a line stays below PIPE_BUF */
+#define MOVELOG_WAIT_MS 100       /* what one movelog_write may wait, however many moves it writes */
+#define MOVELOG_PATIENCE_MS 10000 /* a write by a task that takes longer hangs */
 
 struct movelog_move {
 	char name[MOVELOG_NAME + 1]; /* hostile */
@@ -34,9 +35,12 @@ struct movelog {
 	const char *root;          /* of /run and /dev, where the sockets are */
 	struct movelog_move *move; /* not written yet; owned, movelog_clear */
 	size_t n, room;
-	size_t most; /* so many are kept; 0: as many as there is memory for */
-	size_t lost; /* moves that could not be kept or written, since all could */
-	bool unkept; /* one could not be kept, since movelog_write */
+	size_t most;                 /* so many are kept; 0: as many as there is memory for */
+	size_t lost;                 /* moves that could not be kept or written, since all could */
+	bool unkept;                 /* one could not be kept, since movelog_write */
+	struct task *writing;        /* under way, or what came of it was not asked; NULL: none */
+	struct movelog_batch *batch; /* what it writes */
+	uint64_t began_ms;           /* CLOCK_BOOTTIME */
 };
 
 /* Makes room for n moves, so that adding them allocates nothing. 0 or -ENOMEM. */
@@ -52,6 +56,23 @@ void movelog_reached(struct movelog *a, const char *uuid, uint64_t actual_kib, u
  * is no plain file; -EAGAIN: nobody reads the socket; -ENOBUFS: moves could not be kept.
  */
 int movelog_write(struct movelog *a, const char *where);
+
+/*
+ * Begins the same in a task, so that a disk that hangs costs the caller no time, and one thread at most. a keeps as
+ * much room as before. 0 or -errno, and a is as it was; -EBUSY: the last write is still under way, or what came of it
+ * was not asked.
+ */
+int movelog_start(struct movelog *a, const char *where, uint64_t now_ms);
+/*
+ * What came of the last movelog_start: once 0 or what movelog_write returned, with what is lost added to a; -ETIMEDOUT:
+ * it hangs; -EINPROGRESS: nothing is known yet, or has been told.
+ */
+int movelog_outcome(struct movelog *a, uint64_t now_ms);
+/* Writes the rest to where (may be NULL if a keeps nothing) by tasks, and clears a, before deadline_ms. 0, what
+ * movelog_write returned, or -ETIMEDOUT: it hangs, and is abandoned. */
+int movelog_end(struct movelog *a, const char *where, uint64_t deadline_ms);
+
+/* Frees the moves that are kept. */
 void movelog_clear(struct movelog *a);
 
 /* What to say after movelog_write returned error. Safe to print. Returns buffer. */

@@ -291,7 +291,7 @@ static bool pause_for(struct keeper *k, uint64_t ms)
 	return !stop;
 }
 
-static void *keep(void *arg)
+static int keep(void *arg)
 {
 	struct keeper *k = arg;
 	struct backoff backoff = {0};
@@ -310,17 +310,25 @@ static void *keep(void *arg)
 	k->running = false;
 	pthread_cond_broadcast(&k->news);
 	pthread_mutex_unlock(&k->lock);
-	return NULL;
+	return 0;
+}
+
+static void release(void *arg)
+{
+	(void)arg; /* it is freed by the caller, if at all */
 }
 
 int keeper_start(struct keeper *k)
 {
+	struct task *task;
 	int r;
 
 	k->running = true;
-	r = pool_detach(keep, k);
+	r = task_start(keep, release, k, &task);
 	if (r)
 		k->running = false;
+	else
+		task_free(task);
 	return r;
 }
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +22,7 @@ extern char **environ;
 struct on_critical {
 	char *line; /* cut into words */
 	char **argv;
-	atomic_int users; /* the caller, and a thread for each test */
-	atomic_int outcome;
+	struct task *test; /* NULL: none was begun */
 };
 
 int on_critical_new(const char *line, struct on_critical **ret_command)
@@ -32,10 +30,8 @@ int on_critical_new(const char *line, struct on_critical **ret_command)
 	struct on_critical *c = calloc(1, sizeof(*c));
 	size_t n = 0;
 
-	if (c) {
-		c->users = 1;
+	if (c)
 		c->line = strdup(line);
-	}
 	if (c && c->line)
 		c->argv = calloc(strlen(line) / 2 + 2, sizeof(*c->argv));
 	if (!c || !c->line || !c->argv) {
@@ -55,14 +51,15 @@ int on_critical_new(const char *line, struct on_critical **ret_command)
 
 void on_critical_free(struct on_critical *c)
 {
-	if (!c || atomic_fetch_sub(&c->users, 1) > 1)
+	if (!c)
 		return;
+	task_free(c->test);
 	free(c->argv);
 	free(c->line);
 	free(c);
 }
 
-static int look_for(const char *path)
+static int find_executable(void *path)
 {
 	struct stat st;
 
@@ -71,30 +68,23 @@ static int look_for(const char *path)
 	return S_ISREG(st.st_mode) ? 0 : -EACCES;
 }
 
-static void *test(void *arg)
-{
-	struct on_critical *c = arg;
-
-	atomic_store(&c->outcome, look_for(c->argv[0]));
-	on_critical_free(c);
-	return NULL;
-}
-
 int on_critical_test(struct on_critical *c)
 {
-	int r;
+	char *path = strdup(c->argv[0]);
+	int r = path ? 0 : -ENOMEM;
 
-	atomic_store(&c->outcome, -EINPROGRESS);
-	atomic_fetch_add(&c->users, 1);
-	r = pool_detach(test, c);
+	task_free(c->test);
+	c->test = NULL;
+	if (!r)
+		r = task_start(find_executable, free, path, &c->test);
 	if (r)
-		on_critical_free(c);
+		free(path);
 	return r;
 }
 
 int on_critical_outcome(const struct on_critical *c)
 {
-	return atomic_load(&c->outcome);
+	return c->test ? task_result(c->test) : 0;
 }
 
 /* Only what may be called between fork and exec in a process with threads. */

@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -411,6 +413,140 @@ static void test_complaints(void **state)
 		                    complaints[i].text);
 }
 
+/* ---- by a task; a disk that hangs, or that is full, which write(2) stands for here ---- */
+
+#define WAIT_MS 10000
+
+static atomic_bool hangs;
+static atomic_int refusal; /* errno of write */
+
+ssize_t __real_write(int fd, const void *data, size_t size);
+ssize_t __wrap_write(int fd, const void *data, size_t size);
+
+ssize_t __wrap_write(int fd, const void *data, size_t size)
+{
+	while (hangs)
+		poll(NULL, 0, 5);
+	errno = refusal;
+	return refusal ? -1 : __real_write(fd, data, size);
+}
+
+static struct movelog log_of(size_t n)
+{
+	struct movelog a = {.program = "memguard", .root = "", .most = 8};
+
+	for (size_t i = 0; i < n; i++)
+		movelog_add(&a, &give);
+	return a;
+}
+
+static uint64_t in_time(void)
+{
+	return clock_ms(CLOCK_BOOTTIME) + WAIT_MS;
+}
+
+/* What came of it, once it is known. */
+static int outcome(struct movelog *a)
+{
+	int r = -EINPROGRESS;
+
+	for (int i = 0; i < WAIT_MS / 5 && (r = movelog_outcome(a, 1000)) == -EINPROGRESS; i++)
+		poll(NULL, 0, 5);
+	return r;
+}
+
+static size_t lines_in(const char *file)
+{
+	FILE *f = fopen(file, "r");
+	size_t n = 0;
+
+	for (int c = f ? getc(f) : EOF; c != EOF; c = getc(f))
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void test_writes(void **state)
+{
+	struct movelog a = log_of(3);
+	size_t room = a.room;
+
+	(void)state;
+	assert_int_equal(movelog_outcome(&a, 0), -EINPROGRESS);
+	for (size_t i = 1; i <= 2; i++) {
+		assert_int_equal(movelog_start(&a, path_of("log"), 0), 0);
+		assert_int_equal(a.n, 0);
+		assert_int_equal(a.room, room);
+		assert_int_equal(outcome(&a), 0);
+		assert_int_equal(lines_in(path_of("log")), 3 * i);
+		assert_int_equal(movelog_outcome(&a, 0), -EINPROGRESS);
+		for (int k = 0; k < 3; k++)
+			movelog_add(&a, &give);
+	}
+	assert_int_equal(movelog_end(&a, path_of("log"), in_time()), 0);
+	assert_int_equal(lines_in(path_of("log")), 9);
+}
+
+/* The caller does not wait; what comes meanwhile is kept up to a bound, and the rest counted. */
+static void test_hangs(void **state)
+{
+	struct movelog a = log_of(3);
+	uint64_t late_ms = in_time();
+
+	(void)state;
+	hangs = true;
+	assert_int_equal(movelog_start(&a, path_of("log"), 1000), 0);
+	assert_int_equal(movelog_outcome(&a, 1000 + MOVELOG_PATIENCE_MS - 1), -EINPROGRESS);
+	assert_int_equal(movelog_outcome(&a, 1000 + MOVELOG_PATIENCE_MS), -ETIMEDOUT);
+	for (int i = 0; i < 10; i++)
+		movelog_add(&a, &give);
+	assert_int_equal(movelog_start(&a, path_of("log"), 2000), -EBUSY);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < late_ms);
+	assert_int_equal(a.n, 8);
+	assert_int_equal(a.lost, 2);
+	assert_true(a.unkept);
+	hangs = false;
+	assert_int_equal(outcome(&a), 0);
+	assert_int_equal(a.lost, 2);
+	assert_int_equal(movelog_end(&a, path_of("log"), in_time()), -ENOBUFS);
+	assert_int_equal(lines_in(path_of("log")), 11);
+}
+
+static void test_fails(void **state)
+{
+	struct movelog a = log_of(3);
+
+	(void)state;
+	refusal = ENOSPC;
+	assert_int_equal(movelog_start(&a, path_of("log"), 0), 0);
+	assert_int_equal(outcome(&a), -ENOSPC);
+	assert_int_equal(a.lost, 3);
+	movelog_add(&a, &give);
+	assert_int_equal(movelog_end(&a, path_of("log"), in_time()), -ENOSPC);
+	assert_int_equal(a.lost, 4);
+	refusal = 0;
+}
+
+/* What hangs is not waited for beyond the deadline, and keeps what it has. */
+static void test_end(void **state)
+{
+	struct movelog a = log_of(0);
+	uint64_t late_ms = in_time();
+
+	(void)state;
+	assert_int_equal(movelog_end(&a, NULL, 0), 0);
+	hangs = true;
+	movelog_add(&a, &give);
+	assert_int_equal(movelog_end(&a, path_of("log"), clock_ms(CLOCK_BOOTTIME) + 50), -ETIMEDOUT);
+	assert_true(clock_ms(CLOCK_BOOTTIME) < late_ms);
+	hangs = false;
+	for (int i = 0; i < WAIT_MS / 5 && !lines_in(path_of("log")); i++)
+		poll(NULL, 0, 5);
+	assert_int_equal(lines_in(path_of("log")), 1);
+	poll(NULL, 0, 50); /* the thread is beyond our reach for a moment */
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -418,7 +554,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_looks),         TEST(test_long_name),  TEST(test_file),    TEST(test_rotated),
 	    TEST(test_no_plain_file), TEST(test_full),       TEST(test_journal), TEST(test_hung_journal),
-	    TEST(test_reached),       TEST(test_complaints),
+	    TEST(test_reached),       TEST(test_complaints), TEST(test_writes),  TEST(test_hangs),
+	    TEST(test_fails),         TEST(test_end),
 	};
 
 	setenv("TZ", "UTC", 1);

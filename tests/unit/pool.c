@@ -467,6 +467,99 @@ static void test_slow_is_not_stuck(void **state)
 	finish(&world, c);
 }
 
+/* ---- tasks ---- */
+
+struct call {
+	int gate; /* hangs until it opens; -1: does not */
+	int result;
+	bool signals_blocked;
+};
+
+static int make_call(void *arg)
+{
+	struct call *call = arg;
+	sigset_t mask;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	call->signals_blocked = sigismember(&mask, SIGTERM) && !sigismember(&mask, SIGSEGV);
+	if (call->gate >= 0)
+		hang(call->gate);
+	return call->result;
+}
+
+static void free_call(void *arg)
+{
+	free(arg);
+	atomic_fetch_add(&released, 1);
+}
+
+static struct task *start(int gate, int result, struct call **ret_call)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	struct task *t;
+
+	assert_non_null(call);
+	*call = (struct call){.gate = gate, .result = result};
+	*ret_call = call;
+	assert_int_equal(task_start(make_call, free_call, call, &t), 0);
+	return t;
+}
+
+static void await_released(unsigned n)
+{
+	for (int i = 0; i < 500 && atomic_load(&released) < n; i++)
+		sleep_ms(10);
+	assert_int_equal(atomic_load(&released), n);
+	sleep_ms(10); /* the thread is beyond our reach for a moment */
+}
+
+static void test_a_task_has_a_result(void **state)
+{
+	static const int results[] = {0, -EIO, 7};
+	struct call *call;
+
+	(void)state;
+	atomic_store(&released, 0);
+	for (unsigned i = 0; i < sizeof(results) / sizeof(*results); i++) {
+		struct task *t = start(-1, results[i], &call);
+		struct pollfd over = {.fd = task_fd(t), .events = POLLIN};
+
+		assert_int_equal(task_wait(t, in_time()), results[i]);
+		assert_int_equal(task_result(t), results[i]);
+		assert_int_equal(poll(&over, 1, TIME_MS), 1);
+		assert_true(call->signals_blocked); /* it is the caller's again */
+		assert_int_equal(atomic_load(&released), i);
+		task_free(t);
+		await_released(i + 1);
+	}
+	task_free(NULL);
+}
+
+static void test_a_stuck_task_is_abandoned(void **state)
+{
+	int gate[2];
+	struct call *call;
+	struct task *t;
+	struct pollfd over = {.events = POLLIN};
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+
+	(void)state;
+	atomic_store(&released, 0);
+	assert_int_equal(pipe(gate), 0);
+	t = start(gate[0], 0, &call);
+	over.fd = task_fd(t);
+	assert_int_equal(task_result(t), -EINPROGRESS);
+	assert_int_equal(poll(&over, 1, 0), 0);
+	assert_int_equal(task_wait(t, 0), -EINPROGRESS);
+	assert_int_equal(task_wait(t, began_ms + 50), -EINPROGRESS);
+	task_free(t);
+	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 45, TIME_MS - 1);
+	assert_int_equal(atomic_load(&released), 0);
+	close(gate[1]);
+	await_released(1);
+	close(gate[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,6 +575,8 @@ int main(void)
 	    cmocka_unit_test(test_stop_ends_the_wait),
 	    cmocka_unit_test(test_free_waits_for_the_idle_only),
 	    cmocka_unit_test(test_slow_is_not_stuck),
+	    cmocka_unit_test(test_a_task_has_a_result),
+	    cmocka_unit_test(test_a_stuck_task_is_abandoned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
