@@ -26,7 +26,7 @@
 #define REREAD_MS 500 /* between two readings of a single run */
 #define HOUSE_MS 1000 /* between two rounds of what can wait */
 #define MINUTE_MS 60000
-#define STUCK_MS 30000 /* a keeper that lives is heard of every few seconds */
+#define STUCK_MS 30000 /* a reading that does not hang is over within a few seconds */
 #define SENTENCE 640
 #define REST_MS 3000      /* without a command the host is in no hurry */
 #define LOG_REST_MS 3000  /* a move is logged when it has come to something, and the host is not in a hurry */
@@ -115,14 +115,13 @@ static void complain_of_record(const char *uuid)
 /* What of the registry counts as absent, as membalance says it. */
 static void complain_of_records(struct monitor *s)
 {
-	struct herd *h = keeper_herd(monitor_keeper(s));
+	struct snapshot *h = monitor_snapshot(s);
 
 	if (monitor_pending_unreadable(s))
 		complain_of_record(NULL);
 	for (size_t i = 0; i < h->n; i++)
 		if (h->guest[i].unreadable)
 			complain_of_record(h->guest[i].uuid);
-	keeper_done(monitor_keeper(s));
 }
 
 /* However the error changes, it is one complaint: a libvirtd that starts is not there, and then too slow. words may
@@ -158,12 +157,11 @@ static void explain_guest(const struct sight *v, const struct conf *conf, const 
 
 static void explain_all(struct monitor *s, const struct sight *v, const struct conf *conf)
 {
-	struct herd *h = keeper_herd(monitor_keeper(s));
+	const struct snapshot *h = monitor_snapshot(s);
 	char text[SENTENCE], planned[TEXT_SIZE];
 
 	for (size_t i = 0; i < h->n && explain; i++)
 		explain_guest(v, conf, &h->guest[i]);
-	keeper_done(monitor_keeper(s));
 	if (explain || dry_run)
 		printf("host: %s: %s; guests give %s.\n", level_words[v->level], host_words(v, text, sizeof(text)),
 		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
@@ -240,7 +238,7 @@ static int squeeze_once(struct monitor *s, const struct conf *conf, uint64_t end
 		if (dry_run || !v.squeezing || v.host.available_kib >= wanted_kib(&v) || !monitor_awaits(s, &v))
 			break;
 		if (clock_ms(CLOCK_BOOTTIME) - read_ms >= REREAD_MS) {
-			keeper_read(monitor_keeper(s), min_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + REREAD_MS));
+			monitor_read(s, min_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + REREAD_MS));
 			read_ms = clock_ms(CLOCK_BOOTTIME);
 		}
 	} while (loop_sleep_until(clock_ms(CLOCK_BOOTTIME) + STEP_MS) && clock_ms(CLOCK_BOOTTIME) < end_ms);
@@ -257,13 +255,9 @@ static int run_once(struct monitor *s, const struct conf *conf)
 	int r = monitor_prepare(s, now_ms + conf->deadline_ms / 2), short_of;
 
 	if (!r)
-		r = keeper_read(monitor_keeper(s), now_ms + conf->deadline_ms / 2);
-	if (r) {
-		char words[512];
-
-		keeper_state(monitor_keeper(s), words, sizeof(words));
-		say_of_libvirt(conf, r, *words ? words : monitor_words(s));
-	}
+		r = monitor_read(s, now_ms + conf->deadline_ms / 2);
+	if (r)
+		say_of_libvirt(conf, r, monitor_words(s));
 	complain_of_records(s);
 	short_of = squeeze_once(s, conf, end_ms);
 	if (short_of && short_of != -EBUSY)
@@ -408,16 +402,15 @@ static void watch_pending(struct duty *d)
 /* What can wait until commands are sent: connections, the registry, what has gone wrong there. */
 static void keep_house(struct duty *d, uint64_t now_ms)
 {
-	char words[512];
 	int r;
 
 	if (!clock_is_due(d->house_ms, now_ms, HOUSE_MS))
 		return;
 	d->house_ms = now_ms;
-	r = keeper_state(monitor_keeper(d->sentry), words, sizeof(words));
+	r = monitor_error(d->sentry);
 	if (!r)
 		r = monitor_prepare(d->sentry, now_ms + MONITOR_SEND_MS);
-	complain_of_error("cannot see the guests", r, *words ? words : monitor_words(d->sentry));
+	complain_of_error("cannot see the guests", r, monitor_words(d->sentry));
 	d->registry = monitor_open_registry(d->sentry);
 	complain_of_error("cannot use '/run/memsched'", d->registry, NULL);
 	complain_of_records(d->sentry);
@@ -426,10 +419,10 @@ static void keep_house(struct duty *d, uint64_t now_ms)
 	say_resolved(&memguard);
 }
 
-/* systemd's watchdog hears of a loop that goes on and of a keeper that does, and of nothing else. */
+/* systemd's watchdog hears of a loop that goes on and of readings that do, and of nothing else. */
 static void feed(struct duty *d, uint64_t now_ms)
 {
-	loop_feed_watchdog(&d->fed_ms, now_ms, keeper_beat_ms(monitor_keeper(d->sentry)) + STUCK_MS);
+	loop_feed_watchdog(&d->fed_ms, now_ms, monitor_beat_ms(d->sentry) + STUCK_MS);
 }
 
 static uint32_t look(struct duty *d)
@@ -479,10 +472,12 @@ static bool is_ours(void *arg, struct conf *fresh)
 	return true;
 }
 
-/* It waits for the keeper to put its reading down, for two seconds at most: not while there is something to take. A
- * reserve that was a slip keeps the host critical for ever, and must be mended there. */
+/* Not while there is something to take. A reserve that was a slip keeps the host critical for ever, and must be mended
+ * there. */
 static bool may_reload(const struct duty *d, uint64_t now_ms)
 {
+	if (monitor_is_reading(d->sentry))
+		return false;
 	return d->level == GUARD_CALM || clock_is_due(d->sent_ms, now_ms, REST_MS);
 }
 
@@ -491,11 +486,11 @@ static void reload(struct duty *d)
 	bool changed;
 
 	d->reload = d->reconnect = false;
-	monitor_hold(d->sentry);
 	changed = options_reload(&memguard, root, file, is_ours, d, d->conf);
-	monitor_resume(d->sentry, changed && d->reconnect);
 	if (!changed)
 		return;
+	if (d->reconnect)
+		monitor_reconnect(d->sentry);
 	set_command(d);
 	options_warn(&memguard, d->conf);
 	if (verbose)
@@ -517,8 +512,7 @@ static void settle_in(struct duty *d)
 	set_command(d);
 	if (d->conf->log)
 		movelog_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */
-	r = keeper_start(monitor_keeper(d->sentry));
-	complain_of_error("cannot see the guests", r, NULL);
+	monitor_keep_reading(d->sentry);
 	keep_house(d, clock_ms(CLOCK_BOOTTIME));
 	r = memlock_all();
 	if (r)
@@ -538,6 +532,7 @@ static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
 		d.reload |= loop_reload();
 		if (d.reload && may_reload(&d, clock_ms(CLOCK_BOOTTIME)))
 			reload(&d);
+		nap_ms = (uint32_t)min_u64(nap_ms, monitor_keep_reading(s));
 		monitor_wait(s, &d.wake, nap_ms, loop_stop());
 	}
 	loop_notify("STOPPING=1");

@@ -17,8 +17,8 @@ TESTS    := $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 
 # What a unit test replaces, by its own function or that of a library; -D_FILE_OFFSET_BITS=64 gives some of the C
 # library another name.
-tests/unit/monitor.test: WRAPPED := clock_gettime virt_open virt_set
-tests/unit/keeper.test: WRAPPED := virt_open virt_list virt_read virt_set_period
+tests/unit/monitor.test: WRAPPED := clock_gettime virt_open virt_list virt_set
+tests/unit/snapshot.test: WRAPPED := virt_open virt_list virt_read virt_set_period
 tests/unit/io.test: WRAPPED := realloc
 tests/unit/memlock.test: WRAPPED := getrlimit64
 tests/unit/wakeup.test: WRAPPED := fstatfs64 write
@@ -34,7 +34,7 @@ $(PUREUNIT): %.test: %.o $(PURE)
 $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) $(VIRT_LIBS) $(XML_LIBS) -lm
 tests/sim/%.o: COMPILE += -Itests/sim
-$(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/host/conf.o lib/host/proc.o
+$(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/run/snapshot.o lib/host/conf.o lib/host/proc.o
 	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
 $(BENCH): %: %.c
 	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)

@@ -213,8 +213,9 @@ struct order {
 	uint64_t ask_kib;  /* what virt_set must send; 0: nothing */
 	uint64_t told_kib; /* the last target sent, or possibly sent, in this pass; 0: none */
 	bool sent;
-	int error;   /* -errno of the last command to it */
-	char *words; /* libvirt's own words for it; owned, NULL without error */
+	int error;        /* -errno of the last command to it */
+	char *words;      /* libvirt's own words for it; owned, NULL without error */
+	uint64_t rss_kib; /* before the guard told it to give in this emergency; 0: it did not */
 };
 
 struct guest {

@@ -5,18 +5,17 @@
 
 #include "base/clock.h"
 #include "host/proc.h"
+#include "run/snapshot.h"
 
-#define POLL_MS 100         /* between two looks at a balloon that moves */
-#define GIVE_MS 300         /* of the deadline are left to the commands that follow a wait */
-#define ROUND_MS 1000       /* a round of takes and gives needs this much of the deadline to be worth it */
-#define FIRST_STATS_MS 1500 /* a guest that was just given a statistics period reports within this */
+#define POLL_MS 100   /* between two looks at a balloon that moves */
+#define GIVE_MS 300   /* of the deadline are left to the commands that follow a wait */
+#define ROUND_MS 1000 /* a round of takes and gives needs this much of the deadline to be worth it */
 
 struct pass {
 	const struct balance_conf *pc;
 	struct virt *v;
 	struct registry *r;
 	struct policy_conf policy;
-	struct estimate_conf estimate;
 	struct policy_scratch scratch;
 	struct balance_report rep;
 	uint64_t *asked_kib; /* what each guest was last sent */
@@ -27,13 +26,6 @@ struct pass {
 static bool told_to_stop(const struct pass *p)
 {
 	return p->pc->stop && *p->pc->stop;
-}
-
-static void sleep_ms(uint64_t ms)
-{
-	struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-
-	nanosleep(&t, NULL); /* a signal ends it early, as it should */
 }
 
 static uint32_t wished_period_s(const struct balance_conf *pc)
@@ -50,85 +42,30 @@ static void prepare(struct pass *p, const struct balance_conf *pc, struct virt *
 
 	*p = (struct pass){.pc = pc, .v = v, .r = r};
 	p->policy = (struct policy_conf){.step_kib = c->step_kib, .tolerance_kib = c->tolerance_kib};
-	p->estimate = (struct estimate_conf){
-	    .signal = c->signal,
-	    .tolerance_kib = c->tolerance_kib,
-	    .interval_ms = pc->interval_ms,
-	    .boot_grace_ms = c->boot_grace_ms,
-	    .period_s = wished_period_s(pc),
-	};
 	p->end_ms = pc->end_ms ? pc->end_ms : now_ms + c->deadline_ms;
 	p->read_by_ms = now_ms + sat_sub(p->end_ms, now_ms) / 2;
 }
 
 /* ---- read ---- */
 
-static void recall(struct pass *p, struct guest *g)
+/* On failure the report has the guests all the same. */
+static int read_guests(struct pass *p, bool act)
 {
-	struct record record;
-	int r;
+	const struct snapshot_conf sc = {
+	    .conf = p->pc->conf,
+	    .interval_ms = p->pc->interval_ms,
+	    .period_s = wished_period_s(p->pc),
+	    .set_period = act,
+	    .await_stats = act,
+	    .stop = p->pc->stop,
+	};
+	struct snapshot s;
+	int r = snapshot_read(&sc, p->v, p->r, NULL, p->read_by_ms, &s);
 
-	g->excluded = conf_excludes(p->pc->conf, g->name);
-	if (!p->r)
-		return;
-	r = registry_load_past(p->r, g->uuid, &g->past);
-	if (!r && !past_is_sound(&g->past, clock_ms(CLOCK_BOOTTIME)))
-		r = -EBADMSG;
-	g->unreadable = r && r != -ENOENT;
-	if (r || g->past.domain_id != g->domain_id)
-		g->past = (struct past){.known = false};
-	r = registry_load_record(p->r, g->uuid, &record);
-	g->unreadable |= r && r != -ENOENT;
-	if (r)
-		return;
-	g->registered = true;
-	g->started_s = record.started_s;
-	record_clear(&record);
-}
-
-static int read_guests(struct pass *p)
-{
-	int r = virt_list(p->v, p->read_by_ms, &p->rep.guest, &p->rep.n);
-
-	if (r)
-		return r;
-	for (size_t i = 0; i < p->rep.n; i++)
-		recall(p, &p->rep.guest[i]);
-	return virt_read(p->v, p->rep.guest, p->rep.n, p->read_by_ms);
-}
-
-static bool awaits_first_stats(const struct guest *g)
-{
-	return g->answered && !g->device.period_s && g->device.balloon && g->run == RUN_RUNNING;
-}
-
-/* A guest without a period reported once, when its driver came up, or never: let it begin now. */
-static int start_stats(struct pass *p)
-{
-	uint64_t until_ms = min_u64(clock_ms(CLOCK_BOOTTIME) + FIRST_STATS_MS, p->read_by_ms), since_s;
-	bool waiting = true;
-	int set;
-
-	since_s = clock_now().wall_ms / 1000;
-	set = virt_set_period(p->v, p->rep.guest, p->rep.n, wished_period_s(p->pc), p->read_by_ms);
-	if (set <= 0)
-		return set;
-	while (waiting && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
-		int r;
-
-		sleep_ms(POLL_MS);
-		r = virt_sample(p->v, p->rep.guest, p->rep.n, awaits_first_stats, p->read_by_ms);
-		if (r)
-			return r;
-		waiting = false;
-		for (size_t i = 0; i < p->rep.n; i++)
-			waiting |=
-			    awaits_first_stats(&p->rep.guest[i]) && p->rep.guest[i].sample.last_update_s < since_s;
-	}
-	for (size_t i = 0; i < p->rep.n; i++)
-		if (awaits_first_stats(&p->rep.guest[i]))
-			p->rep.guest[i].device.period_s = wished_period_s(p->pc);
-	return 0;
+	p->rep.guest = s.guest;
+	p->rep.n = s.n;
+	p->scratch = s.scratch;
+	return r;
 }
 
 static int read_host(struct pass *p, struct host *ret_host)
@@ -143,33 +80,23 @@ static int read_host(struct pass *p, struct host *ret_host)
 static int decide(struct pass *p)
 {
 	struct balance_report *rep = &p->rep;
-	struct instant at = clock_now();
-	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, at.wall_ms / 1000, &rep->pending_unreadable) : 0;
+	uint64_t now_s = clock_ms(CLOCK_REALTIME) / 1000;
+	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, now_s, &rep->pending_unreadable) : 0;
 
-	p->scratch.item = calloc(rep->n + 1, sizeof(*p->scratch.item));
-	p->scratch.edge = calloc(rep->n + 1, 2 * sizeof(*p->scratch.edge));
 	p->asked_kib = calloc(rep->n + 1, sizeof(*p->asked_kib));
 	p->looked = calloc(rep->n + 1, sizeof(*p->looked));
-	if (!p->scratch.item || !p->scratch.edge || !p->asked_kib || !p->looked)
+	if (!p->asked_kib || !p->looked)
 		return -ENOMEM;
 	rep->reserve_kib = conf_reserve_kib(p->pc->conf, rep->host.total_kib);
 	p->policy.reserve_kib = rep->reserve_kib;
-	for (size_t i = 0; i < rep->n; i++) {
-		struct guest *g = &rep->guest[i];
-
-		g->target_kib = conf_target_kib(p->pc->conf, g->device.maximum_kib);
-		estimate_update(&p->estimate, g, at);
-	}
 	policy_plan(&p->policy, &rep->host, pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
 	return 0;
 }
 
 static int look(struct pass *p, bool act)
 {
-	int r = read_guests(p);
+	int r = read_guests(p, act);
 
-	if (!r && act)
-		r = start_stats(p);
 	if (!r)
 		r = read_host(p, &p->rep.host);
 	if (!r)
@@ -284,7 +211,7 @@ static int settle(struct pass *p, bool (*is)(const struct guest *g))
 	int r = 0;
 
 	while (!r && any(p, is) && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
-		sleep_ms(POLL_MS);
+		clock_sleep_ms(POLL_MS);
 		r = look_again(p, is);
 	}
 	return r;

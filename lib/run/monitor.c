@@ -6,60 +6,284 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/pool.h"
 #include "base/text.h"
 #include "host/proc.h"
-#include "virt/virt.h"
+#include "run/loop.h"
 
 #define WORKERS 4
 #define AGAIN_MS 3000
-#define OLD_MS 8000 /* a reading takes 2 s at most, and begins a second after the last */
+#define OLD_MS 8000        /* a reading takes 2 s at most, and begins a second after the last */
+#define POLL_MS 100        /* until it is seen whether a slow reading is over */
+#define READING_MS 2000    /* a healthy reading of 40 guests takes 40 ms */
+#define GRACE_MS 500       /* until what was read by a deadline is handed over */
+#define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
+#define PERIOD_S 1         /* of the statistics of guests that have none */
+#define WORDS_BYTES 512
+
+/* One reading of the guests: the task's until it is over. */
+struct reading {
+	const struct conf *conf;
+	const char *root;
+	bool read_only;
+	uint64_t end_ms;
+	struct virt *virt;      /* NULL: not connected */
+	unsigned connections;   /* so far by readings */
+	struct snapshot before; /* what was known */
+	struct snapshot snapshot;
+	char words[WORDS_BYTES];
+};
 
 struct monitor {
 	const struct conf *conf;
 	const char *root;
 	bool dry_run;
 	struct guard guard;
-	struct keeper *keeper;
+	struct snapshot snapshot;
+	struct task *task;       /* a reading under way; NULL: none */
+	struct reading *reading; /* the task's */
+	struct virt *reader;     /* what readings connected; NULL: not connected, or a reading has it */
+	unsigned connections;    /* so far by readings */
+	struct backoff backoff;
+	uint64_t read_ms; /* when to read again */
+	uint64_t beat_ms;
+	int error; /* of the last reading */
+	char words[WORDS_BYTES];
 	struct registry *registry; /* NULL: not there */
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was there and did not answer */
-	unsigned connection;       /* of the keeper when virt was as new; 0: not known */
+	unsigned connection;       /* the reader's connections when virt was as new; 0: not known */
 	uint64_t pending_kib;
 	bool pending_unreadable;
 	struct movelog *audit; /* NULL: nobody asks for moves */
 };
 
-int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_sentry)
+static void reading_free(void *arg)
+{
+	struct reading *rd = arg;
+
+	snapshot_clear(&rd->before);
+	snapshot_clear(&rd->snapshot);
+	virt_close(rd->virt);
+	free(rd);
+}
+
+int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor)
 {
 	struct monitor *s = calloc(1, sizeof(*s));
-	int r;
 
 	if (!s)
 		return -ENOMEM;
 	*s = (struct monitor){.conf = conf, .root = root, .dry_run = dry_run};
-	r = keeper_new(conf, root, dry_run, &s->keeper);
-	if (r)
-		free(s);
-	else
-		*ret_sentry = s;
-	return r;
+	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
+	*ret_monitor = s;
+	return 0;
 }
 
 void monitor_free(struct monitor *s, uint64_t deadline_ms)
 {
 	if (!s)
 		return;
+	if (s->task)
+		task_wait(s->task, deadline_ms);
+	task_free(s->task);
 	registry_close(s->registry);
+	virt_close(s->reader);
 	virt_close(s->virt);
-	keeper_free(s->keeper, deadline_ms);
+	snapshot_clear(&s->snapshot);
 	free(s);
 }
 
-void monitor_hold(struct monitor *s)
+struct snapshot *monitor_snapshot(struct monitor *s)
 {
-	keeper_hold(s->keeper);
+	return &s->snapshot;
 }
+
+/* ---- readings ---- */
+
+static void judge_all(const struct conf *c, struct snapshot *s)
+{
+	const struct policy_conf policy = {.step_kib = c->step_kib, .tolerance_kib = c->tolerance_kib};
+
+	for (size_t i = 0; i < s->n; i++)
+		policy_judge(&policy, &s->guest[i]);
+	qsort(s->guest, s->n, sizeof(*s->guest), reclaim_order);
+}
+
+static int read_guests(struct reading *rd)
+{
+	const struct snapshot_conf sc = {
+	    .conf = rd->conf, .interval_ms = MONITOR_READ_MS, .period_s = PERIOD_S, .set_period = !rd->read_only};
+	struct registry *r = NULL;
+	int error = 0;
+
+	if (!rd->virt) {
+		error = virt_open(rd->conf->uri, rd->read_only, WORKERS, rd->end_ms, &rd->virt);
+		rd->connections += !error;
+	}
+	if (error)
+		return error;
+	registry_open(rd->root, false, &r);
+	error = snapshot_read(&sc, rd->virt, r, &rd->before, rd->end_ms, &rd->snapshot);
+	registry_close(r);
+	if (!error)
+		judge_all(rd->conf, &rd->snapshot);
+	return error;
+}
+
+/* A hook that holds up the list, or a QEMU that hangs, leaves others that answer; that one is gone is an answer too. */
+static bool is_silent(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->guest[i].hung)
+			return false;
+	return s->n && !s->listed;
+}
+
+static int run_reading(void *arg)
+{
+	struct reading *rd = arg;
+	int error = read_guests(rd);
+
+	if (error)
+		snapshot_clear(&rd->snapshot);
+	else if (is_silent(&rd->snapshot))
+		error = -ETIMEDOUT;
+	snprintf(rd->words, sizeof(rd->words), "%s", error ? virt_words(rd->virt) : "");
+	if (error == -ENOTCONN) {
+		virt_close(rd->virt);
+		rd->virt = NULL;
+	}
+	return error;
+}
+
+/* What was told while the guests were read is not known to the reading. */
+static void inherit(struct guest *g, const struct guest *before)
+{
+	g->order.rss_kib = before->order.rss_kib;
+	if (before->past.asked_ms == g->past.asked_ms)
+		return;
+	g->past.asked_kib = before->past.asked_kib;
+	g->past.asked_ms = before->past.asked_ms;
+	g->past.asked_from_kib = before->past.asked_from_kib;
+}
+
+static void replace_snapshot(struct monitor *s, struct snapshot *fresh)
+{
+	for (size_t i = 0; i < fresh->n; i++) {
+		const struct guest *before = snapshot_find(&s->snapshot, &fresh->guest[i]);
+
+		if (before)
+			inherit(&fresh->guest[i], before);
+	}
+	snapshot_clear(&s->snapshot);
+	s->snapshot = *fresh;
+	*fresh = (struct snapshot){.n = 0};
+}
+
+/* A libvirtd that is silent has calls of ours already, and answers them when it can: only one that is gone is asked
+ * with growing pauses. */
+static void end_reading(struct monitor *s, int error, bool silent, const char *words)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+	s->error = error;
+	snprintf(s->words, sizeof(s->words), "%s", words);
+	if (silent)
+		s->read_ms = now_ms + MONITOR_READ_MS;
+	else if (error)
+		s->read_ms = now_ms + min_u64(backoff_next_ms(&s->backoff), PAUSE_MOST_MS);
+	if (silent || !error)
+		s->backoff = (struct backoff){0};
+}
+
+/* Takes over what a reading brought, if it is over. Allocates nothing. */
+static void take_reading(struct monitor *s)
+{
+	struct reading *rd = s->reading;
+	int error = s->task ? task_result(s->task) : -EINPROGRESS;
+	bool has_read;
+
+	if (error == -EINPROGRESS)
+		return;
+	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
+	s->reader = rd->virt;
+	s->connections = rd->connections;
+	rd->virt = NULL;
+	has_read = rd->snapshot.began_ms > 0;
+	if (has_read)
+		replace_snapshot(s, &rd->snapshot);
+	end_reading(s, error, error && has_read, rd->words);
+	task_free(s->task);
+	s->task = NULL;
+}
+
+static int begin_reading(struct monitor *s, uint64_t end_ms)
+{
+	struct reading *rd = calloc(1, sizeof(*rd));
+	int r = rd ? snapshot_recall(&s->snapshot, &rd->before) : -ENOMEM;
+
+	if (!r) {
+		rd->conf = s->conf;
+		rd->root = s->root;
+		rd->read_only = s->dry_run;
+		rd->end_ms = end_ms;
+		rd->virt = s->reader;
+		rd->connections = s->connections;
+		r = task_start(run_reading, reading_free, rd, &s->task);
+	}
+	if (!r) {
+		s->reading = rd;
+		s->reader = NULL;
+		s->beat_ms = clock_ms(CLOCK_BOOTTIME);
+		s->read_ms = s->beat_ms + MONITOR_READ_MS;
+		return 0;
+	}
+	if (rd) {
+		rd->virt = NULL;
+		reading_free(rd);
+	}
+	end_reading(s, r, false, strerror(-r));
+	return r;
+}
+
+uint32_t monitor_keep_reading(struct monitor *s)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+	take_reading(s);
+	if (!s->task && now_ms >= s->read_ms)
+		begin_reading(s, now_ms + READING_MS);
+	return (uint32_t)max_u64(sat_sub(s->read_ms, now_ms), s->task ? POLL_MS : 0);
+}
+
+int monitor_read(struct monitor *s, uint64_t end_ms)
+{
+	int r = s->task ? 0 : begin_reading(s, end_ms);
+
+	if (!r && task_wait(s->task, end_ms + GRACE_MS) == -EINPROGRESS)
+		return -ETIMEDOUT;
+	take_reading(s);
+	return s->error;
+}
+
+bool monitor_is_reading(const struct monitor *s)
+{
+	return s->task != NULL;
+}
+
+int monitor_error(const struct monitor *s)
+{
+	return s->error;
+}
+
+uint64_t monitor_beat_ms(const struct monitor *s)
+{
+	return s->beat_ms;
+}
+
+/* ---- in calm times ---- */
 
 static void disconnect(struct monitor *s)
 {
@@ -69,19 +293,12 @@ static void disconnect(struct monitor *s)
 	s->connection = 0;
 }
 
-void monitor_resume(struct monitor *s, bool reconnect)
+void monitor_reconnect(struct monitor *s)
 {
-	if (reconnect)
-		disconnect(s);
-	keeper_resume(s->keeper, reconnect);
+	disconnect(s);
+	virt_close(s->reader);
+	s->reader = NULL;
 }
-
-struct keeper *monitor_keeper(struct monitor *s)
-{
-	return s->keeper;
-}
-
-/* ---- in calm times ---- */
 
 int monitor_open_registry(struct monitor *s)
 {
@@ -98,15 +315,12 @@ int monitor_open_registry(struct monitor *s)
 
 int monitor_prepare(struct monitor *s, uint64_t deadline_ms)
 {
-	const struct herd *h = keeper_herd(s->keeper);
-	unsigned connection = h->connection;
-	size_t n = h->n;
+	size_t n = s->snapshot.n;
 	int r = 0;
 
-	keeper_done(s->keeper);
-	if (s->connection && s->connection != connection) /* then ours is dead too, which only its use would tell */
+	if (s->connection && s->connection != s->connections) /* then ours is dead too, which only its use would tell */
 		disconnect(s);
-	s->connection = connection;
+	s->connection = s->connections;
 	if (s->dry_run || (s->virt && s->ready >= n && s->ready))
 		return 0;
 	if (!s->virt)
@@ -120,7 +334,7 @@ int monitor_prepare(struct monitor *s, uint64_t deadline_ms)
 
 const char *monitor_words(const struct monitor *s)
 {
-	return virt_words(s->virt);
+	return *s->words ? s->words : virt_words(s->virt);
 }
 
 int monitor_watch_pending(const struct monitor *s)
@@ -169,10 +383,10 @@ static void record_move(struct movelog *a, const struct guest *g, struct instant
 	movelog_add(a, &move);
 }
 
-static void record(struct monitor *s, const struct herd *h, const struct sight *v)
+static void record(struct monitor *s, const struct sight *v)
 {
-	for (size_t i = 0; i < h->n; i++) {
-		const struct guest *g = &h->guest[i];
+	for (size_t i = 0; i < s->snapshot.n; i++) {
+		const struct guest *g = &s->snapshot.guest[i];
 
 		if (g->answered && g->sample.have & SAMPLE_ACTUAL)
 			movelog_reached(s->audit, g->uuid, g->sample.actual_kib, sat_sub(g->past.seen_ms, LAG_MS));
@@ -215,33 +429,34 @@ static void forbid_gives(struct monitor *s, struct sight *v)
 		registry_release_no_give(s->registry);
 }
 
-static void note_before(struct herd *h)
+static void note_before(struct snapshot *s)
 {
-	for (size_t i = 0; i < h->n; i++)
-		if (h->guest[i].order.ask_kib && !h->before_kib[i])
-			h->before_kib[i] = guest_rss_kib(&h->guest[i]);
+	for (size_t i = 0; i < s->n; i++)
+		if (s->guest[i].order.ask_kib && !s->guest[i].order.rss_kib)
+			s->guest[i].order.rss_kib = guest_rss_kib(&s->guest[i]);
 }
 
-static uint64_t freed_kib(const struct herd *h)
+static uint64_t freed_kib(const struct snapshot *s)
 {
 	uint64_t sum_kib = 0;
 
-	for (size_t i = 0; i < h->n; i++)
-		sum_kib = sat_add(sum_kib, sat_sub(h->before_kib[i], guest_rss_kib(&h->guest[i])));
+	for (size_t i = 0; i < s->n; i++)
+		sum_kib = sat_add(sum_kib, sat_sub(s->guest[i].order.rss_kib, guest_rss_kib(&s->guest[i])));
 	return sum_kib;
 }
 
 /* While libvirt was gone guests went on: what they used then is no bottom any more. */
-static bool is_old(const struct herd *h)
+static bool is_old(const struct snapshot *s)
 {
-	return sat_sub(clock_ms(CLOCK_BOOTTIME), h->read_ms) > OLD_MS;
+	return sat_sub(clock_ms(CLOCK_BOOTTIME), s->began_ms) > OLD_MS;
 }
 
 /* What guests are touching now is left to them only as long as the host can bear it. */
-static void plan(struct monitor *s, struct herd *h, struct sight *v)
+static void plan(struct monitor *s, struct sight *v)
 {
 	const struct guard_conf gc = {.reserve_kib = v->reserve_kib};
 	uint64_t tolerance_kib = s->conf->tolerance_kib, bearable_kib;
+	struct snapshot *h = &s->snapshot;
 
 	v->planned_kib = reclaim_plan(v->way, v->lack_kib, tolerance_kib, h->guest, h->n, &h->scratch);
 	bearable_kib = sat_add(sat_sub(v->host.available_kib, guard_critical_kib(&gc)), v->planned_kib);
@@ -268,13 +483,15 @@ static int send_plan(struct virt *v, struct guest *g, size_t n, uint64_t deadlin
 	return r < 0 && !sent ? r : sent;
 }
 
-static void squeeze(struct monitor *s, struct herd *h, struct sight *v)
+static void squeeze(struct monitor *s, struct sight *v)
 {
+	struct snapshot *h = &s->snapshot;
+
 	if (is_old(h)) {
 		v->sent = s->virt || s->dry_run ? 0 : -ENOTCONN;
 		return;
 	}
-	plan(s, h, v);
+	plan(s, v);
 	if (s->dry_run)
 		return;
 	note_before(h);
@@ -286,7 +503,7 @@ static void squeeze(struct monitor *s, struct herd *h, struct sight *v)
 }
 
 /* The connection died with libvirtd: another is needed now, not in calm times. */
-static void send_again(struct monitor *s, struct herd *h, struct sight *v)
+static void send_again(struct monitor *s, struct sight *v)
 {
 	int r;
 
@@ -299,31 +516,31 @@ static void send_again(struct monitor *s, struct herd *h, struct sight *v)
 	if (r == -ETIMEDOUT) /* each attempt leaves a thread that waits, and keeps us from looking */
 		s->again_ms = clock_ms(CLOCK_BOOTTIME) + AGAIN_MS;
 	if (s->virt)
-		squeeze(s, h, v);
+		squeeze(s, v);
 }
 
-static void act(struct monitor *s, struct herd *h, struct sight *v)
+static void act(struct monitor *s, struct sight *v)
 {
 	if (v->squeezing)
-		squeeze(s, h, v);
+		squeeze(s, v);
 	if (v->squeezing && v->sent == -ENOTCONN)
-		send_again(s, h, v);
-	v->freed_kib = freed_kib(h);
-	if (!v->squeezing && h->n)
-		memset(h->before_kib, 0, h->n * sizeof(*h->before_kib));
+		send_again(s, v);
+	v->freed_kib = freed_kib(&s->snapshot);
+	for (size_t i = 0; i < s->snapshot.n && !v->squeezing; i++)
+		s->snapshot.guest[i].order.rss_kib = 0;
 }
 
 int monitor_look(struct monitor *s, struct sight *ret_sight)
 {
 	struct sight v = {.at = clock_now()};
 	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
-	struct herd *h;
+	const struct snapshot *h = &s->snapshot;
 	int r = proc_read(s->root, &v.host);
 
 	if (r < 0)
 		return r;
 	gc.reserve_kib = v.reserve_kib = conf_reserve_kib(s->conf, v.host.total_kib);
-	h = keeper_herd(s->keeper);
+	take_reading(s);
 	v.level = guard_step(&gc, &s->guard, v.host.available_kib, is_old(h) ? 0 : reclaim_promised_kib(h->guest, h->n),
 	                     v.at.now_ms);
 	v.foreseen = v.level == GUARD_TIGHT && !s->guard.was_low;
@@ -331,10 +548,9 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 	forbid_gives(s, &v);
 	v.starting_kib = reclaim_starting_kib(h->guest, h->n);
 	decide(s, &gc, &v);
-	act(s, h, &v);
+	act(s, &v);
 	if (s->audit && s->conf->log)
-		record(s, h, &v);
-	keeper_done(s->keeper);
+		record(s, &v);
 	v.nap_ms = guard_nap_ms(&gc, &s->guard, v.host.available_kib);
 	*ret_sight = v;
 	return 0;
@@ -352,7 +568,7 @@ static size_t add_refusal(char *text, size_t size, size_t used, const struct gue
 	return n > 0 && used + (size_t)n < size ? used + (size_t)n : 0;
 }
 
-static void list_refusals(struct monitor *s, enum reclaim_way way, const struct herd *h, char *text, size_t size)
+static void list_refusals(struct monitor *s, enum reclaim_way way, const struct snapshot *h, char *text, size_t size)
 {
 	size_t used = 0, left = 0;
 
@@ -373,7 +589,7 @@ static void list_refusals(struct monitor *s, enum reclaim_way way, const struct 
 }
 
 /* Whose turn it was not in time is told at the next look. */
-static bool awaits(const struct herd *h, const struct sight *sight)
+static bool awaits(const struct snapshot *h, const struct sight *sight)
 {
 	return sight->sent > 0 || (sight->sent == 0 && sight->planned_kib) ||
 	       (!is_old(h) && reclaim_coming_kib(h->guest, h->n));
@@ -381,25 +597,21 @@ static bool awaits(const struct herd *h, const struct sight *sight)
 
 bool monitor_awaits(struct monitor *s, const struct sight *sight)
 {
-	bool is = awaits(keeper_herd(s->keeper), sight);
-
-	keeper_done(s->keeper);
-	return is;
+	return awaits(&s->snapshot, sight);
 }
 
 bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size)
 {
 	const struct guard_conf gc = {.reserve_kib = sight->reserve_kib};
-	bool unseen = sight->sent == -ENOTCONN || keeper_state(s->keeper, NULL, 0) != 0;
-	struct herd *h = keeper_herd(s->keeper);
+	bool unseen = sight->sent == -ENOTCONN || s->error != 0;
+	const struct snapshot *h = &s->snapshot;
 	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
-	              !awaits(h, sight) && (unseen || h->number);
+	              !awaits(h, sight) && (unseen || h->began_ms);
 
 	if (cannot && unseen)
 		snprintf(refused, size, "all (libvirt does not answer)");
 	else if (cannot)
 		list_refusals(s, sight->way, h, refused, size);
-	keeper_done(s->keeper);
 	return cannot;
 }
 

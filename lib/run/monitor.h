@@ -1,7 +1,11 @@
 /*
- * The guard on duty: looks at the host, decides by guard.h, takes by reclaim.h from what keeper.h keeps, and knows what
- * came of it: memguard(8). It never waits for the lock of balancing passes, and for libvirt at most MONITOR_SEND_MS to
- * send and twice that to connect anew; between a look and the first command nothing here allocates.
+ * The guard on duty: keeps a snapshot of the guests, looks at the host, decides by guard.h, takes by reclaim.h, and
+ * knows what came of it: memguard(8). It never waits for the lock of balancing passes, and for libvirt at most
+ * MONITOR_SEND_MS to send and twice that to connect anew; between a look and the first command nothing here allocates.
+ *
+ * The guests are read by a task, with connections of its own: an emergency finds them known without asking libvirt
+ * first, and what hangs in reading never delays the guard. The snapshot is the guard's alone; what a task read takes
+ * its place at the next look. If libvirt cannot list the guests because a hook runs, those that are known are read.
  */
 #ifndef MEMSCHED_RUN_MONITOR_H
 #define MEMSCHED_RUN_MONITOR_H
@@ -13,9 +17,10 @@
 #include "host/movelog.h"
 #include "host/registry.h"
 #include "host/wakeup.h"
-#include "run/keeper.h"
+#include "run/snapshot.h"
 
-#define MONITOR_SEND_MS 300 /* a healthy QEMU answers in 1 ms */
+#define MONITOR_SEND_MS 300  /* a healthy QEMU answers in 1 ms */
+#define MONITOR_READ_MS 1000 /* between two readings, as between two statistics */
 
 /* What was seen and done at one look. */
 struct sight {
@@ -33,22 +38,40 @@ struct sight {
 	int sent;             /* commands; -errno: none could be sent */
 	uint64_t sent_ms;     /* CLOCK_BOOTTIME when they had been sent; 0: none was */
 	int no_give;          /* -errno where gives cannot be forbidden */
-	uint32_t nap_ms;      /* until the next look */
+	uint32_t nap_ms;      /* until the next look, as far as the host is concerned */
 };
 
 struct monitor;
 
-/* conf and root stay the caller's. dry_run: nothing is written or commanded. 0 or -ENOMEM. */
-int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_sentry);
-/* Releases no-give; waits for the keeper until deadline_ms. */
+/* conf and root stay the caller's. dry_run: nothing is written or commanded, and no statistics period is set. 0 or
+ * -ENOMEM. */
+int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor);
+/* Releases no-give; waits for a reading until deadline_ms, and then abandons it. */
 void monitor_free(struct monitor *s, uint64_t deadline_ms);
 
-/* Between the two, conf may be changed in place; reconnect: its URI was. Waits for the end of a reading, which is
- * bounded. */
-void monitor_hold(struct monitor *s);
-void monitor_resume(struct monitor *s, bool reconnect);
+/* The guests in reclaim_order, judged; the caller's until the next look or reading. */
+struct snapshot *monitor_snapshot(struct monitor *s);
 
-struct keeper *monitor_keeper(struct monitor *s);
+/*
+ * Begins a reading if none is under way and it is time: MONITOR_READ_MS after the last began, or, if libvirt is gone,
+ * with pauses that grow to some seconds. Returns how long this can wait, in ms.
+ */
+uint32_t monitor_keep_reading(struct monitor *s);
+/*
+ * A reading that is waited for, before end_ms. 0, or what snapshot_read returned, and the snapshot stays as it was
+ * then. -ETIMEDOUT also if there is no list and none of the known guests answers, which the snapshot then has as hung.
+ */
+int monitor_read(struct monitor *s, uint64_t end_ms);
+
+/* While one is under way conf must not be changed. */
+bool monitor_is_reading(const struct monitor *s);
+/* The URI was: connects anew. Only while no reading is under way. */
+void monitor_reconnect(struct monitor *s);
+
+/* What the last reading came to: 0 or -errno. */
+int monitor_error(const struct monitor *s);
+/* When a reading last began, or was over: as long as this goes on, readings do not hang. CLOCK_BOOTTIME ms. */
+uint64_t monitor_beat_ms(const struct monitor *s);
 
 /* From now on looks add their moves to a, after they were sent, and note what came of them; the caller writes it. */
 void monitor_record(struct monitor *s, struct movelog *a);
@@ -61,7 +84,7 @@ void monitor_record(struct monitor *s, struct movelog *a);
 int monitor_open_registry(struct monitor *s);
 int monitor_prepare(struct monitor *s, uint64_t deadline_ms);
 
-/* libvirt's words for what failed last in sentry_prepare and in sending. */
+/* libvirt's words for what failed last: in reading if monitor_error, else in monitor_prepare and in sending. */
 const char *monitor_words(const struct monitor *s);
 
 /* A descriptor that is readable when starts become pending; -errno where there is none. */

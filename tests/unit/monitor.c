@@ -44,14 +44,24 @@ int __real_virt_open(const char *where, bool read_only, unsigned workers, uint64
 int __wrap_virt_open(const char *where, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt);
 int __real_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+int __real_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n);
+int __wrap_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n);
 
-static bool dies;
+static bool dies, list_dies;
 static uint64_t open_by_ms, send_by_ms; /* the deadlines that were given; a busy machine has longer */
 
 int __wrap_virt_open(const char *where, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt)
 {
 	open_by_ms = deadline_ms;
 	return __real_virt_open(where, read_only, workers, clock_ms(CLOCK_BOOTTIME) + TIME_MS, ret_virt);
+}
+
+int __wrap_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n)
+{
+	bool died = list_dies;
+
+	list_dies = false;
+	return died ? -ENOTCONN : __real_virt_list(v, deadline_ms, ret_guests, ret_n);
 }
 
 int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
@@ -202,14 +212,14 @@ static uint64_t in_time(void)
 	return clock_ms(CLOCK_BOOTTIME) + TIME_MS;
 }
 
-/* A sentry that knows its guests and is ready to send. */
+/* A guard that knows its guests and is ready to send. */
 static struct monitor *on_duty(bool dry_run)
 {
 	struct monitor *s;
 
 	assert_int_equal(monitor_new(&conf, root, dry_run, &s), 0);
 	assert_int_equal(monitor_open_registry(s), dry_run ? -ENOENT : 0);
-	assert_int_equal(keeper_read(monitor_keeper(s), in_time()), 0);
+	assert_int_equal(monitor_read(s, in_time()), 0);
 	assert_int_equal(monitor_prepare(s, in_time()), 0);
 	return s;
 }
@@ -225,11 +235,10 @@ static struct sight look(struct monitor *s)
 /* The test driver says that QEMU holds half of what a guest has. */
 static void touch_all(struct monitor *s)
 {
-	struct herd *h = keeper_herd(monitor_keeper(s));
+	struct snapshot *h = monitor_snapshot(s);
 
 	for (size_t i = 0; i < h->n; i++)
 		h->guest[i].sample.rss_kib = h->guest[i].sample.actual_kib + QEMU_USUAL_KIB;
-	keeper_done(monitor_keeper(s));
 }
 
 static struct registry *registry_of_a_pass(void)
@@ -288,15 +297,14 @@ static void test_tight(void **state)
 static void test_told_again(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct herd *h;
+	struct snapshot *h;
 
 	(void)state;
 	host_has(700 * MIB);
 	assert_int_equal(look(s).sent, GUESTS);
-	h = keeper_herd(monitor_keeper(s));
+	h = monitor_snapshot(s);
 	for (size_t i = 0; i < h->n; i++)
 		h->guest[i].past.seen_ms = h->guest[i].past.asked_ms + 1001;
-	keeper_done(monitor_keeper(s));
 	poll(NULL, 0, 5); /* then it is not asked again in the millisecond in which it was first */
 	assert_int_equal(look(s).sent, GUESTS);
 	assert_int_equal(look(s).sent, 0);
@@ -398,13 +406,12 @@ static void test_foreseen(void **state)
 static void test_growing(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct herd *h = keeper_herd(monitor_keeper(s));
+	struct snapshot *h = monitor_snapshot(s);
 	struct sight v;
 
 	(void)state;
 	for (size_t i = 0; i < h->n; i++)
 		h->guest[i].est.risen_kib = 10 * MIB;
-	keeper_done(monitor_keeper(s));
 	v = look_at_a_fall(s);
 	assert_int_equal(v.way, RECLAIM_IDLE);
 	assert_int_equal(v.sent, GUESTS);
@@ -414,7 +421,7 @@ static void test_growing(void **state)
 static void test_critical(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct herd *h;
+	struct snapshot *h;
 	struct sight v;
 
 	(void)state;
@@ -423,10 +430,9 @@ static void test_critical(void **state)
 	v = look(s);
 	assert_int_equal(v.level, GUARD_CRITICAL);
 	assert_int_equal(v.sent, GUESTS);
-	h = keeper_herd(monitor_keeper(s));
+	h = monitor_snapshot(s);
 	for (size_t i = 0; i < h->n; i++)
 		assert_int_equal(h->guest[i].past.asked_kib, 512 * MIB + 150000 / 8);
-	keeper_done(monitor_keeper(s));
 	monitor_free(s, in_time());
 }
 
@@ -474,7 +480,7 @@ static void test_record(void **state)
 	assert_string_equal(a.move[0].name, "guest00");
 	assert_string_equal(a.move[0].uuid, "00000000-0000-4000-8000-000000000000");
 	usleep(1100000);
-	assert_int_equal(keeper_read(monitor_keeper(s), in_time()), 0);
+	assert_int_equal(monitor_read(s, in_time()), 0);
 	look(s);
 	assert_true(a.move[0].has_reached);
 	assert_in_range(a.move[0].reached_kib, 1, 1024 * MIB);
@@ -577,15 +583,14 @@ static void test_pending_unreadable(void **state)
 static void test_starting(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct herd *h;
+	struct snapshot *h;
 	struct sight v;
 
 	(void)state;
 	touch_all(s);
-	h = keeper_herd(monitor_keeper(s));
+	h = monitor_snapshot(s);
 	h->guest[0].est.booting = h->guest[0].plan.no_take = true;
 	h->guest[0].sample.rss_kib = 224 * MIB;
-	keeper_done(monitor_keeper(s));
 	host_has(1100 * MIB);
 	v = look(s);
 	assert_int_equal(v.level, GUARD_CALM);
@@ -647,7 +652,7 @@ static void test_allocates_nothing(void **state)
 		host_has(available_mib[i] * MIB);
 		conf_set(&conf, "target", i == 2 ? "1MiB" : "150000KiB");
 		if (i == 2)
-			assert_int_equal(keeper_read(monitor_keeper(s), in_time()), 0);
+			assert_int_equal(monitor_read(s, in_time()), 0);
 		allocations = 0;
 		counting = true;
 		monitor_count_pending(s);
@@ -725,7 +730,7 @@ static void test_cannot(void **state)
 
 	conf_set(&conf, "uri", "qemu+unix:///system?socket=/nowhere");
 	assert_int_equal(monitor_new(&conf, root, false, &s), 0);
-	assert_int_not_equal(keeper_read(monitor_keeper(s), in_time()), 0);
+	assert_int_not_equal(monitor_read(s, in_time()), 0);
 	assert_int_not_equal(monitor_prepare(s, in_time()), 0);
 	v = look(s);
 	assert_true(monitor_cannot(s, &v, refused, sizeof(refused)));
@@ -737,7 +742,7 @@ static void test_cannot(void **state)
 static void test_freed(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct herd *h;
+	struct snapshot *h;
 	char text[200];
 	struct sight v;
 
@@ -745,11 +750,10 @@ static void test_freed(void **state)
 	touch_all(s);
 	host_has(700 * MIB);
 	assert_int_equal(look(s).freed_kib, 0);
-	h = keeper_herd(monitor_keeper(s));
+	h = monitor_snapshot(s);
 	for (size_t i = 0; i < 3; i++)
 		h->guest[i].sample.rss_kib -= 32 * MIB;
 	h->guest[3].sample.rss_kib += 32 * MIB;
-	keeper_done(monitor_keeper(s));
 	v = look(s);
 	assert_int_equal(v.freed_kib, 96 * MIB);
 	assert_string_equal(monitor_complaint(text, sizeof(text), &v, "db (at-min)"),
@@ -761,7 +765,7 @@ static void test_freed(void **state)
 static void test_awaits(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct herd *h;
+	struct snapshot *h;
 	struct sight v;
 
 	(void)state;
@@ -772,10 +776,9 @@ static void test_awaits(void **state)
 	assert_int_equal(v.sent, 0);
 	assert_true(monitor_awaits(s, &v));
 	host_has(800 * MIB); /* above where it is tight */
-	h = keeper_herd(monitor_keeper(s));
+	h = monitor_snapshot(s);
 	for (size_t i = 0; i < h->n; i++)
 		h->guest[i].est.stuck = h->guest[i].plan.no_take = true;
-	keeper_done(monitor_keeper(s));
 	v = look(s);
 	assert_true(v.squeezing);
 	assert_int_equal(v.sent, 0);
@@ -787,35 +790,34 @@ static void test_awaits(void **state)
 static void test_old(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct herd *h = keeper_herd(monitor_keeper(s));
+	struct snapshot *h = monitor_snapshot(s);
 	char refused[100];
 	struct sight v;
 
 	(void)state;
-	h->read_ms -= 9000;
+	h->began_ms -= 9000;
 	estimate_asked(&h->guest[0], 512 * MIB, clock_now()); /* whether it gave is not known either */
-	keeper_done(monitor_keeper(s));
 	host_has(300 * MIB);
 	v = look(s);
 	assert_int_equal(v.level, GUARD_CRITICAL);
 	assert_int_equal(v.planned_kib, 0);
 	assert_int_equal(v.sent, 0);
 	assert_true(monitor_cannot(s, &v, refused, sizeof(refused)));
-	assert_int_equal(keeper_read(monitor_keeper(s), in_time()), 0);
+	assert_int_equal(monitor_read(s, in_time()), 0);
 	assert_true(look(s).sent > 0);
 	monitor_free(s, in_time());
 }
 
-/* Where the keeper had to connect again the sentry does so in calm times. */
+/* Where a reading had to connect again the guard does so for sending in calm times. */
 static void test_connects_again(void **state)
 {
 	struct monitor *s = on_duty(false);
 
 	(void)state;
-	keeper_hold(monitor_keeper(s));
 	make_world(GUESTS + 1); /* of the test driver each connection has its own */
-	keeper_resume(monitor_keeper(s), true);
-	assert_int_equal(keeper_read(monitor_keeper(s), in_time()), 0);
+	list_dies = true;
+	assert_int_equal(monitor_read(s, in_time()), -ENOTCONN);
+	assert_int_equal(monitor_read(s, in_time()), 0);
 	assert_int_equal(monitor_prepare(s, in_time()), 0);
 	host_has(700 * MIB);
 	assert_int_equal(look(s).sent, GUESTS + 1);

@@ -1,3 +1,4 @@
+/* The guests as the guard keeps them: what readings by a task bring, over the test driver. */
 #include <errno.h>
 #include <ftw.h>
 #include <limits.h>
@@ -20,7 +21,7 @@
 #include "plan/estimate.h"
 #include "host/registry.h"
 #include "virt/virt.h"
-#include "run/keeper.h"
+#include "run/monitor.h"
 
 #define TIME_MS 30000
 #define SHORT_MS 300
@@ -32,7 +33,6 @@ static struct conf conf;
 
 /* ---- what happens while a reading is under way ---- */
 
-static struct keeper *asks_meanwhile; /* of whom the first guest is asked */
 static unsigned periods_set;
 static atomic_bool holds_up, held_up;
 
@@ -69,13 +69,6 @@ int __wrap_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_gu
 
 int __wrap_virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 {
-	if (asks_meanwhile) {
-		struct herd *h = keeper_herd(asks_meanwhile);
-
-		estimate_asked(&h->guest[0], 500000, clock_now());
-		h->before_kib[0] = 700000;
-		keeper_done(asks_meanwhile);
-	}
 	for (held_up = holds_up; holds_up;)
 		poll(NULL, 0, 5);
 	for (size_t i = 0; i < n && no_answers; i++)
@@ -123,7 +116,7 @@ static int set_up(void **state)
 
 	(void)state;
 	holds_up = patient = no_list = no_answers = one_is_gone = false; /* a test that failed may have left it */
-	snprintf(root, sizeof(root), "/tmp/memsched-keeper-XXXXXX");
+	snprintf(root, sizeof(root), "/tmp/memsched-snapshot-XXXXXX");
 	assert_non_null(mkdtemp(root));
 	snprintf(path, sizeof(path), "%s/run", root);
 	assert_int_equal(mkdir(path, 0755), 0);
@@ -144,31 +137,42 @@ static int tear_down(void **state)
 	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static struct keeper *new_keeper(void)
+static struct monitor *new_monitor(void)
 {
-	struct keeper *k;
+	struct monitor *s;
 
-	assert_int_equal(keeper_new(&conf, root, false, &k), 0);
-	return k;
+	assert_int_equal(monitor_new(&conf, root, false, &s), 0);
+	return s;
+}
+
+/* A reading that is under way, and does not go on while holds_up. */
+static void begin_held_up(struct monitor *s)
+{
+	held_up = false;
+	holds_up = true;
+	for (int i = 0; i < TIME_MS / 5 && !held_up; i++) {
+		monitor_keep_reading(s);
+		poll(NULL, 0, 5);
+	}
+	assert_true(held_up && monitor_is_reading(s));
 }
 
 static void test_reading(void **state)
 {
-	struct keeper *k;
-	struct herd *h;
+	struct monitor *s;
+	struct snapshot *h;
 
 	(void)state;
 	make_world(4);
 	conf_set(&conf, "exclude", "guest002");
-	k = new_keeper();
-	h = keeper_herd(k);
-	assert_int_equal(h->number, 0);
+	s = new_monitor();
+	h = monitor_snapshot(s);
+	assert_int_equal(h->began_ms, 0);
 	assert_int_equal(h->n, 0);
-	keeper_done(k);
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	assert_int_equal(keeper_state(k, NULL, 0), 0);
-	h = keeper_herd(k);
-	assert_int_equal(h->number, 1);
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	assert_int_equal(monitor_error(s), 0);
+	h = monitor_snapshot(s);
+	assert_true(h->began_ms > 0 && h->listed);
 	assert_int_equal(h->n, 4); /* least weight first, then by name */
 	assert_string_equal(h->guest[0].name, "guest000");
 	assert_string_equal(h->guest[1].name, "guest003");
@@ -179,87 +183,87 @@ static void test_reading(void **state)
 	assert_int_equal(h->guest[3].plan.reason, REASON_EXCLUDED);
 	assert_int_equal(h->guest[2].sample.actual_kib, 1048576);
 	assert_true(h->guest[2].target_kib > 0 && h->guest[2].plan.floor_kib > 0);
-	keeper_done(k);
-	keeper_free(k, in_time());
+	monitor_free(s, in_time());
 }
 
 static void test_nobody(void **state)
 {
-	struct keeper *k;
-	struct herd *h;
+	struct monitor *s;
+	struct snapshot *h;
 
 	(void)state;
 	make_world(0);
-	k = new_keeper();
+	s = new_monitor();
 	for (unsigned i = 1; i <= 2; i++) {
-		assert_int_equal(keeper_read(k, in_time()), 0);
-		h = keeper_herd(k);
+		uint64_t before_ms = clock_ms(CLOCK_BOOTTIME);
+
+		assert_int_equal(monitor_read(s, in_time()), 0);
+		h = monitor_snapshot(s);
 		assert_int_equal(h->n, 0);
-		assert_int_equal(h->number, i);
-		keeper_done(k);
+		assert_true(h->began_ms >= before_ms);
 	}
-	keeper_free(k, in_time());
+	monitor_free(s, in_time());
 }
 
 /* What was asked, and what QEMU held before, is known to the next readings. */
 static void test_memory(void **state)
 {
-	struct keeper *k;
-	struct herd *h;
+	struct monitor *s;
+	struct snapshot *h;
 
 	(void)state;
 	make_world(3);
-	k = new_keeper();
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	h = keeper_herd(k);
+	s = new_monitor();
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	h = monitor_snapshot(s);
 	estimate_asked(&h->guest[1], 500000, clock_now());
-	h->before_kib[1] = 700000;
-	keeper_done(k);
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	h = keeper_herd(k);
+	h->guest[1].order.rss_kib = 700000;
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	h = monitor_snapshot(s);
 	assert_int_equal(h->guest[1].past.asked_kib, 500000);
-	assert_int_equal(h->before_kib[1], 700000);
+	assert_int_equal(h->guest[1].order.rss_kib, 700000);
 	assert_int_equal(h->guest[0].past.asked_kib, 0);
-	assert_int_equal(h->before_kib[0], 0);
-	keeper_done(k);
-	keeper_free(k, in_time());
+	assert_int_equal(h->guest[0].order.rss_kib, 0);
+	monitor_free(s, in_time());
 }
 
 /* Nor is it lost what was asked while the guests were read. */
 static void test_asked_meanwhile(void **state)
 {
-	struct keeper *k;
-	struct herd *h;
+	struct monitor *s;
+	struct snapshot *h;
 
 	(void)state;
 	make_world(3);
-	k = new_keeper();
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	asks_meanwhile = k;
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	asks_meanwhile = NULL;
-	h = keeper_herd(k);
+	s = new_monitor();
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	begin_held_up(s);
+	h = monitor_snapshot(s);
+	estimate_asked(&h->guest[0], 500000, clock_now());
+	h->guest[0].order.rss_kib = 700000;
+	holds_up = false;
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	h = monitor_snapshot(s);
 	assert_int_equal(h->guest[0].past.asked_kib, 500000);
 	assert_int_equal(h->guest[0].past.asked_from_kib, h->guest[0].sample.actual_kib);
 	assert_true(h->guest[0].past.asked_ms > 0);
-	assert_int_equal(h->before_kib[0], 700000);
+	assert_int_equal(h->guest[0].order.rss_kib, 700000);
 	assert_int_equal(h->guest[1].past.asked_kib, 0);
-	keeper_done(k);
-	keeper_free(k, in_time());
+	monitor_free(s, in_time());
 }
 
 static void test_period(void **state)
 {
-	struct keeper *k;
+	struct monitor *s;
 
 	(void)state;
 	make_world(1);
 	for (unsigned read_only = 0; read_only <= 1; read_only++) {
 		periods_set = 0;
-		assert_int_equal(keeper_new(&conf, root, read_only, &k), 0);
-		assert_int_equal(keeper_read(k, in_time()), 0);
+		assert_int_equal(monitor_new(&conf, root, read_only, &s), 0);
+		assert_int_equal(monitor_read(s, in_time()), 0);
 		assert_int_equal(periods_set, !read_only);
-		keeper_free(k, in_time());
+		monitor_free(s, in_time());
 	}
 }
 
@@ -269,8 +273,8 @@ static void test_registered(void **state)
 	struct record record = {
 	    .name = (char *)"guest001", .maximum_kib = 1048576, .started_s = started_s, .hints = {.weight = 100}};
 	struct registry *r;
-	struct keeper *k;
-	struct herd *h;
+	struct monitor *s;
+	struct snapshot *h;
 	char uuid[64];
 
 	(void)state;
@@ -279,17 +283,16 @@ static void test_registered(void **state)
 	assert_int_equal(registry_open(root, true, &r), 0);
 	assert_int_equal(registry_save_record(r, uuid, &record), 0);
 	registry_close(r);
-	k = new_keeper();
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	h = keeper_herd(k);
+	s = new_monitor();
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	h = monitor_snapshot(s);
 	for (size_t i = 0; i < h->n; i++) {
 		bool is_it = !strcmp(h->guest[i].uuid, uuid);
 
 		assert_int_equal(h->guest[i].registered, is_it);
 		assert_int_equal(h->guest[i].started_s, is_it ? started_s : 0);
 	}
-	keeper_done(k);
-	keeper_free(k, in_time());
+	monitor_free(s, in_time());
 }
 
 /* A record that is none counts as absent, of this guest alone, until it is removed. */
@@ -297,8 +300,8 @@ static void test_unreadable(void **state)
 {
 	char path[160];
 	struct registry *r;
-	struct keeper *k;
-	struct herd *h;
+	struct monitor *s;
+	struct snapshot *h;
 
 	(void)state;
 	make_world(2);
@@ -306,85 +309,82 @@ static void test_unreadable(void **state)
 	registry_close(r);
 	snprintf(path, sizeof(path), "%s/run/memsched/domains/" UUID, root, 1);
 	assert_int_equal(mkfifo(path, 0644), 0);
-	k = new_keeper();
+	s = new_monitor();
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(keeper_read(k, in_time()), 0);
-		h = keeper_herd(k); /* the first has less weight */
+		assert_int_equal(monitor_read(s, in_time()), 0);
+		h = monitor_snapshot(s); /* the first has less weight */
 		assert_int_equal(h->n, 2);
 		assert_int_equal(h->guest[1].unreadable, i < 2);
 		assert_false(h->guest[1].registered || h->guest[0].unreadable);
-		keeper_done(k);
 		if (i == 1)
 			assert_int_equal(unlink(path), 0);
 	}
-	keeper_free(k, in_time());
+	monitor_free(s, in_time());
 }
 
-/* Read and asked by two threads as fast as they can (for the thread sanitizer); in the end nothing is lost. */
+/* Read and asked side by side (for the thread sanitizer); in the end nothing is lost. */
 static void test_many(void **state)
 {
-	struct keeper *k;
-	uint64_t first_ms, number = 0;
+	struct monitor *s;
+	uint64_t first_ms, read_ms = 0;
 	unsigned readings = 0;
+	bool changed = false;
 
 	(void)state;
 	make_world(MANY);
 	patient = true;
-	k = new_keeper();
-	first_ms = keeper_beat_ms(k);
-	assert_int_equal(keeper_start(k), 0);
+	s = new_monitor();
+	first_ms = monitor_beat_ms(s);
 	for (int i = 0; i < 8000 && readings < 3; i++) {
-		struct herd *h = keeper_herd(k);
+		struct snapshot *h = monitor_snapshot(s);
 
-		assert_true(h->n == (h->number ? MANY : 0));
-		readings += h->number > number && h->n == MANY;
-		number = h->number;
+		assert_in_range(monitor_keep_reading(s), 0, TIME_MS);
+		assert_true(h->n == (h->began_ms ? MANY : 0));
+		readings += h->began_ms > read_ms && h->n == MANY;
+		read_ms = h->began_ms;
 		for (size_t g = 0; g < h->n; g++)
-			estimate_asked(&h->guest[g], 400000 + number, clock_now());
-		keeper_done(k);
-		keeper_state(k, NULL, 0);
-		if (i == 100) {
-			keeper_hold(k);
+			estimate_asked(&h->guest[g], 400000 + readings, clock_now());
+		assert_int_equal(monitor_error(s), 0);
+		if (i >= 100 && !changed && !monitor_is_reading(s)) {
 			conf_set(&conf, "target", "100MiB");
-			keeper_resume(k, true);
+			monitor_reconnect(s);
+			changed = true;
 		}
 		poll(NULL, 0, 5);
 	}
+	assert_true(changed);
 	assert_true(readings >= 3);
-	assert_true(keeper_beat_ms(k) > first_ms);
-	assert_int_equal(keeper_herd(k)->guest[0].past.asked_kib > 0, true);
-	keeper_done(k);
-	keeper_free(k, in_time());
+	assert_true(monitor_beat_ms(s) > first_ms);
+	assert_true(monitor_snapshot(s)->guest[0].past.asked_kib > 0);
+	monitor_free(s, in_time());
 }
 
-/* A thread that is held up in a reading does not beat, whatever is asked of it meanwhile. */
+/* A reading that is held up does not beat, whatever is asked of the guard meanwhile. */
 static void test_beat(void **state)
 {
-	struct keeper *k;
+	struct monitor *s;
 	uint64_t beat_ms;
 
 	(void)state;
 	make_world(1);
-	holds_up = patient = true;
-	held_up = false;
-	k = new_keeper();
-	assert_int_equal(keeper_start(k), 0);
-	for (int i = 0; i < TIME_MS / 5 && !held_up; i++)
-		poll(NULL, 0, 5);
-	assert_true(held_up);
-	beat_ms = keeper_beat_ms(k);
+	patient = true;
+	s = new_monitor();
+	begin_held_up(s);
+	beat_ms = monitor_beat_ms(s);
 	for (int i = 0; i < 5; i++) {
 		poll(NULL, 0, 5);
-		keeper_herd(k);
-		keeper_done(k);
-		keeper_state(k, NULL, 0);
-		assert_int_equal(keeper_beat_ms(k), beat_ms);
+		monitor_keep_reading(s);
+		monitor_snapshot(s);
+		monitor_error(s);
+		assert_int_equal(monitor_beat_ms(s), beat_ms);
 	}
 	holds_up = false;
-	for (int i = 0; i < TIME_MS / 5 && keeper_beat_ms(k) == beat_ms; i++)
+	for (int i = 0; i < TIME_MS / 5 && monitor_beat_ms(s) == beat_ms; i++) {
+		monitor_keep_reading(s);
 		poll(NULL, 0, 5);
-	assert_true(keeper_beat_ms(k) > beat_ms);
-	keeper_free(k, in_time());
+	}
+	assert_true(monitor_beat_ms(s) > beat_ms);
+	monitor_free(s, in_time());
 }
 
 /* ---- a libvirtd that never answers ---- */
@@ -406,18 +406,16 @@ static int silent_libvirtd(void)
 static void test_silent(void **state)
 {
 	int libvirtd = silent_libvirtd();
-	struct keeper *k = new_keeper();
+	struct monitor *s = new_monitor();
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
-	char words[128] = "";
 
 	(void)state;
-	assert_int_equal(keeper_read(k, began_ms + SHORT_MS), -ETIMEDOUT);
+	assert_int_equal(monitor_read(s, began_ms + SHORT_MS), -ETIMEDOUT);
 	assert_int_equal(open_by_ms, began_ms + SHORT_MS); /* that it is kept is virt's */
-	assert_int_equal(keeper_state(k, words, sizeof(words)), -ETIMEDOUT);
-	assert_true(*words);
-	assert_int_equal(keeper_herd(k)->number, 0);
-	keeper_done(k);
-	keeper_free(k, in_time());
+	assert_int_equal(monitor_error(s), -ETIMEDOUT);
+	assert_true(*monitor_words(s));
+	assert_int_equal(monitor_snapshot(s)->began_ms, 0);
+	monitor_free(s, in_time());
 	close(libvirtd);
 }
 
@@ -426,7 +424,7 @@ static void test_silent_thread(void **state)
 {
 	static volatile sig_atomic_t stop;
 	int libvirtd = silent_libvirtd();
-	struct keeper *k = new_keeper();
+	struct monitor *s = new_monitor();
 	uint64_t began_ms;
 
 	(void)state;
@@ -434,14 +432,14 @@ static void test_silent_thread(void **state)
 	stop = 0;
 	virt_stop_on(&stop);
 	began_ms = clock_ms(CLOCK_BOOTTIME);
-	assert_int_equal(keeper_start(k), 0);
+	monitor_keep_reading(s);
 	poll(NULL, 0, 50);
-	assert_int_equal(keeper_state(k, NULL, 0), 0); /* neither does a look */
-	keeper_herd(k);
-	keeper_done(k);
+	monitor_keep_reading(s); /* neither does this */
+	assert_true(monitor_is_reading(s));
+	assert_int_equal(monitor_error(s), 0);
 	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + TIME_MS);
 	stop = 1;
-	keeper_free(k, in_time());
+	monitor_free(s, in_time());
 	assert_true(clock_ms(CLOCK_BOOTTIME) < began_ms + TIME_MS);
 	virt_stop_on(NULL);
 	close(libvirtd);
@@ -455,55 +453,50 @@ static void test_silence(void **state)
 		int error;
 	} rows[] = {{false, false, false, 0}, {true, false, false, 0},         {false, true, false, 0},
 	            {true, true, true, 0},    {true, true, false, -ETIMEDOUT}, {false, false, false, 0}};
-	struct keeper *k;
-	struct herd *h;
+	struct monitor *s;
+	struct snapshot *h;
 
 	(void)state;
 	make_world(2);
-	k = new_keeper();
+	s = new_monitor();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		no_list = rows[i].no_list;
 		no_answers = rows[i].no_answers;
 		one_is_gone = rows[i].one_is_gone;
-		assert_int_equal(keeper_read(k, in_time()), rows[i].error);
-		assert_int_equal(keeper_state(k, NULL, 0), rows[i].error);
-		h = keeper_herd(k);
+		assert_int_equal(monitor_read(s, in_time()), rows[i].error);
+		assert_int_equal(monitor_error(s), rows[i].error);
+		h = monitor_snapshot(s);
 		assert_int_equal(h->n, 2);
 		assert_int_equal(h->guest[1].hung, no_answers);
-		keeper_done(k);
 	}
 	make_world(0); /* where there is nobody, nobody is silent */
-	keeper_hold(k);
-	keeper_resume(k, true);
+	monitor_reconnect(s);
 	no_list = no_answers = false;
-	assert_int_equal(keeper_read(k, in_time()), 0);
+	assert_int_equal(monitor_read(s, in_time()), 0);
 	no_list = true;
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	keeper_free(k, in_time());
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	monitor_free(s, in_time());
 }
 
-/* A herd outlives libvirt. */
+/* A snapshot outlives libvirt. */
 static void test_gone(void **state)
 {
-	struct keeper *k;
+	struct monitor *s;
 
 	(void)state;
 	make_world(2);
-	k = new_keeper();
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	keeper_hold(k);
+	s = new_monitor();
+	assert_int_equal(monitor_read(s, in_time()), 0);
 	conf_set(&conf, "uri", "qemu+unix:///system?socket=/nowhere");
-	keeper_resume(k, true);
-	assert_int_equal(keeper_read(k, in_time()), -ENOTCONN);
-	assert_int_equal(keeper_state(k, NULL, 0), -ENOTCONN);
-	assert_int_equal(keeper_herd(k)->n, 2);
-	keeper_done(k);
+	monitor_reconnect(s);
+	assert_int_equal(monitor_read(s, in_time()), -ENOTCONN);
+	assert_int_equal(monitor_error(s), -ENOTCONN);
+	assert_int_equal(monitor_snapshot(s)->n, 2);
 	make_world(1);
-	assert_int_equal(keeper_read(k, in_time()), 0);
-	assert_int_equal(keeper_herd(k)->n, 1);
-	keeper_done(k);
-	keeper_free(k, in_time());
-	keeper_free(NULL, 0);
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	assert_int_equal(monitor_snapshot(s)->n, 1);
+	monitor_free(s, in_time());
+	monitor_free(NULL, 0);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

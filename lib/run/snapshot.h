@@ -1,0 +1,49 @@
+/*
+ * The guests as they were read at one time, for balance, monitor and memstat alike: listed, recalled, read, given a
+ * statistics period if they have none, and estimated.
+ */
+#ifndef MEMSCHED_RUN_SNAPSHOT_H
+#define MEMSCHED_RUN_SNAPSHOT_H
+
+#include <signal.h>
+
+#include "plan/policy.h"
+#include "host/conf.h"
+#include "host/registry.h"
+#include "virt/virt.h"
+
+struct snapshot {
+	struct guest *guest; /* sorted by name; owned, snapshot_clear */
+	size_t n;
+	struct policy_scratch scratch; /* for n */
+	uint64_t began_ms;             /* CLOCK_BOOTTIME when reading began; 0: nothing was read */
+	bool listed;                   /* libvirt gave the list; false: the guests are those that were known */
+};
+
+struct snapshot_conf {
+	const struct conf *conf;
+	uint32_t interval_ms;              /* of the loop; 0: single passes */
+	uint32_t period_s;                 /* of the statistics of guests that have none */
+	bool set_period;                   /* for guests that have none */
+	bool await_stats;                  /* waits for what they report first */
+	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
+};
+
+/*
+ * Reads before end_ms. What was remembered of guests comes from r (may be NULL: nowhere), or, if before is not NULL,
+ * from that; then a list that libvirt does not give in time, for a hook runs, is made of before or of what is
+ * registered, and before may be emptied. Returns 0, what virt.h or registry_list returned, or -ENOMEM; then the
+ * snapshot has what was read until then, and must be cleared as well.
+ */
+int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registry *r, struct snapshot *before,
+                  uint64_t end_ms, struct snapshot *ret_snapshot);
+
+/* Copies what is known of the guests without asking them: for a snapshot_read. 0 or -ENOMEM. */
+int snapshot_recall(const struct snapshot *s, struct snapshot *ret_before);
+
+/* The guest as it is known there; NULL if it is not, or was started anew since. */
+struct guest *snapshot_find(const struct snapshot *s, const struct guest *g);
+
+void snapshot_clear(struct snapshot *s);
+
+#endif
