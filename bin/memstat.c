@@ -325,7 +325,10 @@ static int look(const struct conf *conf, char **operand)
 {
 	int code;
 	struct watch w = {
-	    .feed = {.conf = conf, .root = root, .workers = WORKERS, .interval_ms = WATCH_MS},
+	    .conf = conf,
+	    .root = root,
+	    .workers = WORKERS,
+	    .interval_ms = WATCH_MS,
 	    .count = !watching,
 	    .keep = keep_named,
 	    .show = show,
@@ -334,7 +337,7 @@ static int look(const struct conf *conf, char **operand)
 	    .nobody = *operand ? "none of the named guests is running" : "no guest is running",
 	};
 
-	if (watch_time && (duration_parse(watch_time, &w.feed.interval_ms) || w.feed.interval_ms < WATCH_LEAST_MS))
+	if (watch_time && (duration_parse(watch_time, &w.interval_ms) || w.interval_ms < WATCH_LEAST_MS))
 		return refuse(watch_time, "watch", "a time such as 500ms, 2s or 1m, at least 100ms");
 	if (count && (number_parse(count, UINT32_MAX, &w.count) || !w.count))
 		return refuse(count, "count", "a number of at least 1");

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/pool.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "run/loop.h"
@@ -18,6 +19,74 @@
 #define SECOND_MS 1000
 #define PATIENCE_MS 2000 /* beyond the interval; then it is said that there is no answer */
 #define MESSAGE_BYTES 1024
+
+/* ---- a look ---- */
+
+/* Looks one after the other, over a connection that is opened again when it breaks. */
+struct looker {
+	const struct conf *conf;
+	const char *root;
+	unsigned workers;
+	uint32_t interval_ms;
+	struct virt *virt; /* NULL: not connected */
+	struct backoff backoff;
+	struct look look; /* the last one */
+};
+
+static struct looker looker_of(const struct watch *w)
+{
+	return (struct looker){.conf = w->conf, .root = w->root, .workers = w->workers, .interval_ms = w->interval_ms};
+}
+
+/* The registry is opened each time: it may come, and go, with a membalance. */
+static int decide(struct looker *l, const struct balance_conf *pc)
+{
+	struct balance_report *report = &l->look.report;
+	struct registry *registry = NULL;
+	int r = 0, unusable;
+
+	if (!l->virt)
+		r = virt_open(pc->conf->uri, true, l->workers, pc->end_ms, &l->virt);
+	if (r)
+		return r;
+	unusable = registry_open_uri(pc->root, pc->conf->uri, false, &registry);
+	r = balance_decide(pc, l->virt, registry, report);
+	if (!r)
+		report->unusable = unusable == -ENOENT ? 0 : unusable;
+	if (!r && registry)
+		report->pause_unreadable = registry_paused(registry, clock_ms(CLOCK_BOOTTIME), &report->paused_ms) < 0;
+	registry_close(registry);
+	return r;
+}
+
+/* Until the configured deadline at most. */
+static int take_look(void *arg)
+{
+	struct looker *l = arg;
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+	const struct balance_conf pc = {
+	    .conf = l->conf, .root = l->root, .end_ms = now_ms + l->conf->deadline_ms, .stop = loop_stop()};
+
+	l->look = (struct look){.next_ms = now_ms + l->interval_ms};
+	l->look.error = decide(l, &pc);
+	if (l->look.error) {
+		l->look.failure = report_failure(l->look.error, l->conf->uri, l->root, virt_words(l->virt));
+		virt_close(l->virt);
+		l->virt = NULL;
+		l->look.next_ms = clock_ms(CLOCK_BOOTTIME) + backoff_next_ms(&l->backoff);
+	} else {
+		l->backoff = (struct backoff){0};
+	}
+	l->look.wall_s = clock_ms(CLOCK_REALTIME) / 1000;
+	return 0;
+}
+
+static void look_clear(struct look *look)
+{
+	balance_clear(&look->report);
+	free(look->failure);
+	*look = (struct look){.error = 0};
+}
 
 static int code_of(const struct look *look)
 {
@@ -36,26 +105,23 @@ static bool is_hopeless(const struct look *look, uint64_t n_seen)
 
 int watch_append(const struct watch *w)
 {
-	struct feed *feed;
+	struct looker looker = looker_of(w);
+	const struct look *look = &looker.look;
 	uint64_t n = 0, n_seen = 0, next_ms;
 	bool over;
 	int code = EXIT_AGAIN;
 
-	if (feed_new(&w->feed, &feed) < 0)
-		return EXIT_FAILED;
 	do {
-		struct look look;
-
-		feed_look(feed, &look);
+		take_look(&looker);
 		if (*loop_stop()) /* told to end with nothing shown is no success */
 			return n_seen ? EXIT_DONE : code;
-		if (!look.error)
-			w->keep(w->arg, &look.report);
-		code = w->show(w->arg, &look);
-		n_seen += !look.error;
-		over = ++n == w->count || is_hopeless(&look, n_seen) || output_flush() != 0;
-		next_ms = look.next_ms;
-		look_clear(&look);
+		if (!look->error)
+			w->keep(w->arg, &looker.look.report);
+		code = w->show(w->arg, look);
+		n_seen += !look->error;
+		over = ++n == w->count || is_hopeless(look, n_seen) || output_flush() != 0;
+		next_ms = look->next_ms;
+		look_clear(&looker.look);
 	} while (!over && loop_sleep_until(next_ms));
 	return over || !n_seen ? code : EXIT_DONE;
 }
@@ -64,11 +130,11 @@ int watch_append(const struct watch *w)
 
 struct stage {
 	const struct watch *watch;
-	struct feed *feed;
-	struct look shown;  /* the last one that went well */
-	struct look failed; /* the last one, if it did not */
-	uint64_t n, n_seen; /* looks, and those that went well */
-	bool asking;
+	struct looker *looker; /* the task's while it looks */
+	struct task *task;     /* a look under way; NULL: none */
+	struct look shown;     /* the last one that went well */
+	struct look failed;    /* the last one, if it did not */
+	uint64_t n, n_seen;    /* looks, and those that went well */
 	uint64_t asked_ms, next_ms;
 	enum bars_order order;
 	size_t first, room; /* the guest at the top, and how many fit */
@@ -108,16 +174,16 @@ static void write_complaints(char *text, size_t size, const struct balance_repor
 /* What has to be said above the guests: "" where all is well. */
 static void write_message(const struct stage *s, uint64_t now_ms, char *text, size_t size)
 {
-	uint64_t waited_ms = s->asking ? sat_sub(now_ms, s->asked_ms) : 0;
+	uint64_t waited_ms = s->task ? sat_sub(now_ms, s->asked_ms) : 0;
 	const char *failure = s->failed.failure ? s->failed.failure : strerror(-s->failed.error);
 
 	*text = '\0';
-	if (s->failed.error && s->asking)
+	if (s->failed.error && s->task)
 		snprintf(text, size, "trying again: %s", failure);
 	else if (s->failed.error)
 		snprintf(text, size, "trying again in %llu s: %s",
 		         (unsigned long long)(sat_sub(s->next_ms, now_ms) + SECOND_MS - 1) / SECOND_MS, failure);
-	else if (s->asking && waited_ms > s->watch->feed.interval_ms + PATIENCE_MS)
+	else if (s->task && waited_ms > s->watch->interval_ms + PATIENCE_MS)
 		snprintf(text, size, "no answer for %llu s", (unsigned long long)waited_ms / SECOND_MS);
 	else if (!s->n_seen)
 		snprintf(text, size, "asking libvirt");
@@ -171,18 +237,33 @@ static int draw(struct stage *s, uint64_t now_ms)
 	return r;
 }
 
-static void take_look(struct stage *s)
+/* The process ends without waiting for a look, and the looker has to be there until then. */
+static void release_nothing(void *arg)
 {
-	struct look look;
+	(void)arg;
+}
 
-	if (!feed_take(s->feed, &look))
+static void begin_look(struct stage *s, uint64_t now_ms)
+{
+	int r = task_start(take_look, release_nothing, s->looker, &s->task);
+
+	s->asked_ms = now_ms;
+	if (!r)
 		return;
-	s->asking = false;
+	s->failed.error = r;
+	s->next_ms = now_ms + SECOND_MS;
+}
+
+static void end_look(struct stage *s)
+{
+	struct look look = s->looker->look;
+
+	task_free(s->task);
+	s->task = NULL;
 	s->next_ms = look.next_ms;
 	s->code = code_of(&look);
 	s->n++;
 	look_clear(&s->failed);
-	s->failed = (struct look){.error = 0};
 	if (look.error) {
 		s->failed = look;
 		return;
@@ -237,7 +318,7 @@ static uint64_t wake_ms(const struct stage *s, uint64_t now_ms)
 {
 	uint64_t tick_ms = now_ms + SECOND_MS;
 
-	if (s->asking)
+	if (s->task)
 		return tick_ms;
 	return s->failed.error ? min_u64(s->next_ms, tick_ms) : s->next_ms;
 }
@@ -251,17 +332,14 @@ static int play(struct stage *s)
 	do {
 		uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
-		if (!s->asking && now_ms >= s->next_ms) {
-			s->asking = true;
-			s->asked_ms = now_ms;
-			feed_ask(s->feed);
-		}
+		if (!s->task && now_ms >= s->next_ms)
+			begin_look(s, now_ms);
 		r = draw(s, now_ms);
 		if (r && r != -EINTR && r != -ENOMEM)
 			return EXIT_FAILED; /* the terminal is gone */
-		event = terminal_wait(feed_fd(s->feed), wake_ms(s, now_ms), &key);
+		event = terminal_wait(s->task ? task_fd(s->task) : -1, wake_ms(s, now_ms), &key);
 		if (event == TERMINAL_NEWS)
-			take_look(s);
+			end_look(s);
 		if (event == TERMINAL_NEWS && (s->n == s->watch->count || is_hopeless(&s->failed, s->n_seen)))
 			return s->code;
 	} while (event != TERMINAL_END && !*loop_stop() && (event != TERMINAL_KEY || heed_key(s, key)));
@@ -275,16 +353,14 @@ int watch_bars(const struct watch *w)
 	                  .code = EXIT_AGAIN,
 	                  .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME,
 	                  .color = !no_color || !*no_color};
-	int r = feed_new(&w->feed, &s.feed);
+	int r = EXIT_FAILED;
 
-	if (!r)
-		r = terminal_open();
-	if (!r) /* the signals are blocked by now, on its thread too */
-		r = feed_start(s.feed);
-	if (!r)
+	s.looker = malloc(sizeof(*s.looker));
+	if (!s.looker)
+		return r;
+	*s.looker = looker_of(w);
+	if (!terminal_open())
 		r = play(&s);
-	else
-		r = EXIT_FAILED;
 	terminal_close();
 	if (is_hopeless(&s.failed, s.n_seen) && r != EXIT_DONE)
 		return w->show(w->arg, &s.failed);

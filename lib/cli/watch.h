@@ -6,11 +6,23 @@
 #define MEMSCHED_CLI_WATCH_H
 
 #include "cli/bars.h"
-#include "cli/feed.h"
+#include "run/balance.h"
+
+/* What one look brought. Times are CLOCK_BOOTTIME ms but for wall_s. */
+struct look {
+	struct balance_report report; /* if there is no error */
+	int error;                    /* as balance_decide and virt_open return it */
+	char *failure;                /* the same as a sentence that is safe to print; NULL without memory */
+	uint64_t wall_s;              /* when the figures were there */
+	uint64_t next_ms;             /* when to look again: after errors with growing pauses */
+};
 
 struct watch {
-	struct feed_conf feed;
-	uint64_t count; /* looks, failed ones included; 0: no end */
+	const struct conf *conf;
+	const char *root;
+	unsigned workers;
+	uint32_t interval_ms; /* from the start of one look to that of the next */
+	uint64_t count;       /* looks, failed ones included; 0: no end */
 
 	/* Leaves the guests that are wanted, and may sort them. */
 	void (*keep)(void *arg, struct balance_report *report);
@@ -30,6 +42,8 @@ struct watch {
  * permitted, no such URI), EXIT_FAILED where nothing can be shown any more.
  */
 int watch_append(const struct watch *w); /* standard output, flushed after each */
-int watch_bars(const struct watch *w);   /* takes the terminal (terminal_is_there) and gives it back */
+/* Takes the terminal (terminal_is_there) and gives it back. Looks are tasks: drawing never waits for libvirt. The
+ * process must end soon after it, and conf live as long: a look may still be under way. */
+int watch_bars(const struct watch *w);
 
 #endif
