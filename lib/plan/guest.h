@@ -203,6 +203,7 @@ struct plan {
 	uint64_t want_kib;   /* the size planned; actual if nothing is to be done */
 	uint64_t grant_kib;  /* the size up to which the host has room now; 0: nothing was granted */
 	uint64_t level_kib;  /* in a shortage: the headroom that weight 100 gets, by the shared level; 0: none */
+	uint64_t ask_kib;    /* what it must be told now; 0: nothing */
 	enum reason reason;
 	bool fixed;   /* left alone: neither given to nor taken from */
 	bool no_take; /* may be given to, is never taken from */
@@ -210,12 +211,11 @@ struct plan {
 
 /* What was sent to the guest in this pass, by the code that sends. */
 struct order {
-	uint64_t ask_kib;  /* what virt_set must send; 0: nothing */
-	uint64_t told_kib; /* the last target sent, or possibly sent, in this pass; 0: none */
-	bool sent;
-	int error;        /* -errno of the last command to it */
-	char *words;      /* libvirt's own words for it; owned, NULL without error */
+	uint64_t kib;     /* the last target sent, or possibly sent; 0: none */
 	uint64_t rss_kib; /* before the guard told it to give in this emergency; 0: it did not */
+	bool sent;
+	int error;   /* -errno of the last command to it */
+	char *words; /* libvirt's own words for it; owned, NULL without error */
 };
 
 struct guest {

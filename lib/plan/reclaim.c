@@ -90,7 +90,7 @@ static uint64_t tell(uint64_t give_kib, uint64_t tolerance_kib, const struct fai
 	bool asks = may_take(g) && give_kib > sat_add(told, tolerance_kib);
 
 	g->plan.want_kib = sat_sub(g->sample.actual_kib, asks ? min_u64(give_kib, item->hi_kib) : told);
-	g->order.ask_kib = asks ? g->plan.want_kib : 0;
+	g->plan.ask_kib = asks ? g->plan.want_kib : 0;
 	return sat_sub(give_kib, g->sample.actual_kib - g->plan.want_kib);
 }
 
@@ -123,8 +123,8 @@ uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t toleranc
 		const struct fairshare_item *item = &scratch->item[i];
 
 		crumbs_kib = tell(sat_add(fairshare_share_kib(&level, item), crumbs_kib), tolerance_kib, item, &g[i]);
-		if (!g[i].order.ask_kib && is_overruled(way, tolerance_kib, &g[i]))
-			g[i].order.ask_kib = g[i].plan.want_kib;
+		if (!g[i].plan.ask_kib && is_overruled(way, tolerance_kib, &g[i]))
+			g[i].plan.ask_kib = g[i].plan.want_kib;
 		sum_kib = sat_add(sum_kib, g[i].sample.actual_kib - g[i].plan.want_kib);
 	}
 	return sum_kib;

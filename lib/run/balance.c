@@ -18,8 +18,6 @@ struct pass {
 	struct policy_conf policy;
 	struct policy_scratch scratch;
 	struct balance_report rep;
-	uint64_t *asked_kib; /* what each guest was last sent */
-	bool *looked;        /* whether it was looked at again just now */
 	uint64_t read_by_ms, end_ms;
 };
 
@@ -77,20 +75,15 @@ static int read_host(struct pass *p, struct host *ret_host)
 
 /* ---- decide ---- */
 
-static int decide(struct pass *p)
+static void decide(struct pass *p)
 {
 	struct balance_report *rep = &p->rep;
 	uint64_t now_s = clock_ms(CLOCK_REALTIME) / 1000;
 	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, now_s, &rep->pending_unreadable) : 0;
 
-	p->asked_kib = calloc(rep->n + 1, sizeof(*p->asked_kib));
-	p->looked = calloc(rep->n + 1, sizeof(*p->looked));
-	if (!p->asked_kib || !p->looked)
-		return -ENOMEM;
 	rep->reserve_kib = conf_reserve_kib(p->pc->conf, rep->host.total_kib);
 	p->policy.reserve_kib = rep->reserve_kib;
 	policy_plan(&p->policy, &rep->host, pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
-	return 0;
 }
 
 static int look(struct pass *p, bool act)
@@ -100,7 +93,7 @@ static int look(struct pass *p, bool act)
 	if (!r)
 		r = read_host(p, &p->rep.host);
 	if (!r)
-		r = decide(p);
+		decide(p);
 	return r;
 }
 
@@ -130,33 +123,15 @@ static bool is_on_its_way(const struct pass *p, const struct guest *g, uint64_t 
 static void ask(const struct pass *p, struct guest *g, uint64_t size_kib)
 {
 	if (!is_on_its_way(p, g, size_kib))
-		g->order.ask_kib = size_kib;
-}
-
-/* A give that was not answered in time is carried out when the guest goes on: the host has to count with it. */
-static bool may_still_grow(const struct guest *g, uint64_t asked_kib)
-{
-	return g->order.error == -ETIMEDOUT && asked_kib > g->sample.actual_kib;
+		g->plan.ask_kib = size_kib;
 }
 
 static int send(struct pass *p)
 {
-	struct instant at = clock_now();
-	int r;
+	unsigned sent;
+	int r = guests_send(p->v, p->rep.guest, p->rep.n, p->end_ms, clock_now(), &sent);
 
-	for (size_t i = 0; i < p->rep.n; i++)
-		p->asked_kib[i] = p->rep.guest[i].order.ask_kib;
-	r = virt_set(p->v, p->rep.guest, p->rep.n, p->end_ms);
-	for (size_t i = 0; i < p->rep.n; i++) {
-		struct guest *g = &p->rep.guest[i];
-
-		if (p->asked_kib[i] && (balance_moved(g) || g->order.error == -ETIMEDOUT))
-			g->order.told_kib = p->asked_kib[i];
-		if (!p->asked_kib[i] || !(balance_moved(g) || may_still_grow(g, p->asked_kib[i])))
-			continue;
-		p->rep.commands += balance_moved(g);
-		estimate_asked(g, p->asked_kib[i], at);
-	}
+	p->rep.commands += sent;
 	return r;
 }
 
@@ -191,19 +166,6 @@ static bool any(const struct pass *p, bool (*is)(const struct guest *g))
 	return false;
 }
 
-/* Who does not answer keeps the sample of before, which tells nothing of how far it came. */
-static int look_again(struct pass *p, bool (*is)(const struct guest *g))
-{
-	int r;
-
-	for (size_t i = 0; i < p->rep.n; i++)
-		p->looked[i] = is(&p->rep.guest[i]);
-	r = virt_sample(p->v, p->rep.guest, p->rep.n, is, p->end_ms);
-	for (size_t i = 0; i < p->rep.n; i++)
-		p->rep.guest[i].reread |= !r && p->looked[i] && !p->rep.guest[i].hung;
-	return r;
-}
-
 /* Waits until none of the guests is in this state any more, or settle ended. */
 static int settle(struct pass *p, bool (*is)(const struct guest *g))
 {
@@ -212,7 +174,7 @@ static int settle(struct pass *p, bool (*is)(const struct guest *g))
 
 	while (!r && any(p, is) && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
 		clock_sleep_ms(POLL_MS);
-		r = look_again(p, is);
+		r = virt_sample(p->v, p->rep.guest, p->rep.n, is, p->end_ms);
 	}
 	return r;
 }
@@ -352,8 +314,8 @@ static struct decision decision_of(const struct guest *g, struct instant at)
 	    .decided_ms = at.now_ms,
 	    .from_kib = known ? g->past.actual_kib : 0,
 	    .want_kib = known && !g->plan.fixed ? g->plan.want_kib : 0,
-	    .asked_kib = g->order.told_kib,
-	    .reached_kib = g->order.told_kib && g->reread ? g->sample.actual_kib : 0,
+	    .asked_kib = g->order.kib,
+	    .reached_kib = g->order.kib && g->reread ? g->sample.actual_kib : 0,
 	    .reason = g->plan.reason,
 	};
 }
@@ -399,8 +361,6 @@ static int finish(struct pass *p, int r, struct balance_report *ret_report)
 {
 	free(p->scratch.item);
 	free(p->scratch.edge);
-	free(p->asked_kib);
-	free(p->looked);
 	if (r && p->rep.dry_run)
 		balance_clear(&p->rep);
 	*ret_report = p->rep;

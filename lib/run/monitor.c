@@ -432,7 +432,7 @@ static void forbid_gives(struct monitor *s, struct sight *v)
 static void note_before(struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (s->guest[i].order.ask_kib && !s->guest[i].order.rss_kib)
+		if (s->guest[i].plan.ask_kib && !s->guest[i].order.rss_kib)
 			s->guest[i].order.rss_kib = guest_rss_kib(&s->guest[i]);
 }
 
@@ -466,21 +466,16 @@ static void plan(struct monitor *s, struct sight *v)
 	v->planned_kib = reclaim_plan(v->way, v->lack_kib, tolerance_kib, h->guest, h->n, &h->scratch);
 }
 
-/* Sends what was planned, and remembers it. Returns the number of commands, or -errno of virt_set. */
-static int send_plan(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms, struct instant at)
+/* Returns the number of commands, or -errno of virt_set. */
+static int send_plan(struct virt *v, struct snapshot *s, uint64_t deadline_ms, struct instant at)
 {
-	int r = virt_set(v, g, n, deadline_ms), sent = 0;
+	unsigned sent;
+	int r = guests_send(v, s->guest, s->n, deadline_ms, at, &sent);
 
-	for (size_t i = 0; i < n; i++) {
-		if (g[i].order.error == -ETIMEDOUT && !g[i].hung) /* it was not its turn in time: the next look's */
-			g[i].order.error = 0;
-		if (!g[i].order.sent || g[i].order.error)
-			continue;
-		estimate_asked(&g[i], g[i].plan.want_kib, at);
-		g[i].order.sent = false;
-		sent++;
-	}
-	return r < 0 && !sent ? r : sent;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->guest[i].order.error == -ETIMEDOUT && !s->guest[i].hung)
+			s->guest[i].order.error = 0; /* it was not its turn in time: the next look's */
+	return r < 0 && !sent ? r : (int)sent;
 }
 
 static void squeeze(struct monitor *s, struct sight *v)
@@ -495,8 +490,7 @@ static void squeeze(struct monitor *s, struct sight *v)
 	if (s->dry_run)
 		return;
 	note_before(h);
-	v->sent =
-	    s->virt ? send_plan(s->virt, h->guest, h->n, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS, v->at) : -ENOTCONN;
+	v->sent = s->virt ? send_plan(s->virt, h, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS, v->at) : -ENOTCONN;
 	s->ready = 0; /* who hangs has kept what was prepared for him */
 	if (v->sent > 0)
 		v->sent_ms = clock_ms(CLOCK_BOOTTIME);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "plan/estimate.h"
 
 #define LIST_PART 6         /* of the time that a list may take if there is another */
 #define POLL_MS 100         /* between two looks for statistics */
@@ -182,9 +181,11 @@ static int start_stats(struct reading *rd)
 	if (r <= 0)
 		return r;
 	r = rd->sc->await_stats ? await_stats(rd, since_s) : 0;
-	for (size_t i = 0; i < rd->s->n && !r; i++)
+	for (size_t i = 0; i < rd->s->n && !r; i++) {
 		if (awaits_first_stats(&rd->s->guest[i]))
 			rd->s->guest[i].device.period_s = rd->sc->period_s;
+		rd->s->guest[i].reread = false;
+	}
 	return r;
 }
 
@@ -226,4 +227,32 @@ int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registr
 	if (!error)
 		estimate(sc, ret_snapshot);
 	return error;
+}
+
+/* ---- sending ---- */
+
+/* A give that was not answered in time is carried out when the guest goes on: the host has to count with it. */
+static bool may_still_grow(const struct guest *g)
+{
+	return g->order.error == -ETIMEDOUT && g->order.kib > g->sample.actual_kib;
+}
+
+int guests_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms, struct instant at, unsigned *ret_sent)
+{
+	int r = virt_set(v, g, n, deadline_ms);
+
+	*ret_sent = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t ask_kib = g[i].plan.ask_kib;
+		bool well = ask_kib && g[i].order.sent && !g[i].order.error;
+
+		g[i].plan.ask_kib = 0;
+		if (!well && !(ask_kib && g[i].order.error == -ETIMEDOUT))
+			continue;
+		g[i].order.kib = ask_kib;
+		*ret_sent += well;
+		if (well || may_still_grow(&g[i]))
+			estimate_asked(&g[i], ask_kib, at);
+	}
+	return r;
 }

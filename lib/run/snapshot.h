@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "plan/estimate.h"
 #include "plan/policy.h"
 #include "host/conf.h"
 #include "host/registry.h"
@@ -45,5 +46,11 @@ int snapshot_recall(const struct snapshot *s, struct snapshot *ret_before);
 struct guest *snapshot_find(const struct snapshot *s, const struct guest *g);
 
 void snapshot_clear(struct snapshot *s);
+
+/*
+ * Sends plan.ask_kib to the guests that have one, and remembers what was sent at that time. *ret_sent is how many
+ * commands went well, also on failure. Returns what virt_set does. Allocates no more than that.
+ */
+int guests_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms, struct instant at, unsigned *ret_sent);
 
 #endif

@@ -395,12 +395,12 @@ void report_moves(const struct balance_report *rep, struct instant at, struct mo
 		struct movelog_move move = {.wall_ms = sat_sub(at.wall_ms, ago_ms),
 		                            .asked_ms = at.now_ms - ago_ms,
 		                            .from_kib = g->past.actual_kib,
-		                            .asked_kib = g->order.told_kib,
+		                            .asked_kib = g->order.kib,
 		                            .has_reached = g->reread,
 		                            .reached_kib = g->sample.actual_kib,
 		                            .reason = g->plan.reason};
 
-		if (!g->order.told_kib)
+		if (!g->order.kib)
 			continue;
 		snprintf(move.name, sizeof(move.name), "%s", g->name);
 		snprintf(move.uuid, sizeof(move.uuid), "%s", g->uuid);

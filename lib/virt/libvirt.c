@@ -410,7 +410,7 @@ int libvirt_set(struct libvirt *l, struct guest *g)
 
 	if (rc < 0)
 		return rc;
-	if (virDomainSetMemoryFlags(dom, (unsigned long)min_u64(g->order.ask_kib, ULONG_MAX), VIR_DOMAIN_MEM_LIVE) < 0)
+	if (virDomainSetMemoryFlags(dom, (unsigned long)min_u64(g->plan.ask_kib, ULONG_MAX), VIR_DOMAIN_MEM_LIVE) < 0)
 		rc = guest_fail(l, dom);
 	virDomainFree(dom);
 	return rc;

@@ -33,7 +33,7 @@ int libvirt_read(struct libvirt *l, struct guest *g);
 /* The sample alone, if the guest still bears g->domain_id. */
 int libvirt_sample(struct libvirt *l, struct guest *g);
 
-/* Sends g->ask_kib, likewise. */
+/* Sends g->plan.ask_kib, likewise. */
 int libvirt_set(struct libvirt *l, struct guest *g);
 
 int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s);

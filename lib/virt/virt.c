@@ -29,9 +29,9 @@ struct errand;
 
 /* What a round over the guests needs, made beforehand (virt_prepare) and kept from round to round. */
 struct stock {
-	size_t room; /* for so many guests */
+	size_t room, n; /* for so many guests; of the round under way */
 	struct job **job;
-	struct guest **home;
+	struct guest **home; /* whose errand each job is */
 	size_t n_errands;
 	struct errand **errand;
 };
@@ -226,19 +226,16 @@ static void stock_clear(struct stock *stock)
 
 static int stock_grow(struct stock *stock, size_t room)
 {
-	struct stock grown = {
-	    .room = room,
-	    .job = calloc(room, sizeof(*grown.job)),
-	    .home = calloc(room, sizeof(*grown.home)),
-	    .errand = calloc(room, sizeof(*grown.errand)),
-	};
+	struct job **job = reallocarray(stock->job, room, sizeof(*job));
+	struct guest **home = reallocarray(stock->home, room, sizeof(*home));
+	struct errand **errand = reallocarray(stock->errand, room, sizeof(*errand));
 
-	if (!grown.job || !grown.home || !grown.errand) {
-		stock_clear(&grown);
+	stock->job = job ? job : stock->job;
+	stock->home = home ? home : stock->home;
+	stock->errand = errand ? errand : stock->errand;
+	if (!job || !home || !errand)
 		return -ENOMEM;
-	}
-	stock_clear(stock);
-	*stock = grown;
+	stock->room = room;
 	return 0;
 }
 
@@ -357,29 +354,17 @@ void guests_free(struct guest *g, size_t n)
 
 /* ---- many guests ---- */
 
-/* The errands to some of the guests. The arrays are the stock's where it has room. */
-struct round {
-	struct stock *stock;
-	bool stocked;
-	size_t n;
-	struct job **job;
-	struct guest **home; /* whose errand it is */
-};
-
-static void round_clear(struct round *r)
+static void round_clear(struct stock *stock)
 {
-	for (size_t i = 0; i < r->n; i++)
-		if (r->job[i])
-			errand_return(r->stock, (struct errand *)r->job[i]);
-	if (r->stocked)
-		return;
-	free(r->job);
-	free(r->home);
+	for (size_t i = 0; i < stock->n; i++)
+		if (stock->job[i])
+			errand_return(stock, (struct errand *)stock->job[i]);
+	stock->n = 0;
 }
 
-static int round_add(struct round *r, struct guest *g, errand_call *call, uint32_t period_s)
+static int round_add(struct stock *stock, struct guest *g, errand_call *call, uint32_t period_s)
 {
-	struct errand *e = errand_new(r->stock, call);
+	struct errand *e = errand_new(stock, call);
 
 	if (!e)
 		return -ENOMEM;
@@ -387,31 +372,9 @@ static int round_add(struct round *r, struct guest *g, errand_call *call, uint32
 	e->guest.name = e->guest.order.words = NULL;
 	e->job.key = e->guest.uuid;
 	e->period_s = period_s;
-	r->home[r->n] = g;
-	r->job[r->n++] = &e->job;
+	stock->home[stock->n] = g;
+	stock->job[stock->n++] = &e->job;
 	return 0;
-}
-
-static int round_init(struct stock *stock, struct guest *g, size_t n, bool (*want)(const struct guest *g),
-                      errand_call *call, uint32_t period_s, struct round *ret_round)
-{
-	bool stocked = n && n <= stock->room;
-	struct round r = {
-	    .stock = stock,
-	    .stocked = stocked,
-	    .job = stocked ? stock->job : calloc(n + 1, sizeof(*r.job)),
-	    .home = stocked ? stock->home : calloc(n + 1, sizeof(*r.home)),
-	};
-	int rc = r.job && r.home ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < n && !rc; i++)
-		if (want(&g[i]))
-			rc = round_add(&r, &g[i], call, period_s);
-	if (rc < 0)
-		round_clear(&r);
-	else
-		*ret_round = r;
-	return rc;
 }
 
 static void guest_fail(struct guest *g, int error, const char *words)
@@ -448,15 +411,16 @@ static void guest_home(struct guest *g, struct errand *e)
 }
 
 /* Where libvirt itself is gone, guests are not to blame: only what went well comes home. */
-static int round_run(struct virt *v, struct round *r, uint64_t deadline_ms)
+static int round_run(struct virt *v, uint64_t deadline_ms)
 {
-	int done = 0, rc = run(v, r->job, r->n, deadline_ms);
+	struct stock *stock = &v->stock;
+	int done = 0, rc = run(v, stock->job, stock->n, deadline_ms);
 
-	for (size_t i = 0; i < r->n; i++) {
-		bool well = r->job[i] && r->job[i]->result == 0;
+	for (size_t i = 0; i < stock->n; i++) {
+		bool well = stock->job[i] && stock->job[i]->result == 0;
 
 		if (well || !rc)
-			guest_home(r->home[i], (struct errand *)r->job[i]);
+			guest_home(stock->home[i], (struct errand *)stock->job[i]);
 		done += well;
 	}
 	return rc < 0 ? rc : done;
@@ -466,13 +430,13 @@ static int round_run(struct virt *v, struct round *r, uint64_t deadline_ms)
 static int for_guests(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), errand_call *call,
                       uint32_t period_s, uint64_t deadline_ms)
 {
-	struct round r;
-	int rc = round_init(&v->stock, g, n, want, call, period_s, &r);
+	int rc = n > v->stock.room ? stock_grow(&v->stock, n + n / 2) : 0;
 
-	if (rc < 0)
-		return virt_fail(v, rc, NULL);
-	rc = round_run(v, &r, deadline_ms);
-	round_clear(&r);
+	for (size_t i = 0; i < n && !rc; i++)
+		if (want(&g[i]))
+			rc = round_add(&v->stock, &g[i], call, period_s);
+	rc = rc < 0 ? virt_fail(v, rc, NULL) : round_run(v, deadline_ms);
+	round_clear(&v->stock);
 	return rc;
 }
 
@@ -508,7 +472,10 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 
 static int call_sample(struct libvirt *l, struct errand *e)
 {
-	return libvirt_sample(l, &e->guest);
+	int rc = libvirt_sample(l, &e->guest);
+
+	e->guest.reread |= !rc;
+	return rc;
 }
 
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms)
@@ -530,7 +497,7 @@ static int call_set(struct libvirt *l, struct errand *e)
 
 static bool has_ask(const struct guest *g)
 {
-	return g->order.ask_kib && is_there(g);
+	return g->plan.ask_kib && is_there(g);
 }
 
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
@@ -538,16 +505,14 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	int rc;
 
 	for (size_t i = 0; i < n; i++)
-		if (g[i].order.ask_kib) {
+		if (g[i].plan.ask_kib) {
 			g[i].order.sent = false;
 			guest_forgive(&g[i]);
 		}
 	rc = for_guests(v, g, n, has_ask, call_set, 0, deadline_ms);
-	for (size_t i = 0; i < n; i++) {
-		if (rc >= 0 && g[i].order.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].order.error)
+	for (size_t i = 0; i < n; i++)
+		if (rc >= 0 && g[i].plan.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].order.error)
 			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
-		g[i].order.ask_kib = 0;
-	}
 	return rc < 0 ? rc : 0;
 }
 

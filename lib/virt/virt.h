@@ -49,13 +49,13 @@ void guests_free(struct guest *g, size_t n);
  */
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
-/* Reads again only the sample of the guests for which want(g) is true. Who does not answer keeps the old one and is
- * hung, so leave it time; who could not even be asked in time just keeps the old one. */
+/* Reads again only the sample of the guests for which want(g) is true, and sets reread. Who does not answer keeps the
+ * old one and is hung, so leave it time; who could not even be asked in time just keeps the old one. */
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms);
 
 /*
- * Sends ask_kib to each guest that has one and is not hung: sets sent, error and words (-ETIMEDOUT: no answer in time),
- * hung, vanished; ask_kib is 0 afterwards. The outcome of before stays where there is none.
+ * Sends plan.ask_kib to each guest that has one and is not hung: sets order.sent, error and words (-ETIMEDOUT: no
+ * answer in time), hung, vanished. The outcome of before stays where there is none.
  */
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 

@@ -124,26 +124,27 @@ int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const st
 {
 	(void)deadline_ms;
 	for (size_t i = 0; i < n && !v->sample_error; i++)
-		if (want(&g[i]))
+		if (want(&g[i])) {
 			g[i].sample = world_sample(v->world, vm_of(v, &g[i]));
+			g[i].reread = true;
+		}
 	return v->sample_error;
 }
 
 static void set_guest(const struct virt *v, struct guest *g)
 {
 	g->vanished = v->set_ends;
-	g->order.error = v->set_ends ? 0 : world_set(v->world, vm_of(v, g), g->order.ask_kib);
+	g->order.error = v->set_ends ? 0 : world_set(v->world, vm_of(v, g), g->plan.ask_kib);
 	if (v->set_late)
 		g->order.error = -ETIMEDOUT;
 	g->order.sent = !v->set_ends && !v->set_late;
-	g->order.ask_kib = 0;
 }
 
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 {
 	(void)deadline_ms;
 	for (size_t i = 0; i < n; i++)
-		if (g[i].order.ask_kib)
+		if (g[i].plan.ask_kib)
 			set_guest(v, &g[i]);
 	if (v->was_told)
 		v->was_told(v->watcher);

@@ -90,7 +90,7 @@ static void test_what_others_took_is_not_given(void **state)
 		w.others = (struct load){.peak_kib = 2048 * MIB, .rise_kibps = 20480 * MIB, .start_ms = 1};
 		assert_int_equal(ours_open(&o, &w, intervals_ms[i]), 0);
 		assert_int_equal(ours_pass(&o, &report), 0);
-		assert_true(report.guest[1].order.told_kib && report.guest[1].order.told_kib < 3072 * MIB);
+		assert_true(report.guest[1].order.kib && report.guest[1].order.kib < 3072 * MIB);
 		assert_int_equal(w.vm[0].target_kib, 1024 * MIB);
 		end(&o, &w, &report);
 	}
@@ -110,10 +110,10 @@ static void test_a_pass_that_fails_says_what_it_asked(void **state)
 	assert_int_equal(ours_pass(&o, &report), -ENOTCONN);
 	assert_int_equal(report.n, 2);
 	for (size_t i = 0; i < 2; i++) {
-		assert_int_equal(report.guest[i].order.told_kib, i ? w.vm[i].target_kib : 0);
+		assert_int_equal(report.guest[i].order.kib, i ? w.vm[i].target_kib : 0);
 		assert_false(report.guest[i].reread);
 	}
-	assert_true(report.guest[1].order.told_kib > 0);
+	assert_true(report.guest[1].order.kib > 0);
 	end(&o, &w, &report);
 }
 
@@ -316,7 +316,7 @@ static void test_a_give_without_an_answer_is_counted(void **state)
 	assert_int_equal(report.failed, 2);
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(report.guest[i].plan.reason, REASON_FAILED);
-		assert_int_equal(report.guest[i].order.told_kib, w.vm[i].target_kib);
+		assert_int_equal(report.guest[i].order.kib, w.vm[i].target_kib);
 	}
 	assert_true(w.vm[0].target_kib > 1024 * MIB && w.vm[1].target_kib < 3072 * MIB);
 	assert_int_equal(o.registry.past[0].asked_kib, w.vm[0].target_kib);

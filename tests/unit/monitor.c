@@ -70,8 +70,6 @@ int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline
 
 	dies = false;
 	send_by_ms = deadline_ms;
-	for (size_t i = 0; i < n && died; i++)
-		g[i].order.ask_kib = 0;
 	return died ? -ENOTCONN : __real_virt_set(v, g, n, clock_ms(CLOCK_BOOTTIME) + TIME_MS);
 }
 

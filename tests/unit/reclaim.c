@@ -299,10 +299,9 @@ static void test_plans(void **state)
 			fail_msg("%s: %llu KiB together", rows[i].what, (unsigned long long)sum_kib);
 		for (size_t k = 0; k < n; k++)
 			if (!is_about(g[k].plan.want_kib, rows[i].want[k] * MIB) ||
-			    !is_about(g[k].order.ask_kib, rows[i].ask[k] * MIB))
+			    !is_about(g[k].plan.ask_kib, rows[i].ask[k] * MIB))
 				fail_msg("%s: guest %zu: want %llu, ask %llu KiB", rows[i].what, k,
-				         (unsigned long long)g[k].plan.want_kib,
-				         (unsigned long long)g[k].order.ask_kib);
+				         (unsigned long long)g[k].plan.want_kib, (unsigned long long)g[k].plan.ask_kib);
 	}
 }
 
@@ -335,9 +334,9 @@ static void test_many(void **state)
 			g[k] = guest_of(&rows[i].guest);
 		sum_kib = plan(rows[i].way, rows[i].need * MIB, g, rows[i].n);
 		for (size_t k = 0; k < rows[i].n; k++) {
-			told_kib += g[k].order.ask_kib ? g[k].sample.actual_kib - g[k].order.ask_kib : 0;
-			assert_true(!g[k].order.ask_kib || g[k].order.ask_kib + TOLERANCE < g[k].sample.actual_kib);
-			told_kib += g[k].order.ask_kib || !g[k].past.asked_kib ? 0 : 3 * MIB;
+			told_kib += g[k].plan.ask_kib ? g[k].sample.actual_kib - g[k].plan.ask_kib : 0;
+			assert_true(!g[k].plan.ask_kib || g[k].plan.ask_kib + TOLERANCE < g[k].sample.actual_kib);
+			told_kib += g[k].plan.ask_kib || !g[k].past.asked_kib ? 0 : 3 * MIB;
 		}
 		least_kib = min_u64(rows[i].need * MIB, most_kib) - TOLERANCE;
 		if (told_kib != sum_kib || sum_kib < least_kib || sum_kib > rows[i].need * MIB)
@@ -364,9 +363,9 @@ static uint64_t ms_until_taken(bool beside_a_pass)
 		if (g.sample.actual_kib <= 426 * MIB + TOLERANCE)
 			return ms;
 		plan(RECLAIM_IDLE, 1, &g, 1);
-		if (g.order.ask_kib) {
-			estimate_asked(&g, g.order.ask_kib, (struct instant){ms, ms});
-			balloon_mib = g.order.ask_kib / MIB;
+		if (g.plan.ask_kib) {
+			estimate_asked(&g, g.plan.ask_kib, (struct instant){ms, ms});
+			balloon_mib = g.plan.ask_kib / MIB;
 		}
 		if (beside_a_pass && ms % 1000 == 300)
 			balloon_mib = max_u64(426, sat_sub(actual_mib, 49));
@@ -558,9 +557,9 @@ static void check_plan(enum reclaim_way way, uint64_t need_kib, uint64_t sum_kib
 		uint64_t bottom_kib = reclaim_bottom_kib(&g[i]), least_kib;
 
 		assert_true(g[i].plan.want_kib <= g[i].sample.actual_kib);
-		assert_true(!g[i].order.ask_kib || (!alone && g[i].order.ask_kib >= bottom_kib));
-		assert_true(!g[i].order.ask_kib || way == RECLAIM_HARD || g[i].order.ask_kib >= g[i].plan.need_kib);
-		assert_true(!g[i].order.ask_kib || g[i].order.ask_kib + TOLERANCE < g[i].sample.actual_kib);
+		assert_true(!g[i].plan.ask_kib || (!alone && g[i].plan.ask_kib >= bottom_kib));
+		assert_true(!g[i].plan.ask_kib || way == RECLAIM_HARD || g[i].plan.ask_kib >= g[i].plan.need_kib);
+		assert_true(!g[i].plan.ask_kib || g[i].plan.ask_kib + TOLERANCE < g[i].sample.actual_kib);
 		given_kib += g[i].sample.actual_kib - g[i].plan.want_kib;
 		least_kib = sat_add(g[i].plan.need_kib, spared_kib(way, &g[i]));
 		least_kib = way == RECLAIM_HARD ? min_u64(least_kib, bottom_kib) : least_kib;

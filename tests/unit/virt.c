@@ -163,7 +163,7 @@ static void test_prepared(void **state)
 	for (size_t room = 1; room <= 2 * n; room++) {
 		assert_int_equal(virt_prepare(v, room, in_time()), 0);
 		for (size_t i = 0; i < n; i++)
-			g[i].order.ask_kib = i % 2 ? 2000000 : 300000; /* above their maximum */
+			g[i].plan.ask_kib = i % 2 ? 2000000 : 300000; /* above their maximum */
 		assert_int_equal(virt_set(v, g, n, in_time()), 0);
 		for (size_t i = 0; i < n; i++)
 			assert_int_equal(g[i].order.error, i % 2 ? -EINVAL : 0);
@@ -183,14 +183,14 @@ static void test_set_and_sample(void **state)
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
 	assert_int_equal(virt_prepare(v, n, in_time()), 0);
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
-	g[0].order.ask_kib = 300000;
-	g[1].order.ask_kib = 2000000; /* above its maximum */
-	g[3].order.ask_kib = 400000;
+	g[0].plan.ask_kib = 300000;
+	g[1].plan.ask_kib = 2000000; /* above its maximum */
+	g[3].plan.ask_kib = 400000;
 	memset(g[3].uuid, '1', 8); /* there is no such guest (any more) */
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(g[i].order.sent, i == 0);
-		assert_int_equal(g[i].order.ask_kib, 0);
+		g[i].plan.ask_kib = 0;
 		assert_int_equal(g[i].order.error, i == 1 ? -EINVAL : 0);
 		assert_int_equal(g[i].order.words != NULL, i == 1);
 		assert_int_equal(g[i].vanished, i == 3);
@@ -198,7 +198,7 @@ static void test_set_and_sample(void **state)
 	}
 
 	/* who asks nothing keeps the outcome of before */
-	g[2].order.ask_kib = 350000;
+	g[2].plan.ask_kib = 350000;
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
 	assert_true(g[0].order.sent && g[2].order.sent && g[1].order.error == -EINVAL);
 
@@ -220,7 +220,7 @@ static void test_another_boot_is_another_guest(void **state)
 	(void)state;
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
 	g->domain_id += 5;
-	g->order.ask_kib = 300000;
+	g->plan.ask_kib = 300000;
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
 	assert_true(g->vanished && !g->order.sent);
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
@@ -260,7 +260,7 @@ static void test_read_only(void **state)
 
 	(void)state;
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
-	g->order.ask_kib = 300000;
+	g->plan.ask_kib = 300000;
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
 	assert_int_equal(g->order.error, -EACCES);
 	assert_false(g->order.sent);
@@ -337,7 +337,7 @@ static void test_no_time(void **state)
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
 	assert_int_equal(virt_sample(v, g, n, everyone, past_ms), 0); /* what was read stays */
 	assert_true(g->answered && !g->hung);
-	g->order.ask_kib = 300000;
+	g->plan.ask_kib = 300000;
 	assert_int_equal(virt_set(v, g, n, past_ms), 0);
 	assert_true(!g->order.sent && g->order.error == -ETIMEDOUT && g->order.words);
 	assert_int_equal(virt_read(v, g, n, past_ms), 0);
