@@ -410,21 +410,32 @@ struct task {
 	void *arg;
 };
 
+#define ABANDONED 1 /* in place of a result */
+
 static void task_unref(struct task *t)
 {
 	if (atomic_fetch_sub(&t->refs, 1) > 1)
 		return;
-	t->release(t->arg);
 	close(t->fd);
 	free(t);
+}
+
+/* False: the other side was first. */
+static bool task_settle(struct task *t, int result)
+{
+	int none = -EINPROGRESS;
+
+	return atomic_compare_exchange_strong(&t->result, &none, result);
 }
 
 static void *run_task(void *arg)
 {
 	struct task *t = arg;
 
-	atomic_store(&t->result, t->run(t->arg));
-	eventfd_write(t->fd, 1);
+	if (task_settle(t, t->run(t->arg)))
+		eventfd_write(t->fd, 1);
+	else
+		t->release(t->arg);
 	task_unref(t);
 	return NULL;
 }
@@ -469,8 +480,11 @@ int task_fd(const struct task *t)
 	return t->fd;
 }
 
-void task_free(struct task *t)
+bool task_free(struct task *t)
 {
+	bool over = !t || !task_settle(t, ABANDONED);
+
 	if (t)
 		task_unref(t);
+	return over;
 }

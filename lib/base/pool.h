@@ -8,6 +8,7 @@
 #define MEMSCHED_BASE_POOL_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,9 +55,8 @@ unsigned pool_threads(void);
 struct task;
 
 /*
- * Starts run(arg). From then on arg is the thread's until the result is there, and then the caller's until task_free:
- * release(arg) is called once neither needs it any more. 0 or -errno; arg stays the caller's then. run must not return
- * -EINPROGRESS.
+ * Starts run(arg); until there is a result arg is the thread's, and then the caller's again. 0 or -errno. run must not
+ * return -EINPROGRESS.
  */
 int task_start(int (*run)(void *arg), void (*release)(void *arg), void *arg, struct task **ret_task);
 
@@ -67,7 +67,8 @@ int task_wait(const struct task *t, uint64_t deadline_ms);
 /* A descriptor for poll: readable once the result is there. */
 int task_fd(const struct task *t);
 
-/* Never waits: abandons a task that is under way. NULL is fine. */
-void task_free(struct task *t);
+/* Never waits. False: the task was under way and is abandoned; should run ever return, release(arg) is called. True:
+ * arg is the caller's; also for NULL. */
+bool task_free(struct task *t);
 
 #endif

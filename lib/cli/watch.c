@@ -237,15 +237,9 @@ static int draw(struct stage *s, uint64_t now_ms)
 	return r;
 }
 
-/* The process ends without waiting for a look, and the looker has to be there until then. */
-static void release_nothing(void *arg)
-{
-	(void)arg;
-}
-
 static void begin_look(struct stage *s, uint64_t now_ms)
 {
-	int r = task_start(take_look, release_nothing, s->looker, &s->task);
+	int r = task_start(take_look, free, s->looker, &s->task);
 
 	s->asked_ms = now_ms;
 	if (!r)

@@ -290,6 +290,13 @@ int movelog_start(struct movelog *a, const char *where, uint64_t now_ms)
 	return 0;
 }
 
+static void forget_writing(struct movelog *a)
+{
+	if (task_free(a->writing))
+		free_batch(a->batch);
+	a->writing = NULL;
+}
+
 int movelog_outcome(struct movelog *a, uint64_t now_ms)
 {
 	int r = a->writing ? task_result(a->writing) : -EINPROGRESS;
@@ -297,8 +304,7 @@ int movelog_outcome(struct movelog *a, uint64_t now_ms)
 	if (r == -EINPROGRESS)
 		return a->writing && now_ms - a->began_ms >= MOVELOG_PATIENCE_MS ? -ETIMEDOUT : r;
 	a->lost += a->batch->log.lost;
-	task_free(a->writing);
-	a->writing = NULL;
+	forget_writing(a);
 	return r;
 }
 
@@ -307,8 +313,7 @@ static int finish_writing(struct movelog *a, uint64_t deadline_ms)
 {
 	if (!a->writing || task_wait(a->writing, deadline_ms) != -EINPROGRESS)
 		return movelog_outcome(a, a->began_ms);
-	task_free(a->writing);
-	a->writing = NULL;
+	forget_writing(a);
 	return -ETIMEDOUT;
 }
 

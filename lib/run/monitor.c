@@ -21,17 +21,16 @@
 #define PERIOD_S 1         /* of the statistics of guests that have none */
 #define WORDS_BYTES 512
 
-/* One reading of the guests: the task's until it is over. */
-struct reading {
+/* Reads the guests: the task's while one is under way. */
+struct reader {
 	const struct conf *conf;
 	const char *root;
 	bool read_only;
 	uint64_t end_ms;
-	struct virt *virt;      /* NULL: not connected */
-	unsigned connections;   /* so far by readings */
-	struct snapshot before; /* what was known */
-	struct snapshot snapshot;
-	char words[WORDS_BYTES];
+	struct virt *virt;        /* NULL: not connected */
+	struct snapshot before;   /* what was known */
+	struct snapshot snapshot; /* what was read */
+	char words[WORDS_BYTES];  /* for what failed */
 };
 
 struct monitor {
@@ -40,10 +39,8 @@ struct monitor {
 	bool dry_run;
 	struct guard guard;
 	struct snapshot snapshot;
-	struct task *task;       /* a reading under way; NULL: none */
-	struct reading *reading; /* the task's */
-	struct virt *reader;     /* what readings connected; NULL: not connected, or a reading has it */
-	unsigned connections;    /* so far by readings */
+	struct reader *reader;
+	struct task *task; /* a reading under way; NULL: none */
 	struct backoff backoff;
 	uint64_t read_ms; /* when to read again */
 	uint64_t beat_ms;
@@ -53,15 +50,15 @@ struct monitor {
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was there and did not answer */
-	unsigned connection;       /* the reader's connections when virt was as new; 0: not known */
+	bool stale; /* a reading found its connection dead: then this one is, which only its use would tell */
 	uint64_t pending_kib;
 	bool pending_unreadable;
 	struct movelog *audit; /* NULL: nobody asks for moves */
 };
 
-static void reading_free(void *arg)
+static void reader_free(void *arg)
 {
-	struct reading *rd = arg;
+	struct reader *rd = arg;
 
 	snapshot_clear(&rd->before);
 	snapshot_clear(&rd->snapshot);
@@ -72,10 +69,15 @@ static void reading_free(void *arg)
 int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor)
 {
 	struct monitor *s = calloc(1, sizeof(*s));
+	struct reader *rd = calloc(1, sizeof(*rd));
 
-	if (!s)
+	if (!s || !rd) {
+		free(s);
+		free(rd);
 		return -ENOMEM;
-	*s = (struct monitor){.conf = conf, .root = root, .dry_run = dry_run};
+	}
+	*rd = (struct reader){.conf = conf, .root = root, .read_only = dry_run};
+	*s = (struct monitor){.conf = conf, .root = root, .dry_run = dry_run, .reader = rd};
 	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
 	*ret_monitor = s;
 	return 0;
@@ -87,9 +89,9 @@ void monitor_free(struct monitor *s, uint64_t deadline_ms)
 		return;
 	if (s->task)
 		task_wait(s->task, deadline_ms);
-	task_free(s->task);
+	if (task_free(s->task))
+		reader_free(s->reader);
 	registry_close(s->registry);
-	virt_close(s->reader);
 	virt_close(s->virt);
 	snapshot_clear(&s->snapshot);
 	free(s);
@@ -111,17 +113,15 @@ static void judge_all(const struct conf *c, struct snapshot *s)
 	qsort(s->guest, s->n, sizeof(*s->guest), reclaim_order);
 }
 
-static int read_guests(struct reading *rd)
+static int read_guests(struct reader *rd)
 {
 	const struct snapshot_conf sc = {
 	    .conf = rd->conf, .interval_ms = MONITOR_READ_MS, .period_s = PERIOD_S, .set_period = !rd->read_only};
 	struct registry *r = NULL;
 	int error = 0;
 
-	if (!rd->virt) {
+	if (!rd->virt)
 		error = virt_open(rd->conf->uri, rd->read_only, WORKERS, rd->end_ms, &rd->virt);
-		rd->connections += !error;
-	}
 	if (error)
 		return error;
 	registry_open(rd->root, false, &r);
@@ -143,7 +143,7 @@ static bool is_silent(const struct snapshot *s)
 
 static int run_reading(void *arg)
 {
-	struct reading *rd = arg;
+	struct reader *rd = arg;
 	int error = read_guests(rd);
 
 	if (error)
@@ -201,19 +201,18 @@ static void end_reading(struct monitor *s, int error, bool silent, const char *w
 /* Takes over what a reading brought, if it is over. Allocates nothing. */
 static void take_reading(struct monitor *s)
 {
-	struct reading *rd = s->reading;
+	struct reader *rd = s->reader;
 	int error = s->task ? task_result(s->task) : -EINPROGRESS;
 	bool has_read;
 
 	if (error == -EINPROGRESS)
 		return;
 	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
-	s->reader = rd->virt;
-	s->connections = rd->connections;
-	rd->virt = NULL;
 	has_read = rd->snapshot.began_ms > 0;
 	if (has_read)
 		replace_snapshot(s, &rd->snapshot);
+	snapshot_clear(&rd->before);
+	s->stale |= error == -ENOTCONN;
 	end_reading(s, error, error && has_read, rd->words);
 	task_free(s->task);
 	s->task = NULL;
@@ -221,31 +220,20 @@ static void take_reading(struct monitor *s)
 
 static int begin_reading(struct monitor *s, uint64_t end_ms)
 {
-	struct reading *rd = calloc(1, sizeof(*rd));
-	int r = rd ? snapshot_recall(&s->snapshot, &rd->before) : -ENOMEM;
+	struct reader *rd = s->reader;
+	int r = snapshot_recall(&s->snapshot, &rd->before);
 
-	if (!r) {
-		rd->conf = s->conf;
-		rd->root = s->root;
-		rd->read_only = s->dry_run;
-		rd->end_ms = end_ms;
-		rd->virt = s->reader;
-		rd->connections = s->connections;
-		r = task_start(run_reading, reading_free, rd, &s->task);
+	rd->end_ms = end_ms;
+	if (!r)
+		r = task_start(run_reading, reader_free, rd, &s->task);
+	if (r) {
+		snapshot_clear(&rd->before);
+		end_reading(s, r, false, strerror(-r));
+		return r;
 	}
-	if (!r) {
-		s->reading = rd;
-		s->reader = NULL;
-		s->beat_ms = clock_ms(CLOCK_BOOTTIME);
-		s->read_ms = s->beat_ms + MONITOR_READ_MS;
-		return 0;
-	}
-	if (rd) {
-		rd->virt = NULL;
-		reading_free(rd);
-	}
-	end_reading(s, r, false, strerror(-r));
-	return r;
+	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
+	s->read_ms = s->beat_ms + MONITOR_READ_MS;
+	return 0;
 }
 
 uint32_t monitor_keep_reading(struct monitor *s)
@@ -290,14 +278,14 @@ static void disconnect(struct monitor *s)
 	virt_close(s->virt);
 	s->virt = NULL;
 	s->ready = 0;
-	s->connection = 0;
+	s->stale = false;
 }
 
 void monitor_reconnect(struct monitor *s)
 {
 	disconnect(s);
-	virt_close(s->reader);
-	s->reader = NULL;
+	virt_close(s->reader->virt);
+	s->reader->virt = NULL;
 }
 
 int monitor_open_registry(struct monitor *s)
@@ -318,9 +306,8 @@ int monitor_prepare(struct monitor *s, uint64_t deadline_ms)
 	size_t n = s->snapshot.n;
 	int r = 0;
 
-	if (s->connection && s->connection != s->connections) /* then ours is dead too, which only its use would tell */
+	if (s->stale)
 		disconnect(s);
-	s->connection = s->connections;
 	if (s->dry_run || (s->virt && s->ready >= n && s->ready))
 		return 0;
 	if (!s->virt)

@@ -49,37 +49,34 @@ int on_critical_new(const char *line, struct on_critical **ret_command)
 	return 0;
 }
 
-void on_critical_free(struct on_critical *c)
+static void release(void *arg)
 {
-	if (!c)
-		return;
-	task_free(c->test);
+	struct on_critical *c = arg;
+
 	free(c->argv);
 	free(c->line);
 	free(c);
 }
 
-static int find_executable(void *path)
+void on_critical_free(struct on_critical *c)
 {
+	if (c && task_free(c->test))
+		release(c);
+}
+
+static int find_executable(void *arg)
+{
+	const struct on_critical *c = arg;
 	struct stat st;
 
-	if (stat(path, &st) < 0 || access(path, X_OK) < 0)
+	if (stat(c->argv[0], &st) < 0 || access(c->argv[0], X_OK) < 0)
 		return -errno;
 	return S_ISREG(st.st_mode) ? 0 : -EACCES;
 }
 
 int on_critical_test(struct on_critical *c)
 {
-	char *path = strdup(c->argv[0]);
-	int r = path ? 0 : -ENOMEM;
-
-	task_free(c->test);
-	c->test = NULL;
-	if (!r)
-		r = task_start(find_executable, free, path, &c->test);
-	if (r)
-		free(path);
-	return r;
+	return c->test ? -EBUSY : task_start(find_executable, release, c, &c->test);
 }
 
 int on_critical_outcome(const struct on_critical *c)

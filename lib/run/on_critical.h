@@ -19,8 +19,8 @@ int on_critical_new(const char *line, struct on_critical **ret_command);
 void on_critical_free(struct on_critical *c); /* NULL is fine */
 
 /*
- * Begins to look whether it could be executed now: by a task, for a file system may hang. 0 or -errno. The outcome is
- * 0, -errno, or -EINPROGRESS until it is known, maybe for ever; c may be freed before.
+ * Begins to look whether it could be executed now: by a task, for a file system may hang. Once. 0 or -errno. The
+ * outcome is 0, -errno, or -EINPROGRESS until it is known, maybe for ever; c may be freed before.
  */
 int on_critical_test(struct on_critical *c);
 int on_critical_outcome(const struct on_critical *c);
