@@ -21,14 +21,14 @@ enum doing { OPENING, IDLE, BUSY, LEAVING };
 
 struct worker {
 	struct worker *next;
-	struct pool *crew;
+	struct pool *pool;
 	void *context;
 	enum doing doing;
 	uint64_t since_ms; /* began to open its context, or its job */
 	struct job *job;
-	size_t index;  /* of job in the run */
-	bool relieved; /* another was started in its place */
-	bool parked;   /* abandoned: what it holds is its own */
+	size_t index;   /* of job in the run */
+	bool replaced;  /* another was started in its place */
+	bool abandoned; /* abandoned: what it holds is its own */
 };
 
 struct pool {
@@ -40,7 +40,7 @@ struct pool {
 	unsigned size;
 	unsigned refs; /* the caller's and one a thread */
 	bool closing;
-	struct worker *worker; /* all of them, parked ones too */
+	struct worker *worker; /* all of them, abandoned ones too */
 
 	/* the run under way */
 	struct job **job;
@@ -56,136 +56,136 @@ unsigned pool_threads(void)
 	return atomic_load(&threads);
 }
 
-static void crew_destroy(struct pool *c)
+static void pool_destroy(struct pool *p)
 {
-	c->kind->release(c->arg);
-	pthread_cond_destroy(&c->work);
-	pthread_cond_destroy(&c->news);
-	pthread_mutex_destroy(&c->lock);
-	free(c);
+	p->kind->release(p->arg);
+	pthread_cond_destroy(&p->work);
+	pthread_cond_destroy(&p->news);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
 }
 
 /* Hands the lock back for good. */
-static void crew_unref(struct pool *c)
+static void pool_unref(struct pool *p)
 {
-	bool last = --c->refs == 0;
+	bool last = --p->refs == 0;
 
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_unlock(&p->lock);
 	if (last)
-		crew_destroy(c);
+		pool_destroy(p);
 }
 
-static bool has_parked(const struct pool *c, const char *key)
+static bool is_stuck(const struct pool *p, const char *key)
 {
 	if (!key)
 		return false;
-	for (const struct worker *w = c->worker; w; w = w->next)
-		if (w->parked && w->job && w->job->key && !strcmp(w->job->key, key))
+	for (const struct worker *w = p->worker; w; w = w->next)
+		if (w->abandoned && w->job && w->job->key && !strcmp(w->job->key, key))
 			return true;
 	return false;
 }
 
-/* Workers that have or may yet take jobs; without those that were relieved where the crew's strength is asked for. */
-static unsigned count_live(const struct pool *c, bool relieved_too)
+/* Workers that have or may yet take jobs; without those that were replaced if the size of the pool is asked for. */
+static unsigned count_live(const struct pool *p, bool replaced_too)
 {
 	unsigned n = 0;
 
-	for (const struct worker *w = c->worker; w; w = w->next)
-		n += !w->parked && w->doing != LEAVING && (relieved_too || !w->relieved);
+	for (const struct worker *w = p->worker; w; w = w->next)
+		n += !w->abandoned && w->doing != LEAVING && (replaced_too || !w->replaced);
 	return n;
 }
 
 static bool take_job(struct worker *w)
 {
-	struct pool *c = w->crew;
+	struct pool *p = w->pool;
 
-	for (; c->next < c->n; c->next++) {
-		struct job *job = c->job[c->next];
+	for (; p->next < p->n; p->next++) {
+		struct job *job = p->job[p->next];
 
-		if (has_parked(c, job->key)) {
+		if (is_stuck(p, job->key)) {
 			job->result = -EBUSY;
 			continue;
 		}
 		w->job = job;
-		w->index = c->next++;
+		w->index = p->next++;
 		w->doing = BUSY;
 		w->since_ms = clock_ms(CLOCK_BOOTTIME);
-		c->running++;
+		p->running++;
 		return true;
 	}
-	pthread_cond_signal(&c->news);
+	pthread_cond_signal(&p->news);
 	return false;
 }
 
 /* False: the worker is to leave. */
 static bool wait_for_job(struct worker *w)
 {
-	struct pool *c = w->crew;
+	struct pool *p = w->pool;
 
 	w->doing = IDLE;
-	while (!w->parked && !c->closing && count_live(c, false) <= c->size) {
-		if (c->next < c->n && take_job(w))
+	while (!w->abandoned && !p->closing && count_live(p, false) <= p->size) {
+		if (p->next < p->n && take_job(w))
 			return true;
-		pthread_cond_wait(&c->work, &c->lock);
+		pthread_cond_wait(&p->work, &p->lock);
 	}
 	return false;
 }
 
 static bool finish_job(struct worker *w, int result)
 {
-	struct pool *c = w->crew;
+	struct pool *p = w->pool;
 	struct job *job = w->job;
 
 	w->job = NULL;
-	if (w->parked) {
+	if (w->abandoned) {
 		job->free(job);
 		return false;
 	}
-	w->relieved = false;
+	w->replaced = false;
 	job->result = result;
-	c->running--;
+	p->running--;
 	if (result == -ENOTCONN)
-		c->failure = result;
-	pthread_cond_signal(&c->news);
+		p->failure = result;
+	pthread_cond_signal(&p->news);
 	return result != -ENOTCONN;
 }
 
 static void leave(struct worker *w, bool opened)
 {
-	struct pool *c = w->crew;
-	struct worker **link = &c->worker;
+	struct pool *p = w->pool;
+	struct worker **link = &p->worker;
 
 	w->doing = LEAVING;
-	pthread_cond_signal(&c->news);
+	pthread_cond_signal(&p->news);
 	if (opened) {
-		pthread_mutex_unlock(&c->lock);
-		c->kind->close(w->context);
-		pthread_mutex_lock(&c->lock);
+		pthread_mutex_unlock(&p->lock);
+		p->kind->close(w->context);
+		pthread_mutex_lock(&p->lock);
 	}
 	while (*link != w)
 		link = &(*link)->next;
 	*link = w->next;
 	free(w);
-	pthread_cond_signal(&c->news);
-	crew_unref(c);
+	pthread_cond_signal(&p->news);
+	pool_unref(p);
 	atomic_fetch_sub(&threads, 1);
 }
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
-	struct pool *c = w->crew;
-	int rc = c->kind->open(c->arg, &w->context);
+	struct pool *p = w->pool;
+	int rc = p->kind->open(p->arg, &w->context);
 
-	pthread_mutex_lock(&c->lock);
+	pthread_mutex_lock(&p->lock);
 	if (rc < 0)
-		c->open_error = rc;
+		p->open_error = rc;
 	while (rc >= 0 && wait_for_job(w)) {
 		int result;
 
-		pthread_mutex_unlock(&c->lock);
+		pthread_mutex_unlock(&p->lock);
 		result = w->job->run(w->job, w->context);
-		pthread_mutex_lock(&c->lock);
+		pthread_mutex_lock(&p->lock);
 		if (!finish_job(w, result))
 			break;
 	}
@@ -217,7 +217,7 @@ static int start_thread(void *(*run)(void *arg), void *arg)
 	return -rc;
 }
 
-static int add_worker(struct pool *c)
+static int add_worker(struct pool *p)
 {
 	struct worker *w;
 	int rc = -ENOMEM;
@@ -228,7 +228,7 @@ static int add_worker(struct pool *c)
 	}
 	w = calloc(1, sizeof(*w));
 	if (w) {
-		w->crew = c;
+		w->pool = p;
 		w->doing = OPENING;
 		w->since_ms = clock_ms(CLOCK_BOOTTIME);
 		rc = start_thread(work, w);
@@ -238,32 +238,32 @@ static int add_worker(struct pool *c)
 		atomic_fetch_sub(&threads, 1);
 		return rc;
 	}
-	w->next = c->worker;
-	c->worker = w;
-	c->refs++;
+	w->next = p->worker;
+	p->worker = w;
+	p->refs++;
 	return 0;
 }
 
 /* Fails only where there is no worker at all. */
-static int add_missing(struct pool *c, size_t n)
+static int add_missing(struct pool *p, size_t n)
 {
-	unsigned live = count_live(c, true);
+	unsigned live = count_live(p, true);
 	int rc = 0;
 
-	while (live < n && live < c->size && (rc = add_worker(c)) == 0)
+	while (live < n && live < p->size && (rc = add_worker(p)) == 0)
 		live++;
 	return live ? 0 : rc;
 }
 
-/* An opening that takes long is not relieved: where one hangs, so would the next. */
-static void relieve(struct pool *c, uint64_t now_ms, uint64_t slice_ms)
+/* An opening that takes long is not replaced: where one hangs, so would the next. */
+static void replace_slow(struct pool *p, uint64_t now_ms, uint64_t slice_ms)
 {
-	for (struct worker *w = c->worker; w && c->next < c->n; w = w->next)
-		if (!w->parked && !w->relieved && w->doing == BUSY && now_ms - w->since_ms >= slice_ms)
-			w->relieved = add_worker(c) == 0;
+	for (struct worker *w = p->worker; w && p->next < p->n; w = w->next)
+		if (!w->abandoned && !w->replaced && w->doing == BUSY && now_ms - w->since_ms >= slice_ms)
+			w->replaced = add_worker(p) == 0;
 }
 
-static void wait_for_news(struct pool *c, uint64_t ms)
+static void wait_for_news(struct pool *p, uint64_t ms)
 {
 	struct timespec t;
 
@@ -275,52 +275,52 @@ static void wait_for_news(struct pool *c, uint64_t ms)
 		t.tv_nsec -= 1000000000;
 		t.tv_sec++;
 	}
-	pthread_cond_timedwait(&c->news, &c->lock, &t);
+	pthread_cond_timedwait(&p->news, &p->lock, &t);
 }
 
-static bool is_over(const struct pool *c)
+static bool is_over(const struct pool *p)
 {
-	return (c->next == c->n && !c->running) || c->failure || !count_live(c, true);
+	return (p->next == p->n && !p->running) || p->failure || !count_live(p, true);
 }
 
-static int wait_for_all(struct pool *c, uint64_t began_ms, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
+static int wait_for_all(struct pool *p, uint64_t began_ms, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
 {
 	uint64_t slice_ms = (deadline_ms - began_ms) / 8;
 
 	if (slice_ms < SLICE_LEAST_MS)
 		slice_ms = SLICE_LEAST_MS;
-	while (!is_over(c)) {
+	while (!is_over(p)) {
 		uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
 		if (stop && *stop)
 			return -EINTR;
 		if (now_ms >= deadline_ms)
 			return 0;
-		relieve(c, now_ms, slice_ms);
-		wait_for_news(c, deadline_ms - now_ms);
+		replace_slow(p, now_ms, slice_ms);
+		wait_for_news(p, deadline_ms - now_ms);
 	}
-	if (c->failure)
-		return c->failure;
-	return c->next < c->n ? c->open_error : 0;
+	if (p->failure)
+		return p->failure;
+	return p->next < p->n ? p->open_error : 0;
 }
 
 /* A worker that is still opening its context is kept for the next run, unless it takes all too long. */
-static void abandon(struct pool *c)
+static void abandon(struct pool *p)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
-	for (struct worker *w = c->worker; w; w = w->next) {
-		if (w->parked)
+	for (struct worker *w = p->worker; w; w = w->next) {
+		if (w->abandoned)
 			continue;
 		if (w->doing == BUSY)
-			c->job[w->index] = NULL;
-		w->parked = w->doing == BUSY || (w->doing == OPENING && now_ms - w->since_ms >= OPENING_MOST_MS);
+			p->job[w->index] = NULL;
+		w->abandoned = w->doing == BUSY || (w->doing == OPENING && now_ms - w->since_ms >= OPENING_MOST_MS);
 	}
-	c->job = NULL;
-	c->n = c->next = c->running = 0;
+	p->job = NULL;
+	p->n = p->next = p->running = 0;
 }
 
-int pool_run(struct pool *c, struct job **job, size_t n, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
+int pool_run(struct pool *p, struct job **job, size_t n, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
 {
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int rc;
@@ -329,21 +329,21 @@ int pool_run(struct pool *c, struct job **job, size_t n, uint64_t deadline_ms, c
 		job[i]->result = -EAGAIN;
 	if (!n || began_ms >= deadline_ms)
 		return 0;
-	pthread_mutex_lock(&c->lock);
-	c->job = job;
-	c->n = n;
-	c->failure = c->open_error = 0;
-	rc = add_missing(c, n);
-	pthread_cond_broadcast(&c->work);
+	pthread_mutex_lock(&p->lock);
+	p->job = job;
+	p->n = n;
+	p->failure = p->open_error = 0;
+	rc = add_missing(p, n);
+	pthread_cond_broadcast(&p->work);
 	if (!rc)
-		rc = wait_for_all(c, began_ms, deadline_ms, stop);
-	abandon(c);
-	pthread_mutex_unlock(&c->lock);
+		rc = wait_for_all(p, began_ms, deadline_ms, stop);
+	abandon(p);
+	pthread_mutex_unlock(&p->lock);
 	return rc;
 }
 
 /* Waits may not follow the wall clock, and condition variables do not take CLOCK_BOOTTIME. */
-static int init_locks(struct pool *c)
+static int init_locks(struct pool *p)
 {
 	pthread_condattr_t attr;
 	int rc;
@@ -352,51 +352,51 @@ static int init_locks(struct pool *c)
 	if (rc)
 		return -rc;
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->work, NULL);
-	pthread_cond_init(&c->news, &attr);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->news, &attr);
 	pthread_condattr_destroy(&attr);
 	return 0;
 }
 
 int pool_new(const struct pool_kind *kind, void *arg, unsigned n, struct pool **ret_workers)
 {
-	struct pool *c = calloc(1, sizeof(*c));
-	int rc = c ? init_locks(c) : -ENOMEM;
+	struct pool *p = calloc(1, sizeof(*p));
+	int rc = p ? init_locks(p) : -ENOMEM;
 
 	if (rc < 0) {
 		kind->release(arg);
-		free(c);
+		free(p);
 		return rc;
 	}
-	c->kind = kind;
-	c->arg = arg;
-	c->size = n;
-	c->refs = 1;
-	*ret_workers = c;
+	p->kind = kind;
+	p->arg = arg;
+	p->size = n;
+	p->refs = 1;
+	*ret_workers = p;
 	return 0;
 }
 
-static bool any_unparked(const struct pool *c)
+static bool any_left(const struct pool *p)
 {
-	for (const struct worker *w = c->worker; w; w = w->next)
-		if (!w->parked)
+	for (const struct worker *w = p->worker; w; w = w->next)
+		if (!w->abandoned)
 			return true;
 	return false;
 }
 
-void pool_free(struct pool *c, uint64_t deadline_ms)
+void pool_free(struct pool *p, uint64_t deadline_ms)
 {
 	uint64_t now_ms;
 
-	if (!c)
+	if (!p)
 		return;
-	pthread_mutex_lock(&c->lock);
-	c->closing = true;
-	pthread_cond_broadcast(&c->work);
-	while (any_unparked(c) && (now_ms = clock_ms(CLOCK_BOOTTIME)) < deadline_ms)
-		wait_for_news(c, deadline_ms - now_ms);
-	crew_unref(c);
+	pthread_mutex_lock(&p->lock);
+	p->closing = true;
+	pthread_cond_broadcast(&p->work);
+	while (any_left(p) && (now_ms = clock_ms(CLOCK_BOOTTIME)) < deadline_ms)
+		wait_for_news(p, deadline_ms - now_ms);
+	pool_unref(p);
 }
 
 /* ---- tasks ---- */

@@ -1,5 +1,5 @@
 /*
- * A crew of threads that take jobs from a queue, for calls that may never return. Each worker opens a context of its
+ * Threads that take jobs from a queue, for calls that may never return. Each worker opens a context of its
  * own (a connection) and runs one job at a time with it. A job that has not come back by the deadline is abandoned
  * together with its worker, which frees the job and its context should it ever return; another worker takes its place.
  * Times are CLOCK_BOOTTIME ms. Returns 0 or -errno.
@@ -12,15 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POOL_MAX 72 /* threads of all crews of the process, abandoned ones included; beyond it none is started */
+#define POOL_MAX 72 /* threads of all pools of the process, abandoned ones included; beyond it none is started */
 
 struct pool;
 
-/* What a crew works with. All are called on workers; open and close may block for ever. */
+/* What a pool works with. All are called on workers; open and close may block for ever. */
 struct pool_kind {
 	int (*open)(void *arg, void **ret_context);
 	void (*close)(void *context);
-	void (*release)(void *arg); /* once the crew and the last of its workers are gone */
+	void (*release)(void *arg); /* once the pool and the last of its workers are gone */
 };
 
 /* The head of a larger, allocated struct that holds all its run needs: the stack of the caller may be gone by then. */
@@ -31,7 +31,7 @@ struct job {
 	int result;      /* what run returned; -EAGAIN: not begun in time, -EBUSY: refused */
 };
 
-/* A crew of n workers, started when there is work. Takes arg over, on failure too. */
+/* A pool of n workers, started when there is work. Takes arg over, on failure too. */
 int pool_new(const struct pool_kind *kind, void *arg, unsigned n, struct pool **ret_workers);
 
 /*
@@ -44,11 +44,11 @@ int pool_new(const struct pool_kind *kind, void *arg, unsigned n, struct pool **
  */
 int pool_run(struct pool *c, struct job **job, size_t n, uint64_t deadline_ms, const volatile sig_atomic_t *stop);
 
-/* Lets the crew go. Waits until the deadline at most for idle workers to close their contexts; 0: not at all. Never
+/* Lets the pool go. Waits until the deadline at most for idle workers to close their contexts; 0: not at all. Never
  * waits for abandoned ones. NULL is fine. */
 void pool_free(struct pool *c, uint64_t deadline_ms);
 
-/* Threads of all crews of the process now, abandoned ones included. */
+/* Threads of all pools of the process now, abandoned ones included. */
 unsigned pool_threads(void);
 
 /* One call that may never return, made by a thread of its own while the caller goes on. */

@@ -128,7 +128,7 @@ int watch_append(const struct watch *w)
 
 /* ---- bars ---- */
 
-struct stage {
+struct session {
 	const struct watch *watch;
 	struct looker *looker; /* the task's while it looks */
 	struct task *task;     /* a look under way; NULL: none */
@@ -172,7 +172,7 @@ static void write_complaints(char *text, size_t size, const struct balance_repor
 }
 
 /* What has to be said above the guests: "" where all is well. */
-static void write_message(const struct stage *s, uint64_t now_ms, char *text, size_t size)
+static void write_message(const struct session *s, uint64_t now_ms, char *text, size_t size)
 {
 	uint64_t waited_ms = s->task ? sat_sub(now_ms, s->asked_ms) : 0;
 	const char *failure = s->failed.failure ? s->failed.failure : strerror(-s->failed.error);
@@ -191,7 +191,7 @@ static void write_message(const struct stage *s, uint64_t now_ms, char *text, si
 		write_complaints(text, size, &s->shown.report);
 }
 
-static struct bars_view view_of(const struct stage *s, char *clock, size_t size, const char *message)
+static struct bars_view view_of(const struct session *s, char *clock, size_t size, const char *message)
 {
 	struct bars_view view = {
 	    .utf8 = text_is_utf8(),
@@ -213,7 +213,7 @@ static struct bars_view view_of(const struct stage *s, char *clock, size_t size,
 }
 
 /* What can be scrolled to depends on the terminal's size, so this is where it is bounded. */
-static int draw(struct stage *s, uint64_t now_ms)
+static int draw(struct session *s, uint64_t now_ms)
 {
 	char clock[32], message[MESSAGE_BYTES];
 	const struct balance_report *report = s->n_seen ? &s->shown.report : NULL;
@@ -237,7 +237,7 @@ static int draw(struct stage *s, uint64_t now_ms)
 	return r;
 }
 
-static void begin_look(struct stage *s, uint64_t now_ms)
+static void begin_look(struct session *s, uint64_t now_ms)
 {
 	int r = task_start(take_look, free, s->looker, &s->task);
 
@@ -248,7 +248,7 @@ static void begin_look(struct stage *s, uint64_t now_ms)
 	s->next_ms = now_ms + SECOND_MS;
 }
 
-static void end_look(struct stage *s)
+static void end_look(struct session *s)
 {
 	struct look look = s->looker->look;
 
@@ -269,7 +269,7 @@ static void end_look(struct stage *s)
 	s->shown = look;
 }
 
-static void sort_by_next(struct stage *s)
+static void sort_by_next(struct session *s)
 {
 	const struct watch *w = s->watch;
 
@@ -280,7 +280,7 @@ static void sort_by_next(struct stage *s)
 }
 
 /* false: quit. Scrolling beyond the end is bounded where it is drawn. */
-static bool heed_key(struct stage *s, int key)
+static bool heed_key(struct session *s, int key)
 {
 	static const struct {
 		int key, letter;
@@ -308,7 +308,7 @@ static bool heed_key(struct stage *s, int key)
 }
 
 /* While something is waited for, the seconds are counted on the screen. */
-static uint64_t wake_ms(const struct stage *s, uint64_t now_ms)
+static uint64_t wake_ms(const struct session *s, uint64_t now_ms)
 {
 	uint64_t tick_ms = now_ms + SECOND_MS;
 
@@ -318,7 +318,7 @@ static uint64_t wake_ms(const struct stage *s, uint64_t now_ms)
 }
 
 /* Returns an exit code. */
-static int play(struct stage *s)
+static int play(struct session *s)
 {
 	enum terminal_event event;
 	int key = KEY_NONE, r;
@@ -343,7 +343,7 @@ static int play(struct stage *s)
 int watch_bars(const struct watch *w)
 {
 	const char *no_color = getenv("NO_COLOR");
-	struct stage s = {.watch = w,
+	struct session s = {.watch = w,
 	                  .code = EXIT_AGAIN,
 	                  .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME,
 	                  .color = !no_color || !*no_color};

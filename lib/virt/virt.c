@@ -17,7 +17,7 @@
 #define ALL_STUCK "too many calls are stuck: end or continue the guests that 'virsh domcontrol' finds occupied"
 
 /* What workers need to connect; theirs, for they may outlive their virt. */
-struct door {
+struct connector {
 	char *uri;
 	bool read_only;
 	pthread_mutex_t lock;
@@ -25,34 +25,34 @@ struct door {
 	char words[WORDS_BYTES];
 };
 
-struct errand;
+struct call;
 
 /* What a round over the guests needs, made beforehand (virt_prepare) and kept from round to round. */
-struct stock {
+struct round {
 	size_t room, n; /* for so many guests; of the round under way */
 	struct job **job;
-	struct guest **home; /* whose errand each job is */
-	size_t n_errands;
-	struct errand **errand;
+	struct guest **guest; /* which guest each job is about */
+	struct call **spare;  /* that are not in use */
+	size_t n_spare;
 };
 
 struct virt {
 	struct pool *workers;
-	struct door *door;
-	unsigned strength; /* workers */
+	struct connector *connector;
+	unsigned size; /* workers */
 	bool remote;
-	struct stock stock;
+	struct round round;
 	char words[WORDS_BYTES];
 };
 
-typedef int errand_call(struct libvirt *l, struct errand *e);
+typedef int call_function(struct libvirt *l, struct call *c);
 
 /* One call to be made by a worker. It owns all that it needs and all that it brings. */
-struct errand {
-	struct job job; /* the first member: a job is its errand */
-	errand_call *call;
+struct call {
+	struct job job; /* the first member: a job is its call */
+	call_function *function;
 	char *words;
-	struct guest guest; /* a copy, without name and words; what the call changed goes home with it */
+	struct guest guest; /* a copy, without name and words; what the call changed goes back to the guest */
 	uint32_t period_s;
 	struct guest *found;
 	size_t n_found;
@@ -61,7 +61,7 @@ struct errand {
 };
 
 static const volatile sig_atomic_t *stop_flag;
-static _Thread_local char open_words[WORDS_BYTES]; /* the guard and its keeper may fail side by side */
+static _Thread_local char open_words[WORDS_BYTES]; /* the guard and its reader may fail side by side */
 
 void virt_stop_on(const volatile sig_atomic_t *stop)
 {
@@ -70,18 +70,18 @@ void virt_stop_on(const volatile sig_atomic_t *stop)
 
 /* ---- connections of the workers ---- */
 
-static int door_open(void *arg, void **ret_context)
+static int connector_open(void *arg, void **ret_context)
 {
-	struct door *door = arg;
+	struct connector *connector = arg;
 	struct libvirt *l;
 	char *words = NULL;
-	int rc = libvirt_open(door->uri, door->read_only, &l, &words);
+	int rc = libvirt_open(connector->uri, connector->read_only, &l, &words);
 
 	if (rc < 0) {
-		pthread_mutex_lock(&door->lock);
-		door->error = rc;
-		snprintf(door->words, sizeof(door->words), "%s", words ? words : strerror(-rc));
-		pthread_mutex_unlock(&door->lock);
+		pthread_mutex_lock(&connector->lock);
+		connector->error = rc;
+		snprintf(connector->words, sizeof(connector->words), "%s", words ? words : strerror(-rc));
+		pthread_mutex_unlock(&connector->lock);
 		free(words);
 		return rc;
 	}
@@ -89,79 +89,79 @@ static int door_open(void *arg, void **ret_context)
 	return 0;
 }
 
-static void door_close(void *context)
+static void connector_close(void *context)
 {
 	libvirt_close(context);
 }
 
-static void door_release(void *arg)
+static void connector_release(void *arg)
 {
-	struct door *door = arg;
+	struct connector *connector = arg;
 
-	pthread_mutex_destroy(&door->lock);
-	free(door->uri);
-	free(door);
+	pthread_mutex_destroy(&connector->lock);
+	free(connector->uri);
+	free(connector);
 }
 
-static struct door *door_new(const char *uri, bool read_only)
+static struct connector *connector_new(const char *uri, bool read_only)
 {
-	struct door *door = calloc(1, sizeof(*door));
+	struct connector *connector = calloc(1, sizeof(*connector));
 
-	if (!door)
+	if (!connector)
 		return NULL;
-	pthread_mutex_init(&door->lock, NULL);
-	door->read_only = read_only;
-	door->uri = strdup(uri);
-	if (!door->uri) {
-		door_release(door);
+	pthread_mutex_init(&connector->lock, NULL);
+	connector->read_only = read_only;
+	connector->uri = strdup(uri);
+	if (!connector->uri) {
+		connector_release(connector);
 		return NULL;
 	}
-	return door;
+	return connector;
 }
 
-static const struct pool_kind door_kind = {door_open, door_close, door_release};
+static const struct pool_kind connector_kind = {connector_open, connector_close, connector_release};
 
-/* ---- errands ---- */
+/* ---- calls ---- */
 
-static int errand_run(struct job *job, void *context)
+static int call_run(struct job *job, void *context)
 {
-	struct errand *e = (struct errand *)job;
+	struct call *c = (struct call *)job;
 	struct libvirt *l = context;
-	int rc = e->call(l, e);
+	int rc = c->function(l, c);
 
 	if (rc < 0)
-		e->words = strdup(libvirt_words(l));
+		c->words = strdup(libvirt_words(l));
 	return rc;
 }
 
-static void errand_free(struct job *job)
+static void call_free(struct job *job)
 {
-	struct errand *e = (struct errand *)job;
+	struct call *c = (struct call *)job;
 
-	free(e->words);
-	guests_free(e->found, e->n_found);
-	free(e);
+	free(c->words);
+	guests_free(c->found, c->n_found);
+	free(c);
 }
 
-static struct errand *errand_new(struct stock *stock, errand_call *call)
+static struct call *call_new(struct round *round, call_function *function)
 {
-	struct errand *e = stock->n_errands ? stock->errand[--stock->n_errands] : malloc(sizeof(*e));
+	struct call *c = round->n_spare ? round->spare[--round->n_spare] : malloc(sizeof(*c));
 
-	if (e)
-		*e = (struct errand){.job = {.run = errand_run, .free = errand_free}, .call = call};
-	return e;
+	if (c)
+		*c = (struct call){.job = {.run = call_run, .free = call_free}, .function = function};
+	return c;
 }
 
-/* Takes it back into the stock, or frees it. */
-static void errand_return(struct stock *stock, struct errand *e)
+/* For the next round, or frees it. */
+static void call_keep(struct round *round, struct call *c)
 {
-	if (stock->n_errands >= stock->room) {
-		errand_free(&e->job);
+	if (round->n_spare >= round->room) {
+		call_free(&c->job);
 		return;
 	}
-	free(e->words);
-	e->words = NULL;
-	stock->errand[stock->n_errands++] = e;
+	free(c->words);
+	c->words = NULL;
+	round->spare[round->n_spare++] = c;
 }
 
 static int virt_fail(struct virt *v, int error, const char *words)
@@ -176,11 +176,11 @@ static int explain_run(struct virt *v, struct job **job, size_t n, int error)
 	if (error == -EBUSY)
 		return virt_fail(v, -ETIMEDOUT, ALL_STUCK);
 	for (size_t i = 0; i < n; i++)
-		if (job[i] && job[i]->result == error && ((struct errand *)job[i])->words)
-			return virt_fail(v, error, ((struct errand *)job[i])->words);
-	pthread_mutex_lock(&v->door->lock);
-	virt_fail(v, error, v->door->error == error ? v->door->words : NULL);
-	pthread_mutex_unlock(&v->door->lock);
+		if (job[i] && job[i]->result == error && ((struct call *)job[i])->words)
+			return virt_fail(v, error, ((struct call *)job[i])->words);
+	pthread_mutex_lock(&v->connector->lock);
+	virt_fail(v, error, v->connector->error == error ? v->connector->words : NULL);
+	pthread_mutex_unlock(&v->connector->lock);
 	return error;
 }
 
@@ -191,75 +191,76 @@ static int run(struct virt *v, struct job **job, size_t n, uint64_t deadline_ms)
 	return rc < 0 ? explain_run(v, job, n, rc) : 0;
 }
 
-/* For calls that are about no guest. On success *ret_errand is to be freed. */
-static int run_one(struct virt *v, errand_call *call, const char *key, uint64_t deadline_ms, struct errand **ret_errand)
+/* For calls that are about no guest. On success *ret_call is to be freed. */
+static int run_one(struct virt *v, call_function *function, const char *key, uint64_t deadline_ms,
+                   struct call **ret_call)
 {
-	struct errand *e = errand_new(&v->stock, call);
-	struct job *job = &e->job;
+	struct call *c = call_new(&v->round, function);
+	struct job *job = &c->job;
 	int rc;
 
-	if (!e)
+	if (!c)
 		return virt_fail(v, -ENOMEM, NULL);
-	e->job.key = key;
+	c->job.key = key;
 	rc = run(v, &job, 1, deadline_ms);
 	if (!rc && (!job || job->result == -EAGAIN || job->result == -EBUSY))
 		rc = virt_fail(v, -ETIMEDOUT, NO_ANSWER);
 	else if (!rc && job->result < 0)
-		rc = virt_fail(v, job->result, e->words);
+		rc = virt_fail(v, job->result, c->words);
 	if (!rc)
-		*ret_errand = e;
+		*ret_call = c;
 	else if (job)
-		errand_free(job);
+		call_free(job);
 	return rc;
 }
 
-/* ---- the stock ---- */
+/* ---- the round ---- */
 
-static void stock_clear(struct stock *stock)
+static void round_clear(struct round *round)
 {
-	while (stock->n_errands)
-		errand_free(&stock->errand[--stock->n_errands]->job);
-	free(stock->job);
-	free(stock->home);
-	free(stock->errand);
+	while (round->n_spare)
+		call_free(&round->spare[--round->n_spare]->job);
+	free(round->job);
+	free(round->guest);
+	free(round->spare);
 }
 
-static int stock_grow(struct stock *stock, size_t room)
+static int round_grow(struct round *round, size_t room)
 {
-	struct job **job = reallocarray(stock->job, room, sizeof(*job));
-	struct guest **home = reallocarray(stock->home, room, sizeof(*home));
-	struct errand **errand = reallocarray(stock->errand, room, sizeof(*errand));
+	struct job **job = reallocarray(round->job, room, sizeof(*job));
+	struct guest **guest = reallocarray(round->guest, room, sizeof(*guest));
+	struct call **spare = reallocarray(round->spare, room, sizeof(*spare));
 
-	stock->job = job ? job : stock->job;
-	stock->home = home ? home : stock->home;
-	stock->errand = errand ? errand : stock->errand;
-	if (!job || !home || !errand)
+	round->job = job ? job : round->job;
+	round->guest = guest ? guest : round->guest;
+	round->spare = spare ? spare : round->spare;
+	if (!job || !guest || !spare)
 		return -ENOMEM;
-	stock->room = room;
+	round->room = room;
 	return 0;
 }
 
-/* Errands that were abandoned are gone with their workers. */
-static int stock_fill(struct stock *stock, size_t n)
+/* Calls that were abandoned are gone with their workers. */
+static int round_fill(struct round *round, size_t n)
 {
-	while (stock->n_errands < n) {
-		struct errand *e = malloc(sizeof(*e));
+	while (round->n_spare < n) {
+		struct call *c = malloc(sizeof(*c));
 
-		if (!e)
+		if (!c)
 			return -ENOMEM;
-		memset(e, 0, sizeof(*e)); /* touched now, not when it is needed */
-		stock->errand[stock->n_errands++] = e;
+		memset(c, 0, sizeof(*c)); /* touched now, not when it is needed */
+		round->spare[round->n_spare++] = c;
 	}
 	return 0;
 }
 
 /* ---- connection ---- */
 
-static int call_hello(struct libvirt *l, struct errand *e)
+static int do_greet(struct libvirt *l, struct call *c)
 {
 	char *uri = libvirt_uri(l);
 
-	e->remote = uri && uri_is_remote(uri);
+	c->remote = uri && uri_is_remote(uri);
 	free(uri);
 	return 0;
 }
@@ -267,32 +268,32 @@ static int call_hello(struct libvirt *l, struct errand *e)
 /* The worlds of the test driver live and die with their connection: there is but one worker then. */
 static int connect_workers(struct virt *v, const char *uri, bool read_only, unsigned workers)
 {
-	v->strength = !workers || !strncmp(uri, "test:", 5) ? 1 : workers;
-	v->door = door_new(uri, read_only);
-	if (!v->door)
+	v->size = !workers || !strncmp(uri, "test:", 5) ? 1 : workers;
+	v->connector = connector_new(uri, read_only);
+	if (!v->connector)
 		return virt_fail(v, -ENOMEM, NULL);
-	return pool_new(&door_kind, v->door, v->strength, &v->workers);
+	return pool_new(&connector_kind, v->connector, v->size, &v->workers);
 }
 
 int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt)
 {
 	struct virt *v = calloc(1, sizeof(*v));
-	struct errand *hello;
+	struct call *greeting;
 	int rc;
 
 	if (!v)
 		return -ENOMEM;
 	rc = connect_workers(v, uri, read_only, workers);
 	if (!rc)
-		rc = run_one(v, call_hello, NULL, deadline_ms, &hello);
+		rc = run_one(v, do_greet, NULL, deadline_ms, &greeting);
 	if (rc < 0) {
 		memcpy(open_words, v->words, sizeof(open_words));
 		pool_free(v->workers, 0);
 		free(v);
 		return rc;
 	}
-	v->remote = hello->remote;
-	errand_free(&hello->job);
+	v->remote = greeting->remote;
+	call_free(&greeting->job);
 	*ret_virt = v;
 	return 0;
 }
@@ -302,7 +303,7 @@ void virt_close(struct virt *v)
 	if (!v)
 		return;
 	pool_free(v->workers, clock_ms(CLOCK_BOOTTIME) + GOODBYE_MS);
-	stock_clear(&v->stock);
+	round_clear(&v->round);
 	free(v);
 }
 
@@ -318,9 +319,9 @@ bool virt_is_remote(const struct virt *v)
 
 /* ---- list ---- */
 
-static int call_list(struct libvirt *l, struct errand *e)
+static int do_list(struct libvirt *l, struct call *c)
 {
-	return libvirt_list(l, &e->found, &e->n_found);
+	return libvirt_list(l, &c->found, &c->n_found);
 }
 
 static int by_name(const void *a, const void *b)
@@ -331,17 +332,17 @@ static int by_name(const void *a, const void *b)
 /* While a hook runs, every list waits: one that is stuck is enough, and leaves libvirtd its workers. */
 int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n)
 {
-	struct errand *e;
-	int rc = run_one(v, call_list, "list", deadline_ms, &e);
+	struct call *c;
+	int rc = run_one(v, do_list, "list", deadline_ms, &c);
 
 	if (rc < 0)
 		return rc;
-	qsort(e->found, e->n_found, sizeof(*e->found), by_name);
-	*ret_guests = e->found;
-	*ret_n = e->n_found;
-	e->found = NULL;
-	e->n_found = 0;
-	errand_free(&e->job);
+	qsort(c->found, c->n_found, sizeof(*c->found), by_name);
+	*ret_guests = c->found;
+	*ret_n = c->n_found;
+	c->found = NULL;
+	c->n_found = 0;
+	call_free(&c->job);
 	return 0;
 }
 
@@ -354,26 +355,26 @@ void guests_free(struct guest *g, size_t n)
 
 /* ---- many guests ---- */
 
-static void round_clear(struct stock *stock)
+static void round_end(struct round *round)
 {
-	for (size_t i = 0; i < stock->n; i++)
-		if (stock->job[i])
-			errand_return(stock, (struct errand *)stock->job[i]);
-	stock->n = 0;
+	for (size_t i = 0; i < round->n; i++)
+		if (round->job[i])
+			call_keep(round, (struct call *)round->job[i]);
+	round->n = 0;
 }
 
-static int round_add(struct stock *stock, struct guest *g, errand_call *call, uint32_t period_s)
+static int round_add(struct round *round, struct guest *g, call_function *function, uint32_t period_s)
 {
-	struct errand *e = errand_new(stock, call);
+	struct call *c = call_new(round, function);
 
-	if (!e)
+	if (!c)
 		return -ENOMEM;
-	e->guest = *g;
-	e->guest.name = e->guest.order.words = NULL;
-	e->job.key = e->guest.uuid;
-	e->period_s = period_s;
-	stock->home[stock->n] = g;
-	stock->job[stock->n++] = &e->job;
+	c->guest = *g;
+	c->guest.name = c->guest.order.words = NULL;
+	c->job.key = c->guest.uuid;
+	c->period_s = period_s;
+	round->guest[round->n] = g;
+	round->job[round->n++] = &c->job;
 	return 0;
 }
 
@@ -391,52 +392,52 @@ static void guest_forgive(struct guest *g)
 	g->order.error = 0;
 }
 
-/* Brings home what the errand (NULL: abandoned) to g made of its copy, or what became of it; nothing where it was not
- * begun in time. */
-static void guest_home(struct guest *g, struct errand *e)
+/* Gives g what its call (NULL: abandoned) made of its copy, or what became of it; nothing if it was not begun in time.
+ */
+static void guest_update(struct guest *g, struct call *c)
 {
-	int result = e ? e->job.result : -ETIMEDOUT;
+	int result = c ? c->job.result : -ETIMEDOUT;
 
 	if (!result) {
-		e->guest.name = g->name;
-		e->guest.order.words = g->order.words;
-		*g = e->guest;
+		c->guest.name = g->name;
+		c->guest.order.words = g->order.words;
+		*g = c->guest;
 	} else if (result == -ESRCH) {
 		g->vanished = true;
 	} else if (result == -ETIMEDOUT || result == -EBUSY) {
 		g->hung = true;
 	} else if (result != -EAGAIN) {
-		guest_fail(g, result, e->words ? e->words : strerror(-result));
+		guest_fail(g, result, c->words ? c->words : strerror(-result));
 	}
 }
 
-/* Where libvirt itself is gone, guests are not to blame: only what went well comes home. */
+/* Where libvirt itself is gone, guests are not to blame: only what went well is taken over. */
 static int round_run(struct virt *v, uint64_t deadline_ms)
 {
-	struct stock *stock = &v->stock;
-	int done = 0, rc = run(v, stock->job, stock->n, deadline_ms);
+	struct round *round = &v->round;
+	int done = 0, rc = run(v, round->job, round->n, deadline_ms);
 
-	for (size_t i = 0; i < stock->n; i++) {
-		bool well = stock->job[i] && stock->job[i]->result == 0;
+	for (size_t i = 0; i < round->n; i++) {
+		bool well = round->job[i] && round->job[i]->result == 0;
 
 		if (well || !rc)
-			guest_home(stock->home[i], (struct errand *)stock->job[i]);
+			guest_update(round->guest[i], (struct call *)round->job[i]);
 		done += well;
 	}
 	return rc < 0 ? rc : done;
 }
 
-/* Runs call for each guest that is wanted; returns for how many it went well. */
-static int for_guests(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), errand_call *call,
-                      uint32_t period_s, uint64_t deadline_ms)
+/* Calls function for each guest that is wanted; returns for how many it went well. */
+static int for_guests(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g),
+                      call_function *function, uint32_t period_s, uint64_t deadline_ms)
 {
-	int rc = n > v->stock.room ? stock_grow(&v->stock, n + n / 2) : 0;
+	int rc = n > v->round.room ? round_grow(&v->round, n + n / 2) : 0;
 
 	for (size_t i = 0; i < n && !rc; i++)
 		if (want(&g[i]))
-			rc = round_add(&v->stock, &g[i], call, period_s);
+			rc = round_add(&v->round, &g[i], function, period_s);
 	rc = rc < 0 ? virt_fail(v, rc, NULL) : round_run(v, deadline_ms);
-	round_clear(&v->stock);
+	round_end(&v->round);
 	return rc;
 }
 
@@ -447,11 +448,11 @@ static bool is_there(const struct guest *g)
 
 /* ---- read ---- */
 
-static int call_read(struct libvirt *l, struct errand *e)
+static int do_read(struct libvirt *l, struct call *c)
 {
-	int rc = libvirt_read(l, &e->guest);
+	int rc = libvirt_read(l, &c->guest);
 
-	e->guest.answered = !rc;
+	c->guest.answered = !rc;
 	return rc;
 }
 
@@ -464,34 +465,34 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 		g[i].sample = (struct sample){.have = 0};
 		guest_forgive(&g[i]);
 	}
-	rc = for_guests(v, g, n, is_there, call_read, 0, deadline_ms);
+	rc = for_guests(v, g, n, is_there, do_read, 0, deadline_ms);
 	for (size_t i = 0; i < n && rc >= 0; i++)
 		g[i].hung = !g[i].answered && !g[i].vanished && !g[i].order.error;
 	return rc < 0 ? rc : 0;
 }
 
-static int call_sample(struct libvirt *l, struct errand *e)
+static int do_sample(struct libvirt *l, struct call *c)
 {
-	int rc = libvirt_sample(l, &e->guest);
+	int rc = libvirt_sample(l, &c->guest);
 
-	e->guest.reread |= !rc;
+	c->guest.reread |= !rc;
 	return rc;
 }
 
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms)
 {
-	int rc = for_guests(v, g, n, want, call_sample, 0, deadline_ms);
+	int rc = for_guests(v, g, n, want, do_sample, 0, deadline_ms);
 
 	return rc < 0 ? rc : 0;
 }
 
 /* ---- set ---- */
 
-static int call_set(struct libvirt *l, struct errand *e)
+static int do_set(struct libvirt *l, struct call *c)
 {
-	int rc = libvirt_set(l, &e->guest);
+	int rc = libvirt_set(l, &c->guest);
 
-	e->guest.order.sent = !rc;
+	c->guest.order.sent = !rc;
 	return rc;
 }
 
@@ -509,16 +510,16 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 			g[i].order.sent = false;
 			guest_forgive(&g[i]);
 		}
-	rc = for_guests(v, g, n, has_ask, call_set, 0, deadline_ms);
+	rc = for_guests(v, g, n, has_ask, do_set, 0, deadline_ms);
 	for (size_t i = 0; i < n; i++)
 		if (rc >= 0 && g[i].plan.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].order.error)
 			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
 	return rc < 0 ? rc : 0;
 }
 
-static int call_set_period(struct libvirt *l, struct errand *e)
+static int do_set_period(struct libvirt *l, struct call *c)
 {
-	return libvirt_set_period(l, &e->guest, e->period_s);
+	return libvirt_set_period(l, &c->guest, c->period_s);
 }
 
 static bool lacks_period(const struct guest *g)
@@ -528,25 +529,25 @@ static bool lacks_period(const struct guest *g)
 
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms)
 {
-	return for_guests(v, g, n, lacks_period, call_set_period, period_s, deadline_ms);
+	return for_guests(v, g, n, lacks_period, do_set_period, period_s, deadline_ms);
 }
 
 /* A greeting for each worker, so that each is started and connects. */
 static int greet(struct virt *v, uint64_t deadline_ms)
 {
-	struct guest *nobody = calloc(v->strength, sizeof(*nobody));
-	int rc = nobody ? for_guests(v, nobody, v->strength, is_there, call_hello, 0, deadline_ms) : -ENOMEM;
+	struct guest *nobody = calloc(v->size, sizeof(*nobody));
+	int rc = nobody ? for_guests(v, nobody, v->size, is_there, do_greet, 0, deadline_ms) : -ENOMEM;
 
-	guests_free(nobody, nobody ? v->strength : 0);
+	guests_free(nobody, nobody ? v->size : 0);
 	return rc;
 }
 
 int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms)
 {
-	int rc = n > v->stock.room ? stock_grow(&v->stock, n + n / 2) : 0;
+	int rc = n > v->round.room ? round_grow(&v->round, n + n / 2) : 0;
 
 	if (!rc)
-		rc = stock_fill(&v->stock, n);
+		rc = round_fill(&v->round, n);
 	if (!rc)
 		rc = greet(v, deadline_ms);
 	if (rc == -ENOMEM)
@@ -556,19 +557,19 @@ int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms)
 
 /* ---- host ---- */
 
-static int call_host(struct libvirt *l, struct errand *e)
+static int do_host(struct libvirt *l, struct call *c)
 {
-	return libvirt_host(l, &e->host);
+	return libvirt_host(l, &c->host);
 }
 
 int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host)
 {
-	struct errand *e;
-	int rc = run_one(v, call_host, NULL, deadline_ms, &e);
+	struct call *c;
+	int rc = run_one(v, do_host, NULL, deadline_ms, &c);
 
 	if (rc < 0)
 		return rc;
-	*ret_host = e->host;
-	errand_free(&e->job);
+	*ret_host = c->host;
+	call_free(&c->job);
 	return 0;
 }

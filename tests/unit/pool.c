@@ -128,7 +128,7 @@ static void free_jobs(struct job **job, size_t n)
 			job[i]->free(job[i]);
 }
 
-static struct pool *crew(struct world *world, unsigned n)
+static struct pool *new_pool(struct world *world, unsigned n)
 {
 	struct pool *c;
 
@@ -168,7 +168,7 @@ static void test_all_are_run(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct world world = {0};
-		struct pool *c = crew(&world, rows[i].workers);
+		struct pool *c = new_pool(&world, rows[i].workers);
 		struct job *job[GUESTS];
 
 		for (int round = 0; round < 3; round++) {
@@ -191,7 +191,7 @@ static void test_all_are_run(void **state)
 static void test_one_worker_stays(void **state)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, 1);
+	struct pool *c = new_pool(&world, 1);
 	pthread_t first = pthread_self();
 
 	(void)state;
@@ -220,7 +220,7 @@ static bool is_stuck(const struct queue *q, unsigned k)
 static bool only_the_stuck_are_lost(const struct queue *q, uint64_t time_ms)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, q->workers);
+	struct pool *c = new_pool(&world, q->workers);
 	struct job *job[GUESTS];
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME), took_ms;
 	bool good;
@@ -266,7 +266,7 @@ static void run_until_begun(struct pool *c, struct job **job, size_t n)
 static void test_a_stuck_key_is_refused(void **state)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, 2);
+	struct pool *c = new_pool(&world, 2);
 	struct job *job[3];
 
 	(void)state;
@@ -301,7 +301,7 @@ static void test_a_stuck_key_is_refused(void **state)
 static void test_what_was_not_started_is_said(void **state)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, 1);
+	struct pool *c = new_pool(&world, 1);
 	struct job *job[3] = {errand(0, world.gate[0], 0, 0), errand(1, -1, 0, 0), errand(2, -1, 0, 0)};
 
 	(void)state;
@@ -317,7 +317,7 @@ static void test_what_was_not_started_is_said(void **state)
 static void test_threads_are_bounded(void **state)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, 8);
+	struct pool *c = new_pool(&world, 8);
 	struct job *job[8];
 	unsigned stuck = 0;
 	int rc = 0;
@@ -345,7 +345,7 @@ static void test_open_fails(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct world world = {.open_result = rows[i]};
-		struct pool *c = crew(&world, 4);
+		struct pool *c = new_pool(&world, 4);
 		struct job *job[2] = {errand(0, -1, 0, 0), errand(1, -1, 0, 0)};
 		uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
@@ -359,7 +359,7 @@ static void test_open_fails(void **state)
 static void test_open_hangs(void **state)
 {
 	struct world world = {.open_hangs = true};
-	struct pool *c = crew(&world, 2);
+	struct pool *c = new_pool(&world, 2);
 	struct job *job[2] = {errand(0, -1, 0, 0), errand(1, -1, 0, 0)};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
@@ -376,7 +376,7 @@ static void test_open_hangs(void **state)
 static void test_a_dead_context_ends_the_run(void **state)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, 2);
+	struct pool *c = new_pool(&world, 2);
 	struct job *job[5];
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
@@ -391,7 +391,7 @@ static void test_a_dead_context_ends_the_run(void **state)
 	assert_int_equal(job[1]->result, -ENOTCONN);
 	free_jobs(job, 5);
 
-	/* the crew mends itself with a new context */
+	/* the pool mends itself with a new context */
 	job[0] = errand(9, -1, 0, 0);
 	assert_int_equal(pool_run(c, job, 1, in_time(), NULL), 0);
 	assert_int_equal(job[0]->result, 0);
@@ -411,7 +411,7 @@ static void test_stop_ends_the_wait(void **state)
 {
 	static const struct itimerval in_500_ms = {.it_value = {.tv_usec = 500000}}; /* the second is through by then */
 	struct world world = {0};
-	struct pool *c = crew(&world, 2);
+	struct pool *c = new_pool(&world, 2);
 	struct job *job[2] = {errand(0, world.gate[0], 0, 0), errand(1, -1, 0, 0)};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
@@ -430,7 +430,7 @@ static void test_stop_ends_the_wait(void **state)
 static void test_free_waits_for_the_idle_only(void **state)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, 4);
+	struct pool *c = new_pool(&world, 4);
 	struct job *job[4] = {errand(0, -1, 20, 0), errand(1, -1, 20, 0), errand(2, -1, 20, 0),
 	                      errand(3, world.gate[0], 0, 0)};
 	uint64_t began_ms;
@@ -447,11 +447,11 @@ static void test_free_waits_for_the_idle_only(void **state)
 	finish(&world, NULL);
 }
 
-/* A job that is slow but comes back is no loss, and the crew does not stay larger for it. */
+/* A job that is slow but comes back is no loss, and the pool does not stay larger for it. */
 static void test_slow_is_not_stuck(void **state)
 {
 	struct world world = {0};
-	struct pool *c = crew(&world, 2);
+	struct pool *c = new_pool(&world, 2);
 	struct job *job[GUESTS];
 
 	(void)state;
