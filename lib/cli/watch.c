@@ -344,9 +344,9 @@ int watch_bars(const struct watch *w)
 {
 	const char *no_color = getenv("NO_COLOR");
 	struct session s = {.watch = w,
-	                  .code = EXIT_AGAIN,
-	                  .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME,
-	                  .color = !no_color || !*no_color};
+	                    .code = EXIT_AGAIN,
+	                    .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME,
+	                    .color = !no_color || !*no_color};
 	int r = EXIT_FAILED;
 
 	s.looker = malloc(sizeof(*s.looker));

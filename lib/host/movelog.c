@@ -248,7 +248,7 @@ int movelog_write(struct movelog *a, const char *where)
 
 struct movelog_batch {
 	struct movelog log;
-	char where[];
+	char *where;
 };
 
 static int write_batch(void *arg)
@@ -263,37 +263,49 @@ static void free_batch(void *arg)
 	struct movelog_batch *b = arg;
 
 	movelog_clear(&b->log);
+	free(b->where);
 	free(b);
+}
+
+static int set_where(struct movelog_batch *b, const char *where)
+{
+	free(b->where);
+	b->where = strdup(where);
+	return b->where ? 0 : -ENOMEM;
 }
 
 int movelog_start(struct movelog *a, const char *where, uint64_t now_ms)
 {
-	struct movelog fresh = {.program = a->program, .root = a->root, .most = a->most, .began_ms = now_ms};
-	struct movelog_batch *b;
+	struct movelog_batch *b = a->batch;
+	size_t room = a->room;
 	int r;
 
 	if (a->writing)
 		return -EBUSY;
-	b = malloc(sizeof(*b) + strlen(where) + 1);
 	if (!b)
-		return -ENOMEM;
+		b = a->batch = calloc(1, sizeof(*b));
+	r = b ? set_where(b, where) : -ENOMEM;
+	if (r)
+		return r;
+	movelog_clear(&b->log);
 	b->log = *a;
-	strcpy(b->where, where);
-	r = task_start(write_batch, free_batch, b, &fresh.writing);
+	r = task_start(write_batch, free_batch, b, &a->writing);
 	if (r) {
-		free(b);
+		b->log.move = NULL; /* it is still a's */
 		return r;
 	}
-	fresh.batch = b;
-	movelog_reserve(&fresh, a->room); /* if it fails, the room is made when it is needed */
-	*a = fresh;
+	a->began_ms = now_ms;
+	a->move = NULL;
+	a->n = a->room = a->lost = 0;
+	a->unkept = false;
+	movelog_reserve(a, room); /* if it fails, the room is made when it is needed */
 	return 0;
 }
 
 static void forget_writing(struct movelog *a)
 {
-	if (task_free(a->writing))
-		free_batch(a->batch);
+	if (!task_free(a->writing)) /* then the batch is the task's */
+		a->batch = NULL;
 	a->writing = NULL;
 }
 
@@ -325,6 +337,9 @@ int movelog_end(struct movelog *a, const char *where, uint64_t deadline_ms)
 		r = movelog_start(a, where, a->began_ms);
 		r = r ? r : finish_writing(a, deadline_ms);
 	}
+	if (a->batch)
+		free_batch(a->batch);
+	a->batch = NULL;
 	movelog_clear(a);
 	return r == -EINPROGRESS ? 0 : r;
 }

@@ -39,7 +39,7 @@ struct movelog {
 	size_t lost;                 /* moves that could not be kept or written, since all could */
 	bool unkept;                 /* one could not be kept, since movelog_write */
 	struct task *writing;        /* under way, or what came of it was not asked; NULL: none */
-	struct movelog_batch *batch; /* what it writes */
+	struct movelog_batch *batch; /* what it writes, or wrote */
 	uint64_t began_ms;           /* CLOCK_BOOTTIME */
 };
 

@@ -57,7 +57,7 @@ static int read_guests(struct pass *p, bool act)
 	    .await_stats = act,
 	    .stop = p->pc->stop,
 	};
-	struct snapshot s;
+	struct snapshot s = {.n = 0};
 	int r = snapshot_read(&sc, p->v, p->r, NULL, p->read_by_ms, &s);
 
 	p->rep.guest = s.guest;

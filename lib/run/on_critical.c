@@ -25,6 +25,15 @@ struct on_critical {
 	struct task *test; /* NULL: none was begun */
 };
 
+static void release(void *arg)
+{
+	struct on_critical *c = arg;
+
+	free(c->argv);
+	free(c->line);
+	free(c);
+}
+
 int on_critical_new(const char *line, struct on_critical **ret_command)
 {
 	struct on_critical *c = calloc(1, sizeof(*c));
@@ -35,27 +44,19 @@ int on_critical_new(const char *line, struct on_critical **ret_command)
 	if (c && c->line)
 		c->argv = calloc(strlen(line) / 2 + 2, sizeof(*c->argv));
 	if (!c || !c->line || !c->argv) {
-		on_critical_free(c);
+		if (c)
+			release(c);
 		return -ENOMEM;
 	}
 	for (char *rest = c->line, *word; (word = strsep(&rest, BLANKS));)
 		if (*word)
 			c->argv[n++] = word;
 	if (!n) {
-		on_critical_free(c);
+		release(c);
 		return -EINVAL;
 	}
 	*ret_command = c;
 	return 0;
-}
-
-static void release(void *arg)
-{
-	struct on_critical *c = arg;
-
-	free(c->argv);
-	free(c->line);
-	free(c);
 }
 
 void on_critical_free(struct on_critical *c)

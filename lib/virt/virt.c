@@ -231,9 +231,12 @@ static int round_grow(struct round *round, size_t room)
 	struct guest **guest = reallocarray(round->guest, room, sizeof(*guest));
 	struct call **spare = reallocarray(round->spare, room, sizeof(*spare));
 
-	round->job = job ? job : round->job;
-	round->guest = guest ? guest : round->guest;
-	round->spare = spare ? spare : round->spare;
+	if (job)
+		round->job = job;
+	if (guest)
+		round->guest = guest;
+	if (spare)
+		round->spare = spare;
 	if (!job || !guest || !spare)
 		return -ENOMEM;
 	round->room = room;
