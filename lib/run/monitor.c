@@ -16,6 +16,7 @@
 #define OLD_MS 8000        /* a reading takes 2 s at most, and begins a second after the last */
 #define POLL_MS 100        /* until it is seen whether a slow reading is over */
 #define READING_MS 2000    /* a healthy reading of 40 guests takes 40 ms */
+#define READ_GAP_MS 500    /* between two readings, however long they take */
 #define GRACE_MS 500       /* until what was read by a deadline is handed over */
 #define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
 #define PERIOD_S 1         /* of the statistics of guests that have none */
@@ -26,7 +27,7 @@ struct reader {
 	const struct conf *conf;
 	const char *root;
 	bool read_only;
-	uint64_t end_ms;
+	uint64_t end_ms, ended_ms;
 	struct virt *virt;        /* NULL: not connected */
 	struct snapshot before;   /* what was known */
 	struct snapshot snapshot; /* what was read */
@@ -155,6 +156,7 @@ static int run_reading(void *arg)
 		virt_close(rd->virt);
 		rd->virt = NULL;
 	}
+	rd->ended_ms = clock_ms(CLOCK_BOOTTIME);
 	return error;
 }
 
@@ -213,6 +215,7 @@ static void take_reading(struct monitor *s)
 		replace_snapshot(s, &rd->snapshot);
 	snapshot_clear(&rd->before);
 	s->stale |= error == -ENOTCONN;
+	s->read_ms = max_u64(s->read_ms, rd->ended_ms + READ_GAP_MS);
 	end_reading(s, error, error && has_read, rd->words);
 	task_free(s->task);
 	s->task = NULL;

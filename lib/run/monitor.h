@@ -53,8 +53,8 @@ void monitor_free(struct monitor *s, uint64_t deadline_ms);
 struct snapshot *monitor_snapshot(struct monitor *s);
 
 /*
- * Begins a reading if none is under way and it is time: MONITOR_READ_MS after the last began, or, if libvirt is gone,
- * with pauses that grow to some seconds. Returns how long this can wait, in ms.
+ * Begins a reading if none is under way and it is time: MONITOR_READ_MS after the last began, later if that was slow,
+ * or, if libvirt is gone, with pauses that grow to some seconds. Returns how long this can wait, in ms.
  */
 uint32_t monitor_keep_reading(struct monitor *s);
 /*
