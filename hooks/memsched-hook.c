@@ -106,7 +106,7 @@ static void limit_ourselves(void)
 {
 	rlim_t mapped = mapped_bytes(), address_space = mapped ? mapped + MEMORY_BYTES : RLIM_INFINITY;
 	const struct {
-		unsigned resource; /* not a type of its own in each C library */
+		unsigned resource;
 		rlim_t most, beyond; /* at beyond, a process that uses the CPU for so long is killed without a word */
 	} limits[] = {
 	    {RLIMIT_CPU, 1, 2},
