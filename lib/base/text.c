@@ -211,6 +211,61 @@ const char *text_suffix(const char *escaped, size_t columns)
 	return escaped;
 }
 
+/* ---- the nearest word ---- */
+
+#define NEAR_MOST 32u  /* letters; names of ours are shorter */
+#define BEGIN_LEAST 3u /* letters that begin another word */
+
+/* ASCII alone: tolower() asks the locale. */
+static char small_letter(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static size_t least_of(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The optimal string alignment distance, in rows of which two precede the current one. */
+static size_t count_edits(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+	size_t row[3][NEAR_MOST + 1];
+
+	for (size_t j = 0; j <= b_length; j++)
+		row[0][j] = j;
+	for (size_t i = 1; i <= a_length; i++) {
+		size_t *now = row[i % 3], *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
+
+		now[0] = i;
+		for (size_t j = 1; j <= b_length; j++) {
+			bool same = small_letter(a[i - 1]) == small_letter(b[j - 1]);
+
+			now[j] = least_of(least_of(last[j], now[j - 1]) + 1, last[j - 1] + !same);
+			if (i > 1 && j > 1 && small_letter(a[i - 1]) == small_letter(b[j - 2]) &&
+			    small_letter(a[i - 2]) == small_letter(b[j - 1]))
+				now[j] = least_of(now[j], before[j - 2] + 1);
+		}
+	}
+	return row[a_length % 3][b_length];
+}
+
+void text_nearest_try(struct text_nearest *nearest, const char *word)
+{
+	size_t given = strnlen(nearest->given, NEAR_MOST + 1), length = strnlen(word, NEAR_MOST + 1), edits;
+	size_t longer = given > length ? given : length;
+	bool begins;
+
+	if (!given || longer > NEAR_MOST)
+		return;
+	edits = count_edits(nearest->given, given, word, length);
+	begins = length >= BEGIN_LEAST && given > length && count_edits(nearest->given, length, word, length) == 0;
+	if ((edits > (longer + 1) / 3 && !begins) || (nearest->word && edits >= nearest->edits))
+		return;
+	nearest->word = word;
+	nearest->edits = edits;
+}
+
 bool text_is_utf8(void)
 {
 	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;

@@ -49,6 +49,19 @@ size_t text_prefix(const char *escaped, size_t columns, size_t *ret_width);
 /* Its longest end that takes at most so many columns. */
 const char *text_suffix(const char *escaped, size_t columns);
 
+/*
+ * Searches for the word that was probably meant: starts as {.given = given}, sees each known word once, and word is
+ * then the nearest, or NULL if none is near enough. An edit is a letter too many, too few, another one, or two
+ * neighbours swapped. At most a third of the letters may need one. A word that given begins with is near too. Case does
+ * not count.
+ */
+struct text_nearest {
+	const char *given;
+	const char *word;
+	size_t edits; /* between the two */
+};
+void text_nearest_try(struct text_nearest *nearest, const char *word);
+
 /* Whether the locale set by setlocale takes UTF-8. */
 bool text_is_utf8(void);
 

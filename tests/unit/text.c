@@ -465,6 +465,54 @@ static void test_hash(void **state)
 	assert_int_equal(text_hash("a"), 0xaf63dc4c8601ec8c);
 }
 
+static const struct {
+	const char *given, *word; /* NULL: none is near */
+} nearest_rows[] = {
+    {"min", "min"},
+    {"Min", "min"},
+    {"MIN", "min"},
+    {"mni", "min"},
+    {"mn", "min"},
+    {"minn", "min"},
+    {"mib", "min"},
+    {"minimum", "min"},
+    {"maximum", "max"},
+    {"mix", "min"}, /* of two that are as near the first */
+    {"wieght", "weight"},
+    {"weigth", "weight"},
+    {"weights", "weight"},
+    {"wght", "weight"},
+    {"wgt", NULL},
+    {"manage", "managed"},
+    {"targte", "target"},
+    {"on-critical", "on_critical"},
+    {"", NULL},
+    {"m", NULL},
+    {"x", NULL},
+    {"ceiling", NULL},
+    {"xmin", "min"},
+    {"xxxxmin", NULL},
+    {"minimumminimumminimumminimumminimum", NULL},
+    {"\xc3\xbcmin", "min"},
+    {"\xff\xfe", NULL},
+};
+
+static void test_nearest(void **state)
+{
+	static const char *const words[] = {"min", "max", "weight", "managed", "target", "on_critical"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(nearest_rows); i++) {
+		struct text_nearest nearest = {.given = nearest_rows[i].given};
+
+		for (size_t j = 0; j < COUNT(words); j++)
+			text_nearest_try(&nearest, words[j]);
+		if (!nearest.word != !nearest_rows[i].word ||
+		    (nearest.word && strcmp(nearest.word, nearest_rows[i].word) != 0))
+			fail_msg("'%s': %s", nearest.given, nearest.word ? nearest.word : "none");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,6 +523,7 @@ int main(void)
 	    cmocka_unit_test(test_copy),           cmocka_unit_test(test_width),
 	    cmocka_unit_test(test_prefix),         cmocka_unit_test(test_sizes),
 	    cmocka_unit_test(test_ages),           cmocka_unit_test(test_hash),
+	    cmocka_unit_test(test_nearest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
