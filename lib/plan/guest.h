@@ -96,8 +96,8 @@ struct device {
 	bool unknown;            /* the XML could not be had or read: only maximum and current are known */
 };
 
-#define HINT_FAULTS 4 /* min, max, weight, managed */
-#define HINT_FAULT_TEXT 240
+#define HINT_FAULTS 5 /* min, max, weight, managed, and all that is unknown */
+#define HINT_FAULT_TEXT 320
 
 /* The administrator's wishes, from <memsched:memory> in the domain's metadata. */
 struct hints {
@@ -106,8 +106,9 @@ struct hints {
 	bool has_min, has_max;
 	uint64_t min_kib, max_kib;
 	uint32_t weight; /* 1-10000 */
+	bool voided;     /* at least one of them */
 	unsigned n_faults;
-	char fault[HINT_FAULTS][HINT_FAULT_TEXT]; /* a sentence for each hint that was voided; safe to print */
+	char fault[HINT_FAULTS][HINT_FAULT_TEXT]; /* a sentence for each that is void or odd; safe to print */
 };
 
 #define WEIGHT_DEFAULT 100

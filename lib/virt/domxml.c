@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #define VALUE_BYTES 64
 #define WEIGHT_MOST 10000
+#define SMALL_KIB (16 * KIB_PER_MIB)            /* no Linux guest lives with less */
 #define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* what libvirt shows where a limit of memtune was taken away */
 
 #define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER)
@@ -160,15 +162,31 @@ struct context { /* what a sentence and a judgement need besides the hint */
 	uint64_t maximum_kib;
 };
 
-static void void_hint(struct hints *h, const struct context *in, const char *hint, const char *value, const char *why)
+/* Takes "hint %s" and the like for the rest of the sentence; what comes from outside is escaped by then. */
+__attribute__((format(printf, 3, 4))) static void add_fault(struct hints *h, const struct context *in,
+                                                            const char *format, ...)
 {
-	char domain[96], given[64];
+	char domain[96], text[2 * HINT_FAULT_TEXT];
+	va_list args;
+	int n;
 
 	if (h->n_faults == HINT_FAULTS)
 		return;
-	snprintf(h->fault[h->n_faults++], HINT_FAULT_TEXT, "domain '%s': hint %s '%s' is ignored: %s",
-	         text_escape(domain, sizeof(domain), in->domain ? in->domain : "", text_is_utf8()), hint,
-	         text_escape(given, sizeof(given), value, text_is_utf8()), why);
+	text_escape(domain, sizeof(domain), in->domain ? in->domain : "", text_is_utf8());
+	n = snprintf(text, sizeof(text), "domain '%s': ", domain);
+	va_start(args, format);
+	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
+	va_end(args);
+	text_copy(h->fault[h->n_faults++], HINT_FAULT_TEXT, text);
+}
+
+static void void_hint(struct hints *h, const struct context *in, const char *hint, const char *value, const char *why)
+{
+	char name[64], given[64];
+
+	h->voided = true;
+	add_fault(h, in, "hint %s '%s' is ignored: %s", text_escape(name, sizeof(name), hint, text_is_utf8()),
+	          text_escape(given, sizeof(given), value, text_is_utf8()), why);
 }
 
 static int read_min(const char *text, const char *unit, struct hints *h)
@@ -219,20 +237,54 @@ static const xmlNode *find_part(const xmlNode *element, const char *name, const 
 	return c;
 }
 
+/* An attribute of ours: libvirt puts no namespace on attributes, but takes one. */
+static bool is_ours(const xmlAttr *a)
+{
+	return !a->ns || strcmp((const char *)a->ns->href, DOMXML_NAMESPACE) == 0;
+}
+
+/* The first attribute of ours but the one of this name; NULL if there is none. */
+static const xmlAttr *find_unknown(const xmlAttr *from, const char *known)
+{
+	const xmlAttr *a = from;
+
+	while (a && !(is_ours(a) && (a->ns || strcmp((const char *)a->name, known) != 0)))
+		a = a->next;
+	return a;
+}
+
+static void void_attribute(struct hints *h, const struct context *in, const char *hint, const char *value,
+                           const xmlAttr *unknown)
+{
+	struct text_nearest nearest = {.given = (const char *)unknown->name};
+	char name[32], why[96];
+
+	text_nearest_try(&nearest, "unit");
+	text_escape(name, sizeof(name), nearest.given, text_is_utf8());
+	snprintf(why, sizeof(why), "unknown attribute '%s'%s", name, nearest.word ? ", did you mean 'unit'?" : "");
+	void_hint(h, in, hint, value, why);
+}
+
 static void read_part(const struct part *part, const xmlNode *element, const struct context *in, struct hints *h)
 {
 	const xmlNode *node = find_part(element, part->name, NULL);
 	char text[VALUE_BYTES], value[2 * VALUE_BYTES];
+	const xmlAttr *unknown;
 	const char *unit;
 	int r;
 
 	if (!node)
 		return;
 	unit = attribute(node, "unit");
+	unknown = find_unknown(node->properties, "unit");
 	r = read_text(node, text, sizeof(text));
 	snprintf(value, sizeof(value), "%s%s%s", text, unit ? " " : "", unit ? unit : "");
 	if (find_part(element, part->name, node)) {
 		void_hint(h, in, part->name, value, "it is there twice");
+		return;
+	}
+	if (unknown) {
+		void_attribute(h, in, part->name, value, unknown);
 		return;
 	}
 	if (r == 0)
@@ -241,16 +293,97 @@ static void read_part(const struct part *part, const xmlNode *element, const str
 		void_hint(h, in, part->name, value, r == -ERANGE ? part->range : part->form);
 }
 
+/* Not strcasecmp: in a Turkish locale I is no i. */
+static bool is_word(const char *given, const char *lower)
+{
+	while (*lower && (*given == *lower || (*given >= 'A' && *given <= 'Z' && (*given | 0x20) == *lower))) {
+		given++;
+		lower++;
+	}
+	return *given == *lower;
+}
+
+/* A guest is left alone if nobody can tell what its administrator wants. */
 static void read_managed(const xmlNode *element, const struct context *in, struct hints *h)
 {
+	static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off", "0"};
 	const char *managed = attribute(element, "managed");
+	bool is_yes = !managed, is_no = false;
+	char given[64];
 
-	if (!managed || strcmp(managed, "yes") == 0)
+	for (size_t i = 0; managed && i < sizeof(yes) / sizeof(yes[0]); i++) {
+		is_yes |= is_word(managed, yes[i]);
+		is_no |= is_word(managed, no[i]);
+	}
+	h->opted_out = !is_yes;
+	if (is_yes || is_no)
 		return;
-	h->opted_out = strcmp(managed, "no") == 0;
-	if (!h->opted_out)
-		void_hint(h, in, "managed", managed, "neither yes nor no");
+	h->voided = true;
+	add_fault(h, in, "hint managed '%s' is neither yes nor no: the guest is left alone",
+	          text_escape(given, sizeof(given), managed, text_is_utf8()));
 }
+
+/* ---- names that are none of ours ---- */
+
+struct unknown {
+	char list[160];
+	size_t used;
+	unsigned more; /* that do not fit */
+};
+
+/* Each name once. Of a hostile document with very many only their number is said. */
+static void add_unknown(struct unknown *u, const char *name, const char *kind)
+{
+	struct text_nearest nearest = {.given = name};
+	char escaped[48], item[128];
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		text_nearest_try(&nearest, parts[i].name);
+	text_nearest_try(&nearest, "managed");
+	n = (size_t)snprintf(item, sizeof(item), "%s '%s'", kind,
+	                     text_escape(escaped, sizeof(escaped), name, text_is_utf8()));
+	if (nearest.word && strcmp(nearest.word, "managed") == 0)
+		n += (size_t)snprintf(item + n, sizeof(item) - n, " (did you mean the attribute managed?)");
+	else if (nearest.word)
+		n += (size_t)snprintf(item + n, sizeof(item) - n, " (did you mean <%s>?)", nearest.word);
+	if (strstr(u->list, item))
+		return;
+	if (u->used + n + strlen(", ") >= sizeof(u->list)) {
+		u->more++;
+		return;
+	}
+	u->used += (size_t)snprintf(u->list + u->used, sizeof(u->list) - u->used, "%s%s", u->used ? ", " : "", item);
+}
+
+static bool is_part(const xmlNode *node)
+{
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (is_named(node, parts[i].name))
+			return true;
+	return false;
+}
+
+static void void_unknown(const xmlNode *element, const struct context *in, struct hints *h)
+{
+	struct unknown u = {.used = 0};
+	char more[32] = "";
+
+	for (const xmlAttr *a = find_unknown(element->properties, "managed"); a; a = find_unknown(a->next, "managed"))
+		add_unknown(&u, (const char *)a->name, "attribute");
+	for (const xmlNode *c = element->children; c; c = c->next)
+		if (c->type == XML_ELEMENT_NODE && !is_part(c) &&
+		    (has_namespace(c, NULL) || has_namespace(c, DOMXML_NAMESPACE)))
+			add_unknown(&u, (const char *)c->name, "element");
+	if (!u.used)
+		return;
+	h->voided = true;
+	if (u.more)
+		snprintf(more, sizeof(more), " and %u more", u.more);
+	add_fault(h, in, "unknown hints are ignored: %s%s", u.list, more);
+}
+
+/* ---- how they fit together ---- */
 
 static void void_max(struct hints *h, const struct context *in, const char *what, uint64_t least_kib)
 {
@@ -262,6 +395,27 @@ static void void_max(struct hints *h, const struct context *in, const char *what
 	h->max_kib = 0;
 }
 
+/* Most who write so little forgot the unit. It holds all the same, as it would in libvirt. */
+static bool note_small(struct hints *h, const struct context *in, const char *hint, uint64_t kib)
+{
+	char size[TEXT_SIZE];
+
+	if (kib >= SMALL_KIB)
+		return false;
+	add_fault(h, in, "hint %s is only %s: a number without a unit is KiB", hint,
+	          text_size(size, sizeof(size), kib));
+	return true;
+}
+
+static void note_low(struct hints *h, const struct context *in, uint64_t floor_kib)
+{
+	char size[TEXT_SIZE], floor[TEXT_SIZE];
+
+	if (h->min_kib < floor_kib)
+		add_fault(h, in, "hint min is %s, less than a guest of this size keeps without it (%s)",
+		          text_size(size, sizeof(size), h->min_kib), text_size(floor, sizeof(floor), floor_kib));
+}
+
 static void judge_bounds(const struct context *in, struct hints *h)
 {
 	uint64_t floor_kib = policy_floor_kib(in->maximum_kib);
@@ -270,6 +424,10 @@ static void judge_bounds(const struct context *in, struct hints *h)
 		void_max(h, in, "the least a guest of this size keeps", floor_kib);
 	if (h->has_max && h->has_min && h->min_kib > h->max_kib)
 		void_max(h, in, "min", h->min_kib);
+	if (h->has_min && !note_small(h, in, "min", h->min_kib))
+		note_low(h, in, floor_kib);
+	if (h->has_max)
+		note_small(h, in, "max", h->max_kib);
 	if (in->maximum_kib) {
 		h->min_kib = min_u64(h->min_kib, in->maximum_kib);
 		h->max_kib = min_u64(h->max_kib, in->maximum_kib);
@@ -282,6 +440,7 @@ static void read_hints(const xmlNode *element, const struct context *in, struct 
 	bool unknown = is_entity(element->prev);
 
 	h->present = true;
+	h->opted_out = unknown && attribute(element, "managed");
 	if (!is_named(element, "memory")) {
 		void_hint(h, in, "element", (const char *)element->name, "its name is not 'memory'");
 		return;
@@ -296,6 +455,7 @@ static void read_hints(const xmlNode *element, const struct context *in, struct 
 	}
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		read_part(&parts[i], element, in, h);
+	void_unknown(element, in, h);
 	judge_bounds(in, h);
 }
 

@@ -28,14 +28,16 @@ struct domxml {
  * Reads a <domain> document of length bytes. -EMSGSIZE too large, -EBADMSG not well-formed or with a DTD or not a
  * domain, -ENOMEM; *ret_domain is untouched then. A wrong hint is no failure: it is voided, alone, with a sentence in
  * hints.fault that names the domain, the element and the value:
- *   not a size as libvirt takes it, too large, weight outside 1-10000, managed other than yes or no, an element twice;
- *   an undeclared entity in it; all of them where one stands between them or in the attributes of one (but managed="no"
- *   holds where that can be read);
+ *   not a size as libvirt takes it, too large, weight outside 1-10000, an element twice, an unknown attribute;
+ *   an undeclared entity in it; all of them if one stands between them or in the attributes of one (but managed="no"
+ *   holds if that can be read);
  *   a max below the default floor of a guest of this size (policy_floor_kib);
  *   min above max: the max is voided and the min holds, for a guest with too much memory costs the others something,
  *   and a guest with too little dies.
- * A min or max above the domain's maximum is cut to it and is no fault. Elements and attributes that we do not know are
- * ignored. Of two elements of our namespace the first counts, as in libvirt.
+ * managed is yes, true, on or 1, or no, false, off or 0, in any case; any other value leaves the guest alone. Unknown
+ * elements and attributes of ours share one sentence, with the nearest known names. A min or max below 16 MiB, and a
+ * min below the default floor, hold but get a sentence too. A min or max above the domain's maximum is cut to it and is
+ * no fault. Of two elements of our namespace the first counts, as in libvirt.
  */
 int domxml_read(const char *xml, size_t length, struct domxml *ret_domain);
 void domxml_clear(struct domxml *d);

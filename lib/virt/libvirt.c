@@ -249,7 +249,7 @@ static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *wh
 	if (virDomainGetInfo(dom, &info) < 0)
 		return guest_fail(l, dom);
 	g->device = (struct device){.maximum_kib = info.maxMem, .current_kib = info.memory, .unknown = true};
-	g->hints = (struct hints){.weight = WEIGHT_DEFAULT, .n_faults = 1};
+	g->hints = (struct hints){.weight = WEIGHT_DEFAULT, .voided = true, .n_faults = 1};
 	snprintf(g->hints.fault[0], HINT_FAULT_TEXT, "domain '%s': its definition cannot be read: %s",
 	         text_escape(name, sizeof(name), virDomainGetName(dom), text_is_utf8()),
 	         text_escape(words, sizeof(words), why, text_is_utf8()));

@@ -231,6 +231,21 @@ strace_opens() {
 	fi
 }
 
+@test "hints that are no names of ours are void, and a managed that is not understood leaves the guest alone" {
+	local m="memsched:memory xmlns:memsched='urn:memsched:domain:1.0'" xml
+	for xml in "<$m><memsched:minimum unit='MiB'>2048</memsched:minimum></memsched:memory>" \
+		"<$m><memsched:Min unit='MiB'>2048</memsched:Min></memsched:memory>" \
+		"<$m min='2048MiB' max='3072MiB' weight='200'/>" "<$m managed='perhaps'/>"; do
+		domain "" | sed "s|<memsched:memory.*|$xml|" >"$BATS_TEST_TMPDIR/domain.xml"
+		harmless "$helper" web started begin - <"$BATS_TEST_TMPDIR/domain.xml"
+		grep -qx hints.present=1 "$registry/domains/$uuid"
+		grep -qx hints.has_min=0 "$registry/domains/$uuid"
+		grep -qx hints.has_max=0 "$registry/domains/$uuid"
+		grep -qx hints.weight=100 "$registry/domains/$uuid"
+	done
+	grep -qx hints.opted_out=1 "$registry/domains/$uuid"
+}
+
 @test "an entity that is not declared, as libvirt itself hands it on: only the hint it stands in is void" {
 	domain "" | sed 's|512|5\&a;12|; s|</metadata>|<o:o xmlns:o="urn:o">\&a;</o:o></metadata>|' >"$BATS_TEST_TMPDIR/undeclared"
 	grep -q '5&a;12' "$BATS_TEST_TMPDIR/undeclared"

@@ -379,15 +379,53 @@ stat_mode() {
 	[[ $output == *'cannot write'* ]]
 }
 
+# with_hints XML: node is one whose guest needy has XML as its metadata.
+with_hints() {
+	sed "0,/<memory unit/s|<memory unit|<metadata>$1</metadata>&|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"
+	node=test://$BATS_TEST_TMPDIR/hints.xml
+}
+
+@test "hints that are no names of ours are said once, with the nearest, and are void" {
+	local m="m:memory xmlns:m='urn:memsched:domain:1.0'" row
+	while IFS='#' read -r xml words; do
+		with_hints "$xml"
+		run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o min,max,weight,hints needy
+		[ "$output" = '- - 100 voided' ] || { echo "$xml: $output"; return 1; }
+		[ "${#stderr_lines[@]}" -eq 1 ] && [[ $stderr == *"domain 'needy': unknown hints are ignored: $words"* ]] ||
+			{ echo "$xml: $stderr"; return 1; }
+	done <<-END
+		<$m><m:minimum unit='MiB'>2048</m:minimum></m:memory>#element 'minimum' (did you mean <min>?)
+		<$m><m:Min unit='MiB'>2048</m:Min></m:memory>#element 'Min' (did you mean <min>?)
+		<$m min='2048MiB' max='3072MiB' weight='200'/>#attribute 'min' (did you mean <min>?), attribute 'max' (did you mean <max>?), attribute 'weight' (did you mean <weight>?)
+	END
+}
+
+@test "a guest whose managed is not understood is left alone, and that is said" {
+	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0' managed='nein'/>"
+	run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o managed,hints needy
+	[ "$output" = 'no voided' ]
+	[[ $stderr == *"hint managed 'nein' is neither yes nor no: the guest is left alone"* ]]
+	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0' managed='Off'/>"
+	run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o managed,hints needy
+	[ "$output" = 'no yes' ] && [ -z "$stderr" ]
+}
+
+@test "a hint that lacks its unit holds, and is said" {
+	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0'><m:min>2048</m:min></m:memory>"
+	run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o min,hints needy
+	[ "$output" = '2048 yes' ]
+	[[ $stderr == *"domain 'needy': hint min is only 2 MiB: a number without a unit is KiB"* ]]
+}
+
 @test "a hint that is void is seen, and said" {
 	sed "s|<uuid>11111111-0000-4000-8000-000000000001</uuid>|&<metadata><m:memory xmlns:m='urn:memsched:domain:1.0'>\
-		<m:min unit='MiB'>100</m:min><m:max unit='furlongs'>5</m:max></m:memory></metadata>|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"
+		<m:min unit='MiB'>400</m:min><m:max unit='furlongs'>5</m:max></m:memory></metadata>|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"
 	node=test://$BATS_TEST_TMPDIR/hints.xml
 	run --separate-stderr stat
 	[ "$status" -eq 0 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	[[ $stderr == "memstat: warning: domain 'needy': "*furlongs* ]]
-	[ "$(stat -qrn -o min,max,weight,hints,registered needy)" = '102400 - 100 voided no' ]
+	[ "$(stat -qrn -o min,max,weight,hints,registered needy)" = '409600 - 100 voided no' ]
 	[ "$(stat -qrn -o hints idle)" = - ]
 }
 

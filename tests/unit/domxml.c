@@ -232,18 +232,41 @@ static const struct hint_row {
 } hint_rows[] = {
     {"", "", NONE, NONE, 100, false, ""},
     {"managed='yes'", "", NONE, NONE, 100, false, ""},
-    {"managed='no'", "<min>9</min>", 9, NONE, 100, true, ""},
-    {"managed='No'", "", NONE, NONE, 100, false, "managed 'No' is ignored: neither yes nor no"},
-    {"managed=''", "", NONE, NONE, 100, false, "managed '' is ignored: neither yes nor no"},
-    {"managed='no '", "", NONE, NONE, 100, false, "managed 'no ' is ignored"},
-    {"x:managed='no' xmlns:x='" DOMXML_NAMESPACE "'", "", NONE, NONE, 100, false, ""},
-    {"", "<min>2048</min>", 2048, NONE, 100, false, ""},
-    {"", "<min unit=''>2048</min>", 2048, NONE, 100, false, ""},
+    {"managed='no'", "<min unit='GiB'>1</min>", 1024 * MIB, NONE, 100, true, ""},
+    {"managed='No'", "", NONE, NONE, 100, true, ""},
+    {"managed='NO'", "", NONE, NONE, 100, true, ""},
+    {"managed='false'", "", NONE, NONE, 100, true, ""},
+    {"managed='False'", "", NONE, NONE, 100, true, ""},
+    {"managed='oFF'", "", NONE, NONE, 100, true, ""},
+    {"managed='0'", "", NONE, NONE, 100, true, ""},
+    {"managed='YES'", "", NONE, NONE, 100, false, ""},
+    {"managed='True'", "", NONE, NONE, 100, false, ""},
+    {"managed='oN'", "", NONE, NONE, 100, false, ""},
+    {"managed='1'", "", NONE, NONE, 100, false, ""},
+    /* not understood: left alone */
+    {"managed=''", "", NONE, NONE, 100, true, "managed '' is neither yes nor no: the guest is left alone"},
+    {"managed='no '", "", NONE, NONE, 100, true, "managed 'no ' is neither yes nor no"},
+    {"managed='n'", "", NONE, NONE, 100, true, "managed 'n' is neither yes nor no"},
+    {"managed='nope'", "", NONE, NONE, 100, true, "managed 'nope' is neither yes nor no"},
+    {"managed='10'", "", NONE, NONE, 100, true, "managed '10' is neither yes nor no"},
+    {"managed='Yes&#x131;'", "", NONE, NONE, 100, true, "managed 'Yes"},
+    {"x:managed='no' xmlns:x='urn:x'", "", NONE, NONE, 100, false, ""},
+    {"x:managed='no' xmlns:x='" DOMXML_NAMESPACE "'", "", NONE, NONE, 100, false,
+     "unknown hints are ignored: attribute 'managed'"},
+    {"", "<min>2097152</min>", 2048 * MIB, NONE, 100, false, ""},
+    {"", "<min unit=''>2097152</min>", 2048 * MIB, NONE, 100, false, ""},
     {"", "<min unit='mib'>512</min>", 512 * MIB, NONE, 100, false, ""},
-    {"", "<min unit='KB'>1000</min>", 977, NONE, 100, false, ""},
-    {"", "<min>0</min>", 0, NONE, 100, false, ""},
-    {"", "<min><![CDATA[2048]]></min>", 2048, NONE, 100, false, ""},
-    {"", "<min>20<!-- . -->48</min>", 2048, NONE, 100, false, ""},
+    {"", "<min unit='MB'>1000</min>", 976563, NONE, 100, false, ""},
+    {"", "<min><![CDATA[2097152]]></min>", 2048 * MIB, NONE, 100, false, ""},
+    {"", "<min>20<!-- . -->97152</min>", 2048 * MIB, NONE, 100, false, ""},
+    /* they hold, but are said */
+    {"", "<min>2048</min>", 2048, NONE, 100, false, "min is only 2 MiB: a number without a unit is KiB"},
+    {"", "<min>0</min>", 0, NONE, 100, false, "min is only 0 KiB"},
+    {"", "<min>16383</min>", 16383, NONE, 100, false, "min is only 16 MiB: a number"},
+    {"", "<min>16384</min>", 16384, NONE, 100, false,
+     "min is 16 MiB, less than a guest of this size keeps without it (488 MiB)"},
+    {"", "<min unit='MiB'>487</min>", 487 * MIB, NONE, 100, false, "min is 487 MiB, less than a guest"},
+    {"", "<min unit='MiB'>488</min>", 488 * MIB, NONE, 100, false, ""},
     {"", "<max unit='GiB'>2</max>", NONE, 2048 * MIB, 100, false, ""},
     {"", "<max unit='GiB'>4</max>", NONE, 4096 * MIB, 100, false, ""},
     {"", "<max unit='GiB'>40</max>", NONE, 4096 * MIB, 100, false, ""},
@@ -252,9 +275,29 @@ static const struct hint_row {
     {"", "<min unit='GiB'>2</min><max unit='GiB'>2</max>", 2048 * MIB, 2048 * MIB, 100, false, ""},
     {"", "<weight>1</weight>", NONE, NONE, 1, false, ""},
     {"", "<weight>10000</weight>", NONE, NONE, 10000, false, ""},
-    {"", "<ceiling>5</ceiling><MIN>5</MIN>text<!-- comment -->", NONE, NONE, 100, false, ""},
-    {"", "<x:min xmlns:x='urn:x'>5</x:min>", NONE, NONE, 100, false, ""},
-    {"", "<group><min>5</min></group>", NONE, NONE, 100, false, ""},
+    {"", "<x:min xmlns:x='urn:x'>5</x:min>text<!-- comment -->", NONE, NONE, 100, false, ""},
+    /* unknown: one sentence for all of them */
+    {"", "<minimum unit='MiB'>2048</minimum>", NONE, NONE, 100, false,
+     "unknown hints are ignored: element 'minimum' (did you mean <min>?)"},
+    {"", "<Min unit='MiB'>2048</Min><Min>5</Min>", NONE, NONE, 100, false,
+     "unknown hints are ignored: element 'Min' (did you mean <min>?)"},
+    {"", "<ceiling>5</ceiling><MIN>5</MIN>", NONE, NONE, 100, false,
+     "unknown hints are ignored: element 'ceiling', element 'MIN' (did you mean <min>?)"},
+    {"", "<group><min>5</min></group><weight>7</weight>", NONE, NONE, 7, false,
+     "unknown hints are ignored: element 'group'"},
+    {"min='2048MiB' max='3072MiB' weight='200'", "", NONE, NONE, 100, false,
+     "unknown hints are ignored: attribute 'min' (did you mean <min>?), attribute 'max' (did you mean <max>?), "
+     "attribute 'weight' (did you mean <weight>?)"},
+    {"manage='no'", "<managed>no</managed>", NONE, NONE, 100, false,
+     "unknown hints are ignored: attribute 'manage' (did you mean the attribute managed?), "
+     "element 'managed' (did you mean the attribute managed?)"},
+    {"a1='' a2='' a3='' a4='' a5='' a6='' a7='' a8='' a9='' b1='' b2=''", "", NONE, NONE, 100, false,
+     "unknown hints are ignored: attribute 'a1', attribute 'a2', attribute 'a3', attribute 'a4', attribute 'a5', "
+     "attribute 'a6', attribute 'a7', attribute 'a8', attribute 'a9', attribute 'b1' and 1 more"},
+    {"", "<min units='MiB'>2048</min>", NONE, NONE, 100, false,
+     "min '2048' is ignored: unknown attribute 'units', did you mean 'unit'?"},
+    {"", "<min bounds='x'>2048</min>", NONE, NONE, 100, false, "min '2048' is ignored: unknown attribute 'bounds'"},
+    {"", "<min x:unit='MiB' xmlns:x='urn:x' unit='GiB'>2</min>", 2048 * MIB, NONE, 100, false, ""},
     /* refused, each alone */
     {"", "<min/>", NONE, NONE, 100, false, "min '' is ignored: not a size"},
     {"", "<min>1.5</min>", NONE, NONE, 100, false, "min '1.5' is ignored: not a size"},
@@ -290,21 +333,22 @@ static const struct hint_row {
     {"", "<weight/>", NONE, NONE, 100, false, "weight '' is ignored: not a whole number"},
     {"", "<weight unit='k'>1</weight>", NONE, NONE, 100, false, "weight '1 k' is ignored: not a whole number"},
     {"", "<weight>1</weight><weight>1</weight>", NONE, NONE, 100, false, "weight '1' is ignored: it is there twice"},
-    {"managed='maybe'", "<min>a</min><max>b</max><weight>c</weight>", NONE, NONE, 100, false,
-     "managed 'maybe' is ignored|min 'a' is ignored|max 'b' is ignored|weight 'c' is ignored"},
+    {"managed='maybe'", "<min>a</min><max>b</max><weight>c</weight>", NONE, NONE, 100, true,
+     "managed 'maybe' is neither|min 'a' is ignored|max 'b' is ignored|weight 'c' is ignored"},
     {"", "<min>\xc2\x9b\x31m</min>", NONE, NONE, 100, false, "min '\\xC2\\x9B1m' is ignored"},
 };
 
 static void check_faults(const struct hint_row *row, const char *domain, const struct hints *h)
 {
-	char faults[256], *rest = faults, *part;
+	char faults[512], *rest = faults, *part;
 	unsigned n = 0;
 
 	snprintf(faults, sizeof(faults), "%s", row->faults);
 	while ((part = strsep(&rest, "|")) && *part) {
-		char begin[300];
+		char begin[600];
 
-		snprintf(begin, sizeof(begin), "domain '%s': hint %s", domain, part);
+		snprintf(begin, sizeof(begin), "domain '%s': %s%s", domain,
+		         strncmp(part, "unknown", strlen("unknown")) == 0 ? "" : "hint ", part);
 		if (n >= h->n_faults || strncasecmp(h->fault[n], begin, strlen(begin)) != 0)
 			fail_msg("'%s' in place of '%s'", n < h->n_faults ? h->fault[n] : "", begin);
 		n++;
@@ -364,35 +408,37 @@ static const struct {
 } element_rows[] = {
     {"", false, 0, NULL},
     {"<metadata/>", false, 0, NULL},
-    {"<metadata><memory><min>5</min></memory></metadata>", false, 0, NULL},
-    {"<metadata><memsched:memory xmlns:memsched='urn:memsched:domain:2.0'><min>5</min></memsched:memory></metadata>",
+    {"<metadata><memory><min>2097152</min></memory></metadata>", false, 0, NULL},
+    {"<metadata><memsched:memory "
+     "xmlns:memsched='urn:memsched:domain:2.0'><min>2097152</min></memsched:memory></metadata>",
      false, 0, NULL},
-    {"<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>5</m:min></m:memory></metadata>", true, 5, NULL},
-    {"<metadata><memory xmlns='" DOMXML_NAMESPACE "'><min>5</min></memory></metadata>", true, 5, NULL},
-    {"<metadata><memsched:memory " NS "><min>5</min></memsched:memory><memsched:memory " NS
+    {"<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>2097152</m:min></m:memory></metadata>", true, 2097152,
+     NULL},
+    {"<metadata><memory xmlns='" DOMXML_NAMESPACE "'><min>2097152</min></memory></metadata>", true, 2097152, NULL},
+    {"<metadata><memsched:memory " NS "><min>2097152</min></memsched:memory><memsched:memory " NS
      "><min>6</min></memsched:memory></metadata>",
-     true, 5, NULL},
-    {"<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>5</m:min></m:memory></metadata>"
+     true, 2097152, NULL},
+    {"<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>2097152</m:min></m:memory></metadata>"
      "<metadata><m:memory xmlns:m='" DOMXML_NAMESPACE "'><m:min>6</m:min></m:memory></metadata>",
-     true, 5, NULL},
-    {"<metadata><a><memsched:memory " NS "><min>5</min></memsched:memory></a></metadata>", false, 0, NULL},
-    {"<devices><memsched:memory " NS "><min>5</min></memsched:memory></devices>", false, 0, NULL},
-    {"<metadata><memsched:limits " NS "><min>5</min></memsched:limits></metadata>", true, 0,
+     true, 2097152, NULL},
+    {"<metadata><a><memsched:memory " NS "><min>2097152</min></memsched:memory></a></metadata>", false, 0, NULL},
+    {"<devices><memsched:memory " NS "><min>2097152</min></memsched:memory></devices>", false, 0, NULL},
+    {"<metadata><memsched:limits " NS "><min>2097152</min></memsched:limits></metadata>", true, 0,
      "domain 'vm': hint element 'limits' is ignored: its name is not 'memory'"},
     /* undeclared entities, as libvirt hands them on */
     {"<metadata><o:o xmlns:o='urn:o' a='&a;'>&a;</o:o><memsched:memory " NS
-     "><min>5</min></memsched:memory></metadata>",
-     true, 5, NULL},
-    {"<metadata><memsched:memory " NS "><min>5</min></memsched:memory>&a;</metadata>", true, 5, NULL},
-    {"<metadata><memsched:memory " NS "><min>5&a;</min></memsched:memory></metadata>", true, 0,
-     "domain 'vm': hint min '5' is ignored: not a size such as 512 with unit='MiB'"},
-    {"<metadata><memsched:memory " NS "><min>5</min><max>&a;</max></memsched:memory></metadata>", true, 5,
+     "><min>2097152</min></memsched:memory></metadata>",
+     true, 2097152, NULL},
+    {"<metadata><memsched:memory " NS "><min>2097152</min></memsched:memory>&a;</metadata>", true, 2097152, NULL},
+    {"<metadata><memsched:memory " NS "><min>2097152&a;</min></memsched:memory></metadata>", true, 0,
+     "domain 'vm': hint min '2097152' is ignored: not a size such as 512 with unit='MiB'"},
+    {"<metadata><memsched:memory " NS "><min>2097152</min><max>&a;</max></memsched:memory></metadata>", true, 2097152,
      "domain 'vm': hint max '' is ignored: not a size such as 512 with unit='MiB'"},
-    {"<metadata><memsched:memory " NS "><max>5</max>&a;<min>5</min></memsched:memory></metadata>", true, 0,
+    {"<metadata><memsched:memory " NS "><max>2097152</max>&a;<min>2097152</min></memsched:memory></metadata>", true, 0,
      "domain 'vm': hint element 'memory' is ignored: an undeclared entity stands in it"},
     {"<metadata><memsched:memory " NS "><min unit='M&a;B'>5</min></memsched:memory></metadata>", true, 0,
      "domain 'vm': hint element 'memory' is ignored: an undeclared entity stands in it"},
-    {"<metadata><memsched:memory " NS " managed='&a;no'><min>5</min></memsched:memory></metadata>", true, 0,
+    {"<metadata><memsched:memory " NS " managed='&a;no'><min>2097152</min></memsched:memory></metadata>", true, 0,
      "domain 'vm': hint element 'memory' is ignored: an undeclared entity stands in it"},
 };
 
@@ -406,7 +452,7 @@ static void test_element(void **state)
 		snprintf(xml, sizeof(xml), PLAIN "%s</domain>", element_rows[i].metadata);
 		assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
 		if (d.hints.present != element_rows[i].present || d.hints.min_kib != element_rows[i].min_kib ||
-		    d.hints.opted_out || d.device.maximum_kib != 4096 * MIB)
+		    d.hints.opted_out != !!strstr(xml, "managed") || d.device.maximum_kib != 4096 * MIB)
 			fail_msg("%s", xml);
 		assert_int_equal(d.hints.n_faults, element_rows[i].fault ? 1 : 0);
 		if (element_rows[i].fault)
@@ -569,7 +615,7 @@ static void test_sizes_as_libvirt(void **state)
 		snprintf(xml, sizeof(xml), "<memory><min%s>%s</min></memory>", attribute, size_rows[i].digits);
 		assert_int_equal(domxml_read_hints(xml, strlen(xml), "vm", 0, &h), 0);
 		kib = ask_libvirt(connection, size_rows[i].digits, attribute);
-		if (h.has_min != (kib != 0) || h.min_kib != kib || h.n_faults != !kib)
+		if (h.has_min != (kib != 0) || h.min_kib != kib || h.voided != !kib)
 			fail_msg("'%s'%s: %llu, libvirt %llu", size_rows[i].digits, attribute,
 			         (unsigned long long)h.min_kib, (unsigned long long)kib);
 	}
