@@ -199,7 +199,7 @@ struct estimate {
 struct plan {
 	uint64_t need_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: it is fixed */
 	uint64_t floor_kib;  /* the min hint, or policy_floor_kib of its maximum */
-	uint64_t ceil_kib;   /* the least of maximum, max hint, and 7/8 of the hard limit */
+	uint64_t ceil_kib;   /* the least of maximum, max hint, and guest_hard_ceiling_kib */
 	uint64_t bottom_kib; /* in a shortage it is left this: its floor, or what it uses and target / 4 */
 	uint64_t want_kib;   /* the size planned; actual if nothing is to be done */
 	uint64_t grant_kib;  /* the size up to which the host has room now; 0: nothing was granted */
@@ -246,6 +246,22 @@ struct guest {
 	struct order order;
 	bool reread; /* sample was read again after the command: actual is how far it came */
 };
+
+#define QEMU_LIMITED_KIB (256 * 1024)
+
+/*
+ * The most a guest may have under <hard_limit>; UINT64_MAX without one. QEMU's own memory counts there too: what was
+ * learned of it, and at least 256 MiB, for its page cache and a device that is used for the first time come on top.
+ */
+static inline uint64_t guest_hard_ceiling_kib(const struct guest *g)
+{
+	uint64_t limit_kib = g->device.hard_limit_kib, qemu_kib = g->past.qemu_kib;
+
+	if (!limit_kib)
+		return UINT64_MAX;
+	qemu_kib = qemu_kib > QEMU_LIMITED_KIB ? qemu_kib : QEMU_LIMITED_KIB;
+	return limit_kib > qemu_kib ? limit_kib - qemu_kib : 0;
+}
 
 static inline uint32_t weight_of(const struct guest *g)
 {

@@ -27,8 +27,7 @@ static void find_bounds(struct guest *g)
 
 	if (g->hints.has_max)
 		ceil_kib = min_u64(ceil_kib, g->hints.max_kib);
-	if (d->hard_limit_kib) /* QEMU itself needs some of it */
-		ceil_kib = min_u64(ceil_kib, scale_u64(d->hard_limit_kib, 7, 8));
+	ceil_kib = min_u64(ceil_kib, guest_hard_ceiling_kib(g));
 	g->plan.ceil_kib = ceil_kib;
 	g->plan.floor_kib = min_u64(g->hints.has_min ? g->hints.min_kib : policy_floor_kib(d->maximum_kib), ceil_kib);
 	g->plan.bottom_kib = max_u64(g->plan.floor_kib, sat_add(g->est.used_kib, least_kib(g)));

@@ -122,18 +122,18 @@ static const struct {
            .hints = {.has_max = true, .max_kib = MIB(512)}),
      "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
     {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .plan.want_kib = MIB(448), .plan.ceil_kib = MIB(448),
-           .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(512)}),
+           .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(704)}),
      "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, "
-     "but its hard limit of 512 MiB leaves it 448 MiB at most"},
+     "but its hard limit of 704 MiB leaves it 448 MiB at most"},
     {GUEST(AT_MAX, ACTUAL(500), USED(390), WISHED, .plan.want_kib = MIB(500), .device.maximum_kib = MIB(1024),
            .plan.ceil_kib = MIB(400), .hints = {.has_max = true, .max_kib = MIB(400)}),
      "keep 500 MiB: 390 MiB are used, 110 MiB of the wished 146 MiB are free, but its max hint is 400 MiB"},
 
     {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .plan.want_kib = MIB(448), .plan.ceil_kib = MIB(448),
-           .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(512)},
+           .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(704)},
            .hints = {.has_max = true, .max_kib = MIB(600)}),
      "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, "
-     "but its hard limit of 512 MiB leaves it 448 MiB at most"},
+     "but its hard limit of 704 MiB leaves it 448 MiB at most"},
     {GUEST(AT_MAX, ACTUAL(512), GROWS(390, 20), WISHED, .plan.want_kib = MIB(512), MAXIMUM(512)),
      "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
     /* bounds that did not decide */

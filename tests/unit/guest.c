@@ -36,11 +36,37 @@ static void test_run_state_words(void **state)
 	assert_string_equal(run_state_word((enum run_state) - 1), "no state");
 }
 
+#define MIB(n) (UINT64_C(1024) * (n))
+
+static void test_hard_ceiling(void **state)
+{
+	static const struct {
+		uint64_t limit_kib, qemu_kib, ceiling_kib;
+	} rows[] = {
+	    {0, 0, UINT64_MAX},
+	    {0, MIB(300), UINT64_MAX},
+	    {MIB(8448), 0, MIB(8192)}, /* a guest of 8 GiB with 8.25 GiB, killed at 7.2 GiB by the old rule */
+	    {MIB(4352), MIB(90), MIB(4096)},
+	    {MIB(4352), MIB(300), MIB(4052)},
+	    {MIB(256), 0, 0},
+	    {MIB(200), 0, 0},
+	    {1, UINT64_MAX, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct guest g = {.device.hard_limit_kib = rows[i].limit_kib, .past.qemu_kib = rows[i].qemu_kib};
+
+		assert_int_equal(guest_hard_ceiling_kib(&g), rows[i].ceiling_kib);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_reason_words),
 	    cmocka_unit_test(test_run_state_words),
+	    cmocka_unit_test(test_hard_ceiling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
