@@ -82,7 +82,10 @@ struct sample {
 
 /* Facts of the domain XML. */
 struct device {
-	uint64_t maximum_kib;    /* <memory> */
+	uint64_t maximum_kib; /* the size with an empty balloon: <memory> without outside_kib */
+	uint64_t dimm_kib;    /* DIMMs in it, which are plugged and unplugged while the guest runs */
+	uint64_t
+	    outside_kib; /* memory devices the balloon does not reach: NVDIMM, virtio-pmem, SGX; in rss all the same */
 	uint64_t current_kib;    /* <currentMemory>, for a guest that cannot be asked */
 	uint64_t hard_limit_kib; /* <memtune><hard_limit>; 0: none */
 	uint32_t period_s;       /* <memballoon><stats period>; 0: none, statistics do not come by themselves */
@@ -93,6 +96,7 @@ struct device {
 	bool passthrough;        /* a host device (VFIO, vDPA) or launch security: the host frees nothing */
 	bool virtio_mem;         /* resized by other means */
 	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
+	bool reporting;          /* <memballoon freePageReporting='on'>: the host gets free pages back by itself */
 	bool unknown;            /* the XML could not be had or read: only maximum and current are known */
 };
 

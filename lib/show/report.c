@@ -67,6 +67,7 @@ GUEST_CELL(last_age, ((struct cell){.kind = g->past.last.decided_ms ? CELL_MS : 
 GUEST_CELL(id, ((struct cell){.kind = CELL_NUMBER, .number = (uint64_t)g->domain_id}))
 GUEST_CELL(floor, kib_if(!g->plan.fixed, g->plan.floor_kib))
 GUEST_CELL(ceiling, kib_if(!g->plan.fixed, g->plan.ceil_kib))
+GUEST_CELL(reporting, yes_no(g->device.reporting))
 GUEST_CELL(last_update,
            ((struct cell){.kind = HAS(SAMPLE_LAST_UPDATE) && g->sample.last_update_s ? CELL_NUMBER : CELL_NONE,
                           .number = g->sample.last_update_s}))
@@ -96,6 +97,8 @@ const struct column guest_columns[] = {
     {"floor", "Floor", "floor_bytes", "least that the guest is left: min, or by its maximum", 0, guest_floor, NULL},
     {"ceiling", "Ceiling", "ceiling_bytes", "most that the guest is given: max, or its maximum", 0, guest_ceiling,
      NULL},
+    {"reporting", "Reporting", "free_page_reporting", "whether the guest's free pages return to the host by themselves",
+     0, guest_reporting, ""},
     {"age", "Age", "stats_age_seconds", "age of the statistics of the guest", IN_JSON, guest_age, ""},
     {"last-update", "Last-update", "stats_last_update_timestamp_seconds",
      "when the statistics were taken, in seconds since 1970", 0, guest_last_update, NULL},

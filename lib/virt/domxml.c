@@ -523,19 +523,63 @@ static void read_hard_limit(const xmlNode *node, struct domxml *d)
 		d->device.hard_limit_kib = 0;
 }
 
+static const xmlNode *find_child(const xmlNode *node, const char *name)
+{
+	const xmlNode *c = node ? node->children : NULL;
+
+	while (c && !is_named(c, name))
+		c = c->next;
+	return c;
+}
+
 static void read_balloon(const xmlNode *node, struct domxml *d)
 {
-	const xmlNode *c = node->children;
-	const char *period;
+	const xmlNode *stats = find_child(node, "stats");
+	const char *period = stats ? attribute(stats, "period") : NULL;
 	uint64_t period_s;
 
 	d->device.balloon = !attribute_is(node, "model", "none");
 	d->device.autodeflate = attribute_is(node, "autodeflate", "on");
-	while (c && !is_named(c, "stats"))
-		c = c->next;
-	period = c ? attribute(c, "period") : NULL;
+	d->device.reporting = attribute_is(node, "freePageReporting", "on");
 	if (period && number_parse(period, INT32_MAX, &period_s) == 0)
 		d->device.period_s = (uint32_t)period_s;
+}
+
+/*
+ * A disk is a chain: layers below it, a copy that is being made (mirror), and files that hold the data of a layer.
+ * libvirt raises the limit of locked memory for an NVMe disk anywhere in it.
+ */
+static bool pins_memory(const xmlNode *disk)
+{
+	static const char *const links[] = {"source", "backingStore", "mirror", "dataStore"};
+
+	if (attribute_is(disk, "type", "nvme") || attribute_is(disk, "type", "vhostvdpa"))
+		return true;
+	for (const xmlNode *c = disk->children; c; c = c->next)
+		for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+			if (is_named(c, links[i]) && pins_memory(c))
+				return true;
+	return false;
+}
+
+static void read_disk(const xmlNode *node, struct domxml *d)
+{
+	d->device.passthrough |= pins_memory(node);
+}
+
+/* Of memory devices QEMU's balloon knows DIMMs alone; libvirt counts all of them in <memory>. */
+static void read_memory_device(const xmlNode *node, struct domxml *d)
+{
+	const xmlNode *size = find_child(find_child(node, "target"), "size");
+	uint64_t kib = 0;
+
+	if (size)
+		read_size(size, &kib);
+	d->device.virtio_mem |= attribute_is(node, "model", "virtio-mem");
+	if (attribute_is(node, "model", "dimm"))
+		d->device.dimm_kib = sat_add(d->device.dimm_kib, kib);
+	else if (!attribute_is(node, "model", "virtio-mem"))
+		d->device.outside_kib = sat_add(d->device.outside_kib, kib);
 }
 
 static const struct element {
@@ -548,11 +592,14 @@ static const struct element {
     {"", "currentMemory", read_current},
     {"memtune", "hard_limit", read_hard_limit},
     {"devices", "memballoon", read_balloon},
+    {"devices", "disk", read_disk},
+    {"devices", "memory", read_memory_device},
 };
 
 /*
- * Passthrough is what makes QEMU keep all of a guest's memory in place: VFIO (an NVMe disk is driven through it too),
- * vDPA, and encrypted guests. A host device on USB or SCSI does not.
+ * Passthrough is what makes QEMU keep all of a guest's memory in place, as libvirt has it for the limit of locked
+ * memory (qemuDomainGetMemLockLimitBytes): VFIO, mediated and vDPA devices, and NVMe disks, which are driven through
+ * VFIO too; and encrypted guests. A host device on USB or SCSI does not.
  */
 static const struct fact {
 	const char *in, *name;
@@ -567,9 +614,6 @@ static const struct fact {
     {"devices", "hostdev", "type", "mdev", offsetof(struct device, passthrough)},
     {"devices", "interface", "type", "hostdev", offsetof(struct device, passthrough)},
     {"devices", "interface", "type", "vdpa", offsetof(struct device, passthrough)},
-    {"devices", "disk", "type", "nvme", offsetof(struct device, passthrough)},
-    {"devices", "disk", "type", "vhostvdpa", offsetof(struct device, passthrough)},
-    {"devices", "memory", "model", "virtio-mem", offsetof(struct device, virtio_mem)},
 };
 
 static void read_element(const xmlNode *node, const char *in, struct domxml *d)
@@ -589,10 +633,8 @@ static void read_element(const xmlNode *node, const char *in, struct domxml *d)
 /* The first element of our namespace in the first <metadata>; NULL where there is none. */
 static const xmlNode *find_hints(const xmlNode *root)
 {
-	const xmlNode *c = root->children;
+	const xmlNode *c = find_child(root, "metadata");
 
-	while (c && !is_named(c, "metadata"))
-		c = c->next;
 	c = c ? c->children : NULL;
 	while (c && !(c->type == XML_ELEMENT_NODE && has_namespace(c, DOMXML_NAMESPACE)))
 		c = c->next;
@@ -616,6 +658,10 @@ static int read_domain(const xmlNode *root, struct domxml *d)
 		for (const xmlNode *cc = c->children; cc; cc = cc->next)
 			if (cc->type == XML_ELEMENT_NODE && has_namespace(cc, NULL))
 				read_element(cc, (const char *)c->name, d);
+	}
+	if (d->device.outside_kib) {
+		d->device.maximum_kib = sat_sub(d->device.maximum_kib, d->device.outside_kib);
+		d->device.current_kib = min_u64(d->device.current_kib, d->device.maximum_kib);
 	}
 	if (hints)
 		read_hints(hints, &(struct context){d->name, d->device.maximum_kib}, &d->hints);

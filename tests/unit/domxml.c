@@ -70,7 +70,7 @@ static void test_all_facts(void **state)
 }
 
 /* The facts as a word of letters, so that a row can name those that hold and deny the others. */
-static const char *facts_of(const struct device *device, char letters[8])
+static const char *facts_of(const struct device *device, char letters[9])
 {
 	const struct {
 		bool holds;
@@ -78,7 +78,7 @@ static const char *facts_of(const struct device *device, char letters[8])
 	} fact[] = {
 	    {device->balloon, 'b'},      {device->autodeflate, 'a'}, {device->locked, 'l'},
 	    {device->hugepages, 'h'},    {device->passthrough, 'p'}, {device->virtio_mem, 'v'},
-	    {device->preallocated, 'i'},
+	    {device->preallocated, 'i'}, {device->reporting, 'r'},
 	};
 	size_t n = 0;
 
@@ -117,6 +117,25 @@ static const struct {
     {"<devices><disk type='nvme'/></devices>", "p"},
     {"<devices><disk type='vhostvdpa'/></devices>", "p"},
     {"<devices><disk type='file'/></devices>", ""},
+    {"<devices><disk type='file'><source file='/a'/><backingStore type='nvme'><source type='pci'/><backingStore/>"
+     "</backingStore></disk></devices>",
+     "p"},
+    {"<devices><disk type='file'><backingStore type='file'><backingStore type='block'><backingStore type='nvme'/>"
+     "</backingStore></backingStore></disk></devices>",
+     "p"},
+    {"<devices><disk type='file'><backingStore type='file'><backingStore "
+     "type='block'/></backingStore></disk></devices>",
+     ""},
+    {"<devices><disk type='file'><mirror type='nvme' job='copy'/></disk></devices>", "p"},
+    {"<devices><disk type='file'><mirror type='file'><backingStore type='nvme'/></mirror></disk></devices>", "p"},
+    {"<devices><disk type='file'><mirror type='file' file='/b'/></disk></devices>", ""},
+    {"<devices><disk type='file'><source file='/a'><dataStore type='nvme'/></source></disk></devices>", "p"},
+    {"<devices><disk type='file'><backingStore type='vhostvdpa'/></disk></devices>", "p"},
+    {"<devices><disk type='file'><auth type='nvme'/></disk></devices>", ""},
+    {"<devices><disk type='file'><source type='pci'/></disk></devices>", ""},
+    {"<devices><controller type='nvme'/></devices>", ""},
+    {"<devices><memballoon model='virtio' freePageReporting='on'/></devices>", "br"},
+    {"<devices><memballoon model='virtio' freePageReporting='off'/></devices>", "b"},
     {"<devices><memory model='virtio-mem'/></devices>", "v"},
     {"<devices><memory model='dimm'/></devices>", ""},
     {"<x:devices xmlns:x='urn:x'><hostdev type='pci'/></x:devices>", ""},
@@ -131,7 +150,7 @@ static void test_facts(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++) {
 		struct domxml d;
-		char xml[512], letters[8];
+		char xml[1024], letters[9];
 
 		snprintf(xml, sizeof(xml), PLAIN "%s</domain>", fact_rows[i].body);
 		assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
@@ -203,6 +222,50 @@ static void test_values(void **state)
 			fail_msg("%s", value_rows[i].xml);
 		assert_false(d.hints.present);
 		assert_int_equal(d.hints.weight, WEIGHT_DEFAULT);
+		domxml_clear(&d);
+	}
+}
+
+#define DEVICE(model, size) "<memory model='" model "'><target>" size "<node>0</node></target></memory>"
+
+static const struct {
+	const char *devices;
+	uint64_t maximum, current, dimm, outside; /* MiB */
+} memory_rows[] = {
+    {"", 4096, 3072, 0, 0},
+    {DEVICE("dimm", "<size unit='MiB'>512</size>"), 4096, 3072, 512, 0},
+    {DEVICE("dimm", "<size>524288</size>") DEVICE("dimm", "<size unit='GiB'>1</size>"), 4096, 3072, 1536, 0},
+    {DEVICE("nvdimm", "<size unit='MiB'>512</size><label><size unit='KiB'>128</size></label>"), 3584, 3072, 0, 512},
+    {DEVICE("virtio-pmem", "<size unit='GiB'>2</size>"), 2048, 2048, 0, 2048},
+    {DEVICE("sgx-epc", "<size unit='MiB'>64</size>"), 4032, 3072, 0, 64},
+    {DEVICE("nvdimm", "<size unit='GiB'>1</size>") DEVICE("dimm", "<size unit='MiB'>256</size>"), 3072, 3072, 256,
+     1024},
+    {DEVICE("virtio-mem", "<size unit='GiB'>1</size>"), 4096, 3072, 0, 0},
+    {DEVICE("nvdimm", "<size unit='GiB'>9</size>"), 0, 0, 0, 9216}, /* libvirt refuses it */
+    {DEVICE("nvdimm", "<size unit='fathom'>1</size>"), 4096, 3072, 0, 0},
+    {DEVICE("nvdimm", ""), 4096, 3072, 0, 0},
+    {"<memory model='nvdimm'/>", 4096, 3072, 0, 0},
+};
+
+/* The balloon's maximum is <memory> without the devices that it does not reach. */
+static void test_memory_devices(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(memory_rows) / sizeof(memory_rows[0]); i++) {
+		struct domxml d;
+		char xml[1024];
+
+		snprintf(xml, sizeof(xml),
+		         "<domain><devices>%s</devices><memory unit='GiB'>4</memory><currentMemory unit='GiB'>3"
+		         "</currentMemory></domain>",
+		         memory_rows[i].devices);
+		assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
+		if (d.device.maximum_kib != memory_rows[i].maximum * MIB ||
+		    d.device.current_kib != memory_rows[i].current * MIB ||
+		    d.device.dimm_kib != memory_rows[i].dimm * MIB ||
+		    d.device.outside_kib != memory_rows[i].outside * MIB)
+			fail_msg("%s: %llu %llu", xml, (unsigned long long)d.device.maximum_kib,
+			         (unsigned long long)d.device.outside_kib);
 		domxml_clear(&d);
 	}
 }
@@ -752,12 +815,19 @@ static void test_depth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_all_facts),    cmocka_unit_test(test_facts),
-	    cmocka_unit_test(test_values),       cmocka_unit_test(test_long_name_is_cut),
-	    cmocka_unit_test(test_hints),        cmocka_unit_test(test_element),
-	    cmocka_unit_test(test_bare_element), cmocka_unit_test(test_hostile_name),
-	    cmocka_unit_test(test_refused),      cmocka_unit_test(test_large),
-	    cmocka_unit_test(test_depth),        cmocka_unit_test(test_sizes_as_libvirt),
+	    cmocka_unit_test(test_all_facts),
+	    cmocka_unit_test(test_facts),
+	    cmocka_unit_test(test_values),
+	    cmocka_unit_test(test_memory_devices),
+	    cmocka_unit_test(test_long_name_is_cut),
+	    cmocka_unit_test(test_hints),
+	    cmocka_unit_test(test_element),
+	    cmocka_unit_test(test_bare_element),
+	    cmocka_unit_test(test_hostile_name),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_depth),
+	    cmocka_unit_test(test_sizes_as_libvirt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
