@@ -167,7 +167,7 @@ static bool has_rebooted(const struct guest *g, bool fresh, const struct estimat
 	     (sample_has(s, SAMPLE_MAJOR_FAULTS) && s->major_faults < p->major_faults)))
 		return true;
 	return e->stale && p->has_qemu && sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) &&
-	       sat_sub(s->rss_kib, s->actual_kib) > sat_add(suspect_kib(p), REBOOT_SLACK_KIB);
+	       guest_beyond_kib(g) > sat_add(suspect_kib(p), REBOOT_SLACK_KIB);
 }
 
 static void forget_load(struct past *p, struct instant at)
@@ -185,14 +185,14 @@ static void forget_load(struct past *p, struct instant at)
  * it has. After a take what the balloon did not free looks the same, and still does when some of it was given back:
  * only as much is believed then as a QEMU may well have.
  */
-static void watch_rss(struct past *p, const struct sample *s, const struct estimate *e)
+static void watch_rss(struct past *p, const struct guest *g, const struct estimate *e)
 {
+	const struct sample *s = &g->sample;
 	bool took = p->no_gain || max_u64(p->asked_from_kib, p->top_kib) > s->actual_kib; /* by whomever */
-	uint64_t beyond_kib;
+	uint64_t beyond_kib = guest_beyond_kib(g);
 
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
 		return;
-	beyond_kib = sat_sub(s->rss_kib, s->actual_kib);
 	if (!took || (beyond_kib <= QEMU_MOST_KIB && distance_kib(s->rss_kib, p->rss_kib) < MOVED_KIB))
 		p->qemu_kib = max_u64(p->qemu_kib, beyond_kib);
 	p->has_qemu = true;
@@ -339,7 +339,7 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
 		e->foreseen_kib = min_u64(e->lingering_kib, scale_u64(p->rise_kibps, e->horizon_ms, 1000));
 	}
 	e->distress = !e->stale && p->distress_samples >= DISTRESS_SAMPLES && p->distress_gives < DISTRESS_GIVES;
-	watch_rss(p, &g->sample, e);
+	watch_rss(p, g, e);
 	e->no_gain = p->no_gain >= NO_GAIN_PASSES;
 }
 

@@ -251,6 +251,17 @@ struct guest {
 	bool reread; /* sample was read again after the command: actual is how far it came */
 };
 
+/*
+ * What rss has beyond the guest's actual: QEMU's own memory, and what a balloon did not free. How much of its memory
+ * devices a guest has touched is not known, so all of them may be in rss.
+ */
+static inline uint64_t guest_beyond_kib(const struct guest *g)
+{
+	uint64_t most_kib = g->sample.actual_kib + g->device.outside_kib;
+
+	return g->sample.rss_kib > most_kib ? g->sample.rss_kib - most_kib : 0;
+}
+
 #define QEMU_LIMITED_KIB (256 * 1024)
 
 /*

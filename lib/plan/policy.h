@@ -85,7 +85,7 @@ static inline uint64_t guest_told_kib(const struct guest *g)
 /*
  * What of rss is the guest's own memory: QEMU's is not what the guest was promised. What it says it has in use is
  * believed as far as rss leaves room for it; used is more than that by what its kernel keeps unused, and what QEMU has
- * given back since may have been in use when the guest said so.
+ * given back since may have been in use when the guest said so. All of its NVDIMM and the like may be in rss.
  */
 static inline uint64_t policy_held_kib(const struct guest *g)
 {
@@ -93,7 +93,8 @@ static inline uint64_t policy_held_kib(const struct guest *g)
 
 	in_use_kib = sat_sub(g->est.used_kib, sat_sub(g->sample.unused_kib, g->est.free_kib));
 	in_use_kib = sat_sub(in_use_kib, sat_sub(g->past.rss_before_kib, rss_kib));
-	return min_u64(most_kib, max_u64(sat_sub(rss_kib, past_qemu_kib(&g->past)), in_use_kib));
+	return min_u64(most_kib,
+	               max_u64(sat_sub(rss_kib, sat_add(past_qemu_kib(&g->past), g->device.outside_kib)), in_use_kib));
 }
 
 /* What the host holds for it, as it was read last. */

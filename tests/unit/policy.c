@@ -39,6 +39,7 @@ struct spec {
 	uint64_t actual, used;
 	uint64_t rss;      /* without QEMU's own (actual) */
 	uint64_t qemu;     /* QEMU's own (not known, and the usual) */
+	uint64_t outside;  /* its NVDIMM (none) */
 	uint64_t fell;     /* what rss was more before the sample (nothing) */
 	uint64_t cache;    /* page cache in its free memory (none) */
 	uint64_t foreseen; /* growth (none) */
@@ -64,6 +65,7 @@ static struct guest guest(const struct spec *s)
 	               .maximum_kib = s->maximum ? s->maximum : MAXIMUM,
 	               .current_kib = s->actual,
 	               .hard_limit_kib = s->hard_limit,
+	               .outside_kib = s->outside,
 	               .period_s = 1},
 	    .hints = {.has_min = s->min, .has_max = s->max, .min_kib = s->min, .max_kib = s->max, .weight = s->weight},
 	    .target_kib = TARGET,
@@ -647,6 +649,14 @@ static const struct {
      {1300000, 0, 0},
      {{600000, 400000, .rss = 450000}},
      {1000000, 150000, 1450000, 850000, 550000, 0}},
+    {"an NVDIMM in rss is none of its memory",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 550000, .outside = 100000}},
+     {1000000, 150000, 1450000, 850000, 550000, 0}},
+    {"as far as it may be there",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 700000, .outside = 100000}},
+     {1000000, 0, 1600000, 1000000, 550000, 0}},
     {"what it uses it touches",
      {1300000, 0, 0},
      {{600000, 400000, .rss = 360000}},
