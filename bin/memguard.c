@@ -112,6 +112,14 @@ static void complain_of_record(const char *uuid)
 	say_complaint(&memguard, LOG_WARNING, text, "%s", text);
 }
 
+static void complain_of_figures(const struct host *h)
+{
+	char text[SENTENCE];
+
+	if (h->doubtful)
+		say_complaint(&memguard, LOG_WARNING, "host doubtful", "%s", report_doubtful(text, sizeof(text), h));
+}
+
 /* What of the registry counts as absent, as membalance says it. */
 static void complain_of_records(struct monitor *s)
 {
@@ -231,6 +239,7 @@ static int squeeze_once(struct monitor *s, const struct conf *conf, uint64_t end
 		r = monitor_look(s, &v);
 		if (r)
 			return r;
+		complain_of_figures(&v.host);
 		if (first)
 			explain_all(s, &v, conf);
 		first = false;
@@ -433,6 +442,7 @@ static uint32_t look(struct duty *d)
 	complain_of_error("cannot read '/proc/meminfo'", r, NULL);
 	if (r)
 		return HOUSE_MS;
+	complain_of_figures(&v.host);
 	tell_level(d, &v);
 	tell_commands(&v);
 	if (v.sent > 0)

@@ -80,49 +80,108 @@ static int text_number(const struct text *text, const char *label, unsigned skip
 	return number_parse(digits, NUMBER_MOST, ret_number) < 0 ? -EBADMSG : 0;
 }
 
+/* ---- figures that agree with each other ---- */
+
+#define DOUBT_PART 64 /* counters are kept for each CPU and summed up late: less of the total is no contradiction */
+
+/* Cuts a figure to what its neighbours allow. The first that exceeds it by much is told of. */
+static void bound_figure(struct host *h, const char *name, uint64_t allowed_kib, uint64_t *kib)
+{
+	if (*kib <= allowed_kib)
+		return;
+	if (!h->doubtful && *kib - allowed_kib > h->total_kib / DOUBT_PART) {
+		h->doubtful = name;
+		h->doubtful_kib = *kib;
+		h->allowed_kib = allowed_kib;
+	}
+	*kib = allowed_kib;
+}
+
+struct meminfo { /* what of it is needed here alone */
+	uint64_t shmem_kib, swap_cached_kib, active_kib, inactive_kib, mapped_kib;
+	uint64_t slab_kib, kernel_kib; /* reclaimable: slab, and all of the kernel's, of which slab is a part */
+	uint64_t huge_pages, huge_page_kib;
+};
+
+/*
+ * MemAvailable is free memory and most of the page cache and of reclaimable slab, so it cannot be more than these. A
+ * kernel that lost count of its lists (Inactive(file)) has it grow beyond MemTotal.
+ */
+static void bound_figures(struct host *h, struct meminfo *m)
+{
+	bool has_cached = h->cached_kib != ABSENT;
+	uint64_t left_kib, cache_kib, allowed_kib;
+
+	bound_figure(h, "Hugetlb", h->total_kib, &h->hugetlb_kib);
+	left_kib = host_pageable_kib(h);
+	bound_figure(h, "MemFree", left_kib, &h->free_kib);
+	left_kib -= h->free_kib;
+	bound_figure(h, "Buffers", left_kib, &h->buffers_kib);
+	left_kib -= h->buffers_kib;
+	h->cached_kib = has_cached ? h->cached_kib : 0;
+	bound_figure(h, "Cached", left_kib, &h->cached_kib);
+	bound_figure(h, "Shmem", has_cached ? h->cached_kib : left_kib, &m->shmem_kib);
+	cache_kib = h->buffers_kib + sat_sub(h->cached_kib, m->shmem_kib);
+	allowed_kib = h->free_kib + cache_kib;
+	if (h->available_kib == ABSENT)
+		h->available_kib = allowed_kib;
+	allowed_kib = min_u64(sat_add(allowed_kib, max_u64(m->slab_kib, m->kernel_kib)), host_pageable_kib(h));
+	bound_figure(h, "MemAvailable", has_cached ? allowed_kib : host_pageable_kib(h), &h->available_kib);
+	/* The lists have huge pages whole; what is mapped has lost what balloons gave back. */
+	h->unsplit_kib =
+	    sat_sub(m->active_kib + m->inactive_kib, sat_add(m->mapped_kib, m->shmem_kib + m->swap_cached_kib));
+	bound_figure(h, "Inactive(anon)", host_pageable_kib(h) - h->free_kib, &h->unsplit_kib);
+}
+
 static int read_meminfo(const char *root, struct host *h)
 {
-	uint64_t shmem_kib = 0, swap_cached_kib = 0, active_kib = 0, inactive_kib = 0, mapped_kib = ABSENT;
+	struct meminfo m = {.mapped_kib = ABSENT};
 	struct text text;
 	const struct {
-		const char *label;
+		const char *label, *unit;
 		uint64_t *number;
 		bool required;
 	} rows[] = {
-	    {"MemTotal:", &h->total_kib, true},          {"MemFree:", &h->free_kib, true},
-	    {"MemAvailable:", &h->available_kib, false}, {"Buffers:", &h->buffers_kib, false},
-	    {"Cached:", &h->cached_kib, false},          {"Shmem:", &shmem_kib, false},
-	    {"SwapCached:", &swap_cached_kib, false},    {"Active(anon):", &active_kib, false},
-	    {"Inactive(anon):", &inactive_kib, false},   {"AnonPages:", &mapped_kib, false},
+	    {"MemTotal:", " kB", &h->total_kib, true},          {"MemFree:", " kB", &h->free_kib, true},
+	    {"MemAvailable:", " kB", &h->available_kib, false}, {"Buffers:", " kB", &h->buffers_kib, false},
+	    {"Cached:", " kB", &h->cached_kib, false},          {"Shmem:", " kB", &m.shmem_kib, false},
+	    {"SwapCached:", " kB", &m.swap_cached_kib, false},  {"Active(anon):", " kB", &m.active_kib, false},
+	    {"Inactive(anon):", " kB", &m.inactive_kib, false}, {"AnonPages:", " kB", &m.mapped_kib, false},
+	    {"SReclaimable:", " kB", &m.slab_kib, false},       {"KReclaimable:", " kB", &m.kernel_kib, false},
+	    {"Hugetlb:", " kB", &h->hugetlb_kib, false},        {"HugePages_Total:", "", &m.huge_pages, false},
+	    {"Hugepagesize:", " kB", &m.huge_page_kib, false},
 	};
 	int r = text_read(root, "/proc/meminfo", &text);
 
 	if (r < 0)
 		return r;
-	h->available_kib = ABSENT;
+	h->available_kib = h->cached_kib = h->hugetlb_kib = ABSENT;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		r = text_number(&text, rows[i].label, 0, " kB", rows[i].number);
+		r = text_number(&text, rows[i].label, 0, rows[i].unit, rows[i].number);
 		if (r == -EBADMSG || (r < 0 && rows[i].required))
 			return -EBADMSG;
 	}
-	if (h->available_kib == ABSENT)
-		h->available_kib = sat_sub(h->free_kib + h->buffers_kib + h->cached_kib, shmem_kib);
-	/* The lists have huge pages whole; what is mapped has lost what balloons gave back. */
-	h->unsplit_kib = sat_sub(active_kib + inactive_kib, sat_add(mapped_kib, shmem_kib + swap_cached_kib));
-	return h->total_kib == 0 || h->free_kib > h->total_kib || h->available_kib > h->total_kib ? -EBADMSG : 0;
+	if (h->total_kib == 0)
+		return -EBADMSG;
+	if (h->hugetlb_kib == ABSENT) /* before Linux 4.18, which counts pages of all sizes */
+		h->hugetlb_kib = scale_u64(m.huge_pages, m.huge_page_kib, 1);
+	bound_figures(h, &m);
+	return 0;
 }
 
 /* The kernel counts the ARC as used, but it shrinks when asked. What cannot be read is taken as nothing. */
-static uint64_t read_arc_kib(const char *root)
+static uint64_t read_arc_kib(const char *root, struct host *h)
 {
-	uint64_t size_bytes, least_bytes;
+	uint64_t size_bytes, least_bytes, size_kib;
 	struct text text;
 
 	if (text_read(root, "/proc/spl/kstat/zfs/arcstats", &text) < 0 ||
 	    text_number(&text, "size ", 1, "", &size_bytes) < 0 ||
 	    text_number(&text, "c_min ", 1, "", &least_bytes) < 0)
 		return 0;
-	return sat_sub(size_bytes / 1024, least_bytes / 1024);
+	size_kib = size_bytes / 1024;
+	bound_figure(h, "the size of the ARC", host_pageable_kib(h) - h->free_kib, &size_kib);
+	return sat_sub(size_kib, least_bytes / 1024);
 }
 
 static uint64_t read_ksm_kib(const char *root)
@@ -162,7 +221,8 @@ int proc_read(const char *root, struct host *ret_host)
 
 	if (r < 0)
 		return r;
-	h.available_kib = min_u64(h.available_kib + read_arc_kib(root) / 2 + h.unsplit_kib / 4 * 3, h.total_kib);
+	h.available_kib += read_arc_kib(root, &h) / 2 + h.unsplit_kib / 4 * 3;
+	h.available_kib = min_u64(h.available_kib, host_pageable_kib(&h));
 	h.ksm_kib = read_ksm_kib(root);
 	h.has_pressure = read_pressure(root, &h.pressure_some_avg10_centi);
 	*ret_host = h;

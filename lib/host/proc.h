@@ -8,8 +8,9 @@
 
 /*
  * Reads root/proc/meminfo (required: MemTotal, MemFree, and MemAvailable or an estimate of it from MemFree + Buffers +
- * Cached - Shmem), and what else is there. root "" is the machine itself. Returns 0, -errno of meminfo, or -EBADMSG
- * where it makes no sense.
+ * Cached - Shmem), and what else is there. root "" is the machine itself. A figure that its neighbours contradict is
+ * cut to what they allow, and named in doubtful. Returns 0, -errno of meminfo, or -EBADMSG if it cannot be read as
+ * numbers.
  */
 int proc_read(const char *root, struct host *ret_host);
 

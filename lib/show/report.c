@@ -461,6 +461,15 @@ char *report_unreadable(char *buffer, size_t size, const char *uuid)
 	return buffer;
 }
 
+char *report_doubtful(char *buffer, size_t size, const struct host *h)
+{
+	char says[TEXT_SIZE], allowed[TEXT_SIZE];
+
+	snprintf(buffer, size, "host: %s is %s, but the other figures allow only %s, which count", h->doubtful,
+	         text_size(says, sizeof(says), h->doubtful_kib), text_size(allowed, sizeof(allowed), h->allowed_kib));
+	return buffer;
+}
+
 typedef void complaint_say(void *arg, const char *key, const char *sentence);
 
 static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
@@ -515,6 +524,8 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
 	for (size_t i = 0; i < rep->n; i++)
 		complain_of_guest(&rep->guest[i], say, arg);
 	complain_of_registry(rep, say, arg);
+	if (rep->host.doubtful)
+		say(arg, "host doubtful", report_doubtful(sentence, sizeof(sentence), &rep->host));
 	if (!rep->budget.least)
 		return;
 	snprintf(sentence, sizeof(sentence), "host: %s",

@@ -63,6 +63,9 @@ char *report_failure(int error, const char *uri, const char *root, const char *w
 /* Why the registry cannot be used, for a -errno of registry_open. */
 const char *report_unusable(int error);
 
+/* What to say of a host's figure that contradicts its neighbours (doubtful). Returns buffer. */
+char *report_doubtful(char *buffer, size_t size, const struct host *h);
+
 /* What to say where a record of the guest uuid cannot be read; NULL: one of a pending start. Returns buffer. */
 char *report_unreadable(char *buffer, size_t size, const char *uuid);
 

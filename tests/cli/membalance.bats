@@ -27,6 +27,19 @@ pauses() {
 	[ -s "$root/run/memsched/state/11111111-0000-4000-8000-000000000001" ]
 }
 
+@test "a MemAvailable that its neighbours contradict is said once, and counts as they allow" {
+	cp tests/cli/roots/host-lost-count/proc/meminfo "$root/proc/meminfo"
+	run --separate-stderr balance -J
+	[ "$status" -eq 0 ]
+	[ "$(jq .host.available_bytes <<<"$output")" -eq $((11488452 * 1024)) ]
+	[ "$stderr" = 'membalance: warning: host: MemAvailable is 166 GiB, but the other figures allow only 11 GiB, which count' ]
+	run --separate-stderr balance -J
+	[ -z "$stderr" ]
+	meminfo 16777216 12582912
+	run --separate-stderr balance
+	[[ $stderr == "membalance: notice: resolved after "*": host: MemAvailable is 166 GiB"* ]]
+}
+
 @test "a guest in need is given to, and JSON tells" {
 	balance -J >"$BATS_TEST_TMPDIR/json"
 	jq -e '.schema == "memsched.pass/1" and .dry_run == false and .result == "done" and .shortage_bytes == 0

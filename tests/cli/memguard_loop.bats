@@ -26,6 +26,21 @@ teardown() {
 	run ! no_give_held
 }
 
+@test "a MemAvailable that its neighbours contradict is said once, and the loop goes on with what they allow" {
+	cp tests/cli/roots/host-lost-count/proc/meminfo "$root/proc/meminfo"
+	start
+	wait_for says 'memguard: warning: host: MemAvailable is 166 GiB, but the other figures allow only 11 GiB, which count'
+	goes_round 3
+	[ "$(grep -c MemAvailable "$said")" -eq 1 ]
+	[ "$(grep -c critical "$said")" -eq 0 ]
+	sed -i 's/^\(MemFree\|Cached\):.*/\1: 100000 kB/; s/^\(Shmem\|SReclaimable\):.*/\1: 0 kB/; s/^Active(anon):.*/Active(anon): 0 kB/' "$root/proc/meminfo"
+	wait_for says 'memguard: warning: critical: 197 MiB available'
+	available 12582912
+	wait_for says 'notice: resolved after '
+	says ': host: MemAvailable is 166 GiB'
+	stop
+}
+
 critical() {
 	start
 	wait_for no_give_held

@@ -107,6 +107,13 @@ static void test_roots(void **state)
 	      .buffers_kib = 40000,
 	      .cached_kib = 500000},
 	     0},
+	    {"tests/cli/roots/host-lost-count", /* free + buffers + cached - shmem + slab, not MemAvailable */
+	     {.total_kib = 131586048,
+	      .available_kib = 11488452,
+	      .free_kib = 2311804,
+	      .buffers_kib = 2104,
+	      .cached_kib = 9360544},
+	     0},
 	    {"tests/cli/roots/host-zfs", /* 4 GiB and half of 14 - 2 GiB */
 	     {.total_kib = 65576132,
 	      .available_kib = 10485760,
@@ -195,7 +202,7 @@ static void test_meminfo(void **state)
 	    {TOTAL FREE, 0, 300},
 	    {TOTAL FREE "Buffers: 7 kB\n", 0, 307},
 	    {TOTAL FREE "Cached: 20 kB\nBuffers: 7 kB\nShmem: 11 kB\n", 0, 316},
-	    {TOTAL FREE "Cached: 20 kB\nShmem: 900 kB\n", 0, 0},
+	    {TOTAL FREE "Cached: 20 kB\nShmem: 900 kB\n", 0, 300}, /* Shmem is a part of Cached */
 	    {TOTAL FREE "SwapCached: 20 kB\n", 0, 300},
 	    {"MemTotal: 9007199254740991 kB\n" FREE AVAILABLE, 0, 500},
 	    {"MemTotal: 9007199254740992 kB\n" FREE AVAILABLE, -EBADMSG, 0},
@@ -207,9 +214,16 @@ static void test_meminfo(void **state)
 	    {FREE AVAILABLE, -EBADMSG, 0},
 	    {TOTAL AVAILABLE, -EBADMSG, 0},
 	    {"MemTotal: 0 kB\nMemFree: 0 kB\n", -EBADMSG, 0},
-	    {TOTAL "MemFree: 1001 kB\n" AVAILABLE, -EBADMSG, 0},
-	    {TOTAL FREE "MemAvailable: 1001 kB\n", -EBADMSG, 0},
-	    {TOTAL FREE "Cached: 701 kB\n", -EBADMSG, 0},
+	    /* cut to what the neighbours allow */
+	    {TOTAL "MemFree: 1001 kB\n" AVAILABLE, 0, 500},
+	    {TOTAL FREE "MemAvailable: 1001 kB\n", 0, 1000},
+	    {TOTAL FREE "Cached: 701 kB\n", 0, 1000},
+	    {TOTAL FREE AVAILABLE "Cached: 150 kB\n", 0, 450},
+	    {TOTAL FREE AVAILABLE "Cached: 150 kB\nBuffers: 7 kB\nShmem: 100 kB\nSReclaimable: 20 kB\n", 0, 377},
+	    {TOTAL FREE AVAILABLE "Cached: 150 kB\nSReclaimable: 20 kB\nKReclaimable: 30 kB\n", 0, 480},
+	    {TOTAL FREE AVAILABLE "Cached: 200 kB\n", 0, 500},
+	    {TOTAL FREE AVAILABLE "Hugetlb: 550 kB\n", 0, 450},
+	    {TOTAL FREE AVAILABLE "Hugetlb: 5000 kB\n", 0, 0},
 	    {TOTAL FREE "MemAvailable: -5 kB\n", -EBADMSG, 0},
 	    {TOTAL FREE "MemAvailable: +5 kB\n", -EBADMSG, 0},
 	    {TOTAL FREE "MemAvailable: kB\n", -EBADMSG, 0},
@@ -236,6 +250,40 @@ static void test_meminfo(void **state)
 	}
 }
 
+/* Which figure contradicts its neighbours, and what of it counts. */
+static void test_doubtful(void **state)
+{
+	static const struct {
+		const char *text, *arc;
+		const char *doubtful; /* NULL: none */
+		uint64_t says_kib, allowed_kib;
+	} rows[] = {
+	    {TOTAL FREE AVAILABLE "Cached: 200 kB\n", NULL, NULL, 0, 0},
+	    {TOTAL FREE AVAILABLE "Cached: 190 kB\n", NULL, NULL, 0, 0}, /* counters differ a little */
+	    {TOTAL FREE AVAILABLE "Cached: 150 kB\n", NULL, "MemAvailable", 500, 450},
+	    {TOTAL FREE "MemAvailable: 1500 kB\n", NULL, "MemAvailable", 1500, 1000},
+	    {TOTAL "MemFree: 9000 kB\n" AVAILABLE, NULL, "MemFree", 9000, 1000},
+	    {TOTAL FREE AVAILABLE "Cached: 900 kB\n", NULL, "Cached", 900, 700},
+	    {TOTAL FREE AVAILABLE "Buffers: 900 kB\nCached: 200 kB\n", NULL, "Buffers", 900, 700}, /* the first */
+	    {TOTAL FREE AVAILABLE "HugePages_Total: 900\nHugepagesize: 2048 kB\n", NULL, "Hugetlb", 1843200, 1000},
+	    {TOTAL FREE AVAILABLE "Active(anon): 9000 kB\nAnonPages: 100 kB\n", NULL, "Inactive(anon)", 8900, 700},
+	    {TOTAL FREE AVAILABLE, "c_min 4 0\nsize 4 1024000\n", "the size of the ARC", 1000, 700},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct host h;
+
+		put_all((const char *[PATHS]){[MEMINFO] = rows[i].text, [ARC] = rows[i].arc});
+		assert_int_equal(proc_read(root, &h), 0);
+		if (!h.doubtful != !rows[i].doubtful || (h.doubtful && strcmp(h.doubtful, rows[i].doubtful) != 0) ||
+		    h.doubtful_kib != rows[i].says_kib || h.allowed_kib != rows[i].allowed_kib)
+			fail_msg("'%s': %s %llu %llu", rows[i].text, h.doubtful ? h.doubtful : "none",
+			         (unsigned long long)h.doubtful_kib, (unsigned long long)h.allowed_kib);
+		assert_in_range(h.available_kib, 0, h.total_kib);
+	}
+}
+
 #define ARC_HEAD "13 1 0x01 98 26656 4162849911 20035443063241\nname                            type data\n"
 
 /* What else there is: absent or wrong, it counts as nothing and never fails the whole. */
@@ -251,7 +299,7 @@ static void test_others(void **state)
 	    {{[ARC] = "size 4 30720\nc_min 4 10240"}, 510, 0, -1},
 	    {{[ARC] = "c_min 4 10240\nsize 4 10240\n"}, 500, 0, -1},
 	    {{[ARC] = "c_min 4 10240\nsize 4 1024\n"}, 500, 0, -1},
-	    {{[ARC] = "c_min 4 0\nsize 4 9007199254740991\n"}, 1000, 0, -1}, /* no more than there is */
+	    {{[ARC] = "c_min 4 0\nsize 4 9007199254740991\n"}, 850, 0, -1}, /* no more than is not free */
 	    {{[ARC] = "c_min 4 0\nsize 4 9007199254740992\n"}, 500, 0, -1},
 	    {{[ARC] = "c_min 4 0\n"}, 500, 0, -1},
 	    {{[ARC] = "size 4 30720\n"}, 500, 0, -1},
@@ -371,13 +419,10 @@ static void test_leaves_nothing_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_roots),
-	    cmocka_unit_test(test_unsplit),
-	    cmocka_unit_test(test_this_machine),
-	    cmocka_unit_test(test_meminfo),
-	    cmocka_unit_test(test_others),
-	    cmocka_unit_test(test_odd_files),
-	    cmocka_unit_test(test_leaves_nothing_open),
+	    cmocka_unit_test(test_roots),        cmocka_unit_test(test_unsplit),
+	    cmocka_unit_test(test_this_machine), cmocka_unit_test(test_meminfo),
+	    cmocka_unit_test(test_doubtful),     cmocka_unit_test(test_others),
+	    cmocka_unit_test(test_odd_files),    cmocka_unit_test(test_leaves_nothing_open),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, make_root, remove_root);
