@@ -193,7 +193,7 @@ static int check_host(const struct conf *conf)
 		return 3;
 	}
 	v.host = host;
-	v.reserve_kib = gc.reserve_kib = conf_reserve_kib(conf, host.total_kib);
+	v.reserve_kib = gc.reserve_kib = conf_reserve_kib(conf, host_pageable_kib(&host));
 	v.level = guard_step(&gc, &guard, host.available_kib, 0, clock_now().now_ms);
 	printf("MEMGUARD %s - %s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[v.level],
 	       host_words(&v, text, sizeof(text)), (unsigned long long)host.available_kib * 1024,

@@ -161,7 +161,7 @@ static void show_reserve(const struct conf *conf, const char *root)
 	struct host host;
 
 	if (!conf->reserve.kib && uri_is_own(conf->uri) && proc_read(root, &host) == 0)
-		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host.total_kib));
+		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host_pageable_kib(&host)));
 }
 
 /* As a configuration file that says the same. */

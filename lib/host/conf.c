@@ -169,7 +169,7 @@ static const struct conf_key keys[] = {
     {"target", STRING(TARGET_KIB) "KiB", "headroom each guest should have; N% of its maximum", AMOUNT("1MiB", "90%"),
      offsetof(struct conf, target)},
     {"step", "50000KiB", "least that is taken from a guest at once", SIZE("1MiB"), offsetof(struct conf, step_kib)},
-    {"reserve", "", "memory the host keeps; N% of all it has", AMOUNT("1MiB", "90%"), offsetof(struct conf, reserve)},
+    {"reserve", "", "memory the host keeps; N% of all but huge pages", AMOUNT("1MiB", "90%"), offsetof(struct conf, reserve)},
     {"tolerance", "5000KiB", "a smaller deficit moves nothing", ANY_SIZE, offsetof(struct conf, tolerance_kib)},
     {"signal", "usable", "which of a guest's figures is its free memory", SIGNAL, offsetof(struct conf, signal)},
     {"interval", "1s", "time between two passes of a loop", DURATION("100ms", "1h"),
@@ -612,15 +612,15 @@ uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib)
 	return max_u64(scale_u64(maximum_kib, conf->target.pct, 100), KIB_PER_MIB);
 }
 
-uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_total_kib)
+uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_kib)
 {
 	uint64_t target_kib = conf->target.pct ? TARGET_KIB : conf->target.kib;
 
 	if (conf->reserve.pct)
-		return scale_u64(host_total_kib, conf->reserve.pct, 100);
+		return scale_u64(host_kib, conf->reserve.pct, 100);
 	if (conf->reserve.kib)
 		return conf->reserve.kib;
-	return max_u64(sat_add(target_kib, target_kib), host_total_kib / 128);
+	return max_u64(sat_add(target_kib, target_kib), host_kib / 128);
 }
 
 bool conf_excludes(const struct conf *conf, const char *name)

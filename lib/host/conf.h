@@ -22,7 +22,7 @@ struct conf_origin {
 
 struct conf {
 	struct amount target;  /* pct: of the guest's maximum */
-	struct amount reserve; /* pct: of the host's memory; both 0: by conf_reserve_kib's rule */
+	struct amount reserve; /* pct: of the host's memory outside huge pages; both 0: by conf_reserve_kib's rule */
 	uint64_t step_kib;
 	uint64_t tolerance_kib;
 	enum signal_source signal;
@@ -91,10 +91,10 @@ int conf_load(struct conf *conf, const char *root, const char *file, conf_say *s
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);
 
 /*
- * What the reserve means for this host. Where it is not configured: twice the target (150000 KiB where that is a
- * percentage), or 1/128 of the host's memory where that is more.
+ * What the reserve means for a host with so much memory outside its huge pages (host_pageable_kib). If it is not
+ * configured: twice the target (150000 KiB if that is a percentage), or 1/128 of that memory if that is more.
  */
-uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_total_kib);
+uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_kib);
 
 /* Whether name matches one of the exclude patterns. */
 bool conf_excludes(const struct conf *conf, const char *name);

@@ -81,7 +81,7 @@ static void decide(struct pass *p)
 	uint64_t now_s = clock_ms(CLOCK_REALTIME) / 1000;
 	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, now_s, &rep->pending_unreadable) : 0;
 
-	rep->reserve_kib = conf_reserve_kib(p->pc->conf, rep->host.total_kib);
+	rep->reserve_kib = conf_reserve_kib(p->pc->conf, host_pageable_kib(&rep->host));
 	p->policy.reserve_kib = rep->reserve_kib;
 	policy_plan(&p->policy, &rep->host, pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
 }

@@ -523,7 +523,7 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 
 	if (r < 0)
 		return r;
-	gc.reserve_kib = v.reserve_kib = conf_reserve_kib(s->conf, v.host.total_kib);
+	gc.reserve_kib = v.reserve_kib = conf_reserve_kib(s->conf, host_pageable_kib(&v.host));
 	take_reading(s);
 	v.level = guard_step(&gc, &s->guard, v.host.available_kib, is_old(h) ? 0 : reclaim_promised_kib(h->guest, h->n),
 	                     v.at.now_ms);

@@ -47,6 +47,17 @@ teardown() {
 	[ "$status" -eq 0 ]
 }
 
+@test "--check: a share of the host is of what is not set aside for huge pages" {
+	cp tests/cli/roots/host-hugepages/proc/meminfo "$root/proc/meminfo" # 1 TiB, 896 GiB of it huge pages
+	run -0 guard --check --reserve 10%
+	[[ $output == "MEMGUARD OK - 36.2 GiB available, reserve 11.1 GiB | "* ]]
+	run -0 guard --check
+	[[ $output == *" reserve=$((116378488 / 128 * 1024))B" ]]
+	sed -i '/^Hugetlb/d' "$root/proc/meminfo"
+	run -0 guard --check --reserve 10%
+	[[ $output == *"reserve 11.1 GiB"* ]]
+}
+
 @test "--check: what is wrong is UNKNOWN, on stdout too" {
 	for options in --bogus '--reserve many' '--once' '-n' 'operand' '--explain' '--config /nowhere'; do
 		# shellcheck disable=SC2086
