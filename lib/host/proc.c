@@ -214,6 +214,114 @@ static bool read_pressure(const char *root, uint32_t *ret_centi)
 	return true;
 }
 
+/* ---- control groups ---- */
+
+static const struct hierarchy {
+	const char *folder, *limit, *usage, *active, *inactive;
+} hierarchies[] = {
+    {"/sys/fs/cgroup", "memory.max", "memory.current", "active_file ", "inactive_file "},
+    {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file ",
+     "total_inactive_file "},
+};
+
+static int read_group(const char *root, const struct hierarchy *in, const char *group, const char *file,
+                      struct text *ret_text)
+{
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s%s/%s", in->folder, group, file) >= sizeof(path))
+		return -ENAMETOOLONG;
+	return text_read(root, path, ret_text);
+}
+
+/* The page cache in it is given up before anything fails for the limit. "max" is no number, and no limit. */
+static void bound_group(const char *root, const struct hierarchy *in, const char *group, struct host *h)
+{
+	uint64_t limit_bytes, usage_bytes, active_bytes = 0, inactive_bytes = 0, left_kib;
+	struct text text;
+
+	if (read_group(root, in, group, in->limit, &text) < 0 || text_number(&text, "", 0, "", &limit_bytes) < 0 ||
+	    limit_bytes / 1024 >= h->total_kib || read_group(root, in, group, in->usage, &text) < 0 ||
+	    text_number(&text, "", 0, "", &usage_bytes) < 0)
+		return;
+	if (read_group(root, in, group, "memory.stat", &text) == 0) {
+		text_number(&text, in->active, 0, "", &active_bytes);
+		text_number(&text, in->inactive, 0, "", &inactive_bytes);
+	}
+	left_kib = sat_sub(limit_bytes, sat_sub(usage_bytes, sat_add(active_bytes, inactive_bytes))) / 1024;
+	if (left_kib >= h->available_kib)
+		return;
+	h->available_kib = left_kib;
+	h->limit_kib = limit_bytes / 1024;
+}
+
+/* A group and those it is in; the outermost has a limit if a container's root is all that is seen of the tree. */
+static void bound_groups(const char *root, const struct hierarchy *in, const char *group, struct host *h)
+{
+	char path[PATH_MAX];
+	size_t n;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s", group) >= sizeof(path))
+		return;
+	for (n = strlen(path); n > 0; n = (size_t)(strrchr(path, '/') - path)) {
+		path[n] = '\0';
+		if (path[n - 1] != '/')
+			bound_group(root, in, path, h);
+	}
+	bound_group(root, in, "", h);
+}
+
+static bool has_group(const char *root, const struct hierarchy *in, const char *group)
+{
+	char path[PATH_MAX];
+
+	return (size_t)snprintf(path, sizeof(path), "%s%s%s", root, in->folder, group) < sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+/* Our own group: what a line of /proc/self/cgroup has behind the label, "" if there is none. */
+static void find_own_group(const char *root, const char *label, char group[static PATH_MAX])
+{
+	const char *own = NULL;
+	struct text text;
+
+	group[0] = '\0';
+	if (text_read(root, "/proc/self/cgroup", &text) == 0)
+		own = strstr(text.bytes, label);
+	if (own)
+		snprintf(group, PATH_MAX, "%.*s", (int)strcspn(own + strlen(label), "\n"), own + strlen(label));
+	if (group[0] != '/')
+		group[0] = '\0';
+}
+
+/*
+ * libvirt puts guests below machine.slice, or /machine without systemd. If neither is there, they are where libvirtd
+ * is, or all of us share a container. A limit of our own service alone says nothing of guests that are elsewhere.
+ */
+static void bound_by_groups(const char *root, struct host *h)
+{
+	static const char *const guests[] = {"/machine.slice", "/machine"};
+	static const char *const daemons[] = {"/system.slice/libvirtd.service", "/system.slice/virtqemud.service"};
+	char own[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(hierarchies) / sizeof(*hierarchies); i++) {
+		const struct hierarchy *in = &hierarchies[i];
+		bool found = false;
+
+		for (size_t j = 0; j < sizeof(guests) / sizeof(*guests); j++)
+			if (has_group(root, in, guests[j])) {
+				bound_groups(root, in, guests[j], h);
+				found = true;
+			}
+		if (found || !has_group(root, in, ""))
+			continue;
+		for (size_t j = 0; j < sizeof(daemons) / sizeof(*daemons); j++)
+			bound_groups(root, in, daemons[j], h);
+		find_own_group(root, i == 0 ? "0::" : ":memory:", own);
+		bound_groups(root, in, own, h);
+	}
+}
+
 int proc_read(const char *root, struct host *ret_host)
 {
 	struct host h = {0};
@@ -223,6 +331,7 @@ int proc_read(const char *root, struct host *ret_host)
 		return r;
 	h.available_kib += read_arc_kib(root, &h) / 2 + h.unsplit_kib / 4 * 3;
 	h.available_kib = min_u64(h.available_kib, host_pageable_kib(&h));
+	bound_by_groups(root, &h);
 	h.ksm_kib = read_ksm_kib(root);
 	h.has_pressure = read_pressure(root, &h.pressure_some_avg10_centi);
 	*ret_host = h;

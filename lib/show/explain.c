@@ -434,6 +434,8 @@ char *text_explain_host(char *buffer, size_t size, const struct host *host, uint
 	    SIZE(balance->capacity_kib));
 	say_room(&s, host, reserve_kib, balance);
 	say(&s, ")");
+	if (host->limit_kib)
+		say(&s, "; a control group limits what is available to less than %s", SIZE(host->limit_kib));
 	if (balance->promised_kib)
 		say(&s, "; %s are promised but untouched", SIZE(balance->promised_kib));
 	if (balance->shortage_kib)

@@ -355,6 +355,100 @@ static void test_others(void **state)
 	}
 }
 
+/* What a control group around the guests leaves bounds what is available. */
+static void test_groups(void **state)
+{
+	static const struct {
+		const char *what;
+		const char *file[10]; /* below /sys/fs/cgroup but for one that begins with a slash: name, text, … */
+		uint64_t available_kib, limit_kib;
+	} rows[] = {
+	    {"no limit", {"machine.slice/memory.max", "max\n", "machine.slice/memory.current", "409600\n"}, 500, 0},
+	    {"a limit", {"machine.slice/memory.max", "614400\n", "machine.slice/memory.current", "409600\n"}, 200, 600},
+	    {"more than is available",
+	     {"machine.slice/memory.max", "921600\n", "machine.slice/memory.current", "102400\n"},
+	     500,
+	     0},
+	    {"used up", {"machine.slice/memory.max", "614400\n", "machine.slice/memory.current", "614401\n"}, 0, 600},
+	    {"page cache can go",
+	     {"machine.slice/memory.max", "614400\n", "machine.slice/memory.current", "614400\n",
+	      "machine.slice/memory.stat", "anon 1\ninactive_file 102400\nactive_file 51200\n"},
+	     150,
+	     600},
+	    {"without systemd", {"machine/memory.max", "614400\n", "machine/memory.current", "409600\n"}, 200, 600},
+	    {"of what machine.slice is in",
+	     {"machine.slice/memory.max", "max\n", "memory.max", "614400\n", "memory.current", "409600\n"},
+	     200,
+	     600},
+	    {"libvirtd's",
+	     {"system.slice/libvirtd.service/memory.max", "614400\n", "system.slice/libvirtd.service/memory.current",
+	      "409600\n"},
+	     200,
+	     600},
+	    {"virtqemud's slice",
+	     {"system.slice/virtqemud.service/memory.max", "max\n", "system.slice/memory.max", "614400\n",
+	      "system.slice/memory.current", "409600\n"},
+	     200,
+	     600},
+	    {"our own",
+	     {"/proc/self/cgroup", "0::/a/b\n", "a/b/memory.max", "614400\n", "a/b/memory.current", "409600\n"},
+	     200,
+	     600},
+	    {"what ours is in",
+	     {"/proc/self/cgroup", "0::/a/b\n", "a/memory.max", "614400\n", "a/memory.current", "409600\n"},
+	     200,
+	     600},
+	    {"a container's, which sees no more",
+	     {"/proc/self/cgroup", "0::/docker/x\n", "memory.max", "614400\n", "memory.current", "409600\n"},
+	     200,
+	     600},
+	    {"ours, but guests are in machine.slice",
+	     {"/proc/self/cgroup", "0::/a\n", "a/memory.max", "614400\n", "a/memory.current", "409600\n",
+	      "machine.slice/memory.max", "max\n"},
+	     500,
+	     0},
+	    {"the first version",
+	     {"memory/machine.slice/memory.limit_in_bytes", "614400\n", "memory/machine.slice/memory.usage_in_bytes",
+	      "512000\n", "memory/machine.slice/memory.stat",
+	      "inactive_file 1\ntotal_inactive_file 51200\ntotal_active_file 51200\n"},
+	     200,
+	     600},
+	    {"the first version, ours",
+	     {"/proc/self/cgroup", "9:cpu:/\n5:memory:/a\n", "memory/a/memory.limit_in_bytes", "614400\n",
+	      "memory/a/memory.usage_in_bytes", "409600\n"},
+	     200,
+	     600},
+	    {"the first version, no limit",
+	     {"memory/machine.slice/memory.limit_in_bytes", "9223372036854771712\n",
+	      "memory/machine.slice/memory.usage_in_bytes", "512000\n"},
+	     500,
+	     0},
+	    {"rubbish", {"machine.slice/memory.max", "-1\n", "machine.slice/memory.current", "409600\n"}, 500, 0},
+	    {"rubbish", {"machine.slice/memory.max", "614400\n", "machine.slice/memory.current", "x\n"}, 500, 0},
+	    {"rubbish", {"/proc/self/cgroup", "0::\n", "memory.max", "614400\n"}, 500, 0},
+	    {"rubbish", {"/proc/self/cgroup", "0::x\n", "x/memory.max", "614400\n", "x/memory.current", "1\n"}, 500, 0},
+	};
+
+	(void)state;
+	put_all((const char *[PATHS]){TOTAL FREE AVAILABLE});
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char command[2 * sizeof(root) + 64], path[128];
+		struct host h;
+
+		for (size_t j = 0; rows[i].file[j]; j += 2) {
+			snprintf(path, sizeof(path), "%s%s", *rows[i].file[j] == '/' ? "" : "/sys/fs/cgroup/",
+			         rows[i].file[j]);
+			put(path, rows[i].file[j + 1], strlen(rows[i].file[j + 1]));
+		}
+		assert_int_equal(proc_read(root, &h), 0);
+		if (h.available_kib != rows[i].available_kib || h.limit_kib != rows[i].limit_kib)
+			fail_msg("%s: %llu, %llu", rows[i].what, (unsigned long long)h.available_kib,
+			         (unsigned long long)h.limit_kib);
+		snprintf(command, sizeof(command), "rm -rf %s/sys/fs %s/proc/self", root, root);
+		assert_int_equal(system(command), 0);
+	}
+}
+
 /* A meminfo of length bytes that is whole but for its length; filler 'x' or '\0'. */
 static int read_padded(char filler, size_t length)
 {
@@ -419,10 +513,15 @@ static void test_leaves_nothing_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_roots),        cmocka_unit_test(test_unsplit),
-	    cmocka_unit_test(test_this_machine), cmocka_unit_test(test_meminfo),
-	    cmocka_unit_test(test_doubtful),     cmocka_unit_test(test_others),
-	    cmocka_unit_test(test_odd_files),    cmocka_unit_test(test_leaves_nothing_open),
+	    cmocka_unit_test(test_roots),
+	    cmocka_unit_test(test_unsplit),
+	    cmocka_unit_test(test_this_machine),
+	    cmocka_unit_test(test_meminfo),
+	    cmocka_unit_test(test_doubtful),
+	    cmocka_unit_test(test_others),
+	    cmocka_unit_test(test_groups),
+	    cmocka_unit_test(test_odd_files),
+	    cmocka_unit_test(test_leaves_nothing_open),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, make_root, remove_root);
