@@ -171,7 +171,8 @@ static void show_conf(const struct conf *conf, const char *root)
 		const struct conf_key *key = &conf_keys()[i];
 		const struct conf_origin *origin = &conf->origin[i];
 		const char *value = origin->value ? origin->value : key->value;
-		int width = printf("%s =%s%s", key->name, *value ? " " : "", value);
+		bool bare = conf_is_size(key) && *value && !value[strspn(value, "0123456789")];
+		int width = printf("%s =%s%s%s", key->name, *value ? " " : "", value, bare ? "KiB" : "");
 
 		printf("%*s # from %s", width < 30 ? 30 - width : 0, "",
 		       !origin->value  ? "default"
@@ -183,6 +184,16 @@ static void show_conf(const struct conf *conf, const char *root)
 	}
 }
 
+/* What is a good size by itself may be none on this host. */
+static int check_conf(const struct program *program, const char *root, struct conf *conf)
+{
+	struct host host;
+
+	if (!uri_is_own(conf->uri) || proc_read(root, &host) < 0)
+		return 0;
+	return conf_check(conf, host_pageable_kib(&host), say_conf, (void *)(uintptr_t)program) ? EXIT_USAGE : 0;
+}
+
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
 {
 	struct conf conf;
@@ -191,6 +202,8 @@ int options_conf(const struct program *program, const char *root, const char *fi
 	if (!r)
 		r = conf_load(&conf, root, file, say_conf, (void *)(uintptr_t)program);
 	r = r ? EXIT_USAGE : override(program, &conf);
+	if (!r)
+		r = check_conf(program, root, &conf);
 	if (r) {
 		conf_clear(&conf);
 		return r;

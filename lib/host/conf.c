@@ -169,7 +169,8 @@ static const struct conf_key keys[] = {
     {"target", STRING(TARGET_KIB) "KiB", "headroom each guest should have; N% of its maximum", AMOUNT("1MiB", "90%"),
      offsetof(struct conf, target)},
     {"step", "50000KiB", "least that is taken from a guest at once", SIZE("1MiB"), offsetof(struct conf, step_kib)},
-    {"reserve", "", "memory the host keeps; N% of all but huge pages", AMOUNT("1MiB", "90%"), offsetof(struct conf, reserve)},
+    {"reserve", "", "memory the host keeps; N% of all but huge pages", AMOUNT("1MiB", "90%"),
+     offsetof(struct conf, reserve)},
     {"tolerance", "5000KiB", "a smaller deficit moves nothing", ANY_SIZE, offsetof(struct conf, tolerance_kib)},
     {"signal", "usable", "which of a guest's figures is its free memory", SIGNAL, offsetof(struct conf, signal)},
     {"interval", "1s", "time between two passes of a loop", DURATION("100ms", "1h"),
@@ -603,6 +604,59 @@ int conf_load(struct conf *conf, const char *root, const char *file, conf_say *s
 	conf_clear(conf);
 	*conf = copy;
 	return 0;
+}
+
+#define HOST_MOST_PCT 90
+#define SMALL_KIB (16 * KIB_PER_MIB) /* who writes less has mostly forgotten the unit */
+
+bool conf_is_size(const struct conf_key *key)
+{
+	return key->set == size_set || key->set == amount_set;
+}
+
+/* The size that was set; 0 if none was, or a percentage. */
+static uint64_t size_of(const struct conf_key *key, struct conf *conf)
+{
+	const struct amount *amount = slot_of(key, conf);
+
+	if (!conf_is_size(key) || !conf->origin[key - keys].value)
+		return 0;
+	return key->set == size_set ? *(const uint64_t *)slot_of(key, conf) : amount->pct ? 0 : amount->kib;
+}
+
+/* "FILE:LINE: bad value 'VALUE' for 'KEY'", or that of an option. */
+static void name_value(const struct conf_origin *origin, const char *what, const char *name, char *text, size_t size)
+{
+	char value[64];
+
+	text_escape(value, sizeof(value), origin->value, text_is_utf8());
+	snprintf(text, size, "%s%s%s '%s' for '%s%s'", origin->where ? origin->where : "", origin->where ? ": " : "",
+	         what, value, origin->where ? "" : "--", name);
+}
+
+int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
+{
+	char named[768], sentence[1024], size[TEXT_SIZE];
+	int r = 0;
+
+	for (const struct conf_key *key = keys; key->name; key++) {
+		const struct conf_origin *origin = &conf->origin[key - keys];
+		uint64_t kib = size_of(key, conf);
+
+		if (kib > scale_u64(host_kib, HOST_MOST_PCT, 100)) {
+			name_value(origin, "bad value", key->name, named, sizeof(named));
+			snprintf(sentence, sizeof(sentence), "%s: more than %d%% of the host's %s", named,
+			         HOST_MOST_PCT, text_size(size, sizeof(size), host_kib));
+			say(arg, sentence);
+			r = -ERANGE;
+		} else if (kib && kib < SMALL_KIB && key->least) {
+			name_value(origin, "value", key->name, named, sizeof(named));
+			snprintf(sentence, sizeof(sentence), "%s is only %s: a number without a unit is KiB", named,
+			         text_size(size, sizeof(size), kib));
+			keep_warning(conf, sentence);
+		}
+	}
+	return r;
 }
 
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib)

@@ -87,6 +87,15 @@ const char *conf_form(const char *key);
  */
 int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg);
 
+/* Whether its values are sizes; a number without a unit is KiB then. */
+bool conf_is_size(const struct conf_key *key);
+
+/*
+ * Checks the sizes that were set against a host with so much memory outside its huge pages. More than 90 % of it is
+ * said, as conf_load does, and returns -ERANGE. Less than 16 MiB is a warning, but for keys that have no least value.
+ */
+int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg);
+
 /* What the target means for a guest of this maximum: at least 1 MiB. */
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);
 

@@ -53,6 +53,34 @@ shows() {
 	grep -q '^exclude = a  b\*, c# ' "$BATS_TEST_TMPDIR/shown"
 }
 
+@test "a size that is more than the host has is refused, with the host's total" {
+	: >"$BATS_TEST_TMPDIR/empty.conf"
+	printf 'step = 1GiB\nreserve = 200G\n' >"$root/etc/memsched.conf"
+	for command in "${commands[@]}"; do
+		refuses 2 "$root/etc/memsched.conf:2: bad value '200G' for 'reserve': more than 90% of the host's 16 GiB" \
+			"$command" --root "$root" -c "$node"
+		refuses 2 "bad value '15GiB' for '--target': more than 90% of the host's 16 GiB" \
+			"$command" --root "$root" -c "$node" --config "$BATS_TEST_TMPDIR/empty.conf" --target 15GiB
+	done
+	echo 'reserve = 14GiB' >"$root/etc/memsched.conf"
+	run -0 memstat --root "$root" -c "$node"
+	echo 'reserve = 200G' >"$root/etc/memsched.conf"
+	run -0 memstat --root "$root" --show-config -c qemu+ssh://host/system # which has another total
+}
+
+@test "a size that lacks its unit is warned of in MiB, and shown with its unit" {
+	printf 'reserve = 8192\ntolerance = 4096\n' >"$root/etc/memsched.conf"
+	for command in "${commands[@]}"; do
+		run -0 --separate-stderr shows "$command" --target 15MiB
+		[ "${#stderr_lines[@]}" -eq 2 ]
+		[[ ${stderr_lines[0]} == "$command: warning: value '15MiB' for '--target' is only 15 MiB"* ]]
+		[[ ${stderr_lines[1]} == "$command: warning: $root/etc/memsched.conf:1: value '8192' for 'reserve' is only 8 MiB: a number without a unit is KiB" ]]
+		grep -q '^reserve = 8192KiB # from' <<<"$output"
+		grep -q '^tolerance = 4096KiB # from' <<<"$output"
+		grep -q '^target = 15MiB # from option' <<<"$output"
+	done
+}
+
 @test "--show-config says what is odd, and refuses what is wrong" {
 	echo 'tagret = 1' >"$root/etc/memsched.conf"
 	for command in "${commands[@]}"; do

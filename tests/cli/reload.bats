@@ -68,6 +68,11 @@ said() {
 	said 'the configuration stays as it was'
 	passes
 	needy '.reason == "excluded"'
+	printf 'uri = %s\nreserve = 200G\n' "$node" >"$conf"
+	kill -HUP "$pid"
+	said "$conf:2: bad value '200G' for 'reserve': more than 90% of the host's 16 GiB"
+	passes
+	needy '.reason == "excluded"'
 	rm "$conf" && mkdir "$conf"
 	kill -HUP "$pid"
 	said "cannot read '$conf': not a regular file"

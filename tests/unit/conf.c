@@ -649,6 +649,50 @@ static void test_amounts(void **state)
 	}
 }
 
+/* What is set is checked against the host; what is a share of something, or a default, is not. */
+static void test_check(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		uint64_t host_kib;
+		const char *error, *warning; /* NULL: none */
+	} rows[] = {
+	    {"reserve", "", 1024, NULL, NULL},
+	    {"reserve", "90%", 1024, NULL, NULL},
+	    {"reserve", "200G", 25165824, "bad value '200G' for '--reserve': more than 90% of the host's 24 GiB", NULL},
+	    {"reserve", "943718", 1048576, NULL, NULL},
+	    {"reserve", "943719", 1048576, "bad value '943719' for '--reserve': more than 90% of the host's 1 GiB",
+	     NULL},
+	    {"step", "1GiB", 1048576, "bad value '1GiB' for '--step': more than 90% of the host's 1 GiB", NULL},
+	    {"tolerance", "1GiB", 1048576, "bad value '1GiB' for '--tolerance': more than 90% of the host's 1 GiB",
+	     NULL},
+	    {"target", "8192", 1048576, NULL,
+	     "value '8192' for '--target' is only 8 MiB: a number without a unit is KiB"},
+	    {"reserve", "16383", 1048576, NULL, "value '16383' for '--reserve' is only 16 MiB: a number"},
+	    {"reserve", "16384", 1048576, NULL, NULL},
+	    {"tolerance", "5000", 1048576, NULL, NULL}, /* which is small */
+	    {"interval", "1s", 1, NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct conf c;
+		int r;
+
+		assert_int_equal(conf_init(&c), 0);
+		assert_int_equal(conf_set(&c, rows[i].key, rows[i].value), 0);
+		said[0] = '\0';
+		r = conf_check(&c, rows[i].host_kib, hear, said);
+		assert_int_equal(r, rows[i].error ? -ERANGE : 0);
+		said[strcspn(said, "\n")] = '\0';
+		assert_string_equal(*said ? said + strlen("error ") : said, rows[i].error ? rows[i].error : "");
+		assert_int_equal(c.n_warnings, rows[i].warning ? 1 : 0);
+		if (rows[i].warning)
+			assert_non_null(strstr(c.warning[0], rows[i].warning));
+		conf_clear(&c);
+	}
+}
+
 static void test_excludes(void **state)
 {
 	static const struct {
@@ -788,6 +832,7 @@ int main(void)
 	    cmocka_unit_test_teardown(test_reload, empty_root),
 	    cmocka_unit_test_teardown(test_origins, empty_root),
 	    cmocka_unit_test(test_amounts),
+	    cmocka_unit_test(test_check),
 	    cmocka_unit_test(test_excludes),
 	    cmocka_unit_test_teardown(test_default_file, empty_root),
 	    cmocka_unit_test(test_manual),
