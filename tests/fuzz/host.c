@@ -4,8 +4,9 @@
 #include "host/proc.h"
 #include "root.h"
 
-static const char *const files[] = {"proc/meminfo", "proc/pressure/memory", "proc/spl/kstat/zfs/arcstats",
-                                    "sys/kernel/mm/ksm/pages_sharing"};
+static const char *const files[] = {
+    "proc/meminfo",     "proc/pressure/memory",     "proc/spl/kstat/zfs/arcstats",  "sys/kernel/mm/ksm/pages_sharing",
+    "proc/self/cgroup", "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current", "sys/fs/cgroup/memory.stat"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -13,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct host h = {.total_kib = 4711};
 
 	if (!made)
-		make_root("proc/pressure proc/spl/kstat/zfs sys/kernel/mm/ksm");
+		make_root("proc/pressure proc/self proc/spl/kstat/zfs sys/fs/cgroup sys/kernel/mm/ksm");
 	made = true;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		const uint8_t *end = size ? memchr(data, '\0', size) : NULL;
@@ -26,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (proc_read(root, &h) < 0)
 		check(h.total_kib == 4711);
 	else
-		check(h.total_kib > 0 && h.free_kib <= h.total_kib && h.available_kib <= h.total_kib);
+		check(h.total_kib > 0 && h.free_kib <= h.total_kib && h.available_kib <= host_pageable_kib(&h) &&
+		      h.hugetlb_kib <= h.total_kib && (!h.doubtful || h.doubtful_kib > h.allowed_kib));
 	return 0;
 }
