@@ -599,7 +599,7 @@ static int refuse_nonsense(void)
 
 int main(int argc, char **argv)
 {
-	struct conf conf;
+	struct conf conf = {0};
 	int operand, code;
 
 	setlocale(LC_ALL, "");
