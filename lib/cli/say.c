@@ -57,9 +57,9 @@ static bool put_line(const struct program *program, int priority, const char *te
 	int n = is_journal() ? snprintf(whole, sizeof(whole), "<%d>", priority) : 0;
 
 	snprintf(whole + n, sizeof(whole) - (size_t)n, "%s: %s%s", program->name, kinds[priority], text);
-	text_copy(line, LINE_MOST - 1, whole);
-	strcat(line, "\n");
-	return is_taken() && fd_write(STDERR_FILENO, line, strlen(line)) == 0;
+	n = (int)strlen(text_copy(line, LINE_MOST - 1, whole));
+	line[n++] = '\n';
+	return is_taken() && fd_write(STDERR_FILENO, line, (size_t)n) == 0;
 }
 
 static char first[512];

@@ -356,6 +356,8 @@ int watch_bars(const struct watch *w)
 	if (!terminal_open())
 		r = play(&s);
 	terminal_close();
+	if (!s.task || task_free(s.task))
+		free(s.looker);
 	if (is_hopeless(&s.failed, s.n_seen) && r != EXIT_DONE)
 		return w->show(w->arg, &s.failed);
 	return r;

@@ -632,10 +632,10 @@ int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_g
 
 struct pruning {
 	struct registry *registry;
-	enum statedir_place place;
 	const struct guest *guest;
 	size_t n;
 	uint64_t now_s;
+	enum statedir_place place;
 	bool keep_listed, keep_young;
 };
 
@@ -667,10 +667,10 @@ static void prune_one(void *arg, const char *name)
 void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s)
 {
 	struct pruning rows[] = {
-	    {r, STATEDIR_DOMAINS, g, n, now_s, .keep_listed = true, .keep_young = true},
-	    {r, STATEDIR_PENDING, g, n, now_s, .keep_young = true},
-	    {r, STATEDIR_STATE, g, n, now_s, .keep_listed = true},
-	    {r, STATEDIR_HOST, g, n, now_s, .keep_young = true},
+	    {r, g, n, now_s, STATEDIR_DOMAINS, .keep_listed = true, .keep_young = true},
+	    {r, g, n, now_s, STATEDIR_PENDING, .keep_young = true},
+	    {r, g, n, now_s, STATEDIR_STATE, .keep_listed = true},
+	    {r, g, n, now_s, STATEDIR_HOST, .keep_young = true},
 	};
 
 	for (size_t i = 0; i < COUNT(rows); i++)
