@@ -7,19 +7,30 @@
 
 #define WALL_MS UINT64_C(1700000000000) /* the wall clock at the beginning */
 #define EVENT_MS 1000                   /* QEMU sends one BALLOON_CHANGE a second */
-#define BOOT_TOUCH_PCT 15               /* of its maximum that a booting kernel touches and frees again */
+#define BOOT_TOUCH_PCT 15 /* of its maximum that a booting kernel touches and frees again */
 #define PAGE_KIB 4
-#define SLAB_KIB (24 * KIB_PER_MIB) /* MemAvailable leaves out the mark and counts reclaimable slab */
+#define CRUMB_KIB 5000 /* a guest that comes so near to its target lacks nothing */
+#define FAULT_KIB 64   /* a major fault reads so much around it */
+#define SLAB_KIB                                                                                   \
+	(24 * KIB_PER_MIB) /* MemAvailable leaves out the mark and counts reclaimable slab */
 
 /* ---- loads ---- */
 
+static uint64_t start_ms(const struct load *l, uint64_t now_ms)
+{
+	struct rng r = {.state = l->seed + (l->every_ms ? now_ms / l->every_ms : 0)};
+
+	return l->start_ms + (l->late_ms ? rng_between(&r, 0, l->late_ms) : 0);
+}
+
 uint64_t load_at(const struct load *l, uint64_t now_ms)
 {
-	uint64_t t = l->every_ms ? now_ms % l->every_ms : now_ms, grown;
+	uint64_t t = l->every_ms ? now_ms % l->every_ms : now_ms, start = start_ms(l, now_ms),
+		 grown;
 
-	if (t < l->start_ms || (l->until_ms && t >= l->until_ms))
+	if (t < start || (l->until_ms && t >= l->until_ms))
 		return l->base_kib;
-	grown = scale_u64(l->rise_kibps, t - l->start_ms, 1000);
+	grown = scale_u64(l->rise_kibps, t - start, 1000);
 	return max_u64(l->base_kib, min_u64(l->peak_kib, sat_add(l->base_kib, grown)));
 }
 
@@ -54,6 +65,11 @@ uint64_t vm_free_kib(const struct vm *v)
 	return sat_sub(vm_actual_kib(v), v->is.overhead_kib + v->used_kib + v->cache_kib);
 }
 
+uint64_t vm_headroom_kib(const struct vm *v)
+{
+	return vm_free_kib(v) + v->cache_kib;
+}
+
 uint64_t vm_rss_kib(const struct vm *v)
 {
 	return v->is.qemu_kib + v->is.overhead_kib + v->used_kib + v->cache_kib + v->warm_kib;
@@ -81,7 +97,8 @@ static uint64_t warm_part_kib(const struct vm *v, uint64_t kib)
 	return free ? scale_u64(kib, v->warm_kib, free) : 0;
 }
 
-/* Pages for use, cache or balloon: free ones above the mark, then cache. Returns how many there were. */
+/* Pages for use, cache or balloon: free ones above the mark, then cache. Returns how many there
+ * were. */
 static uint64_t vm_get_pages(struct vm *v, uint64_t kib, uint64_t keep_kib, bool from_cache)
 {
 	uint64_t free = min_u64(kib, sat_sub(vm_free_kib(v), keep_kib));
@@ -115,15 +132,29 @@ static void vm_move_balloon(const struct world *w, struct vm *v)
 	if (!has_driver(w, v) || (v->is.stops_ms && w->now_ms >= v->is.stops_ms) || goal == actual)
 		return;
 	if (goal < actual)
-		vm_inflate(v, min_u64(actual - goal, scale_u64(v->is.take_kibps, w->tick_ms, 1000)));
+		vm_inflate(v,
+		           min_u64(actual - goal, scale_u64(v->is.take_kibps, w->tick_ms, 1000)));
 	else
-		v->balloon_kib -= min_u64(goal - actual, scale_u64(v->is.give_kibps, w->tick_ms, 1000));
+		v->balloon_kib -=
+		    min_u64(goal - actual, scale_u64(v->is.give_kibps, w->tick_ms, 1000));
 	v->tally.moved_kib += max_u64(actual, vm_actual_kib(v)) - min_u64(actual, vm_actual_kib(v));
 }
 
+/* What was killed is not there; once it is started again it grows to its load as it did at first.
+ */
 static uint64_t vm_wish_kib(const struct world *w, const struct vm *v)
 {
-	return v->killed ? v->is.use.base_kib : load_at(&v->is.use, w->now_ms);
+	uint64_t kib = v->killed ? v->is.use.base_kib : load_at(&v->is.use, w->now_ms);
+
+	if (!v->respawned)
+		return kib;
+	return min_u64(kib, max_u64(v->is.use.base_kib, v->used_kib) +
+	                        scale_u64(v->is.use.rise_kibps, w->tick_ms, 1000));
+}
+
+bool vm_lacks(const struct world *w, const struct vm *v)
+{
+	return vm_wish_kib(w, v) > v->used_kib || vm_headroom_kib(v) + CRUMB_KIB < w->target_kib;
 }
 
 /* With autodeflate the driver gives pages back when the guest runs out. */
@@ -146,16 +177,31 @@ static void vm_use(const struct world *w, struct vm *v)
 	}
 	vm_autodeflate(v, wish);
 	v->used_kib += vm_get_pages(v, wish - v->used_kib, v->is.mark_kib, true);
-	if (v->is.dies && v->used_kib < wish) {
+	if (v->is.dies && v->used_kib < wish && !v->killed) {
 		v->killed = true;
+		v->killed_ms = w->now_ms;
 		v->tally.kills++;
 	}
 }
 
+/* Of reads spread over all of the hot page cache those that miss it. */
+static uint64_t vm_miss_kib(const struct world *w, struct vm *v)
+{
+	uint64_t reads_kib = scale_u64(v->is.hot_kibps, w->tick_ms, 1000);
+
+	return scale_u64(reads_kib, sat_sub(v->is.cache_kib, v->cache_kib), v->is.cache_kib);
+}
+
 static void vm_cache(const struct world *w, struct vm *v)
 {
-	uint64_t more = min_u64(sat_sub(v->is.cache_kib, v->cache_kib), scale_u64(v->is.cache_kibps, w->tick_ms, 1000));
+	uint64_t more = min_u64(sat_sub(v->is.cache_kib, v->cache_kib),
+	                        scale_u64(v->is.cache_kibps, w->tick_ms, 1000));
 
+	if (v->is.hot_kibps) {
+		more = vm_miss_kib(w, v);
+		v->tally.read_kib += more;
+		v->major_faults += v->is.mapped ? more / FAULT_KIB : 0;
+	}
 	v->cache_kib += vm_get_pages(v, more, 2 * v->is.mark_kib, false);
 }
 
@@ -172,7 +218,8 @@ static void vm_swap(const struct world *w, struct vm *v)
 
 /* ---- boots ---- */
 
-/* From here the guest has all its memory until its driver is there and goes for the balloon's target again. */
+/* From here the guest has all its memory until its driver is there and goes for the balloon's
+ * target again. */
 static void vm_boot(const struct world *w, struct vm *v)
 {
 	uint64_t freed = v->used_kib + v->cache_kib;
@@ -181,7 +228,8 @@ static void vm_boot(const struct world *w, struct vm *v)
 	v->balloon_kib = 0;
 	v->warm_kib += freed;
 	v->used_kib = v->cache_kib = 0;
-	v->warm_kib = max_u64(v->warm_kib, min_u64(vm_free_kib(v), scale_u64(v->is.max_kib, BOOT_TOUCH_PCT, 100)));
+	v->warm_kib = max_u64(
+	    v->warm_kib, min_u64(vm_free_kib(v), scale_u64(v->is.max_kib, BOOT_TOUCH_PCT, 100)));
 	v->swap_in_kib = v->major_faults = 0;
 	v->from_kib = v->is.max_kib;
 	v->next_ms = v->booted_ms;
@@ -195,14 +243,18 @@ static void vm_events(const struct world *w, struct vm *v)
 		v->rebooted = true;
 		vm_boot(w, v);
 	}
+	if (v->killed && v->is.respawn_ms && w->now_ms >= v->killed_ms + v->is.respawn_ms) {
+		v->killed = false;
+		v->respawned = true;
+	}
 }
 
 /* ---- what is seen of it ---- */
 
 static void sample_lie(const struct vm *v, struct rng *r, struct sample *s)
 {
-	uint64_t *const field[] = {&s->available_kib, &s->unused_kib, &s->usable_kib, &s->swap_in_kib,
-	                           &s->major_faults};
+	uint64_t *const field[] = {&s->available_kib, &s->unused_kib, &s->usable_kib,
+	                           &s->swap_in_kib, &s->major_faults};
 	uint64_t was = v->sampled.available_kib;
 
 	for (size_t i = 0; i < sizeof(field) / sizeof(*field); i++) {
@@ -228,8 +280,11 @@ static void vm_take_sample(const struct world *w, struct vm *v)
 {
 	uint64_t free = vm_free_kib(v);
 	struct sample s = {
-	    .have = SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE | SAMPLE_SWAP_IN | SAMPLE_MAJOR_FAULTS,
-	    .available_kib = (v->is.autodeflate ? v->is.max_kib : vm_actual_kib(v)) - v->is.overhead_kib,
+	    .have = SAMPLE_AVAILABLE | SAMPLE_UNUSED | SAMPLE_USABLE | SAMPLE_SWAP_IN |
+	            SAMPLE_MAJOR_FAULTS,
+	    .available_kib =
+		(v->is.autodeflate || v->is.total_stays ? v->is.max_kib : vm_actual_kib(v)) -
+		v->is.overhead_kib,
 	    .unused_kib = free,
 	    .usable_kib = sat_sub(free, sat_sub(v->is.mark_kib, SLAB_KIB)) + v->cache_kib,
 	    .swap_in_kib = v->swap_in_kib,
@@ -239,6 +294,8 @@ static void vm_take_sample(const struct world *w, struct vm *v)
 
 	if (v->is.lie)
 		sample_lie(v, &v->rng, &s);
+	if (v->is.total_stays)
+		s.unused_kib = s.usable_kib;
 	if (v->is.no_usable)
 		s.have &= ~(unsigned)SAMPLE_USABLE;
 	v->sampled = s;
@@ -277,7 +334,8 @@ struct sample world_sample(const struct world *w, const struct vm *v)
 
 int world_init(struct world *w, size_t n)
 {
-	*w = (struct world){.tick_ms = 100, .period_s = 1, .n = n, .vm = calloc(n ? n : 1, sizeof(*w->vm))};
+	*w = (struct world){
+	    .tick_ms = 100, .period_s = 1, .n = n, .vm = calloc(n ? n : 1, sizeof(*w->vm))};
 	return w->vm ? 0 : -ENOMEM;
 }
 
@@ -301,13 +359,14 @@ static void vm_begin(const struct world *w, struct vm *v, size_t i)
 		return;
 	}
 	v->used_kib = min_u64(vm_wish_kib(w, v), sat_sub(vm_free_kib(v), is->mark_kib));
-	v->cache_kib = scale_u64(min_u64(is->cache_kib, sat_sub(vm_free_kib(v), 2 * is->mark_kib)), is->warm_pct, 100);
+	v->cache_kib = scale_u64(min_u64(is->cache_kib, sat_sub(vm_free_kib(v), 2 * is->mark_kib)),
+	                         is->warm_pct, 100);
 	v->warm_kib = scale_u64(vm_free_kib(v), is->warm_pct, 100);
 }
 
 void world_begin(struct world *w)
 {
-	w->now_ms = w->below_ms = 0;
+	w->now_ms = w->below_ms = w->idle_mib_ms = 0;
 	for (size_t i = 0; i < w->n; i++)
 		vm_begin(w, &w->vm[i], i);
 	w->least_kib = world_available_kib(w);
@@ -331,7 +390,10 @@ struct host world_host(const struct world *w)
 	int64_t kib = world_available_kib(w);
 	uint64_t available = kib > 0 ? (uint64_t)kib : 0;
 
-	return (struct host){.total_kib = w->total_kib, .available_kib = available, .free_kib = available};
+	return (struct host){.total_kib = w->total_kib,
+	                     .available_kib = available,
+	                     .free_kib = available,
+	                     .ksm_kib = w->ksm_kib};
 }
 
 uint64_t world_wall_ms(const struct world *w)
@@ -341,13 +403,36 @@ uint64_t world_wall_ms(const struct world *w)
 
 static void vm_count(const struct world *w, struct vm *v)
 {
-	uint64_t unmet = sat_sub(vm_wish_kib(w, v), v->used_kib), free = vm_free_kib(v) + v->cache_kib;
+	uint64_t unmet = sat_sub(vm_wish_kib(w, v), v->used_kib),
+		 lacked = sat_sub(w->target_kib, vm_headroom_kib(v));
 
 	if (!has_driver(w, v) || v->killed)
 		return;
 	v->tally.starved_ms += unmet ? w->tick_ms : 0;
 	v->tally.unmet_mib_ms += unmet * w->tick_ms / KIB_PER_MIB;
-	v->tally.short_mib_ms += (unmet + sat_sub(w->target_kib, free)) * w->tick_ms / KIB_PER_MIB;
+	v->tally.short_mib_ms += (unmet + lacked) * w->tick_ms / KIB_PER_MIB;
+}
+
+/* Page cache that is read again is not idle. */
+static uint64_t vm_idle_kib(const struct vm *v)
+{
+	return v->is.hot_kibps ? vm_free_kib(v) : vm_headroom_kib(v);
+}
+
+static void world_count_idle(struct world *w)
+{
+	uint64_t idle_kib = 0;
+	bool lacking = false;
+
+	for (size_t i = 0; i < w->n; i++) {
+		const struct vm *v = &w->vm[i];
+
+		if (!vm_runs(w, v) || !has_driver(w, v))
+			continue;
+		lacking |= vm_lacks(w, v);
+		idle_kib += sat_sub(vm_idle_kib(v), w->target_kib);
+	}
+	w->idle_mib_ms += lacking ? idle_kib / KIB_PER_MIB * w->tick_ms : 0;
 }
 
 static void vm_tick(struct world *w, struct vm *v)
@@ -371,6 +456,7 @@ void world_run(struct world *w, uint64_t ms)
 		w->now_ms += w->tick_ms;
 		for (size_t i = 0; i < w->n; i++)
 			vm_tick(w, &w->vm[i]);
+		world_count_idle(w);
 		available = world_available_kib(w);
 		if (available < w->least_kib)
 			w->least_kib = available;

@@ -1,9 +1,10 @@
 /*
- * A simulated host and its virtual machines, honest to the page: a machine touches memory it was given only when its
- * use or its page cache grows into it; what it frees inside stays with QEMU until the balloon takes it; inflating the
- * balloon gives the host only pages that were touched. Statistics are taken by the guest once a period, actual is seen
- * up to 1 s late, the host's memory and rss are seen at once.
- * Deterministic: time passes in world_run only. Sizes in KiB, rates in KiB a second, times in ms since the beginning.
+ * A simulated host and its virtual machines, honest to the page: a machine touches memory it was
+ * given only when its use or its page cache grows into it; what it frees inside stays with QEMU
+ * until the balloon takes it; inflating the balloon gives the host only pages that were touched.
+ * Statistics are taken by the guest once a period, actual is seen up to 1 s late, the host's memory
+ * and rss are seen at once. Deterministic: time passes in world_run only. Sizes in KiB, rates in
+ * KiB a second, times in ms since the beginning.
  */
 #ifndef MEMSCHED_SIM_WORLD_H
 #define MEMSCHED_SIM_WORLD_H
@@ -20,6 +21,8 @@ struct load {
 	uint64_t start_ms;
 	uint64_t until_ms; /* and lets go at once here; 0: never */
 	uint64_t every_ms; /* all of it again after this; 0: once */
+	uint64_t late_ms;  /* the growth begins by up to this later, each time anew */
+	uint64_t seed;     /* of that */
 };
 
 uint64_t load_at(const struct load *l, uint64_t now_ms);
@@ -46,19 +49,25 @@ struct nature {
 	uint64_t max_kib;     /* <memory> */
 	uint64_t current_kib; /* <currentMemory>: the balloon target it starts with */
 	uint64_t min_kib, hint_max_kib;
-	uint32_t weight;       /* these three: the administrator's hints; 0: none */
-	uint64_t overhead_kib; /* actual - available: what the guest's kernel keeps from the start */
-	uint64_t mark_kib;     /* free memory its kernel does not hand out */
-	uint64_t qemu_kib;     /* QEMU's own part of rss */
-	uint32_t period_s;     /* of the statistics; 0: what the controller sets */
+	uint32_t weight; /* these three: the administrator's hints; 0: none */
+	uint64_t
+	    overhead_kib;  /* actual - available: what the guest's kernel keeps from the start */
+	uint64_t mark_kib; /* free memory its kernel does not hand out */
+	uint64_t qemu_kib; /* QEMU's own part of rss */
+	uint32_t period_s; /* of the statistics; 0: what the controller sets */
 	uint32_t phase_ms;
 
 	struct load use;
 	uint64_t cache_kib; /* page cache grows to this */
 	uint64_t cache_kibps;
-	uint64_t swap_kib;         /* demand beyond what fits goes here and is swapped in again and again */
-	uint64_t thrash_below_kib; /* swaps while its size is below this, whatever is free (zram, a tight cgroup) */
-	bool dies;                 /* demand that does not fit is killed (OOM) and does not come back */
+	uint64_t hot_kibps; /* reads spread over these cache_kib: what is not cached comes from the
+	                       disk; 0: none */
+	bool mapped;        /* what comes from the disk is counted as major faults */
+	uint64_t swap_kib; /* demand beyond what fits goes here and is swapped in again and again */
+	uint64_t thrash_below_kib; /* swaps while its size is below this, whatever is free (zram, a
+	                              tight cgroup) */
+	bool dies;                 /* demand that does not fit is killed (OOM) */
+	uint64_t respawn_ms;       /* it is started again after this, and grows anew; 0: never */
 
 	uint64_t take_kibps; /* how fast the balloon inflates */
 	uint64_t give_kibps; /* and deflates */
@@ -68,7 +77,9 @@ struct nature {
 	uint64_t stops_ms;   /* from then on the balloon does not move; 0: never */
 	bool no_driver;
 	bool autodeflate;
-	bool no_usable; /* statistics without usable, as of Windows */
+	bool no_usable;   /* statistics without usable */
+	bool total_stays; /* MemTotal is that of the maximum, and nothing says so; unused counts
+	                     page cache (Windows) */
 	bool paused;
 	enum pages pages;
 	uint32_t warm_pct; /* part of its free memory that was touched before the beginning */
@@ -84,10 +95,12 @@ struct nature {
 struct tally {
 	uint64_t starved_ms;   /* wanted memory that did not fit */
 	uint64_t unmet_mib_ms; /* how much */
-	uint64_t short_mib_ms; /* what it lacked to its target of free memory, unmet demand included */
+	uint64_t
+	    short_mib_ms; /* what it lacked to its target of free memory, unmet demand included */
 	uint64_t commands;
 	uint64_t moved_kib;
 	uint64_t kills;
+	uint64_t read_kib; /* from the disk, of the hot page cache */
 };
 
 struct vm {
@@ -105,7 +118,8 @@ struct vm {
 	uint64_t event_ms;     /* when it learned that */
 	struct sample sampled; /* the last statistics; have: 0 before the first */
 	uint64_t next_ms;      /* when they are taken next */
-	bool rebooted, killed, spoke;
+	bool rebooted, killed, respawned, spoke;
+	uint64_t killed_ms;
 	struct tally tally;
 };
 
@@ -115,12 +129,16 @@ struct world {
 	uint32_t period_s; /* for machines without one of their own */
 	uint64_t total_kib;
 	struct load others; /* what the rest of the host holds */
+	uint64_t ksm_kib;   /* what KSM has merged */
 	uint64_t reserve_kib, target_kib;
 	struct vm *vm;
 	size_t n;
 
-	int64_t least_kib; /* least memory of the host seen; below 0 it would have swapped or killed */
-	uint64_t below_ms; /* time below the reserve */
+	int64_t
+	    least_kib; /* least memory of the host seen; below 0 it would have swapped or killed */
+	uint64_t below_ms;    /* time below the reserve */
+	uint64_t idle_mib_ms; /* what guests had unused beyond their target while others lacked some
+	                         of theirs */
 };
 
 /* Allocates n machines of no nature yet; returns 0 or -ENOMEM. */
@@ -135,7 +153,12 @@ void world_run(struct world *w, uint64_t ms);
 /* The truth. */
 uint64_t vm_actual_kib(const struct vm *v);
 uint64_t vm_rss_kib(const struct vm *v);
-uint64_t vm_free_kib(const struct vm *v); /* MemFree */
+uint64_t vm_free_kib(const struct vm *v);     /* MemFree */
+uint64_t vm_headroom_kib(const struct vm *v); /* that and page cache */
+
+/* Whether it wants memory that does not fit, or lacks more than crumbs of its target of headroom.
+ */
+bool vm_lacks(const struct world *w, const struct vm *v);
 bool vm_runs(const struct world *w, const struct vm *v);
 int64_t world_available_kib(const struct world *w);
 

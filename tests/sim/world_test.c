@@ -1,6 +1,7 @@
 /*
- * The world against real guests: the scenarios of facts/real-guests.md, played by four simulated guests of 384 to
- * 768 MiB, give the figures that were measured there, within a factor. And the laws it must keep.
+ * The world against real guests: the scenarios of facts/real-guests.md, played by four simulated
+ * guests of 384 to 768 MiB, give the figures that were measured there, within a factor. And the
+ * laws it must keep.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -9,8 +10,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/units.h"
 #include "controller.h"
+#include "base/units.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define MIB KIB_PER_MIB
@@ -42,8 +43,10 @@ static void test_gives_are_touched_only_by_use(void **state)
 	uint64_t rss;
 
 	(void)state;
-	is.use =
-	    (struct load){.base_kib = 200 * MIB, .peak_kib = 1500 * MIB, .rise_kibps = 100 * MIB, .start_ms = 5000};
+	is.use = (struct load){.base_kib = 200 * MIB,
+	                       .peak_kib = 1500 * MIB,
+	                       .rise_kibps = 100 * MIB,
+	                       .start_ms = 5000};
 	is.warm_pct = 0;
 	raise_alone(&a, is);
 	rss = vm_rss_kib(a.v);
@@ -144,7 +147,8 @@ static void test_actual_and_statistics_are_seen_late(void **state)
 	world_free(&a.w);
 }
 
-/* After a reboot the guest has all its memory, and what is seen of it stays as it was, until the driver is back. */
+/* After a reboot the guest has all its memory, and what is seen of it stays as it was, until the
+ * driver is back. */
 static void test_reboot(void **state)
 {
 	struct nature is = nature_usual(2048 * MIB);
@@ -181,7 +185,8 @@ static void test_autodeflate(void **state)
 	(void)state;
 	is.current_kib = 512 * MIB;
 	is.autodeflate = true;
-	is.use = (struct load){.base_kib = 100 * MIB, .peak_kib = 1000 * MIB, .rise_kibps = 100 * MIB};
+	is.use =
+	    (struct load){.base_kib = 100 * MIB, .peak_kib = 1000 * MIB, .rise_kibps = 100 * MIB};
 	raise_alone(&a, is);
 	world_run(&a.w, 20000);
 	assert_int_equal(a.v->used_kib, 1000 * MIB);
@@ -190,10 +195,126 @@ static void test_autodeflate(void **state)
 	world_free(&a.w);
 }
 
+/* What was taken of a hot page cache is read from the disk again, as often as it is missed. */
+static void test_lost_page_cache_is_read_again(void **state)
+{
+	struct nature is = nature_usual(4096 * MIB);
+	uint64_t read_kib, faults;
+	struct alone a;
+
+	(void)state;
+	is.current_kib = 4096 * MIB;
+	is.cache_kib = 2000 * MIB;
+	is.hot_kibps = 100 * MIB;
+	is.mapped = true;
+	is.warm_pct = 100;
+	raise_alone(&a, is);
+	world_run(&a.w, 5000);
+	assert_int_equal(a.v->tally.read_kib, 0);
+	world_set(&a.w, a.v, 1000 * MIB + is.overhead_kib + is.mark_kib);
+	world_run(&a.w, 10000);
+	read_kib = a.v->tally.read_kib;
+	faults = a.v->major_faults;
+	world_run(&a.w, 10000);
+	assert_in_range(a.v->cache_kib, 990 * MIB, 1010 * MIB);
+	assert_in_range(a.v->tally.read_kib - read_kib, 490 * MIB, 510 * MIB);
+	assert_in_range(a.v->major_faults - faults, 490 * MIB / 64, 510 * MIB / 64);
+	world_free(&a.w);
+}
+
+static void test_what_was_killed_grows_anew(void **state)
+{
+	struct nature is = nature_usual(1024 * MIB);
+	struct alone a;
+
+	(void)state;
+	is.current_kib = 600 * MIB;
+	is.use =
+	    (struct load){.base_kib = 100 * MIB, .peak_kib = 800 * MIB, .rise_kibps = 100 * MIB};
+	is.dies = true;
+	is.respawn_ms = 3000;
+	raise_alone(&a, is);
+	world_run(&a.w, 6000);
+	assert_int_equal(a.v->tally.kills, 1);
+	assert_int_equal(a.v->used_kib, 100 * MIB);
+	world_set(&a.w, a.v, 1024 * MIB);
+	world_run(&a.w, 4000);
+	assert_in_range(a.v->used_kib, 150 * MIB, 500 * MIB);
+	world_run(&a.w, 6000);
+	assert_int_equal(a.v->used_kib, 800 * MIB);
+	assert_int_equal(a.v->tally.kills, 1);
+	world_free(&a.w);
+}
+
+static void test_a_late_load_begins_within_its_time(void **state)
+{
+	struct load load = {.base_kib = 1,
+	                    .peak_kib = 2,
+	                    .rise_kibps = 1000,
+	                    .start_ms = 2000,
+	                    .until_ms = 9000,
+	                    .every_ms = 10000,
+	                    .late_ms = 5000,
+	                    .seed = 7};
+	unsigned early = 0;
+
+	(void)state;
+	for (uint64_t at_ms = 0; at_ms < 1000000; at_ms += load.every_ms) {
+		assert_int_equal(load_at(&load, at_ms + 1900), 1);
+		assert_int_equal(load_at(&load, at_ms + 7100), 2);
+		assert_int_equal(load_at(&load, at_ms + 9100), 1);
+		early += load_at(&load, at_ms + 4500) == 2;
+	}
+	assert_in_range(early, 30, 70);
+}
+
+/* Windows: MemTotal is that of the maximum, and page cache counts as free. */
+static void test_a_total_that_stays(void **state)
+{
+	struct nature is = nature_usual(2048 * MIB);
+	struct sample s;
+	struct alone a;
+
+	(void)state;
+	is.total_stays = is.no_usable = true;
+	is.cache_kib = 300 * MIB;
+	is.warm_pct = 100;
+	raise_alone(&a, is);
+	world_set(&a.w, a.v, 700 * MIB);
+	world_run(&a.w, 5000);
+	s = world_sample(&a.w, a.v);
+	assert_int_equal(s.available_kib, 2048 * MIB - is.overhead_kib);
+	assert_int_equal(s.actual_kib, 700 * MIB);
+	assert_true(s.unused_kib > vm_free_kib(a.v) + 200 * MIB);
+	assert_false(s.have & SAMPLE_USABLE);
+	world_free(&a.w);
+}
+
+/* Idle memory is counted only while another guest lacks some. */
+static void test_idle_memory_counts_while_others_lack(void **state)
+{
+	struct world w;
+
+	(void)state;
+	assert_int_equal(world_init(&w, 2), 0);
+	w.total_kib = 64 * KIB_PER_GIB;
+	w.target_kib = TARGET_KIB;
+	w.vm[0].is = w.vm[1].is = nature_usual(2048 * MIB);
+	w.vm[1].is.use =
+	    (struct load){.peak_kib = 950 * MIB, .rise_kibps = 950 * MIB, .start_ms = 5000};
+	world_begin(&w);
+	world_run(&w, 5000);
+	assert_int_equal(w.idle_mib_ms, 0);
+	world_run(&w, 2000);
+	assert_in_range(w.idle_mib_ms, 800 * 1000, 900 * 2000);
+	world_free(&w);
+}
+
 /* ---- the measured scenarios ---- */
 
 struct figures {
-	double shortfall, idle; /* MiB s of unused below and above the target, beyond the tolerance */
+	double shortfall,
+	    idle; /* MiB s of unused below and above the target, beyond the tolerance */
 	double moves, kills;
 };
 
@@ -203,16 +324,21 @@ struct scenario {
 	struct load load[GUESTS]; /* beyond what an idle guest uses */
 };
 
-#define GROW(mib, rate, from_s, until_s)                                                                               \
-	{                                                                                                              \
-		.peak_kib = (mib)*MIB, .rise_kibps = (rate)*MIB, .start_ms = (from_s)*1000, .until_ms = (until_s)*1000 \
+#define GROW(mib, rate, from_s, until_s)                                                           \
+	{                                                                                          \
+		.peak_kib = (mib)*MIB, .rise_kibps = (rate)*MIB, .start_ms = (from_s)*1000,        \
+		.until_ms = (until_s)*1000                                                         \
 	}
 
 static const struct scenario one = {"one", 60, {GROW(500, 20, 1, 40)}};
 static const struct scenario all = {
-    "all", 65, {GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45)}};
+    "all",
+    65,
+    {GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45)}};
 static const struct scenario swap = {
-    "swap", 70, {GROW(450, 15, 1, 35), GROW(450, 15, 1, 35), GROW(450, 15, 35, 70), GROW(450, 15, 35, 70)}};
+    "swap",
+    70,
+    {GROW(450, 15, 1, 35), GROW(450, 15, 1, 35), GROW(450, 15, 35, 70), GROW(450, 15, 35, 70)}};
 static const struct scenario burst = {"burst", 45, {GROW(300, 3000, 1, 30)}};
 
 /* Idle, such a guest has 295 of its 384 MiB unused. */
@@ -237,8 +363,10 @@ static void measure(const struct world *w, struct figures *f)
 	for (size_t i = 0; i < w->n; i++) {
 		double unused = (double)world_sample(w, &w->vm[i]).unused_kib;
 
-		f->shortfall += unused < TARGET_KIB - TOLERANCE_KIB ? TARGET_KIB - TOLERANCE_KIB - unused : 0;
-		f->idle += unused > TARGET_KIB + TOLERANCE_KIB ? unused - TARGET_KIB - TOLERANCE_KIB : 0;
+		f->shortfall +=
+		    unused < TARGET_KIB - TOLERANCE_KIB ? TARGET_KIB - TOLERANCE_KIB - unused : 0;
+		f->idle +=
+		    unused > TARGET_KIB + TOLERANCE_KIB ? unused - TARGET_KIB - TOLERANCE_KIB : 0;
 	}
 }
 
@@ -274,7 +402,8 @@ static struct figures play(const struct scenario *s, const struct controller *c)
 /* A ratio of 1.5 either way; where next to nothing was measured or played, within a hundred. */
 static bool is_near(double played, double measured)
 {
-	return (played <= 1.5 * measured && measured <= 1.5 * played) || (played < 100 && measured < 100);
+	return (played <= 1.5 * measured && measured <= 1.5 * played) ||
+	       (played < 100 && measured < 100);
 }
 
 static void test_measured(void **state)
@@ -297,13 +426,13 @@ static void test_measured(void **state)
 		const struct figures *m = &rows[i].measured;
 		struct figures f = play(rows[i].scenario, rows[i].controller);
 
-		print_message(
-		    "%-5s %-8s played %5.0f / %6.0f / %.0f, %3.0f moves; measured %5.0f / %6.0f / %.0f, %3.0f\n",
-		    rows[i].scenario->name, rows[i].controller->name, f.shortfall, f.idle, f.kills, f.moves,
-		    m->shortfall, m->idle, m->kills, m->moves);
+		print_message("%-5s %-8s played %5.0f / %6.0f / %.0f, %3.0f moves; measured %5.0f "
+		              "/ %6.0f / %.0f, %3.0f\n",
+		              rows[i].scenario->name, rows[i].controller->name, f.shortfall, f.idle,
+		              f.kills, f.moves, m->shortfall, m->idle, m->kills, m->moves);
 		assert_true(is_near(f.shortfall, m->shortfall) && is_near(f.idle, m->idle) &&
-		            (!(m->moves > 0) || is_near(f.moves, m->moves)) && !(f.kills < m->kills) &&
-		            !(f.kills > m->kills));
+		            (!(m->moves > 0) || is_near(f.moves, m->moves)) &&
+		            !(f.kills < m->kills) && !(f.kills > m->kills));
 	}
 }
 
@@ -317,6 +446,11 @@ int main(void)
 	    cmocka_unit_test(test_actual_and_statistics_are_seen_late),
 	    cmocka_unit_test(test_reboot),
 	    cmocka_unit_test(test_autodeflate),
+	    cmocka_unit_test(test_lost_page_cache_is_read_again),
+	    cmocka_unit_test(test_what_was_killed_grows_anew),
+	    cmocka_unit_test(test_a_late_load_begins_within_its_time),
+	    cmocka_unit_test(test_a_total_that_stays),
+	    cmocka_unit_test(test_idle_memory_counts_while_others_lack),
 	    cmocka_unit_test(test_measured),
 	};
 
