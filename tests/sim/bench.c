@@ -1,17 +1,20 @@
 /*
- * bench [--guests N] [--load NAME] [--controller NAME]: all fleets under all loads through all controllers, and one
- * table of what came of it. bench --check: ours at 1 s alone, and fails where it became worse than it was.
+ * bench [--guests N] [--load NAME] [--world NAME] [--controller NAME]: all fleets under all loads,
+ * and all named worlds, through all controllers, and two tables of what came of it. NAME may be a
+ * shell pattern. bench --check: ours alone, and fails if it became worse than it was.
  */
 #include <err.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/units.h"
 #include "controller.h"
 #include "fleet.h"
+#include "named.h"
+#include "base/units.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define CONTROLLERS_MOST 16
@@ -21,41 +24,30 @@ static const size_t fleets[] = {8, 64, 512};
 
 struct row {
 	const char *controller;
-	double starved_s, weighted_s, unmet_gib_s, below_s, moved_gib;
+	double starved_s, weighted_s, unmet_gib_s, short_gib_s, idle_gib_s, below_s, moved_gib,
+	    read_gib;
 	double serve_s, jain; /* negative: not in time; nothing was to be shared */
 	int64_t least_mib;
-	uint64_t commands;
+	uint64_t commands, kills;
 };
 
 struct options {
 	unsigned long guests;
-	const char *load, *controller;
+	const char *load, *world, *controller;
 	bool check;
 };
 
 /* ---- one run ---- */
 
-#define CLOSE_KIB 5000 /* a guest that comes so near to its target lacks nothing */
-
-static uint64_t headroom_kib(const struct vm *v)
-{
-	return vm_free_kib(v) + v->cache_kib;
-}
-
 static double headroom_by_weight(const struct world *w, const struct vm *v)
 {
-	return (double)min_u64(headroom_kib(v), w->target_kib) / v->is.weight;
-}
-
-static bool lacks(const struct world *w, const struct vm *v)
-{
-	return headroom_kib(v) + CLOSE_KIB < w->target_kib;
+	return (double)min_u64(vm_headroom_kib(v), w->target_kib) / v->is.weight;
 }
 
 /*
- * Jain's index of headroom by weight over the guests that lack some and those that have more by weight than any of
- * these: 1 where it is shared by weight, 1 / n where one of n has all. Returns whether there was something to share: at
- * least two lack some, and not all have none.
+ * Jain's index of headroom by weight over the guests that lack some and those that have more by
+ * weight than any of these: 1 where it is shared by weight, 1 / n where one of n has all. Returns
+ * whether there was something to share: at least two lack some, and not all have none.
  */
 static bool fairness(const struct world *w, double *ret_jain)
 {
@@ -63,14 +55,14 @@ static bool fairness(const struct world *w, double *ret_jain)
 	size_t lacking = 0, n = 0;
 
 	for (size_t i = 0; i < w->n; i++)
-		if (lacks(w, &w->vm[i])) {
+		if (vm_lacks(w, &w->vm[i])) {
 			most = fmax(most, headroom_by_weight(w, &w->vm[i]));
 			lacking++;
 		}
 	for (size_t i = 0; i < w->n; i++) {
 		double x = headroom_by_weight(w, &w->vm[i]);
 
-		if (!lacks(w, &w->vm[i]) && x <= most)
+		if (!vm_lacks(w, &w->vm[i]) && x <= most)
 			continue;
 		sum += x;
 		squares += x * x;
@@ -88,11 +80,16 @@ static void add_up(const struct world *w, struct row *row)
 		const struct tally *t = &w->vm[i].tally;
 
 		row->starved_s += (double)t->starved_ms / 1000;
-		row->weighted_s += (double)t->starved_ms / 1000 * w->vm[i].is.weight / WEIGHT_DEFAULT;
+		row->weighted_s +=
+		    (double)t->starved_ms / 1000 * w->vm[i].is.weight / WEIGHT_DEFAULT;
 		row->unmet_gib_s += (double)t->unmet_mib_ms / 1000 / 1024;
+		row->short_gib_s += (double)t->short_mib_ms / 1000 / 1024;
 		row->moved_gib += (double)t->moved_kib / (double)KIB_PER_GIB;
+		row->read_gib += (double)t->read_kib / (double)KIB_PER_GIB;
 		row->commands += t->commands;
+		row->kills += t->kills;
 	}
+	row->idle_gib_s = (double)w->idle_mib_ms / 1000 / 1024;
 	row->below_s = (double)w->below_ms / 1000;
 	row->least_mib = w->least_kib / (int64_t)KIB_PER_MIB;
 }
@@ -135,14 +132,30 @@ static struct row play(size_t guests, const struct fleet_load *load, const struc
 	return row;
 }
 
-/* ---- the table ---- */
+static struct row play_named(const struct named *named, const struct controller *c)
+{
+	struct row row = {.controller = c->name, .serve_s = -1, .jain = -1};
+	struct world w;
+	struct run r;
+
+	if (named_make(named, &w) || run_open(&r, c, &w))
+		errx(1, "out of memory");
+	run_until(&r, named->seconds * UINT64_C(1000));
+	add_up(&w, &row);
+	run_close(&r);
+	world_free(&w);
+	return row;
+}
+
+/* ---- the tables ---- */
 
 static void print_head(void)
 {
-	printf("\n%6s %-9s %-9s %9s %9s %9s %8s %9s %9s %9s %7s %6s\n", "guests", "load", "by", "starved", "weighted",
-	       "unmet", "below", "least", "commands", "moved", "serve", "Jain");
-	printf("%6s %-9s %-9s %9s %9s %9s %8s %9s %9s %9s %7s %6s\n", "", "", "", "guest-s", "guest-s", "GiB s", "s",
-	       "MiB", "", "GiB", "s", "");
+	printf("\n%6s %-9s %-9s %9s %9s %9s %9s %8s %9s %9s %9s %7s %6s\n", "guests", "load", "by",
+	       "starved", "weighted", "unmet", "idle", "below", "least", "commands", "moved",
+	       "serve", "Jain");
+	printf("%6s %-9s %-9s %9s %9s %9s %9s %8s %9s %9s %9s %7s %6s\n", "", "", "", "guest-s",
+	       "guest-s", "GiB s", "GiB s", "s", "MiB", "", "GiB", "s", "");
 }
 
 static void print_row(size_t guests, const struct fleet_load *load, const struct row *r)
@@ -153,12 +166,30 @@ static void print_row(size_t guests, const struct fleet_load *load, const struct
 		snprintf(served, sizeof(served), "%.1f", r->serve_s);
 	if (r->jain >= 0)
 		snprintf(jain, sizeof(jain), "%.3f", r->jain);
-	printf("%6zu %-9s %-9s %9.1f %9.1f %9.1f %8.1f %9ld %9lu %9.1f %7s %6s\n", guests, load->name, r->controller,
-	       r->starved_s, r->weighted_s, r->unmet_gib_s, r->below_s, (long)r->least_mib, (unsigned long)r->commands,
+	printf("%6zu %-9s %-9s %9.1f %9.1f %9.1f %9.1f %8.1f %9ld %9lu %9.1f %7s %6s\n", guests,
+	       load->name, r->controller, r->starved_s, r->weighted_s, r->unmet_gib_s,
+	       r->idle_gib_s, r->below_s, (long)r->least_mib, (unsigned long)r->commands,
 	       r->moved_gib, served, jain);
 }
 
-/* Where the first row, ours at 1 s, is worse than others that move anything; the idle row counts commands too. */
+static void print_named_head(void)
+{
+	printf("\n%-12s %-9s %6s %9s %9s %9s %9s %8s %9s %9s %9s\n", "world", "by", "kills",
+	       "starved", "lacked", "disk", "idle", "below", "least", "commands", "moved");
+	printf("%-12s %-9s %6s %9s %9s %9s %9s %8s %9s %9s %9s\n", "", "", "", "guest-s", "GiB s",
+	       "GiB", "GiB s", "s", "MiB", "", "GiB");
+}
+
+static void print_named_row(const char *world, const struct row *r)
+{
+	printf("%-12s %-9s %6lu %9.1f %9.1f %9.1f %9.1f %8.1f %9ld %9lu %9.1f\n", world,
+	       r->controller, (unsigned long)r->kills, r->starved_s, r->short_gib_s, r->read_gib,
+	       r->idle_gib_s, r->below_s, (long)r->least_mib, (unsigned long)r->commands,
+	       r->moved_gib);
+}
+
+/* Where the first row, ours at 1 s, is worse than others that move anything; the idle row counts
+ * commands too. */
 static void print_losses(const struct row *rows, size_t n, bool idle)
 {
 	for (size_t i = 1; i < n; i++) {
@@ -167,17 +198,18 @@ static void print_losses(const struct row *rows, size_t n, bool idle)
 		if (!strncmp(peer->controller, "ours", 4) || !peer->commands)
 			continue;
 		if (peer->starved_s < rows[0].starved_s)
-			printf("  ! %s: %.1f guest-seconds starved instead of %.1f, unmet %.1f instead of %.1f, %.1f s "
+			printf("  ! %s: %.1f guest-seconds starved instead of %.1f, unmet %.1f "
+			       "instead of %.1f, %.1f s "
 			       "below the "
 			       "reserve\n",
-			       peer->controller, peer->starved_s, rows[0].starved_s, peer->unmet_gib_s,
-			       rows[0].unmet_gib_s, peer->below_s);
+			       peer->controller, peer->starved_s, rows[0].starved_s,
+			       peer->unmet_gib_s, rows[0].unmet_gib_s, peer->below_s);
 		if (peer->below_s < rows[0].below_s)
-			printf("  ! %s: %.1f s below the reserve instead of %.1f\n", peer->controller, peer->below_s,
-			       rows[0].below_s);
+			printf("  ! %s: %.1f s below the reserve instead of %.1f\n",
+			       peer->controller, peer->below_s, rows[0].below_s);
 		if (idle && peer->commands < rows[0].commands)
-			printf("  ! %s: %lu commands instead of %lu\n", peer->controller, (unsigned long)peer->commands,
-			       (unsigned long)rows[0].commands);
+			printf("  ! %s: %lu commands instead of %lu\n", peer->controller,
+			       (unsigned long)peer->commands, (unsigned long)rows[0].commands);
 	}
 }
 
@@ -197,12 +229,26 @@ static void bench(size_t guests, const struct fleet_load *load, const char *only
 	fflush(stdout);
 }
 
+static void bench_named(const struct named *named, const char *only)
+{
+	for (const struct controller *const *c = controllers; *c; c++) {
+		struct row row;
+
+		if (only && strcmp(only, (*c)->name))
+			continue;
+		row = play_named(named, *c);
+		print_named_row(named->name, &row);
+	}
+	fflush(stdout);
+}
+
 /* ---- whether ours became worse ---- */
 
 #define MARGIN_PCT 20 /* of what was measured */
 #define MARGIN_S 1.0  /* of starving besides, all guests together: ten ticks */
 
-/* What ours-1s was measured at with the policy of commit 18613dd; the host was below its reserve in none of them. */
+/* What ours-1s was measured at with the policy of commit 18613dd; the host was below its reserve in
+ * none of them. */
 static const struct record {
 	size_t guests;
 	const char *load;
@@ -210,12 +256,14 @@ static const struct record {
 	uint64_t commands; /* 0: any number, where guests move for a reason more may be better */
 	double jain;       /* 0: not looked at, where nobody lacks headroom or all starve */
 } records[] = {
-    {8, "idle", 0.0, 28, 0},          {8, "ramp", 0.0, 0, 0},         {8, "burst", 29.5, 0, 0},
-    {8, "cache", 0.0, 0, 0},          {8, "swap-over", 0.0, 0, 0},    {8, "short-80", 0.0, 0, 0},
-    {8, "short-100", 0.0, 0, 0.961},  {8, "short-120", 3801.9, 0, 0}, {64, "idle", 0.0, 224, 0},
-    {64, "ramp", 0.3, 0, 0},          {64, "burst", 217.8, 0, 0},     {64, "cache", 0.5, 0, 0},
-    {64, "swap-over", 0.4, 0, 0},     {64, "short-80", 0.0, 0, 0},    {64, "short-100", 9.4, 0, 0.962},
-    {64, "short-120", 25419.6, 0, 0},
+    {8, "idle", 0.0, 28, 0},          {8, "ramp", 0.0, 0, 0},
+    {8, "burst", 29.5, 0, 0},         {8, "cache", 0.0, 0, 0},
+    {8, "swap-over", 0.0, 0, 0},      {8, "short-80", 0.0, 0, 0},
+    {8, "short-100", 0.0, 0, 0.961},  {8, "short-120", 3801.9, 0, 0},
+    {64, "idle", 0.0, 224, 0},        {64, "ramp", 0.3, 0, 0},
+    {64, "burst", 217.8, 0, 0},       {64, "cache", 0.5, 0, 0},
+    {64, "swap-over", 0.4, 0, 0},     {64, "short-80", 0.0, 0, 0},
+    {64, "short-100", 9.4, 0, 0.962}, {64, "short-120", 25419.6, 0, 0},
 };
 
 static const struct fleet_load *find_load(const char *name)
@@ -239,11 +287,13 @@ static bool check_row(const struct record *was)
 {
 	struct row row = play(was->guests, find_load(was->load), &ours_loop);
 	double factor = 1 + MARGIN_PCT / 100.0;
-	bool good = is_within(was, "guest-seconds starved", row.starved_s, was->starved_s * factor + MARGIN_S);
+	bool good = is_within(was, "guest-seconds starved", row.starved_s,
+	                      was->starved_s * factor + MARGIN_S);
 
 	good &= is_within(was, "host-seconds below the reserve", row.below_s, 0);
 	if (was->commands)
-		good &= is_within(was, "commands", (double)row.commands, (double)was->commands * factor);
+		good &= is_within(was, "commands", (double)row.commands,
+		                  (double)was->commands * factor);
 	if (was->jain > 0)
 		good &= is_within(was, "unfairness in %", row.jain < 0 ? 100 : 100 * (1 - row.jain),
 		                  100 * (1 - was->jain) * factor);
@@ -262,40 +312,67 @@ static unsigned check(void)
 
 static void explain(void)
 {
-	printf(
-	    "starved: time in which a guest wanted memory that did not fit, and the same by weight / 100; unmet: how "
-	    "much.\nbelow: time in which the host was below its reserve; least: its least memory, below 0 it swaps or "
-	    "kills.\nserve: until one guest has the 1 GiB more that it wants at once.\n"
-	    "Jain: how evenly headroom (free and page cache) is shared by weight among guests that lack some of their "
-	    "target, 1: exactly so,\n1/n: one has all, -: never two that lack some; where they starve it is what their "
-	    "kernels keep free.\n"
-	    "!: where ours-1s is not the best.\n\n");
+	printf("starved: time in which a guest wanted memory that did not fit, and the same by "
+	       "weight / 100; unmet: how "
+	       "much;\nlacked: that, and what guests lacked of their target of headroom. kills: by "
+	       "the guests' OOM killers.\n"
+	       "disk: hot page cache that was lost and read again. idle: what guests had unused "
+	       "beyond their target while "
+	       "others lacked some.\nbelow: time in which the host was below its reserve; least: "
+	       "its least memory, below 0 it swaps or "
+	       "kills.\nserve: until one guest has the 1 GiB more that it wants at once.\n"
+	       "Jain: how evenly headroom (free and page cache) is shared by weight among guests "
+	       "that lack some of their "
+	       "target, 1: exactly so,\n1/n: one has all, -: never two that lack some; where they "
+	       "starve it is what their "
+	       "kernels keep free.\n"
+	       "!: where ours-1s is not the best.\n\n");
 	for (const struct controller *const *c = controllers; *c; c++)
 		printf("  %-9s %s\n", (*c)->name, (*c)->what);
 	for (const struct fleet_load *load = fleet_loads; load->name; load++)
 		printf("  %-9s %s\n", load->name, load->what);
+	for (const struct named *named = named_worlds; named->name; named++)
+		printf("  %-12s %s\n", named->name, named->what);
 }
 
 static struct options parse(int argc, char **argv)
 {
-	static const struct option known[] = {{"guests", required_argument, NULL, 'g'},
-	                                      {"load", required_argument, NULL, 'l'},
-	                                      {"controller", required_argument, NULL, 'c'},
-	                                      {"check", no_argument, NULL, 'k'},
-	                                      {NULL, 0, NULL, 0}};
+	static const struct option known[] = {
+	    {"guests", required_argument, NULL, 'g'}, {"load", required_argument, NULL, 'l'},
+	    {"world", required_argument, NULL, 'w'},  {"controller", required_argument, NULL, 'c'},
+	    {"check", no_argument, NULL, 'k'},        {NULL, 0, NULL, 0}};
 	struct options o = {0};
 
 	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
 		if (opt == '?')
-			errx(2, "usage: bench [--guests N] [--load NAME] [--controller NAME] | --check");
+			errx(2, "usage: bench [--guests N] [--load NAME] [--world NAME] "
+			        "[--controller NAME] | --check");
 		if (opt == 'k')
 			o.check = true;
 		else if (opt == 'g')
 			o.guests = strtoul(optarg, NULL, 10);
 		else
-			*(opt == 'l' ? &o.load : &o.controller) = optarg;
+			*(opt == 'l' ? &o.load : opt == 'w' ? &o.world : &o.controller) = optarg;
 	}
 	return o;
+}
+
+static void bench_fleets(const struct options *o)
+{
+	print_head();
+	for (size_t i = 0; i < COUNT(fleets); i++)
+		for (const struct fleet_load *load = fleet_loads; load->name; load++)
+			if ((!o->guests || o->guests == fleets[i]) &&
+			    (!o->load || !fnmatch(o->load, load->name, 0)))
+				bench(fleets[i], load, o->controller);
+}
+
+static void bench_worlds(const struct options *o)
+{
+	print_named_head();
+	for (const struct named *named = named_worlds; named->name; named++)
+		if (!o->world || !fnmatch(o->world, named->name, 0))
+			bench_named(named, o->controller);
 }
 
 int main(int argc, char **argv)
@@ -305,10 +382,9 @@ int main(int argc, char **argv)
 	if (o.check)
 		return check() != 0;
 	explain();
-	print_head();
-	for (size_t i = 0; i < COUNT(fleets); i++)
-		for (const struct fleet_load *load = fleet_loads; load->name; load++)
-			if ((!o.guests || o.guests == fleets[i]) && (!o.load || !strcmp(o.load, load->name)))
-				bench(fleets[i], load, o.controller);
+	if (!o.world)
+		bench_fleets(&o);
+	if (!o.guests && !o.load)
+		bench_worlds(&o);
 	return 0;
 }
