@@ -40,7 +40,7 @@ _memsched_uri() {
 _memsched_values() {
 	local command=$1 option=$2 kind=$3 value=$4 given column
 	case $option=$kind in
-	--take=*) printf '%s\n' idle needed ;;
+	--signal=*) printf '%s\n' usable unused ;;
 	--log=*) printf '%s\n' journal syslog && compgen -f -- "$value" ;;
 	*=FILE | *=COMMAND) compgen -f -- "$value" ;;
 	*=DIR) compgen -d -- "$value" ;;

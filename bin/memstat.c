@@ -40,7 +40,7 @@ static struct option_row rows[] = {
     {0, "explain", NULL, "sentences in place of the table: what, why, and what the last pass did", .flag = &explain},
     {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
     {0, "count", "N", "with --watch: end after N times", .text = &count},
-    {0, "take", "WORD", "when idle memory is taken: idle or needed", .key = "take"},
+    {0, "signal", "WORD", "what counts as free: usable or unused", .key = "signal"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},

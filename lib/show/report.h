@@ -11,7 +11,6 @@
 
 #include "base/json.h"
 #include "host/movelog.h"
-#include "plan/estimate.h"
 #include "run/balance.h"
 #include "show/table.h"
 

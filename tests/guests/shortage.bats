@@ -34,11 +34,11 @@ available_kib() {
 	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
 }
 
-# reserve_short_by MIB OPTION…: the reserve (KiB) with which the guests lack so much once nothing is lent any more.
+# reserve_short_by MIB OPTION…: the reserve (KiB) with which the guests lack so much.
 reserve_short_by() {
 	local reserve short
 	reserve=$(available_kib)
-	short=$(membalance --dry-run --quiet -J "${@:2}" --reserve "$reserve" | jq '.shortage_bytes + .host.lent_bytes')
+	short=$(membalance --dry-run --quiet -J "${@:2}" --reserve "$reserve" | jq .shortage_bytes)
 	echo $((reserve - short / 1024 + $1 * 1024))
 }
 
@@ -88,7 +88,7 @@ lies_between() {
 	guest_ask light keep 300
 	guest_fresh light heavy
 	rm -f /run/memsched/state/* # what was asked of it above is none of this
-	loop_begin
+	loop_begin --signal unused # with `usable`, nothing would be asked of it: that knows what the kernel keeps
 	wait_until 60 last light '.reason == "stuck"'
 	loop_end
 	# It went some of the way at first, and then was asked from the same size each time.
@@ -96,7 +96,7 @@ lies_between() {
 		min as $least | map(select(. - $least < 1048576)) | length' "$passes")
 	[ "$asked" -ge 2 ]
 	[ "$asked" -le 4 ] # the first of them may have seen it move
-	loop_begin --reserve $(($(available_kib) - 100 * 1024))
+	loop_begin --signal unused --reserve $(($(available_kib) - 100 * 1024))
 	guest_ask heavy 120 40 # it lives without more, too
 	wait_until 60 lacks heavy
 	last light '.reason == "stuck" and .action == "keep"'
@@ -139,7 +139,7 @@ swaps_in() {
 	guest_ask swaps keep 45 # its kernel keeps some 70 MiB unused
 	guest_load swaps 170 40 # on a slow machine it swaps so hard on the way that it gets there only with what it is given
 	wait_until 60 swaps_in
-	loop_begin --target 30MiB
+	loop_begin --signal unused --target 30MiB
 	wait_until 60 some swaps '.reason == "distress" and .action == "grow"'
 	loop_end
 	[ "$(guest_stat swaps unused)" -ge $((40 * 1024)) ]

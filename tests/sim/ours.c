@@ -14,12 +14,9 @@ static struct world *on_stage;
 
 int clock_gettime(clockid_t id, struct timespec *t)
 {
-	uint64_t ms = !on_stage              ? 0
-	              : id == CLOCK_REALTIME ? world_wall_ms(on_stage)
-	                                     : 1000000 + on_stage->now_ms;
+	uint64_t ms = !on_stage ? 0 : id == CLOCK_REALTIME ? world_wall_ms(on_stage) : 1000000 + on_stage->now_ms;
 
-	*t = (struct timespec){.tv_sec = (time_t)(ms / 1000),
-	                       .tv_nsec = (long)(ms % 1000) * 1000000};
+	*t = (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
 	return 0;
 }
 
@@ -123,8 +120,7 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	return 0;
 }
 
-int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g),
-                uint64_t deadline_ms)
+int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms)
 {
 	(void)deadline_ms;
 	for (size_t i = 0; i < n && !v->sample_error; i++)
@@ -155,8 +151,7 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	return 0;
 }
 
-int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s,
-                    uint64_t deadline_ms)
+int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms)
 {
 	(void)v, (void)g, (void)n, (void)period_s, (void)deadline_ms; /* all have one */
 	return 0;
@@ -213,8 +208,7 @@ int registry_load_record(const struct registry *r, const char *uuid, struct reco
 	(void)r;
 	if (!is->start_ms)
 		return -ENOENT;
-	*ret_record = (struct record){
-	    .started_s = (world_wall_ms(on_stage) - on_stage->now_ms + is->start_ms) / 1000};
+	*ret_record = (struct record){.started_s = (world_wall_ms(on_stage) - on_stage->now_ms + is->start_ms) / 1000};
 	return 0;
 }
 
@@ -282,7 +276,7 @@ void ours_defaults(uint64_t total_kib, uint64_t *ret_reserve_kib, uint64_t *ret_
 
 /* ---- as a controller ---- */
 
-static void *open_with(struct world *w, uint32_t interval_ms, enum take take)
+static void *open_with(struct world *w, uint32_t interval_ms)
 {
 	struct ours *o = calloc(1, sizeof(*o));
 
@@ -290,29 +284,17 @@ static void *open_with(struct world *w, uint32_t interval_ms, enum take take)
 		free(o);
 		return NULL;
 	}
-	if (o)
-		o->conf.take = take;
 	return o;
 }
 
 static void *loop_open(struct world *w)
 {
-	return open_with(w, ours_loop.interval_ms, TAKE_IDLE);
+	return open_with(w, ours_loop.interval_ms);
 }
 
 static void *cron_open(struct world *w)
 {
-	return open_with(w, 0, TAKE_IDLE);
-}
-
-static void *needed_loop_open(struct world *w)
-{
-	return open_with(w, needed_loop.interval_ms, TAKE_NEEDED);
-}
-
-static void *needed_cron_open(struct world *w)
-{
-	return open_with(w, 0, TAKE_NEEDED);
+	return open_with(w, 0);
 }
 
 static void ours_step(void *memory, struct world *w)
@@ -346,26 +328,6 @@ const struct controller ours_cron = {
     .interval_ms = 60000,
     .period_s = 10,
     .open = cron_open,
-    .step = ours_step,
-    .close = ours_end,
-};
-
-const struct controller needed_loop = {
-    .name = "needed-1s",
-    .what = "membalance --interval 1, take = needed",
-    .interval_ms = 1000,
-    .period_s = 1,
-    .open = needed_loop_open,
-    .step = ours_step,
-    .close = ours_end,
-};
-
-const struct controller needed_cron = {
-    .name = "needed-60s",
-    .what = "membalance --once each minute, take = needed",
-    .interval_ms = 60000,
-    .period_s = 10,
-    .open = needed_cron_open,
     .step = ours_step,
     .close = ours_end,
 };
