@@ -252,7 +252,7 @@ static int by_order(const void *a, const void *b, void *arg)
 
 void bars_sort(struct balance_report *report, enum bars_order order)
 {
-	if (order < BARS_AS_GIVEN)
+	if (order < BARS_AS_GIVEN && report->n > 0)
 		qsort_r(report->guest, report->n, sizeof(*report->guest), by_order, &order);
 }
 

@@ -111,7 +111,8 @@ static void judge_all(const struct conf *c, struct snapshot *s)
 
 	for (size_t i = 0; i < s->n; i++)
 		policy_judge(&policy, &s->guest[i]);
-	qsort(s->guest, s->n, sizeof(*s->guest), reclaim_order);
+	if (s->n > 0)
+		qsort(s->guest, s->n, sizeof(*s->guest), reclaim_order);
 }
 
 static int read_guests(struct reader *rd)

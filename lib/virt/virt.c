@@ -340,7 +340,8 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 
 	if (rc < 0)
 		return rc;
-	qsort(c->found, c->n_found, sizeof(*c->found), by_name);
+	if (c->n_found > 0)
+		qsort(c->found, c->n_found, sizeof(*c->found), by_name);
 	*ret_guests = c->found;
 	*ret_n = c->n_found;
 	c->found = NULL;
