@@ -89,8 +89,8 @@ host_needs() {
 	[ "$(host_available_mib)" -ge "$1" ] || complain "needs $1 MiB available, the host has $(host_available_mib) MiB"
 }
 
-# host_begin MIB: from now on the bed sees a host of that size, from which only the bed's own guests take memory: what other beds do
-# cannot change a verdict. It ends with the file.
+# host_begin MIB: from now on the bed sees a host with that much memory for the bed's own guests: what other beds do cannot change a
+# verdict. Three times as much is in use otherwise, for a reserve must be less than the host. It ends with the file.
 host_begin() {
 	touch "$BED/meminfo"
 	host_tell "$1"
@@ -108,12 +108,13 @@ host_keep() {
 host_tell() {
 	local file pid resident free_kib=$(($1 * 1024))
 	for file in /run/libvirt/qemu/*.xml; do
-		if { read -r pid <"${file%.xml}.pid" && read -r _ resident _ <"/proc/$pid/statm"; } 2>/dev/null; then
+		# libvirt writes no newline behind the number, so read would fail at the end of the file
+		if { pid=$(<"${file%.xml}.pid") && read -r _ resident _ <"/proc/$pid/statm"; } 2>/dev/null; then
 			free_kib=$((free_kib - resident * 4))
 		fi
 	done
 	# in place, always of the same length, and in one call: who reads it sees the figures of one moment
-	printf '%-13s %12d kB\n' MemTotal: $(($1 * 1024)) MemFree: "$free_kib" MemAvailable: "$free_kib" 1<>"$BED/meminfo"
+	printf '%-13s %12d kB\n' MemTotal: $(($1 * 4096)) MemFree: "$free_kib" MemAvailable: "$free_kib" 1<>"$BED/meminfo"
 }
 
 host_end() {
