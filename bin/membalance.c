@@ -85,7 +85,7 @@ struct balancer {
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
 
-/* Anyone who looks on is told each time, in contrast to cron. */
+/* A loop says it each time, in contrast to cron. */
 static bool is_watched(void)
 {
 	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
@@ -114,7 +114,7 @@ static void complain_of_warnings(const struct balancer *b)
 		say_complaint(&membalance, LOG_WARNING, b->conf->warning[i], "%s", b->conf->warning[i]);
 }
 
-/* Nothing was learned of the guests: what was said of them stands. */
+/* Nothing was learned of the guests: earlier complaints about them stand. */
 static void end_without_pass(void)
 {
 	complaints_keep_all(&complaints);

@@ -343,7 +343,7 @@ static void complain_of_log(const struct movelog *a, const char *where, int erro
 		              movelog_complaint(sentence, sizeof(sentence), a, where, error));
 }
 
-/* What is written is written by a task: on a disk that hangs the guard goes on. */
+/* A task writes: the guard goes on if a disk hangs. */
 static void log_moves(struct duty *d, uint64_t now_ms)
 {
 	struct movelog *a = d->audit;

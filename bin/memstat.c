@@ -202,7 +202,7 @@ static void keep_named(void *arg, struct balance_report *rep)
 		column_sort(sort_by, *sort == '-', &guest_columns[0], rep->guest, rep->n, sizeof(*rep->guest));
 }
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
 static void say_missing(const char *operand)
 {

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-/* Closes what is open; -1 stays. */
+/* Closes open descriptors; -1 stays. */
 void fd_close(int *fd);
 
 /* Writes all of it. 0 or -errno. */

@@ -117,7 +117,7 @@ static bool take_job(struct worker *w)
 	return false;
 }
 
-/* False: the worker is to leave. */
+/* False: the worker must end. */
 static bool wait_for_job(struct worker *w)
 {
 	struct pool *p = w->pool;

@@ -184,7 +184,7 @@ static void show_conf(const struct conf *conf, const char *root)
 	}
 }
 
-/* What is a good size by itself may be none on this host. */
+/* A size may be valid and still not fit this host. */
 static int check_conf(const struct program *program, const char *root, struct conf *conf)
 {
 	struct host host;

@@ -33,7 +33,7 @@ struct watch {
 
 	/* for bars */
 	const char *given;  /* what keep sorts by, as one would write it; NULL: nothing */
-	const char *nobody; /* what is shown where no guest is left; safe to print */
+	const char *nobody; /* shown if no guest is left; safe to print */
 };
 
 /*

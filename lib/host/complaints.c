@@ -101,7 +101,7 @@ static int write_lines(const struct complaints *c)
 	return error;
 }
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
 bool complaints_raise(struct complaints *c, const char *key, const char *text, uint64_t now_s, uint64_t again_s)
 {
