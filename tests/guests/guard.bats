@@ -62,15 +62,18 @@ guard() {
 }
 
 @test "tight: all that is idle comes back, the headroom stays; what could not be freed is said" {
-	# shellcheck disable=SC2046
-	run memguard --once --deadline 20s $(reserve 62) # it ends as soon as nothing more comes
-	[ "$status" -eq 1 ]
-	[[ $output == *"cannot free: needed "*"light (at-min)"* ]]
-	[[ $output == *"mute (no-driver)"* ]]
-	wait_until 60 at_most light 300
+	wait_until 60 tight_frees_no_more
+	at_most light 300
 	usable=$(guest_stat light usable)
 	[ "$usable" -ge 110000 ]
 	at_least heavy 299
+}
+
+# A single run ends as soon as nothing more comes, on a slow machine with its deadline before: the next one goes on.
+tight_frees_no_more() {
+	# shellcheck disable=SC2046
+	run memguard --once --deadline 20s $(reserve 62)
+	[ "$status" -eq 1 ] && [[ $output == *"cannot free: needed "*"light (at-min)"* && $output == *"mute (no-driver)"* ]]
 }
 
 @test "critical: everyone to the guard's bottom, which a guest outlives; min holds" {
