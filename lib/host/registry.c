@@ -186,6 +186,9 @@ static const struct field past_fields[] = {
     {"asked_kib", FIELD(struct past, asked_kib)},
     {"asked_ms", FIELD(struct past, asked_ms)},
     {"asked_from_kib", FIELD(struct past, asked_from_kib)},
+    {"grown_kib", FIELD(struct past, grown_kib)},
+    {"maximum_kib", FIELD(struct past, maximum_kib)},
+    {"outside_kib", FIELD(struct past, outside_kib)},
     {"learned", FIELD(struct past, learned)},
     {"overhead_kib", FIELD(struct past, overhead_kib)},
     {"has_used", FIELD(struct past, has_used)},
@@ -219,7 +222,7 @@ static const struct field past_fields[] = {
     {"last.reached_kib", FIELD(struct past, last.reached_kib)},
     {"last.reason", FIELD(struct past, last.reason)},
 };
-static const struct form past_form = {STATEDIR_STATE, "version=2", past_fields, COUNT(past_fields)};
+static const struct form past_form = {STATEDIR_STATE, "version=3", past_fields, COUNT(past_fields)};
 
 static const struct field record_fields[] = {
     {"name", FIELD(struct record, name)},

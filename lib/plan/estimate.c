@@ -85,10 +85,19 @@ static bool find_free(const struct estimate_conf *conf, const struct sample *s, 
 	return sample_has(s, SAMPLE_UNUSED);
 }
 
+/* What is due to a plugged DIMM or another's command was not asked for, and is not counted. */
+static void note_growth(struct past *p, uint64_t actual_kib)
+{
+	uint64_t grown_kib = sat_sub(min_u64(actual_kib, p->asked_kib), p->actual_kib);
+
+	p->grown_kib = p->actual_kib ? sat_add(p->grown_kib, grown_kib) : 0;
+}
+
 static void watch_balloon(struct past *p, const struct sample *s, struct instant at)
 {
 	if (!sample_has(s, SAMPLE_ACTUAL))
 		return;
+	note_growth(p, s->actual_kib);
 	if (p->actual_kib && s->actual_kib != p->actual_kib) /* 0: first sight, or nothing was read until now */
 		p->still_ms = at.now_ms;
 }
@@ -170,14 +179,32 @@ static bool has_rebooted(const struct guest *g, bool fresh, const struct estimat
 	       guest_beyond_kib(g) > sat_add(suspect_kib(p), REBOOT_SLACK_KIB);
 }
 
-static void forget_load(struct past *p, struct instant at)
+static void forget_load(struct past *p)
 {
 	p->has_used = false;
 	p->growth_kibps = p->rise_kibps = 0;
 	p->distress_samples = p->distress_gives = 0;
 	p->asked_kib = 0;
 	obeyed(p);
-	p->booted_ms = at.now_ms;
+}
+
+/*
+ * A memory device that is plugged or unplugged moves actual at once, and MemTotal when the guest puts it to use or
+ * never. What was learned of the two, and what was asked, belongs to the guest of before.
+ */
+static void watch_devices(struct past *p, const struct device *d, struct instant at)
+{
+	bool changed = p->maximum_kib && (p->maximum_kib != d->maximum_kib || p->outside_kib != d->outside_kib);
+
+	p->maximum_kib = d->maximum_kib;
+	p->outside_kib = d->outside_kib;
+	if (!changed)
+		return;
+	forget_load(p);
+	p->learned = false;
+	p->top_kib = p->grown_kib = 0;
+	p->no_gain = 0;
+	p->still_ms = at.now_ms;
 }
 
 /*
@@ -327,10 +354,14 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
 	if (!e->has_age || e->absurd || !sample_has(&g->sample, SAMPLE_ACTUAL) || !find_free(conf, &g->sample, e))
 		return;
 	if (has_rebooted(g, fresh, e)) {
-		forget_load(p, at);
+		forget_load(p);
+		p->booted_ms = at.now_ms;
 		e->rebooted = true;
 	}
 	e->settled = is_settled(conf, g, e->age_ms, at);
+	if (e->settled)
+		p->grown_kib = 0;
+	e->implied_kib = sat_sub(g->sample.actual_kib, sat_add(e->free_kib, p->grown_kib));
 	e->has_used = find_used(p, g, e, &is_new);
 	if (is_new && fresh)
 		learn(p, g, e, at);
@@ -355,6 +386,7 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 	e.horizon_ms = horizon_ms(conf, g, at);
 	if (g->answered) {
 		fresh = !p->known || g->sample.last_update_s != p->last_update_s;
+		watch_devices(p, &g->device, at);
 		watch_balloon(p, &g->sample, at);
 		e.stuck = watch_obedience(conf, p, &g->sample, at);
 		find_age(conf, g, fresh, at, &e);
@@ -412,6 +444,7 @@ void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at)
 {
 	if (distance_kib(actual_kib, p->actual_kib) >= MOVED_KIB)
 		obeyed(p);
+	note_growth(p, actual_kib);
 	if (actual_kib != p->actual_kib)
 		p->still_ms = at.now_ms;
 	p->actual_kib = actual_kib;

@@ -140,8 +140,11 @@ struct past {
 	uint64_t asked_kib;  /* the last balloon target of ours; 0: none */
 	uint64_t asked_ms;
 	uint64_t asked_from_kib; /* actual when it was asked, or what it had been asked before where it may be there */
-	bool learned;            /* overhead is known */
-	uint64_t overhead_kib;   /* actual - available, at rest: what the guest's kernel keeps for itself */
+	uint64_t grown_kib;      /* towards what it was asked, since the last sample at rest */
+	uint64_t maximum_kib;    /* as of the device when the guest was seen last; 0: not seen */
+	uint64_t outside_kib;
+	bool learned;          /* overhead is known */
+	uint64_t overhead_kib; /* actual - available, at rest: what the guest's kernel keeps for itself */
 	bool has_used;
 	uint64_t used_kib;      /* at the last new sample */
 	uint64_t last_update_s; /* of the last new sample */
@@ -184,8 +187,9 @@ static inline uint64_t past_qemu_kib(const struct past *p)
 struct estimate {
 	bool has_used; /* used, free and cache hold */
 	uint64_t used_kib;
-	uint64_t free_kib;  /* usable or unused, by the signal */
-	uint64_t cache_kib; /* the part of free_kib that is page cache */
+	uint64_t free_kib;    /* usable or unused, by the signal */
+	uint64_t cache_kib;   /* the part of free_kib that is page cache */
+	uint64_t implied_kib; /* actual - free - growth that the sample may not show: no plan expects it to use less */
 	uint64_t
 	    horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
 	uint64_t foreseen_kib;  /* growth until the next pass can act */

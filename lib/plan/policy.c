@@ -30,7 +30,8 @@ static void find_bounds(struct guest *g)
 	ceil_kib = min_u64(ceil_kib, guest_hard_ceiling_kib(g));
 	g->plan.ceil_kib = ceil_kib;
 	g->plan.floor_kib = min_u64(g->hints.has_min ? g->hints.min_kib : policy_floor_kib(d->maximum_kib), ceil_kib);
-	g->plan.bottom_kib = max_u64(g->plan.floor_kib, sat_add(g->est.used_kib, least_kib(g)));
+	g->plan.bottom_kib =
+	    max_u64(g->plan.floor_kib, sat_add(max_u64(g->est.used_kib, g->est.implied_kib), least_kib(g)));
 }
 
 /* Headroom and foreseen growth included; a guest in distress needs a step more than it has, whatever it says it uses.
@@ -143,7 +144,7 @@ static uint64_t touched_kib(const struct guest *g)
 /* What a guest keeps: its need, its floor, and what it uses with headroom even where a max hint is lower. */
 static uint64_t keep_kib(const struct guest *g)
 {
-	return max_u64(max_u64(g->plan.need_kib, g->plan.floor_kib), wish_kib(g));
+	return max_u64(max_u64(g->plan.need_kib, g->plan.bottom_kib), wish_kib(g));
 }
 
 /* Nothing can be taken from it now: for a reason of its own, or because its sample is of before its last move. */

@@ -11,6 +11,7 @@ uint64_t reclaim_bottom_kib(const struct guest *g)
 {
 	uint64_t used_kib = sat_add(g->est.used_kib, max_u64(g->est.foreseen_kib, g->est.risen_kib));
 
+	used_kib = max_u64(used_kib, g->est.implied_kib);
 	return max_u64(g->plan.floor_kib, sat_add(used_kib, g->target_kib / LEAST_HEADROOM));
 }
 

@@ -4,7 +4,10 @@ bats_require_minimum_version 1.5.0
 setup_file() {
 	load bed.bash
 	file_begin 2500
-	guest_start healthy max=256 current=256
+	# Its kernel does not put a DIMM to use, which is Linux' default without a udev rule.
+	guest_start healthy max=256 current=256 cmdline=memhp_default_state=offline \
+		extra="<maxMemory slots='1' unit='MiB'>768</maxMemory>
+			<cpu><numa><cell id='0' cpus='0' memory='256' unit='MiB'/></numa></cpu>"
 	guest_start driverless max=256 cmdline=nodriver
 	guest_start bare max=256 balloon=none
 	guest_start resting max=256
@@ -86,4 +89,16 @@ is_balanced() {
 	jq -es 'all(.[]; .result == "done")' "$passes"
 	[ "$(guest_restarts restarting)" -eq 0 ]
 	wait_until 120 is_balanced restarting
+}
+
+@test "a DIMM that the guest does not put to use is not taken for free memory" {
+	echo "<memory model='dimm'><target><size unit='MiB'>512</size><node>0</node></target></memory>" >"$BED/dimm.xml"
+	loop_begin
+	loop_goes_on 3
+	virsh attach-device healthy "$BED/dimm.xml" --live >/dev/null
+	loop_goes_on 4
+	loop_end
+	guest_ask healthy 40
+	[ "$(guest_boots healthy)" -eq 1 ]
+	[ "$(guest_restarts healthy)" -eq 0 ]
 }

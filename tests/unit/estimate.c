@@ -355,6 +355,71 @@ static void test_forgets(void **state)
 	expect(s.what, s.g.past.overhead_kib, 110 * MIB);
 }
 
+/* ---- memory that comes and goes without the balloon ---- */
+
+static const struct {
+	const char *what;
+	int64_t maximum, outside, actual; /* MiB more than before */
+	uint64_t used;                    /* MiB, once it is known again */
+} plugs[] = {
+    {"a DIMM that the guest does not put to use", 1024, 0, 1024, 400 + 1024},
+    {"a DIMM whose plugging actual does not show yet", 1024, 0, 0, 400},
+    {"an NVDIMM", 0, 1024, 0, 400},
+    {"a DIMM that the guest used is unplugged", -200, 0, -200, 400},
+};
+
+/* What was learned and asked of the guest of before is void, and nothing is known until a sample at rest. */
+static void test_memory_devices(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < COUNT(plugs); r++) {
+		struct scene s = scene(plugs[r].what);
+
+		next(&s);
+		ask(&s, 800 * MIB);
+		next(&s);
+		s.g.device.maximum_kib = plus(s.g.device.maximum_kib, plugs[r].maximum * (int64_t)MIB);
+		s.g.device.outside_kib = plus(s.g.device.outside_kib, plugs[r].outside * (int64_t)MIB);
+		if (plugs[r].actual < 0)
+			move(&s, plugs[r].actual * (int64_t)MIB);
+		else
+			s.g.sample.actual_kib = plus(s.g.sample.actual_kib, plugs[r].actual * (int64_t)MIB);
+		expect(s.what, update(&s)->has_used, false);
+		expect(s.what, s.g.past.asked_kib, 0);
+		expect(s.what, next(&s)->has_used, false);
+		next(&s);
+		expect(s.what, next(&s)->has_used, true);
+		expect(s.what, s.g.est.used_kib, plugs[r].used * MIB);
+	}
+}
+
+/* Without a word of a device: what the sample implies holds for every plan, what was asked for apart. */
+static void test_implied(void **state)
+{
+	struct scene s = scene("actual jumps");
+
+	(void)state;
+	expect(s.what, next(&s)->implied_kib, 400 * MIB);
+	s.g.sample.actual_kib += 1024 * MIB;
+	expect(s.what, next(&s)->implied_kib, (400 + 1024) * MIB);
+	s = scene("actual rises as asked");
+	next(&s);
+	ask(&s, 1300 * MIB);
+	s.g.sample.actual_kib += 200 * MIB;
+	wait_ms(&s, 500);
+	expect(s.what, update(&s)->implied_kib, 400 * MIB);
+	estimate_reread(&s.g.past, 1300 * MIB, s.at);
+	s.g.sample.actual_kib += (100 + 1024) * MIB;
+	expect(s.what, update(&s)->implied_kib, (400 + 1024) * MIB);
+	s.g.sample.actual_kib -= 1024 * MIB;
+	expect(s.what, update(&s)->implied_kib, 400 * MIB);
+	s.g.sample.usable_kib += 300 * MIB;
+	s.g.sample.available_kib += 300 * MIB;
+	for (int i = 0; i < 3; i++)
+		next(&s);
+	expect(s.what, s.g.est.implied_kib, 400 * MIB);
+}
+
 /* ---- which figures ---- */
 
 #define WHOLE                                                                                                          \
@@ -1532,6 +1597,8 @@ int main(void)
 	    cmocka_unit_test(test_first_sight),
 	    cmocka_unit_test(test_unsound),
 	    cmocka_unit_test(test_forgets),
+	    cmocka_unit_test(test_memory_devices),
+	    cmocka_unit_test(test_implied),
 	    cmocka_unit_test(test_signal),
 	    cmocka_unit_test(test_absurd),
 	    cmocka_unit_test(test_any_figures),

@@ -37,6 +37,7 @@
 /* A guest in a row: 0 is the default, in brackets. */
 struct spec {
 	uint64_t actual, used;
+	uint64_t implied;  /* what its newest sample implies (no more than it uses) */
 	uint64_t rss;      /* without QEMU's own (actual) */
 	uint64_t qemu;     /* QEMU's own (not known, and the usual) */
 	uint64_t outside;  /* its NVDIMM (none) */
@@ -78,6 +79,7 @@ static struct guest guest(const struct spec *s)
 	               .last_update_s = 1000},
 	    .est = {.has_used = true,
 	            .used_kib = s->used,
+	            .implied_kib = s->implied,
 	            .free_kib = sat_sub(s->actual, s->used),
 	            .cache_kib = s->cache,
 	            .horizon_ms = s->horizon_ms ? s->horizon_ms : 2000,
@@ -204,6 +206,7 @@ static const struct {
     {"hard limit above the maximum", {600000, 400000, .hard_limit = 16000000}, FLOOR, MAXIMUM, 437500},
     {"max below the hard limit", {600000, 400000, .max = 1000000, .hard_limit = 1662144}, FLOOR, 1000000, 437500},
     {"min above the hard limit", {600000, 400000, .min = 1500000, .hard_limit = 1662144}, 1400000, 1400000, 1400000},
+    {"more is implied than it is known to use", {1600000, 400000, .implied = 1470000}, FLOOR, MAXIMUM, 1507500},
     {"a small guest", {110 * MIB, 50 * MIB, .maximum = 120 * MIB}, 68 * MIB, 120 * MIB, 50 * MIB + TARGET / 4},
 };
 
@@ -518,6 +521,10 @@ static const struct {
     {"little above: a step at least", {610000, 400000}, 560000, REASON_ABOVE_TARGET},
     {"above: 4/5", {1000000, 400000}, 640000, REASON_ABOVE_TARGET},
     {"far above: 4/5", {2000000, 400000}, 840000, REASON_ABOVE_TARGET},
+    {"only down to what the newest sample implies",
+     {1600000, 400000, .implied = 1470000},
+     1526000,
+     REASON_ABOVE_TARGET},
     {"growth is none of it", {1050000, 400000, .foreseen = 50000}, 690000, REASON_ABOVE_TARGET},
     {"who comes at once again", {1000000, 400000, .horizon_ms = 1000}, 640000, REASON_ABOVE_TARGET},
     {"who comes in 4 s: 2/5", {1000000, 400000, .horizon_ms = 4000}, 820000, REASON_ABOVE_TARGET},

@@ -448,6 +448,8 @@ static void test_bottom(void **state)
 	assert_int_equal(reclaim_bottom_kib(&g), 116 * MIB);
 	g.est.foreseen_kib = 100 * MIB;
 	assert_int_equal(reclaim_bottom_kib(&g), 216 * MIB);
+	g.est.implied_kib = 234 * MIB;
+	assert_int_equal(reclaim_bottom_kib(&g), 250 * MIB);
 	g.plan.floor_kib = 300 * MIB;
 	assert_int_equal(reclaim_bottom_kib(&g), 300 * MIB);
 	g.est.used_kib = UINT64_MAX;
