@@ -619,11 +619,23 @@ static void count_one(void *arg, const char *name)
 	++*n;
 }
 
+static size_t count_records(const struct registry *r)
+{
+	size_t n = 0;
+
+	statedir_walk(&r->dir, STATEDIR_DOMAINS, count_one, &n);
+	return n;
+}
+
+bool registry_has_guests(const struct registry *r)
+{
+	return count_records(r) > 0;
+}
+
 int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_guests, size_t *ret_n)
 {
-	struct listing l = {.registry = r, .now_s = now_s};
+	struct listing l = {.registry = r, .now_s = now_s, .room = count_records(r)};
 
-	statedir_walk(&r->dir, STATEDIR_DOMAINS, count_one, &l.room);
 	l.guest = calloc(l.room + 1, sizeof(*l.guest));
 	if (!l.guest)
 		return -ENOMEM;

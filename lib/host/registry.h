@@ -83,10 +83,13 @@ uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *re
 int registry_watch_pending(const struct registry *r);
 
 /*
- * The registered guests, with name and uuid and nothing else, without those that are being started: for when libvirt
- * cannot list them because a hook runs. *ret_guests is the caller's (guest_clear, free).
+ * The registered guests, with name and uuid, domain id -1, and nothing else, without those that are being started: for
+ * when libvirt cannot list them because a hook runs. *ret_guests is the caller's (guest_clear, free).
  */
 int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_guests, size_t *ret_n);
+
+/* Whether any is registered, being started or not. */
+bool registry_has_guests(const struct registry *r);
 
 /* Forgets one guest: its record, its pending start, its state. Absent is fine. */
 void registry_forget(struct registry *r, const char *uuid);

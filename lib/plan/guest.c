@@ -1,9 +1,15 @@
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plan/guest.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+int guest_order(const void *a, const void *b)
+{
+	return strcmp(((const struct guest *)a)->name, ((const struct guest *)b)->name);
+}
 
 void guest_clear(struct guest *g)
 {

@@ -293,6 +293,9 @@ const char *reason_word(enum reason reason);
 /* "running" …, as virsh says it; "unresponsive" is not one of them. */
 const char *run_state_word(enum run_state state);
 
+/* By name, for qsort. */
+int guest_order(const void *a, const void *b);
+
 /* Frees what the guest owns and zeroes it. */
 void guest_clear(struct guest *g);
 

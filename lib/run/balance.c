@@ -62,8 +62,9 @@ static int read_guests(struct pass *p, bool act)
 
 	p->rep.guest = s.guest;
 	p->rep.n = s.n;
+	p->rep.listed = s.listed;
 	p->scratch = s.scratch;
-	return r;
+	return !r && snapshot_is_silent(&s) ? -ETIMEDOUT : r;
 }
 
 static int read_host(struct pass *p, struct host *ret_host)
@@ -339,7 +340,8 @@ static void remember(struct pass *p)
 		if (g->answered && !g->vanished) /* the hook has removed its record */
 			reconcile(p, g);
 	}
-	registry_prune(p->r, p->rep.guest, p->rep.n, at.wall_ms / 1000);
+	if (p->rep.listed) /* else a guest that is missing here may be one whose hook runs */
+		registry_prune(p->r, p->rep.guest, p->rep.n, at.wall_ms / 1000);
 }
 
 static void note_failures(struct pass *p)

@@ -23,6 +23,7 @@ struct balance_conf {
 struct balance_report {
 	struct guest *guest; /* sorted by name; owned, balance_clear */
 	size_t n;
+	bool listed;      /* by libvirt; false: these are the guests that were known */
 	struct host host; /* as the decision saw it */
 	uint64_t reserve_kib;
 	struct budget budget;

@@ -134,15 +134,6 @@ static int read_guests(struct reader *rd)
 	return error;
 }
 
-/* A hook that holds up the list, or a QEMU that hangs, leaves others that answer; that one is gone is an answer too. */
-static bool is_silent(const struct snapshot *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (!s->guest[i].hung)
-			return false;
-	return s->n && !s->listed;
-}
-
 static int run_reading(void *arg)
 {
 	struct reader *rd = arg;
@@ -150,7 +141,7 @@ static int run_reading(void *arg)
 
 	if (error)
 		snapshot_clear(&rd->snapshot);
-	else if (is_silent(&rd->snapshot))
+	else if (snapshot_is_silent(&rd->snapshot))
 		error = -ETIMEDOUT;
 	snprintf(rd->words, sizeof(rd->words), "%s", error ? virt_words(rd->virt) : "");
 	if (error == -ENOTCONN) {

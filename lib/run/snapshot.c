@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-#define LIST_PART 6         /* of the time that a list may take if there is another */
+#define LIST_PART 6         /* of the time that the list may take if other guests are known */
 #define POLL_MS 100         /* between two looks for statistics */
 #define FIRST_STATS_MS 1500 /* a guest that was just given a statistics period reports within this */
 
@@ -36,6 +36,15 @@ struct guest *snapshot_find(const struct snapshot *s, const struct guest *g)
 		if (!strcmp(s->guest[i].uuid, g->uuid))
 			return s->guest[i].domain_id == g->domain_id ? &s->guest[i] : NULL;
 	return NULL;
+}
+
+/* A hook that holds up the list, or a QEMU that hangs, leaves others that answer; that one is gone is an answer too. */
+bool snapshot_is_silent(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->guest[i].hung)
+			return false;
+	return s->n && !s->listed;
 }
 
 static void recall_from(struct guest *g, const struct guest *known)
@@ -71,7 +80,7 @@ static int list_known(struct reading *rd)
 {
 	struct snapshot *before = rd->before;
 
-	if (before->n) {
+	if (before && before->n) {
 		rd->s->guest = before->guest;
 		rd->s->n = before->n;
 		before->guest = NULL;
@@ -81,13 +90,24 @@ static int list_known(struct reading *rd)
 	return rd->registry ? registry_list(rd->registry, clock_now().wall_ms / 1000, &rd->s->guest, &rd->s->n) : 0;
 }
 
+static bool has_known(const struct reading *rd)
+{
+	return rd->before || (rd->registry && registry_has_guests(rd->registry));
+}
+
 static int list(struct reading *rd)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), left_ms = sat_sub(rd->end_ms, now_ms);
-	int r = virt_list(rd->virt, now_ms + (rd->before ? left_ms / LIST_PART : left_ms), &rd->s->guest, &rd->s->n);
+	bool known = has_known(rd);
+	int r = virt_list(rd->virt, now_ms + (known ? left_ms / LIST_PART : left_ms), &rd->s->guest, &rd->s->n);
 
 	rd->s->listed = !r;
-	return r == -ETIMEDOUT && rd->before ? list_known(rd) : r;
+	if (r != -ETIMEDOUT || !known)
+		return r;
+	r = list_known(rd);
+	if (rd->s->n > 0)
+		qsort(rd->s->guest, rd->s->n, sizeof(*rd->s->guest), guest_order);
+	return r;
 }
 
 static int make_scratch(struct snapshot *s)
@@ -110,6 +130,8 @@ static int load_past(const struct registry *r, struct guest *g)
 
 	if (!error && !past_is_sound(&g->past, clock_ms(CLOCK_BOOTTIME)))
 		error = -EBADMSG;
+	if (!error && g->domain_id < 0) /* not listed: read_all finds out whether it is still this one */
+		g->domain_id = g->past.domain_id;
 	if (error || g->past.domain_id != g->domain_id)
 		g->past = (struct past){.known = false};
 	return error;

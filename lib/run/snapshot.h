@@ -18,7 +18,7 @@ struct snapshot {
 	size_t n;
 	struct policy_scratch scratch; /* for n */
 	uint64_t began_ms;             /* CLOCK_BOOTTIME when reading began; 0: nothing was read */
-	bool listed;                   /* libvirt gave the list; false: the guests are those that were known */
+	bool listed;                   /* by libvirt; false: these are the guests that were known */
 };
 
 struct snapshot_conf {
@@ -31,13 +31,17 @@ struct snapshot_conf {
 };
 
 /*
- * Reads before end_ms. What was remembered of guests comes from r (may be NULL: nowhere), or, if before is not NULL,
- * from that; then a list that libvirt does not give in time, for a hook runs, is made of before or of what is
- * registered, and before may be emptied. Returns 0, what virt.h or registry_list returned, or -ENOMEM; then the
- * snapshot has what was read until then, and must be cleared as well.
+ * Reads before end_ms. What was remembered of guests comes from before, which may be emptied, or, if before is NULL,
+ * from r (may be NULL: nowhere). As long as a hook of the host runs, whoever's it is, libvirt does not list its guests:
+ * the guests of before, else those that are registered, are then read one by one. -ETIMEDOUT if before is NULL and none
+ * is registered. Returns 0, what virt.h or registry_list returned, or -ENOMEM; then the snapshot has what was read
+ * until then, and must be cleared as well.
  */
 int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registry *r, struct snapshot *before,
                   uint64_t end_ms, struct snapshot *ret_snapshot);
+
+/* Whether that is libvirt's fault: it neither listed the guests nor did one of the known ones answer. */
+bool snapshot_is_silent(const struct snapshot *s);
 
 /* Copies what is known of the guests without asking them: for a snapshot_read. 0 or -ENOMEM. */
 int snapshot_recall(const struct snapshot *s, struct snapshot *ret_before);

@@ -523,6 +523,10 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
 
 	for (size_t i = 0; i < rep->n; i++)
 		complain_of_guest(&rep->guest[i], say, arg);
+	if (!rep->listed)
+		say(arg, "list",
+		    "libvirt does not list its guests, as while a hook of the host runs: only those known before "
+		    "count");
 	complain_of_registry(rep, say, arg);
 	if (rep->host.doubtful)
 		say(arg, "host doubtful", report_doubtful(sentence, sizeof(sentence), &rep->host));

@@ -327,11 +327,6 @@ static int do_list(struct libvirt *l, struct call *c)
 	return libvirt_list(l, &c->found, &c->n_found);
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct guest *)a)->name, ((const struct guest *)b)->name);
-}
-
 /* While a hook runs, every list waits: one that is stuck is enough, and leaves libvirtd its workers. */
 int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n)
 {
@@ -341,7 +336,7 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 	if (rc < 0)
 		return rc;
 	if (c->n_found > 0)
-		qsort(c->found, c->n_found, sizeof(*c->found), by_name);
+		qsort(c->found, c->n_found, sizeof(*c->found), guest_order);
 	*ret_guests = c->found;
 	*ret_n = c->n_found;
 	c->found = NULL;

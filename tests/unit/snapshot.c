@@ -295,6 +295,48 @@ static void test_registered(void **state)
 	monitor_free(s, in_time());
 }
 
+/* While a hook runs, a pass works from the registry, and knows what it learned; a guest that is gone is no error. */
+static void test_registered_unlisted(void **state)
+{
+	const struct snapshot_conf sc = {.conf = &conf, .interval_ms = 1000, .period_s = 1};
+	struct record record = {.maximum_kib = 1048576, .hints = {.weight = 100}};
+	struct registry *r;
+	struct snapshot s;
+	struct virt *v;
+
+	(void)state;
+	make_world(2);
+	assert_int_equal(virt_open(conf.uri, true, 1, in_time(), &v), 0);
+	assert_int_equal(registry_open(root, true, &r), 0);
+	no_list = true;
+	assert_int_equal(snapshot_read(&sc, v, NULL, NULL, in_time(), &s), -ETIMEDOUT);
+	snapshot_clear(&s);
+	assert_int_equal(snapshot_read(&sc, v, r, NULL, in_time(), &s), -ETIMEDOUT);
+	snapshot_clear(&s);
+	for (unsigned i = 0; i < 3; i++) { /* the last is not there */
+		char uuid[64], name[16];
+
+		snprintf(uuid, sizeof(uuid), UUID, i);
+		snprintf(name, sizeof(name), "guest%03u", i < 2 ? 1 - i : i);
+		record.name = name;
+		assert_int_equal(registry_save_record(r, uuid, &record), 0);
+		assert_int_equal(
+		    registry_save_past(r, uuid, &(struct past){.known = true, .domain_id = 2, .top_kib = 5 << 20}), 0);
+	}
+	assert_int_equal(snapshot_read(&sc, v, r, NULL, in_time(), &s), 0);
+	assert_int_equal(s.n, 3);
+	assert_false(s.listed || snapshot_is_silent(&s));
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(s.guest[i].name[strlen("guest00")], '0' + (int)i);
+		assert_true(s.guest[i].answered && s.guest[i].registered);
+		assert_int_equal(s.guest[i].past.top_kib, s.guest[i].domain_id == 2 ? 5 << 20 : 1 << 20);
+	}
+	assert_true(s.guest[2].vanished);
+	snapshot_clear(&s);
+	registry_close(r);
+	virt_close(v);
+}
+
 /* A record that is none counts as absent, of this guest alone, until it is removed. */
 static void test_unreadable(void **state)
 {
@@ -506,9 +548,19 @@ static void test_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_reading), TEST(test_nobody),     TEST(test_memory),        TEST(test_asked_meanwhile),
-	    TEST(test_period),  TEST(test_registered), TEST(test_unreadable),    TEST(test_many),
-	    TEST(test_beat),    TEST(test_silent),     TEST(test_silent_thread), TEST(test_silence),
+	    TEST(test_reading),
+	    TEST(test_nobody),
+	    TEST(test_memory),
+	    TEST(test_asked_meanwhile),
+	    TEST(test_period),
+	    TEST(test_registered),
+	    TEST(test_registered_unlisted),
+	    TEST(test_unreadable),
+	    TEST(test_many),
+	    TEST(test_beat),
+	    TEST(test_silent),
+	    TEST(test_silent_thread),
+	    TEST(test_silence),
 	    TEST(test_gone),
 	};
 
