@@ -1,6 +1,5 @@
 /* membalance: takes memory from idle guests and gives it to needy ones; one pass, or a loop. */
 #include <errno.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -497,7 +496,7 @@ int main(int argc, char **argv)
 	struct conf conf;
 	int operand, code;
 
-	setlocale(LC_ALL, "");
+	program_begin();
 	code = options_parse(&membalance, argc, argv, &operand);
 	if (to_log && !rows[ROW_LOG].value)
 		rows[ROW_LOG].value = "journal";

@@ -1,6 +1,5 @@
 /* memguard: keeps the host alive: before it runs short of memory, takes memory back from guests, hard if need be. */
 #include <errno.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -602,7 +601,7 @@ int main(int argc, char **argv)
 	struct conf conf = {0};
 	int operand, code;
 
-	setlocale(LC_ALL, "");
+	program_begin();
 	for (int i = 1; i < argc; i++) /* whatever else is wrong with them, a monitoring system is to hear of it */
 		check |= !strcmp(argv[i], "--check");
 	code = options_parse(&memguard, argc, argv, &operand);

@@ -1,6 +1,5 @@
 /* memstat: shows guests and host: who has what, who needs what, and why. Changes nothing. */
 #include <errno.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -369,7 +368,7 @@ int main(int argc, char **argv)
 	struct conf conf;
 	int operand, code;
 
-	setlocale(LC_ALL, "");
+	program_begin();
 	code = options_parse(&memstat, argc, argv, &operand);
 	if (!code)
 		code = choose();

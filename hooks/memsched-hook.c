@@ -158,11 +158,12 @@ static void act(const struct phase *phase, const char *root)
 /* Daemons of users' sessions run the same hooks; their guests are none of ours. */
 int main(int argc, char **argv)
 {
+	int closed = fd_fill_standard();
 	const char *root = secure_getenv("MEMSCHED_ROOT");
 	const struct phase *phase = argc > 3 ? find_phase(argv[2], argv[3]) : NULL;
 
 	limit_ourselves();
-	if (phase && (root || geteuid() == 0))
+	if (!closed && phase && (root || geteuid() == 0))
 		act(phase, root ? root : "");
 	return 0;
 }

@@ -14,6 +14,14 @@ void fd_close(int *fd)
 	*fd = -1;
 }
 
+int fd_fill_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			return -errno;
+	return 0;
+}
+
 int fd_write(int fd, const char *text, size_t length)
 {
 	while (length) {

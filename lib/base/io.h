@@ -13,6 +13,12 @@
 /* Closes open descriptors; -1 stays. */
 void fd_close(int *fd);
 
+/*
+ * Opens /dev/null on each of the descriptors 0 to 2 that is closed, or a file or socket that is opened later gets its
+ * number, and what is printed goes there. Its direction is the wrong one, so using it still fails. 0 or -errno.
+ */
+int fd_fill_standard(void);
+
 /* Writes all of it. 0 or -errno. */
 int fd_write(int fd, const char *text, size_t length);
 

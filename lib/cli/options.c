@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/text.h"
 #include "base/uri.h"
 #include "host/proc.h"
@@ -252,6 +255,14 @@ int exit_code_of(int error)
 	}
 }
 
+void program_begin(void)
+{
+	if (fd_fill_standard())
+		_exit(EXIT_FAILED);
+	setlocale(LC_ALL, "");
+	signal(SIGXFSZ, SIG_IGN);
+}
+
 static int lost; /* -errno of what was printed last */
 
 int output_flush(void)
@@ -267,7 +278,7 @@ void program_end(const struct program *program, int code)
 {
 	int r = lost ? lost : output_flush();
 
-	if (r && r != -EPIPE) {
+	if (r) {
 		say_error(program, "cannot write: %s", strerror(-r));
 		code = code ? code : EXIT_FAILED;
 	}

@@ -47,6 +47,12 @@ struct program {
 };
 
 /*
+ * What each command does first: closed standard descriptors, the locale, and SIGXFSZ, without which a file that grows
+ * too large is an error like any other. Ends the process if it fails.
+ */
+void program_begin(void);
+
+/*
  * Parses argv by the table; --help and --version print to stdout and exit. Returns 0 and the index of the first operand
  * in *ret_operand, or EXIT_USAGE after one line that names what is wrong.
  */
@@ -76,8 +82,8 @@ int exit_code_of(int error);
 int output_flush(void);
 
 /*
- * Flushes stdout and ends the process at once, not waiting for workers; where what was printed last is lost, that is
- * said (not of a reader who has gone), and it is EXIT_FAILED.
+ * Flushes stdout and ends the process at once, without waiting for workers. If what was printed last is lost, that is
+ * said, and the code is EXIT_FAILED instead of EXIT_DONE.
  */
 _Noreturn void program_end(const struct program *program, int code);
 

@@ -373,10 +373,11 @@ stat_mode() {
 	[[ $output == 'memstat (memsched) '* ]]
 }
 
-@test "a full disk is no success" {
-	run sh -c "memstat -c '$node' --root '$root' >/dev/full"
-	[ "$status" -eq 1 ]
-	[[ $output == *'cannot write'* ]]
+@test "what is printed and lost is no success: a full disk, a closed output, a reader that is gone while SIGPIPE is ignored" {
+	refuses 1 'cannot write: No space left on device' bash -c 'exec memstat "$@" >/dev/full' _ -c "$node" --root "$root"
+	refuses 1 'cannot write: Bad file descriptor' bash -c 'exec memstat "$@" >&-' _ -c "$node" --root "$root"
+	refuses 1 'cannot write: Broken pipe' bash -c \
+		'trap "" PIPE; exec {gone}> >(:); wait $!; exec memstat "$@" >&"$gone"' _ -c "$node" --root "$root"
 }
 
 # with_hints XML: node is one whose guest needy has XML as its metadata.

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -81,6 +82,28 @@ static void test_write_after_death(void **state)
 	assert_int_equal(file_write(AT_FDCWD, "a", "one", 3), 0);
 	has_content("a", "one");
 	assert_int_equal(access("elsewhere", F_OK), -1);
+}
+
+/* No file gets the number of a standard descriptor that was closed, and what is printed there is lost with an error. */
+static void test_fill_standard(void **state)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0) {
+		bool good;
+
+		close(STDIN_FILENO);
+		close(STDOUT_FILENO);
+		close(STDERR_FILENO);
+		good = fd_fill_standard() == 0 && open("a", O_RDWR | O_CREAT, 0600) > STDERR_FILENO;
+		good &= fd_write(STDOUT_FILENO, "x", 1) == -EBADF && fd_write(STDERR_FILENO, "x", 1) == -EBADF;
+		good &= read(STDIN_FILENO, &(char){0}, 1) < 0;
+		_exit(!good);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 }
 
 /* Of a text that does not fit, nothing is seen. */
@@ -164,6 +187,7 @@ int main(void)
 	    TEST(test_write),
 	    TEST(test_write_after_death),
 	    TEST(test_write_without_room),
+	    TEST(test_fill_standard),
 	    cmocka_unit_test(test_memfile),
 	    cmocka_unit_test(test_memfile_without_memory),
 	};
