@@ -128,17 +128,22 @@ static void say_conf(void *arg, const char *sentence)
 		say_error(program, "%s", sentence);
 }
 
+/* Returns -errno. */
 static int override(const struct program *program, struct conf *conf)
 {
 	char escaped[256];
 
 	for (const struct option_row *row = program->rows; row->name; row++) {
-		if (!row->key || !row->value || !conf_set(conf, row->key, row->value))
-			continue;
-		say_error(program, "bad value '%s' for '--%s': must be %s",
-		          text_escape(escaped, sizeof(escaped), row->value, text_is_utf8()), row->name,
-		          conf_form(row->key));
-		return EXIT_USAGE;
+		int r = row->key && row->value ? conf_set(conf, row->key, row->value) : 0;
+
+		if (r == -ENOMEM)
+			say_error(program, "%s", strerror(-r));
+		else if (r)
+			say_error(program, "bad value '%s' for '--%s': must be %s",
+			          text_escape(escaped, sizeof(escaped), row->value, text_is_utf8()), row->name,
+			          conf_form(row->key));
+		if (r)
+			return r;
 	}
 	return 0;
 }
@@ -187,29 +192,44 @@ static void show_conf(const struct conf *conf, const char *root)
 	}
 }
 
-/* A size may be valid and still not fit this host. */
+/* A size may be valid and still not fit this host. Returns -errno. */
 static int check_conf(const struct program *program, const char *root, struct conf *conf)
 {
 	struct host host;
 
 	if (!uri_is_own(conf->uri) || proc_read(root, &host) < 0)
 		return 0;
-	return conf_check(conf, host_pageable_kib(&host), say_conf, (void *)(uintptr_t)program) ? EXIT_USAGE : 0;
+	return conf_check(conf, host_pageable_kib(&host), say_conf, (void *)(uintptr_t)program);
+}
+
+/* EXIT_USAGE is for what the administrator has to change: a service is not restarted after it. */
+static int code_of_conf(int error)
+{
+	static const int lasting[] = {EINVAL,      ERANGE, EFBIG,   EMEDIUMTYPE, ENOENT, EACCES,
+	                              EPERM,       ELOOP,  ENOTDIR, ENAMETOOLONG};
+
+	for (size_t i = 0; i < sizeof(lasting) / sizeof(*lasting); i++)
+		if (error == -lasting[i])
+			return EXIT_USAGE;
+	return exit_code_of(error);
 }
 
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
 {
-	struct conf conf;
+	struct conf conf = {0};
 	int r = conf_init(&conf);
 
+	if (r)
+		say_error(program, "%s", strerror(-r));
 	if (!r)
 		r = conf_load(&conf, root, file, say_conf, (void *)(uintptr_t)program);
-	r = r ? EXIT_USAGE : override(program, &conf);
+	if (!r)
+		r = override(program, &conf);
 	if (!r)
 		r = check_conf(program, root, &conf);
 	if (r) {
 		conf_clear(&conf);
-		return r;
+		return code_of_conf(r);
 	}
 	if (is_asked(program, "show-config")) {
 		options_warn(program, &conf);

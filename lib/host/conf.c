@@ -331,16 +331,24 @@ struct reader {
 	int error;                  /* the first */
 };
 
-/* Without memory it is lost. */
-static void keep_warning(struct conf *conf, const char *sentence)
+static int keep_warning(struct conf *conf, const char *sentence)
 {
 	char **list = reallocarray(conf->warning, conf->n_warnings + 1, sizeof(*list));
 
 	if (!list)
-		return;
+		return -ENOMEM;
 	conf->warning = list;
 	list[conf->n_warnings] = strdup(sentence);
-	conf->n_warnings += list[conf->n_warnings] != NULL;
+	if (!list[conf->n_warnings])
+		return -ENOMEM;
+	conf->n_warnings++;
+	return 0;
+}
+
+static int out_of_memory(conf_say *say, void *arg)
+{
+	say(arg, strerror(ENOMEM));
+	return -ENOMEM;
 }
 
 /* error 0 is a warning. Words from outside come escaped. */
@@ -355,12 +363,12 @@ static void __attribute__((format(printf, 3, 4))) complain(struct reader *r, int
 	va_start(ap, format);
 	vsnprintf(sentence + n, sizeof(sentence) - (size_t)n, format, ap);
 	va_end(ap);
-	if (r->error == 0)
-		r->error = error;
 	if (error)
 		r->say(r->arg, sentence);
-	else
-		keep_warning(r->conf, sentence);
+	else if (keep_warning(r->conf, sentence))
+		error = out_of_memory(r->say, r->arg);
+	if (r->error == 0)
+		r->error = error;
 }
 
 static void complain_file(struct reader *r, int error)
@@ -589,10 +597,8 @@ int conf_load(struct conf *conf, const char *root, const char *file, conf_say *s
 	struct conf copy;
 	struct reader r = {.conf = &copy, .say = say, .arg = arg};
 
-	if (conf_copy(conf, &copy) < 0) {
-		complain(&r, -ENOMEM, "%s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (conf_copy(conf, &copy) < 0)
+		return out_of_memory(say, arg);
 	if (file)
 		take_file(&r, file, true);
 	else
@@ -653,7 +659,8 @@ int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
 			name_value(origin, "value", key->name, named, sizeof(named));
 			snprintf(sentence, sizeof(sentence), "%s is only %s: a number without a unit is KiB", named,
 			         text_size(size, sizeof(size), kib));
-			keep_warning(conf, sentence);
+			if (keep_warning(conf, sentence))
+				r = out_of_memory(say, arg);
 		}
 	}
 	return r;

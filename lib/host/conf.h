@@ -92,7 +92,8 @@ bool conf_is_size(const struct conf_key *key);
 
 /*
  * Checks the sizes that were set against a host with so much memory outside its huge pages. More than 90 % of it is
- * said, as conf_load does, and returns -ERANGE. Less than 16 MiB is a warning, but for keys that have no least value.
+ * said, as conf_load does, and returns -ERANGE. Less than 16 MiB is a warning, but for keys that have no least value;
+ * -ENOMEM, said too, if it cannot be kept.
  */
 int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg);
 

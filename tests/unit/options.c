@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -155,10 +156,34 @@ static void test_reload(void **state)
 	unlink(path);
 }
 
+/* A descriptor that cannot be had now may be had later: a service has to be restarted. Other failures last. */
+static void test_passing_failure(void **state)
+{
+	char path[] = "/tmp/memsched-options.XXXXXX";
+	int fd = mkstemp(path);
+	struct rlimit all, none;
+	struct conf conf;
+	int code;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	code = options_conf(&loop, "", path, &conf);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(code, EXIT_FAILED);
+	assert_int_equal(options_conf(&loop, "", "/tmp", &conf), EXIT_USAGE);
+	close(fd);
+	unlink(path);
+	assert_int_equal(options_conf(&loop, "", path, &conf), EXIT_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
-	                                   cmocka_unit_test(test_reload)};
+	                                   cmocka_unit_test(test_reload),
+	                                   cmocka_unit_test(test_passing_failure)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
