@@ -404,7 +404,7 @@ void pool_free(struct pool *p, uint64_t deadline_ms)
 struct task {
 	atomic_uint refs; /* the caller's and the thread's */
 	atomic_int result;
-	int fd; /* an eventfd */
+	atomic_int fd; /* an eventfd; -1: not asked for */
 	int (*run)(void *arg);
 	void (*release)(void *arg);
 	void *arg;
@@ -416,7 +416,8 @@ static void task_unref(struct task *t)
 {
 	if (atomic_fetch_sub(&t->refs, 1) > 1)
 		return;
-	close(t->fd);
+	if (t->fd >= 0)
+		close(t->fd);
 	free(t);
 }
 
@@ -428,12 +429,18 @@ static bool task_settle(struct task *t, int result)
 	return atomic_compare_exchange_strong(&t->result, &none, result);
 }
 
+static void signal_end(struct task *t)
+{
+	if (t->fd >= 0)
+		eventfd_write(t->fd, 1);
+}
+
 static void *run_task(void *arg)
 {
 	struct task *t = arg;
 
 	if (task_settle(t, t->run(t->arg)))
-		eventfd_write(t->fd, 1);
+		signal_end(t);
 	else
 		t->release(t->arg);
 	task_unref(t);
@@ -447,16 +454,12 @@ int task_start(int (*run)(void *arg), void (*release)(void *arg), void *arg, str
 
 	if (!t)
 		return rc;
-	*t = (struct task){.refs = 2, .result = -EINPROGRESS, .run = run, .release = release, .arg = arg};
-	t->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = t->fd < 0 ? -errno : start_thread(run_task, t);
-	if (!rc) {
+	*t = (struct task){.refs = 2, .result = -EINPROGRESS, .fd = -1, .run = run, .release = release, .arg = arg};
+	rc = start_thread(run_task, t);
+	if (rc)
+		free(t);
+	else
 		*ret_task = t;
-		return 0;
-	}
-	if (t->fd >= 0)
-		close(t->fd);
-	free(t);
 	return rc;
 }
 
@@ -465,18 +468,24 @@ int task_result(const struct task *t)
 	return atomic_load(&t->result);
 }
 
-int task_wait(const struct task *t, uint64_t deadline_ms)
+/* Without a descriptor to spare it looks now and then. */
+int task_wait(struct task *t, uint64_t deadline_ms)
 {
-	struct pollfd over = {.fd = t->fd, .events = POLLIN};
-	uint64_t left_ms;
+	struct pollfd over = {.fd = task_fd(t), .events = POLLIN};
+	uint64_t left_ms, most_ms = over.fd < 0 ? TICK_MS : INT32_MAX;
 
 	while (task_result(t) == -EINPROGRESS && (left_ms = sat_sub(deadline_ms, clock_ms(CLOCK_BOOTTIME))))
-		poll(&over, 1, (int)min_u64(left_ms, INT32_MAX));
+		poll(&over, 1, (int)min_u64(left_ms, most_ms));
 	return task_result(t);
 }
 
-int task_fd(const struct task *t)
+/* The task may have ended before it saw the descriptor. */
+int task_fd(struct task *t)
 {
+	if (t->fd < 0)
+		t->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (task_result(t) != -EINPROGRESS)
+		signal_end(t);
 	return t->fd;
 }
 

@@ -63,9 +63,9 @@ int task_start(int (*run)(void *arg), void (*release)(void *arg), void *arg, str
 /* What run returned; -EINPROGRESS until it has. */
 int task_result(const struct task *t);
 /* The same, but waits for it until deadline_ms. */
-int task_wait(const struct task *t, uint64_t deadline_ms);
-/* A descriptor for poll: readable once the result is there. */
-int task_fd(const struct task *t);
+int task_wait(struct task *t, uint64_t deadline_ms);
+/* A descriptor for poll: readable once the result is there; -1 if there is none to spare. */
+int task_fd(struct task *t);
 
 /* Never waits. False: the task was under way and is abandoned; should run ever return, release(arg) is called. True:
  * arg is the caller's; also for NULL. */

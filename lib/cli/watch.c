@@ -317,6 +317,12 @@ static uint64_t wake_ms(const struct session *s, uint64_t now_ms)
 	return s->failed.error ? min_u64(s->next_ms, tick_ms) : s->next_ms;
 }
 
+/* Asked of the task, as it may have no descriptor. */
+static bool has_ended(const struct session *s)
+{
+	return s->task && task_result(s->task) != -EINPROGRESS;
+}
+
 /* Returns an exit code. */
 static int play(struct session *s)
 {
@@ -332,10 +338,11 @@ static int play(struct session *s)
 		if (r && r != -EINTR && r != -ENOMEM)
 			return EXIT_FAILED; /* the terminal is gone */
 		event = terminal_wait(s->task ? task_fd(s->task) : -1, wake_ms(s, now_ms), &key);
-		if (event == TERMINAL_NEWS)
+		if (has_ended(s)) {
 			end_look(s);
-		if (event == TERMINAL_NEWS && (s->n == s->watch->count || is_hopeless(&s->failed, s->n_seen)))
-			return s->code;
+			if (s->n == s->watch->count || is_hopeless(&s->failed, s->n_seen))
+				return s->code;
+		}
 	} while (event != TERMINAL_END && !*loop_stop() && (event != TERMINAL_KEY || heed_key(s, key)));
 	return s->n_seen ? EXIT_DONE : s->code;
 }

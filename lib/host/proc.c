@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "host/proc.h"
 
@@ -18,20 +19,52 @@ struct text {
 	char bytes[16 * 1024];
 };
 
-/* Without waiting, should it be a FIFO. */
-static int text_read(const char *root, const char *path, struct text *ret_text)
+/* The place of a file that is open, or that of the next. If there are too many, the last one gives way. */
+static struct proc_file *find_file(struct proc *p, uint64_t path_hash)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->file[i].path_hash == path_hash)
+			return &p->file[i];
+	return &p->file[p->n < PROC_FILES ? p->n : PROC_FILES - 1];
+}
+
+static bool is_open(const struct proc *p, const struct proc_file *f, uint64_t path_hash)
+{
+	return f < p->file + p->n && f->path_hash == path_hash;
+}
+
+/* Opened anew, as a file below another root may have been replaced; without waiting, should it be a FIFO. */
+static int open_file(struct proc *p, const char *path)
+{
+	uint64_t path_hash = text_hash(path);
+	struct proc_file *f = find_file(p, path_hash);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	bool exhausted = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
+
+	if (exhausted && is_open(p, f, path_hash))
+		return lseek(f->fd, 0, SEEK_SET) < 0 ? -errno : f->fd;
+	if (fd < 0)
+		return -errno;
+	if (f < p->file + p->n)
+		close(f->fd);
+	else
+		p->n++;
+	*f = (struct proc_file){path_hash, fd};
+	return fd;
+}
+
+static int text_read(struct proc *p, const char *path, struct text *ret_text)
 {
 	char full[PATH_MAX];
 	ssize_t length;
 	int fd;
 
-	if ((size_t)snprintf(full, sizeof(full), "%s%s", root, path) >= sizeof(full))
+	if ((size_t)snprintf(full, sizeof(full), "%s%s", p->root, path) >= sizeof(full))
 		return -ENAMETOOLONG;
-	fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = open_file(p, full);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	length = file_read(fd, ret_text->bytes, sizeof(ret_text->bytes));
-	close(fd);
 	if (length == (ssize_t)sizeof(ret_text->bytes))
 		return -EFBIG;
 	if (length < 0)
@@ -133,7 +166,7 @@ static void bound_figures(struct host *h, struct meminfo *m)
 	bound_figure(h, "Inactive(anon)", host_pageable_kib(h) - h->free_kib, &h->unsplit_kib);
 }
 
-static int read_meminfo(const char *root, struct host *h)
+static int read_meminfo(struct proc *p, struct host *h)
 {
 	struct meminfo m = {.mapped_kib = ABSENT};
 	struct text text;
@@ -151,7 +184,7 @@ static int read_meminfo(const char *root, struct host *h)
 	    {"Hugetlb:", " kB", &h->hugetlb_kib, false},        {"HugePages_Total:", "", &m.huge_pages, false},
 	    {"Hugepagesize:", " kB", &m.huge_page_kib, false},
 	};
-	int r = text_read(root, "/proc/meminfo", &text);
+	int r = text_read(p, "/proc/meminfo", &text);
 
 	if (r < 0)
 		return r;
@@ -170,12 +203,12 @@ static int read_meminfo(const char *root, struct host *h)
 }
 
 /* The kernel counts the ARC as used, but it shrinks when asked. What cannot be read is taken as nothing. */
-static uint64_t read_arc_kib(const char *root, struct host *h)
+static uint64_t read_arc_kib(struct proc *p, struct host *h)
 {
 	uint64_t size_bytes, least_bytes, size_kib;
 	struct text text;
 
-	if (text_read(root, "/proc/spl/kstat/zfs/arcstats", &text) < 0 ||
+	if (text_read(p, "/proc/spl/kstat/zfs/arcstats", &text) < 0 ||
 	    text_number(&text, "size ", 1, "", &size_bytes) < 0 ||
 	    text_number(&text, "c_min ", 1, "", &least_bytes) < 0)
 		return 0;
@@ -184,24 +217,24 @@ static uint64_t read_arc_kib(const char *root, struct host *h)
 	return sat_sub(size_kib, least_bytes / 1024);
 }
 
-static uint64_t read_ksm_kib(const char *root)
+static uint64_t read_ksm_kib(struct proc *p)
 {
 	uint64_t pages;
 	struct text text;
 
-	if (text_read(root, "/sys/kernel/mm/ksm/pages_sharing", &text) < 0 || text_number(&text, "", 0, "", &pages) < 0)
+	if (text_read(p, "/sys/kernel/mm/ksm/pages_sharing", &text) < 0 || text_number(&text, "", 0, "", &pages) < 0)
 		return 0;
 	return scale_u64(pages, (uint64_t)sysconf(_SC_PAGESIZE), 1024);
 }
 
-static bool read_pressure(const char *root, uint32_t *ret_centi)
+static bool read_pressure(struct proc *p, uint32_t *ret_centi)
 {
 	char digits[sizeof("10000")];
 	const char *whole, *part;
 	uint64_t centi;
 	struct text text;
 
-	if (text_read(root, "/proc/pressure/memory", &text) < 0)
+	if (text_read(p, "/proc/pressure/memory", &text) < 0)
 		return false;
 	whole = text_line(&text, "some avg10=");
 	part = whole ? whole + strspn(whole, DIGITS) : NULL;
@@ -224,27 +257,27 @@ static const struct hierarchy {
      "total_inactive_file "},
 };
 
-static int read_group(const char *root, const struct hierarchy *in, const char *group, const char *file,
+static int read_group(struct proc *p, const struct hierarchy *in, const char *group, const char *file,
                       struct text *ret_text)
 {
 	char path[PATH_MAX];
 
 	if ((size_t)snprintf(path, sizeof(path), "%s%s/%s", in->folder, group, file) >= sizeof(path))
 		return -ENAMETOOLONG;
-	return text_read(root, path, ret_text);
+	return text_read(p, path, ret_text);
 }
 
 /* The page cache in it is given up before anything fails for the limit. "max" is no number, and no limit. */
-static void bound_group(const char *root, const struct hierarchy *in, const char *group, struct host *h)
+static void bound_group(struct proc *p, const struct hierarchy *in, const char *group, struct host *h)
 {
 	uint64_t limit_bytes, usage_bytes, active_bytes = 0, inactive_bytes = 0, left_kib;
 	struct text text;
 
-	if (read_group(root, in, group, in->limit, &text) < 0 || text_number(&text, "", 0, "", &limit_bytes) < 0 ||
-	    limit_bytes / 1024 >= h->total_kib || read_group(root, in, group, in->usage, &text) < 0 ||
+	if (read_group(p, in, group, in->limit, &text) < 0 || text_number(&text, "", 0, "", &limit_bytes) < 0 ||
+	    limit_bytes / 1024 >= h->total_kib || read_group(p, in, group, in->usage, &text) < 0 ||
 	    text_number(&text, "", 0, "", &usage_bytes) < 0)
 		return;
-	if (read_group(root, in, group, "memory.stat", &text) == 0) {
+	if (read_group(p, in, group, "memory.stat", &text) == 0) {
 		text_number(&text, in->active, 0, "", &active_bytes);
 		text_number(&text, in->inactive, 0, "", &inactive_bytes);
 	}
@@ -256,7 +289,7 @@ static void bound_group(const char *root, const struct hierarchy *in, const char
 }
 
 /* A group and those it is in; the outermost has a limit if a container's root is all that is seen of the tree. */
-static void bound_groups(const char *root, const struct hierarchy *in, const char *group, struct host *h)
+static void bound_groups(struct proc *p, const struct hierarchy *in, const char *group, struct host *h)
 {
 	char path[PATH_MAX];
 	size_t n;
@@ -266,27 +299,27 @@ static void bound_groups(const char *root, const struct hierarchy *in, const cha
 	for (n = strlen(path); n > 0; n = (size_t)(strrchr(path, '/') - path)) {
 		path[n] = '\0';
 		if (path[n - 1] != '/')
-			bound_group(root, in, path, h);
+			bound_group(p, in, path, h);
 	}
-	bound_group(root, in, "", h);
+	bound_group(p, in, "", h);
 }
 
-static bool has_group(const char *root, const struct hierarchy *in, const char *group)
+static bool has_group(struct proc *p, const struct hierarchy *in, const char *group)
 {
 	char path[PATH_MAX];
 
-	return (size_t)snprintf(path, sizeof(path), "%s%s%s", root, in->folder, group) < sizeof(path) &&
+	return (size_t)snprintf(path, sizeof(path), "%s%s%s", p->root, in->folder, group) < sizeof(path) &&
 	       access(path, F_OK) == 0;
 }
 
 /* Our own group: what a line of /proc/self/cgroup has behind the label, "" if there is none. */
-static void find_own_group(const char *root, const char *label, char group[static PATH_MAX])
+static void find_own_group(struct proc *p, const char *label, char group[static PATH_MAX])
 {
 	const char *own = NULL;
 	struct text text;
 
 	group[0] = '\0';
-	if (text_read(root, "/proc/self/cgroup", &text) == 0)
+	if (text_read(p, "/proc/self/cgroup", &text) == 0)
 		own = strstr(text.bytes, label);
 	if (own)
 		snprintf(group, PATH_MAX, "%.*s", (int)strcspn(own + strlen(label), "\n"), own + strlen(label));
@@ -298,7 +331,7 @@ static void find_own_group(const char *root, const char *label, char group[stati
  * libvirt puts guests below machine.slice, or /machine without systemd. If neither is there, they are where libvirtd
  * is, or all of us share a container. A limit of our own service alone says nothing of guests that are elsewhere.
  */
-static void bound_by_groups(const char *root, struct host *h)
+static void bound_by_groups(struct proc *p, struct host *h)
 {
 	static const char *const guests[] = {"/machine.slice", "/machine"};
 	static const char *const daemons[] = {"/system.slice/libvirtd.service", "/system.slice/virtqemud.service"};
@@ -309,31 +342,46 @@ static void bound_by_groups(const char *root, struct host *h)
 		bool found = false;
 
 		for (size_t j = 0; j < sizeof(guests) / sizeof(*guests); j++)
-			if (has_group(root, in, guests[j])) {
-				bound_groups(root, in, guests[j], h);
+			if (has_group(p, in, guests[j])) {
+				bound_groups(p, in, guests[j], h);
 				found = true;
 			}
-		if (found || !has_group(root, in, ""))
+		if (found || !has_group(p, in, ""))
 			continue;
 		for (size_t j = 0; j < sizeof(daemons) / sizeof(*daemons); j++)
-			bound_groups(root, in, daemons[j], h);
-		find_own_group(root, i == 0 ? "0::" : ":memory:", own);
-		bound_groups(root, in, own, h);
+			bound_groups(p, in, daemons[j], h);
+		find_own_group(p, i == 0 ? "0::" : ":memory:", own);
+		bound_groups(p, in, own, h);
 	}
+}
+
+int proc_read_again(struct proc *p, struct host *ret_host)
+{
+	struct host h = {0};
+	int r = read_meminfo(p, &h);
+
+	if (r < 0)
+		return r;
+	h.available_kib += read_arc_kib(p, &h) / 2 + h.unsplit_kib / 4 * 3;
+	h.available_kib = min_u64(h.available_kib, host_pageable_kib(&h));
+	bound_by_groups(p, &h);
+	h.ksm_kib = read_ksm_kib(p);
+	h.has_pressure = read_pressure(p, &h.pressure_some_avg10_centi);
+	*ret_host = h;
+	return 0;
+}
+
+void proc_close(struct proc *p)
+{
+	for (; p->n > 0; p->n--)
+		close(p->file[p->n - 1].fd);
 }
 
 int proc_read(const char *root, struct host *ret_host)
 {
-	struct host h = {0};
-	int r = read_meminfo(root, &h);
+	struct proc p = {.root = root};
+	int r = proc_read_again(&p, ret_host);
 
-	if (r < 0)
-		return r;
-	h.available_kib += read_arc_kib(root, &h) / 2 + h.unsplit_kib / 4 * 3;
-	h.available_kib = min_u64(h.available_kib, host_pageable_kib(&h));
-	bound_by_groups(root, &h);
-	h.ksm_kib = read_ksm_kib(root);
-	h.has_pressure = read_pressure(root, &h.pressure_some_avg10_centi);
-	*ret_host = h;
-	return 0;
+	proc_close(&p);
+	return r;
 }

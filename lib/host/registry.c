@@ -130,17 +130,26 @@ bool registry_no_give(const struct registry *r)
 	return held;
 }
 
-/* A pass that looks whether it is held holds it for some microseconds. */
-int registry_hold_no_give(struct registry *r)
+int registry_prepare_no_give(struct registry *r)
 {
-	int fd = r->no_give, tries = NO_GIVE_TRIES;
+	int fd = r->no_give;
 
 	if (fd < 0)
 		fd = statedir_file(&r->dir, STATEDIR_HOST, "no-give", O_RDWR | O_CREAT);
 	if (fd < 0)
 		return fd;
 	r->no_give = fd;
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	return 0;
+}
+
+/* A pass that looks whether it is held holds it for some microseconds. */
+int registry_hold_no_give(struct registry *r)
+{
+	int tries = NO_GIVE_TRIES, error = registry_prepare_no_give(r);
+
+	if (error)
+		return error;
+	while (flock(r->no_give, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK || --tries == 0)
 			return -errno;
 		nanosleep(&(struct timespec){.tv_nsec = NO_GIVE_PAUSE_NS}, NULL);
@@ -561,7 +570,7 @@ static void add_pending(void *arg, const char *name)
 	struct sum *sum = arg;
 	int error = load(sum->registry, &pending_form, name, &pending);
 
-	sum->unreadable |= error == -EBADMSG;
+	sum->unreadable |= error && error != -ENOENT && error != -EINVAL; /* not there, and no name of ours */
 	if (error == 0 && is_due(pending.since_s, sum->now_s))
 		sum->kib = sat_add(sum->kib, pending.need_kib);
 }

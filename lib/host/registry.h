@@ -50,8 +50,9 @@ bool registry_no_give(const struct registry *r);
 
 /*
  * The guard's part: forbids gives until it is released or the process ends. -EWOULDBLOCK: another process holds it.
- * Waits for 4 ms at most. Its file (0600) stays, and is opened once.
+ * Waits for 4 ms at most. Its file (0600) stays, and is opened once: beforehand, if there may be no descriptor later.
  */
+int registry_prepare_no_give(struct registry *r);
 int registry_hold_no_give(struct registry *r);
 void registry_release_no_give(struct registry *r);
 

@@ -92,14 +92,15 @@ uint32_t backoff_next_ms(struct backoff *b)
 
 void loop_notify(const char *state)
 {
+	static int fd = -1; /* stays open: without a descriptor to spare, the watchdog would end a loop that goes on */
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	const char *path = getenv("NOTIFY_SOCKET");
 	size_t length = path ? strlen(path) : 0;
-	int fd;
 
 	if (length < 2 || length >= sizeof(to.sun_path) || (path[0] != '/' && path[0] != '@'))
 		return;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
 	memcpy(to.sun_path, path, length);
@@ -107,7 +108,6 @@ void loop_notify(const char *state)
 		to.sun_path[0] = '\0';
 	sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to,
 	       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-	close(fd);
 }
 
 uint64_t loop_watchdog_ms(void)

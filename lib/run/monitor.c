@@ -38,6 +38,7 @@ struct monitor {
 	const struct conf *conf;
 	const char *root;
 	bool dry_run;
+	struct proc proc; /* stays open: the host may have no descriptor left when it is short of memory */
 	struct guard guard;
 	struct snapshot snapshot;
 	struct reader *reader;
@@ -78,7 +79,7 @@ int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct 
 		return -ENOMEM;
 	}
 	*rd = (struct reader){.conf = conf, .root = root, .read_only = dry_run};
-	*s = (struct monitor){.conf = conf, .root = root, .dry_run = dry_run, .reader = rd};
+	*s = (struct monitor){.conf = conf, .root = root, .dry_run = dry_run, .proc = {.root = root}, .reader = rd};
 	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
 	*ret_monitor = s;
 	return 0;
@@ -95,6 +96,7 @@ void monitor_free(struct monitor *s, uint64_t deadline_ms)
 	registry_close(s->registry);
 	virt_close(s->virt);
 	snapshot_clear(&s->snapshot);
+	proc_close(&s->proc);
 	free(s);
 }
 
@@ -224,6 +226,7 @@ static int begin_reading(struct monitor *s, uint64_t end_ms)
 	if (r) {
 		snapshot_clear(&rd->before);
 		end_reading(s, r, false, strerror(-r));
+		s->beat_ms = clock_ms(CLOCK_BOOTTIME); /* a reading that cannot begin does not hang */
 		return r;
 	}
 	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
@@ -291,6 +294,8 @@ int monitor_open_registry(struct monitor *s)
 		r = registry_open(s->root, !s->dry_run, &s->registry);
 	else if (!s->dry_run)
 		r = registry_refresh(s->registry);
+	if (!r && !s->dry_run)
+		r = registry_prepare_no_give(s->registry);
 	if (!r)
 		monitor_count_pending(s);
 	return r;
@@ -511,7 +516,7 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 	struct sight v = {.at = clock_now()};
 	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
 	const struct snapshot *h = &s->snapshot;
-	int r = proc_read(s->root, &v.host);
+	int r = proc_read_again(&s->proc, &v.host);
 
 	if (r < 0)
 		return r;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -665,6 +666,32 @@ static void test_allocates_nothing(void **state)
 	monitor_free(s, in_time());
 }
 
+/* What an emergency needs was opened before. */
+static void test_without_descriptors(void **state)
+{
+	struct monitor *s = on_duty(false);
+	struct registry *r = registry_of_a_pass();
+	struct rlimit all, none;
+	struct sight v = look(s);
+	int error;
+
+	(void)state;
+	host_has(700 * MIB);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	error = monitor_look(s, &v);
+	if (!error)
+		error = monitor_read(s, in_time());
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(error, 0);
+	assert_int_equal(v.level, GUARD_TIGHT);
+	assert_int_equal(v.sent, GUESTS);
+	assert_true(registry_no_give(r));
+	registry_close(r);
+	monitor_free(s, in_time());
+}
+
 /* Where its file was replaced the lock on the old one is seen by nobody. */
 static void test_no_give_replaced(void **state)
 {
@@ -866,6 +893,7 @@ int main(void)
 	    TEST(test_connects_again),
 	    TEST(test_no_host),
 	    TEST(test_registry_removed),
+	    TEST(test_without_descriptors),
 	    TEST(test_no_give_replaced),
 	};
 

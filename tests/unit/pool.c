@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -536,6 +537,28 @@ static void test_a_task_has_a_result(void **state)
 	sleep_ms(10); /* the threads are beyond our reach for a moment */
 }
 
+static void test_a_task_needs_no_descriptor(void **state)
+{
+	struct rlimit all, none;
+	struct call *call;
+	struct task *t;
+	int fd, result;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	t = start(-1, 7, &call);
+	fd = task_fd(t);
+	result = task_wait(t, in_time());
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(result, 7);
+	assert_true(task_free(t));
+	free(call);
+	sleep_ms(10); /* the thread is beyond our reach for a moment */
+}
+
 static void test_a_stuck_task_is_abandoned(void **state)
 {
 	int gate[2];
@@ -577,6 +600,7 @@ int main(void)
 	    cmocka_unit_test(test_free_waits_for_the_idle_only),
 	    cmocka_unit_test(test_slow_is_not_stuck),
 	    cmocka_unit_test(test_a_task_has_a_result),
+	    cmocka_unit_test(test_a_task_needs_no_descriptor),
 	    cmocka_unit_test(test_a_stuck_task_is_abandoned),
 	};
 

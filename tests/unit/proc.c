@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -510,6 +511,30 @@ static void test_leaves_nothing_open(void **state)
 	assert_int_equal(after, before);
 }
 
+/* A host may have no descriptor left when it is short of memory. */
+static void test_without_descriptors(void **state)
+{
+	struct proc p = {.root = root};
+	struct rlimit all, none;
+	struct host before, h;
+	int once, again;
+
+	(void)state;
+	put_all((const char *[PATHS]){TOTAL FREE, ARC_HEAD, "1\n", "x"});
+	assert_int_equal(proc_read_again(&p, &before), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	once = proc_read(root, &h);
+	again = proc_read_again(&p, &h);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(once, -EMFILE);
+	assert_int_equal(again, 0);
+	assert_int_equal(h.free_kib, before.free_kib);
+	assert_int_equal(h.ksm_kib, before.ksm_kib);
+	proc_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,6 +547,7 @@ int main(void)
 	    cmocka_unit_test(test_groups),
 	    cmocka_unit_test(test_odd_files),
 	    cmocka_unit_test(test_leaves_nothing_open),
+	    cmocka_unit_test(test_without_descriptors),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, make_root, remove_root);
