@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "base/uri.h"
@@ -15,6 +16,7 @@
 #include "show/explain.h"
 #include "show/report.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/say.h"
 
 #define WORKERS 4
@@ -197,7 +199,11 @@ static void complain_of_log(struct balancer *b)
 /* A single pass says it when it ends. */
 static void complain_of_output(struct balancer *b)
 {
-	if (loop && b->output_error)
+	if (loop && b->output_error == -EAGAIN)
+		say_complaint(&membalance, LOG_WARNING, "output",
+		              "standard output takes nothing more; passes that are missing there: %u",
+		              output_dropped());
+	else if (loop && b->output_error)
 		say_complaint(&membalance, LOG_WARNING, "output", "cannot write to standard output: %s",
 		              strerror(-b->output_error));
 }
@@ -213,17 +219,36 @@ static void keep(const struct balancer *b, const struct balance_report *rep)
 		say_complaint(&membalance, LOG_WARNING, "last-pass", "cannot write 'last-pass.json': %s", strerror(-r));
 }
 
-static void show(struct balancer *b, const struct balance_report *rep)
+static int print_pass(FILE *out, const struct balance_report *rep)
 {
 	static const struct table_style style = {.unit = TABLE_KIB};
 
 	if (as_json)
-		report_pass_json(stdout, rep);
+		report_pass_json(out, rep);
 	if (explain)
-		report_explain(stdout, rep, false);
-	if (verbose && !as_json && report_table(stdout, rep, NULL, &style))
-		say_warning(&membalance, "no memory for the table");
-	b->output_error = output_flush();
+		report_explain(out, rep, false);
+	return verbose && !as_json ? report_table(out, rep, NULL, &style) : 0;
+}
+
+/* A loop goes on if a reader does not. */
+static int start_printing(const struct balance_report *rep)
+{
+	struct memfile m;
+	int r = memfile_open(&m) ? print_pass(m.out, rep) : -ENOMEM;
+
+	if (m.out && memfile_close(&m))
+		r = -ENOMEM;
+	if (!r && m.length)
+		return output_start(m.text);
+	free(m.text);
+	return r;
+}
+
+static void show(struct balancer *b, const struct balance_report *rep)
+{
+	b->output_error = loop ? start_printing(rep) : print_pass(stdout, rep);
+	if (b->output_error && !loop)
+		say_error(&membalance, "cannot show all of it: %s", strerror(-b->output_error));
 	complain_of_warnings(b);
 	report_complain(rep, say_complaint_as, (void *)&membalance);
 	keep(b, rep);
@@ -248,6 +273,15 @@ static bool is_paused(struct balancer *b)
 	return b->paused_ms > 0;
 }
 
+static int code_of_pass(const struct balancer *b, int error, const struct balance_report *rep)
+{
+	if (error)
+		return exit_code_of(error);
+	if (rep->failed)
+		return EXIT_PARTLY;
+	return b->output_error && !loop ? EXIT_FAILED : EXIT_DONE;
+}
+
 static int pass(struct balancer *b)
 {
 	const struct balance_conf pc = {
@@ -261,6 +295,8 @@ static int pass(struct balancer *b)
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 	int r = 0;
 
+	if (!dry_run)
+		registry_note_pass(b->registry, clock_ms(CLOCK_MONOTONIC), pc.interval_ms);
 	if (is_paused(b)) {
 		write_log(b);
 		write_metrics(b, NULL, began_ms);
@@ -281,7 +317,7 @@ static int pass(struct balancer *b)
 		show(b, &rep);
 	else if (!*loop_stop())
 		complain_of_failure(b, r);
-	r = r ? exit_code_of(r) : rep.failed ? EXIT_PARTLY : EXIT_DONE;
+	r = code_of_pass(b, r, &rep);
 	balance_clear(&rep);
 	return r;
 }
@@ -295,9 +331,28 @@ static const char *why_unusable(int error)
 	return report_unusable(error);
 }
 
-static int yield_to_other(bool aloud)
+/* A pass that does not end: cron's would say nothing for ever. */
+static void complain_of_holder(struct balancer *b, int64_t pid, uint64_t idle_ms)
 {
-	if (aloud)
+	char age[TEXT_AGE], holder[64] = "another program";
+
+	if (pid)
+		snprintf(holder, sizeof(holder), "process %lld", (long long)pid);
+	if (complaints.registry != b->registry)
+		complaints_load(&complaints, b->registry);
+	say_complaint(&membalance, LOG_ERR, "lock", "no pass for %s: %s holds the lock in '%s/run/memsched'",
+	              text_age(age, sizeof(age), idle_ms / 1000), holder, root);
+	end_without_pass();
+}
+
+static int yield_to_other(struct balancer *b, bool aloud)
+{
+	uint64_t idle_ms;
+	int64_t pid;
+
+	if (registry_is_stuck(b->registry, clock_ms(CLOCK_MONOTONIC), &pid, &idle_ms))
+		complain_of_holder(b, pid, idle_ms);
+	else if (aloud)
 		say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'", root);
 	return EXIT_AGAIN;
 }
@@ -313,7 +368,7 @@ static int open_registry(struct balancer *b)
 	if (!r)
 		r = registry_lock(b->registry);
 	if (r == -EWOULDBLOCK)
-		return yield_to_other(verbose || loop);
+		return yield_to_other(b, verbose || loop);
 	if (r)
 		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
@@ -327,7 +382,7 @@ static int keep_registry(struct balancer *b)
 	if (!r)
 		return EXIT_DONE;
 	if (r == -EWOULDBLOCK)
-		return yield_to_other(verbose);
+		return yield_to_other(b, verbose);
 	complain_of_warnings(b);
 	say_complaint(&membalance, LOG_ERR, "registry", "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	end_without_pass();
@@ -482,11 +537,14 @@ static int set_pause(void)
 static int balance(struct conf *conf)
 {
 	struct balancer b = {.conf = conf, .audit = {.program = membalance.name, .root = root}};
-	int code = open_registry(&b);
+	int code;
 
+	complaints.each_time = is_watched();
+	code = open_registry(&b);
 	if (code)
 		return code;
-	complaints.each_time = is_watched();
+	if (loop)
+		say_without_waiting();
 	complaints_load(&complaints, dry_run ? NULL : b.registry);
 	return loop ? run_loop(&b) : pass(&b);
 }

@@ -19,6 +19,7 @@
 #include "run/on_critical.h"
 #include "show/report.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/say.h"
 
 #define STEP_MS 100   /* between two looks of a single run */

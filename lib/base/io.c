@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,7 +28,9 @@ int fd_write(int fd, const char *text, size_t length)
 	while (length) {
 		ssize_t n = write(fd, text, length);
 
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && errno == EAGAIN) /* who shares it has set O_NONBLOCK */
+			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+		else if (n < 0 && errno != EINTR)
 			return -errno;
 		text += n > 0 ? n : 0;
 		length -= n > 0 ? (size_t)n : 0;

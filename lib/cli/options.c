@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/uri.h"
 #include "host/proc.h"
+#include "cli/output.h"
 #include "cli/say.h"
 
 #define MAX_OPTIONS 40
@@ -205,8 +206,8 @@ static int check_conf(const struct program *program, const char *root, struct co
 /* EXIT_USAGE is for what the administrator has to change: a service is not restarted after it. */
 static int code_of_conf(int error)
 {
-	static const int lasting[] = {EINVAL,      ERANGE, EFBIG,   EMEDIUMTYPE, ENOENT, EACCES,
-	                              EPERM,       ELOOP,  ENOTDIR, ENAMETOOLONG};
+	static const int lasting[] = {EINVAL, ERANGE, EFBIG, EMEDIUMTYPE, ENOENT,
+	                              EACCES, EPERM,  ELOOP, ENOTDIR,     ENAMETOOLONG};
 
 	for (size_t i = 0; i < sizeof(lasting) / sizeof(*lasting); i++)
 		if (error == -lasting[i])
@@ -283,25 +284,14 @@ void program_begin(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-static int lost; /* -errno of what was printed last */
-
-int output_flush(void)
-{
-	bool failed = ferror(stdout); /* why, nobody knows any more */
-
-	lost = fflush(stdout) ? -errno : failed ? -EIO : 0;
-	clearerr(stdout);
-	return lost;
-}
-
+/* Not through stdio's lock of stderr: a library may hold it, and wait for a reader. */
 void program_end(const struct program *program, int code)
 {
-	int r = lost ? lost : output_flush();
+	int r = output_end();
 
 	if (r) {
 		say_error(program, "cannot write: %s", strerror(-r));
 		code = code ? code : EXIT_FAILED;
 	}
-	fflush(stderr);
 	_exit(code);
 }

@@ -78,9 +78,6 @@ void options_warn(const struct program *program, const struct conf *conf);
 /* The exit code for a -errno of the library. */
 int exit_code_of(int error);
 
-/* Flushes stdout. -errno where something that was printed is lost; the next may go out again. */
-int output_flush(void);
-
 /*
  * Flushes stdout and ends the process at once, without waiting for workers. If what was printed last is lost, that is
  * said, and the code is EXIT_FAILED instead of EXIT_DONE.

@@ -14,6 +14,7 @@
 #include "show/explain.h"
 #include "show/report.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/terminal.h"
 
 #define SECOND_MS 1000

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -358,10 +359,10 @@ static int print_record(const struct form *form, const void *base, char *text, s
 	return (int)used;
 }
 
-/* The file of a record: a UUID in lower case, but for "paused". NULL: not a name. */
+/* The file of a record: a UUID in lower case, but for "paused" and "holder". NULL: not a name. */
 static const char *file_of(const struct form *form, const char *name, char uuid[UUID_TEXT])
 {
-	return form->place == STATEDIR_TOP ? name : uuid_parse(name, uuid) ? uuid : NULL;
+	return form->place <= STATEDIR_HOST ? name : uuid_parse(name, uuid) ? uuid : NULL;
 }
 
 /* A record of a guest seldom changes: only what differs is written. */
@@ -509,6 +510,42 @@ void registry_forget(struct registry *r, const char *uuid)
 {
 	for (enum statedir_place i = STATEDIR_DOMAINS; i < STATEDIR_PLACES; i++)
 		remove_guest(r, i, uuid);
+}
+
+/* ---- who holds the lock ---- */
+
+#define STUCK_LEAST_MS (5 * 60 * 1000)
+
+struct holder {
+	int64_t pid;
+	uint64_t pass_ms, interval_ms;
+};
+
+static const struct field holder_fields[] = {
+    {"pid", FIELD(struct holder, pid)},
+    {"pass_ms", FIELD(struct holder, pass_ms)},
+    {"interval_ms", FIELD(struct holder, interval_ms)},
+};
+static const struct form holder_form = {STATEDIR_HOST, "version=1", holder_fields, COUNT(holder_fields)};
+
+int registry_note_pass(struct registry *r, uint64_t now_ms, uint64_t interval_ms)
+{
+	const struct holder holder = {getpid(), now_ms, interval_ms};
+
+	return save(r, &holder_form, "holder", &holder);
+}
+
+bool registry_is_stuck(const struct registry *r, uint64_t now_ms, int64_t *ret_pid, uint64_t *ret_idle_ms)
+{
+	struct holder holder = {0};
+	bool known = load(r, &holder_form, "holder", &holder) == 0;
+	uint64_t idle_ms = sat_sub(now_ms, holder.pass_ms);
+
+	if (!known || idle_ms <= max_u64(STUCK_LEAST_MS, scale_u64(holder.interval_ms, 3, 1)))
+		return false;
+	*ret_pid = kill((pid_t)holder.pid, 0) == 0 || errno == EPERM ? holder.pid : 0;
+	*ret_idle_ms = idle_ms;
+	return true;
 }
 
 /* ---- the pause ---- */

@@ -1,10 +1,13 @@
 #include "run/loop.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,20 +17,41 @@
 
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 30000
+#define GIVE_UP_MS 400 /* the end comes within a second */
 
 static volatile sig_atomic_t stopped, hung_up;
 static bool has_terminal;
 
+static int dead = -1; /* writing to it fails */
+
 static void stop(int number)
 {
+	const struct itimerval again = {{0, GIVE_UP_MS * 1000}, {0, GIVE_UP_MS * 1000}};
+
 	(void)number;
 	stopped = 1;
+	setitimer(ITIMER_REAL, &again, NULL);
+}
+
+/* A write that waits for a reader is interrupted, and tried again by stdio: then it fails. */
+static void give_up_output(int number)
+{
+	int error = errno;
+
+	(void)number;
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 0) == 0)
+			dup2(dead, fd);
+	errno = error;
 }
 
 void loop_catch_signals(void)
 {
 	struct sigaction action = {.sa_handler = stop}; /* no SA_RESTART: sleeps end */
+	struct sigaction output = {.sa_handler = give_up_output};
 
+	dead = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	sigaction(SIGALRM, &output, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 }

@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* SIGTERM and SIGINT set *loop_stop() from now on; SIGPIPE and the rest stay as they are. */
+/*
+ * SIGTERM and SIGINT set *loop_stop() from now on. Standard output and error that take nothing after that are replaced
+ * by a descriptor on which writes fail, so that none waits for a reader. SIGPIPE and the rest stay as they are.
+ */
 void loop_catch_signals(void);
 const volatile sig_atomic_t *loop_stop(void);
 

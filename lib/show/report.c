@@ -213,10 +213,9 @@ int report_table(FILE *out, const struct balance_report *rep, const struct colum
 
 static void print_sentence(FILE *out, const char *name, const char *sentence)
 {
-	char *escaped = text_escaped(name);
+	char escaped[SENTENCE];
 
-	fprintf(out, "%s: %s\n", escaped ? escaped : "?", sentence);
-	free(escaped);
+	fprintf(out, "%s: %s\n", text_escape(escaped, sizeof(escaped), name, text_is_utf8()), sentence);
 }
 
 void report_explain(FILE *out, const struct balance_report *rep, bool whole)
@@ -474,16 +473,15 @@ typedef void complaint_say(void *arg, const char *key, const char *sentence);
 
 static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
 {
-	char why[TEXT_EXPLAIN], sentence[SENTENCE], key[UUID_TEXT + HINT_FAULT_TEXT + 8];
-	char *name = g->hung || g->order.error ? text_escaped(g->name) : NULL;
+	char why[TEXT_EXPLAIN], name[256], sentence[SENTENCE], key[UUID_TEXT + HINT_FAULT_TEXT + 8];
 
-	if (name && !g->vanished) {
+	if ((g->hung || g->order.error) && !g->vanished) {
+		text_escape(name, sizeof(name), g->name, text_is_utf8());
 		snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->plan.reason));
 		snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->plan.reason),
 		         text_explain(why, sizeof(why), g));
 		say(arg, key, sentence);
 	}
-	free(name);
 	if (g->unreadable) {
 		snprintf(key, sizeof(key), "%s unreadable", g->uuid);
 		say(arg, key, report_unreadable(sentence, sizeof(sentence), g->uuid));

@@ -140,6 +140,57 @@ pauses() {
 	[ "$before" = "$(find "$root/run" -type f -newermt '1970-01-01' -printf '%p %T@\n' | sort)" ]
 }
 
+# stuffed FIFO: one that takes nothing more, open as descriptor 7.
+stuffed() {
+	mkfifo "$1"
+	exec 7<>"$1"
+	dd if=/dev/zero of="$1" oflag=nonblock bs=4096 count=100 2>/dev/null || true
+}
+
+@test "what takes nothing holds up no loop, and no end" {
+	stuffed "$BATS_TEST_TMPDIR/out"
+	membalance -c "$node" --root "$root" --interval 100ms -J >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/said" 3>&- 7>&- &
+	pid=$!
+	wait_for grep -q 'warning: standard output takes nothing more; passes that are missing there: 1$' "$BATS_TEST_TMPDIR/said"
+	goes_round 3
+	timeout 120 cat <&7 >"$BATS_TEST_TMPDIR/passes" 3>&- &
+	reader=$!
+	wait_for grep -q 'notice: resolved after' "$BATS_TEST_TMPDIR/said"
+	kill "$pid"
+	wait "$pid"
+	kill "$reader"
+	tr -d '\0' <"$BATS_TEST_TMPDIR/passes" | jq -es 'length > 1' # each is there whole
+	stuffed "$BATS_TEST_TMPDIR/err"
+	membalance -c test:///nowhere --root "$root" 2>"$BATS_TEST_TMPDIR/err" 3>&- 7>&- &
+	pid=$!
+	wait_for has_slept 1
+	kill "$pid"
+	wait_for has_ended
+}
+
+# stuck: has whoever holds the lock begun its last pass 6 minutes ago. A clock of a host that runs for less has no such time.
+stuck() {
+	local up
+	read -r up _ </proc/uptime
+	[ "${up%.*}" -gt 400 ] || skip "the host has just started"
+	printf 'version=1\npid=%d\npass_ms=%d\ninterval_ms=0\n' $$ $((${up%.*} * 1000 - 360000)) >"$root/run/memsched/holder"
+}
+
+@test "a lock that is held for too long is said, and by whom; once, and when it is over" {
+	balance
+	exec {lock}<>"$root/run/memsched/lock"
+	flock -n "$lock"
+	stuck
+	refuses 75 "error: no pass for 6 min: process $$ holds the lock in '$root/run/memsched'" balance
+	run balance
+	[ "$status" -eq 75 ]
+	[ -z "$output" ]
+	exec {lock}>&-
+	run balance
+	[ "$status" -eq 0 ]
+	[[ $output == *"notice: resolved after "*" s: no pass for 6 min: process $$ holds the lock"* ]]
+}
+
 @test "refusals name what is wrong" {
 	local value
 	for value in abc -1 99999999999999999999 '' 1.5G 0x10 '10 apples'; do

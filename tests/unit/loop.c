@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -170,11 +172,52 @@ static void test_feed(void **state)
 	unlink(path);
 }
 
+/* Prints into a pipe that is full, with what loop_catch_signals does about it. */
+static _Noreturn void print_into(const int full[2], int ready)
+{
+	bool failed;
+
+	dup2(full[1], STDOUT_FILENO);
+	dup2(full[1], STDERR_FILENO);
+	loop_catch_signals();
+	if (write(ready, "", 1) < 0)
+		_exit(2);
+	failed = printf("lost\n") < 0 || fflush(stdout);
+	failed &= printf("lost too\n") < 0 || fflush(stdout);
+	_exit(!failed || write(STDERR_FILENO, "lost too", 8) > 0 || !*loop_stop());
+}
+
+/* After SIGTERM nothing waits for a reader for longer than a moment. */
+static void test_ends_before_a_full_pipe(void **state)
+{
+	int full[2], ready[2], status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(full) | pipe(ready), 0);
+	fcntl(full[1], F_SETFL, O_NONBLOCK);
+	while (write(full[1], "x", 1) > 0)
+		;
+	fcntl(full[1], F_SETFL, 0);
+	child = fork();
+	if (child == 0)
+		print_into(full, ready[1]);
+	assert_int_equal(read(ready[0], &(char){0}, 1), 1);
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	for (int i = 0; i < 2; i++) {
+		close(full[i]);
+		close(ready[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_sockets),  cmocka_unit_test(test_full), cmocka_unit_test(test_garbage),
-	    cmocka_unit_test(test_watchdog), cmocka_unit_test(test_feed),
+	    cmocka_unit_test(test_sockets), cmocka_unit_test(test_full),
+	    cmocka_unit_test(test_garbage), cmocka_unit_test(test_watchdog),
+	    cmocka_unit_test(test_feed),    cmocka_unit_test(test_ends_before_a_full_pipe),
 	};
 	int failed;
 

@@ -873,6 +873,40 @@ static void test_lock(void **state)
 	registry_close(a);
 }
 
+/* The holder of the lock is stuck if it begins no pass for three of its intervals and 5 min. */
+static void test_stuck(void **state)
+{
+	static const struct {
+		uint64_t interval_ms, idle_ms;
+		bool stuck;
+	} rows[] = {
+	    {0, 1, false},         {0, 300000, false},       {0, 300001, true},
+	    {1000, 300000, false}, {3600000, 300001, false}, {3600000, 10800001, true},
+	};
+	struct registry *r = open_registry();
+	uint64_t idle_ms = 0;
+	int64_t pid = -1;
+	int status;
+	pid_t child;
+
+	(void)state;
+	assert_false(registry_is_stuck(r, 1 << 30, &pid, &idle_ms));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(registry_note_pass(r, 1000, rows[i].interval_ms), 0);
+		assert_int_equal(registry_is_stuck(r, 1000 + rows[i].idle_ms, &pid, &idle_ms), rows[i].stuck);
+	}
+	assert_int_equal(idle_ms, 10800001);
+	assert_int_equal(pid, getpid());
+	child = fork();
+	if (child == 0)
+		_exit(registry_note_pass(r, 1000, 0) != 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_true(registry_is_stuck(r, 1 << 30, &pid, &idle_ms));
+	assert_int_equal(pid, 0); /* another program holds it */
+	registry_close(r);
+}
+
 static void test_lock_is_a_symlink(void **state)
 {
 	struct registry *r = open_registry();
@@ -1357,6 +1391,7 @@ int main(void)
 	    TEST(test_no_space),
 	    TEST(test_read_while_written),
 	    TEST(test_lock),
+	    TEST(test_stuck),
 	    TEST(test_lock_is_a_symlink),
 	    TEST(test_refresh),
 	    TEST(test_refresh_finds_another_pass),

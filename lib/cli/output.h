@@ -1,0 +1,21 @@
+/* Standard output: what of it is lost is known, and no loop waits for a reader. */
+#ifndef MEMSCHED_CLI_OUTPUT_H
+#define MEMSCHED_CLI_OUTPUT_H
+
+/* Flushes stdout. 0, or -errno if something that was printed is lost; the next may go out again. */
+int output_flush(void);
+
+/*
+ * Has a task print text, which is allocated and taken over. As long as the text before it is under way (a full pipe, a
+ * stopped terminal), this one is dropped whole: -EAGAIN. Else 0, or -errno if it or the one before is lost. Raises
+ * SIGPIPE if the reader is gone.
+ */
+int output_start(char *text);
+
+/* How many texts were dropped since the last one that was not. */
+unsigned output_dropped(void);
+
+/* Flushes, and waits 300 ms at most for a text under way. 0, or -errno if what was printed last is lost. */
+int output_end(void);
+
+#endif
