@@ -27,6 +27,7 @@ tests/unit/on_critical.test: WRAPPED := stat64
 tests/unit/movelog.test: WRAPPED := write
 $(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 comma := ,
+tests/unit/domxml.o: COMPILE += $(XML_CFLAGS)
 
 # The linker proves that what decides is pure: its tests have base and plan alone.
 $(PUREUNIT): %.test: %.o $(PURE)

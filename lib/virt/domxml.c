@@ -26,7 +26,7 @@
 
 struct trouble { /* that came up while a document was parsed */
 	unsigned errors, entities;
-	bool stopped;
+	bool stopped, no_memory;
 };
 
 static void stop_parsing(xmlParserCtxt *ctxt)
@@ -56,6 +56,7 @@ static void note_error(void *arg, const char *message, ...)
 
 	(void)message;
 	t->errors++;
+	t->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
 	if (!error || error->level < XML_ERR_FATAL)
 		return;
 	if (error->code != XML_ERR_UNDECLARED_ENTITY || !ctxt->node || t->errors > ERRORS_MAX) {
@@ -69,6 +70,16 @@ static void note_error(void *arg, const char *message, ...)
 	xmlSAX2Reference(ctxt, BAD_CAST "undeclared");
 }
 
+/* What has no parser to blame: of that memory alone makes a document incomplete. Nothing is printed. */
+static void note_general_error(void *trouble, const char *message, ...)
+{
+	const xmlError *error = xmlGetLastError();
+
+	(void)message;
+	if (trouble && (!error || error->code == XML_ERR_NO_MEMORY))
+		((struct trouble *)trouble)->no_memory = true;
+}
+
 static bool is_entity(const xmlNode *node)
 {
 	return node && node->type == XML_ENTITY_REF_NODE;
@@ -76,44 +87,60 @@ static bool is_entity(const xmlNode *node)
 
 static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
 
-/* The encoding is given so that one the document declares cannot make iconv load modules. */
+/* The encoding is given so that one the document declares cannot make iconv load modules. Whether it is whole. */
+static bool parse(const char *xml, size_t length, struct trouble *trouble, xmlDoc **ret_doc)
+{
+	xmlParserCtxt *ctxt = xmlNewParserCtxt();
+	bool whole;
+
+	if (!ctxt) {
+		trouble->no_memory = true;
+		return false;
+	}
+	ctxt->sax->internalSubset = refuse_dtd;
+	ctxt->sax->error = note_error;
+	ctxt->_private = trouble;
+	*ret_doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, "UTF-8", PARSE_OPTIONS);
+	trouble->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
+	whole = trouble->entities ? trouble->errors <= ERRORS_MAX : ctxt->wellFormed;
+	xmlFreeParserCtxt(ctxt);
+	return whole && !trouble->stopped && !trouble->no_memory && *ret_doc && xmlDocGetRootElement(*ret_doc);
+}
+
 static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 {
 	struct trouble trouble = {0};
-	xmlParserCtxt *ctxt;
-	xmlDoc *doc;
-	bool whole;
-	int error;
+	xmlDoc *doc = NULL;
+	bool good;
 
 	if (length > DOMXML_MAX_BYTES)
 		return -EMSGSIZE;
+	xmlSetGenericErrorFunc(&trouble, note_general_error); /* of this thread */
 	pthread_once(&parser_once, xmlInitParser); /* left to itself, it races where several threads parse first */
-	ctxt = xmlNewParserCtxt();
-	if (!ctxt)
-		return -ENOMEM;
-	ctxt->sax->internalSubset = refuse_dtd;
-	ctxt->sax->error = note_error;
-	ctxt->_private = &trouble;
-	doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, "UTF-8", PARSE_OPTIONS);
-	error = ctxt->errNo == XML_ERR_NO_MEMORY ? -ENOMEM : -EBADMSG;
-	whole = trouble.entities ? trouble.errors <= ERRORS_MAX : ctxt->wellFormed;
-	xmlFreeParserCtxt(ctxt);
-	if (error == -ENOMEM || trouble.stopped || !whole || !doc || !xmlDocGetRootElement(doc)) {
-		xmlFreeDoc(doc);
-		return error;
+	good = parse(xml, length, &trouble, &doc);
+	xmlSetGenericErrorFunc(NULL, note_general_error);
+	if (good) {
+		*ret_doc = doc;
+		return 0;
 	}
-	*ret_doc = doc;
-	return 0;
+	xmlFreeDoc(doc);
+	return trouble.no_memory ? -ENOMEM : -EBADMSG;
+}
+
+/* Without memory libxml2 leaves names out. */
+static bool is_same(const xmlChar *name, const char *ours)
+{
+	return name && strcmp((const char *)name, ours) == 0;
 }
 
 static bool has_namespace(const xmlNode *node, const char *namespace)
 {
-	return node->ns ? namespace && strcmp((const char *)node->ns->href, namespace) == 0 : !namespace;
+	return node->ns ? namespace && is_same(node->ns->href, namespace) : !namespace;
 }
 
 static bool is_named(const xmlNode *node, const char *name)
 {
-	return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+	return node->type == XML_ELEMENT_NODE && is_same(node->name, name);
 }
 
 /* The value of an attribute without namespace (libvirt puts none on attributes); NULL where it is absent. */
@@ -240,7 +267,7 @@ static const xmlNode *find_part(const xmlNode *element, const char *name, const 
 /* An attribute of ours: libvirt puts no namespace on attributes, but takes one. */
 static bool is_ours(const xmlAttr *a)
 {
-	return !a->ns || strcmp((const char *)a->ns->href, DOMXML_NAMESPACE) == 0;
+	return !a->ns || is_same(a->ns->href, DOMXML_NAMESPACE);
 }
 
 /* The first attribute of ours but the one of this name; NULL if there is none. */
@@ -248,7 +275,7 @@ static const xmlAttr *find_unknown(const xmlAttr *from, const char *known)
 {
 	const xmlAttr *a = from;
 
-	while (a && !(is_ours(a) && (a->ns || strcmp((const char *)a->name, known) != 0)))
+	while (a && !(is_ours(a) && (a->ns || !is_same(a->name, known))))
 		a = a->next;
 	return a;
 }
@@ -494,8 +521,10 @@ static void read_name(const xmlNode *node, struct domxml *d)
 {
 	char name[DOMXML_NAME_BYTES + 1];
 
-	if (!d->name && read_text(node, name, sizeof(name)) != -EINVAL)
-		d->name = strdup(name);
+	if (d->name || read_text(node, name, sizeof(name)) == -EINVAL)
+		return;
+	d->name = strdup(name);
+	d->no_memory |= !d->name;
 }
 
 static void read_uuid(const xmlNode *node, struct domxml *d)
@@ -665,7 +694,7 @@ static int read_domain(const xmlNode *root, struct domxml *d)
 	}
 	if (hints)
 		read_hints(hints, &(struct context){d->name, d->device.maximum_kib}, &d->hints);
-	return 0;
+	return d->no_memory ? -ENOMEM : 0;
 }
 
 int domxml_read(const char *xml, size_t length, struct domxml *ret_domain)

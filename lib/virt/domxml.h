@@ -22,6 +22,7 @@ struct domxml {
 	int64_t domain_id;    /* -1 where it has none */
 	struct device device; /* 0 and false where the document does not say */
 	struct hints hints;
+	bool no_memory; /* while it was read; false if it was read whole */
 };
 
 /*

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <libxml/xmlmemory.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
@@ -812,6 +813,52 @@ static void test_depth(void **state)
 	}
 }
 
+/* ---- without memory ---- */
+
+static unsigned calls, fail_at; /* 0: none fails */
+
+static bool fails(void)
+{
+	return ++calls == fail_at;
+}
+
+static void *try_malloc(size_t size)
+{
+	return fails() ? NULL : malloc(size);
+}
+
+static char *try_strdup(const char *text)
+{
+	return fails() ? NULL : strdup(text);
+}
+
+/* A document is read whole or not at all. realloc is spared: without it libxml2 2.9 itself reads from a null pointer.
+ */
+static void test_without_memory(void **state)
+{
+	static const char opted_out[] = PLAIN "<metadata><memsched:memory " NS " managed='no'>"
+					      "<memsched:min unit='MiB'>512</memsched:min></memsched:memory></metadata>"
+					      "<memoryBacking><locked/></memoryBacking></domain>";
+	int r;
+
+	(void)state;
+	fail_at = 0;
+	do {
+		struct domxml d = {0};
+
+		calls = 0;
+		fail_at++;
+		r = domxml_read(opted_out, strlen(opted_out), &d);
+		assert_true(r == 0 || r == -ENOMEM);
+		assert_int_equal(d.hints.opted_out, !r);
+		assert_int_equal(d.hints.min_kib, r ? 0 : 512 * MIB);
+		assert_int_equal(d.device.locked, !r);
+		domxml_clear(&d);
+	} while (calls >= fail_at);
+	assert_true(fail_at > 20);
+	fail_at = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -828,7 +875,9 @@ int main(void)
 	    cmocka_unit_test(test_large),
 	    cmocka_unit_test(test_depth),
 	    cmocka_unit_test(test_sizes_as_libvirt),
+	    cmocka_unit_test(test_without_memory),
 	};
 
+	xmlMemSetup(free, try_malloc, realloc, try_strdup);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
