@@ -146,6 +146,7 @@ static int load_record(const struct registry *r, struct guest *g)
 		return error;
 	g->registered = true;
 	g->started_s = record.started_s;
+	g->hints = record.hints; /* should its definition not be read */
 	record_clear(&record);
 	return 0;
 }

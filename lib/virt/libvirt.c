@@ -240,7 +240,10 @@ static int guest_await(struct libvirt *l, virDomainPtr dom, bool *ret_free)
 	return rc;
 }
 
-/* A guest that may have all that forbids taking from it, and that is not to fail each pass for it. */
+/*
+ * A guest that may have all that forbids taking from it, and that is not to fail each pass for it. Hints that were known
+ * before hold on: a guest that opted out stays opted out.
+ */
 static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *why, struct guest *g)
 {
 	char name[96], words[96];
@@ -249,7 +252,9 @@ static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *wh
 	if (virDomainGetInfo(dom, &info) < 0)
 		return guest_fail(l, dom);
 	g->device = (struct device){.maximum_kib = info.maxMem, .current_kib = info.memory, .unknown = true};
-	g->hints = (struct hints){.weight = WEIGHT_DEFAULT, .voided = true, .n_faults = 1};
+	g->hints.weight = g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT;
+	g->hints.voided = true;
+	g->hints.n_faults = 1;
 	snprintf(g->hints.fault[0], HINT_FAULT_TEXT, "domain '%s': its definition cannot be read: %s",
 	         text_escape(name, sizeof(name), virDomainGetName(dom), text_is_utf8()),
 	         text_escape(words, sizeof(words), why, text_is_utf8()));

@@ -270,8 +270,10 @@ static void test_period(void **state)
 static void test_registered(void **state)
 {
 	const uint64_t started_s = clock_now().wall_ms / 1000;
-	struct record record = {
-	    .name = (char *)"guest001", .maximum_kib = 1048576, .started_s = started_s, .hints = {.weight = 100}};
+	struct record record = {.name = (char *)"guest001",
+	                        .maximum_kib = 1048576,
+	                        .started_s = started_s,
+	                        .hints = {.weight = 100, .opted_out = true}};
 	struct registry *r;
 	struct monitor *s;
 	struct snapshot *h;
@@ -291,7 +293,13 @@ static void test_registered(void **state)
 
 		assert_int_equal(h->guest[i].registered, is_it);
 		assert_int_equal(h->guest[i].started_s, is_it ? started_s : 0);
+		assert_false(h->guest[i].hints.opted_out);
 	}
+	no_answers = true;
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	h = monitor_snapshot(s);
+	for (size_t i = 0; i < h->n; i++) /* what its definition says cannot be read, what the record says holds */
+		assert_int_equal(h->guest[i].hints.opted_out, !strcmp(h->guest[i].uuid, uuid));
 	monitor_free(s, in_time());
 }
 
