@@ -258,19 +258,29 @@ static void show(struct balancer *b, const struct balance_report *rep)
 	say_resolved(&membalance);
 }
 
-/* A dry run is for looking, paused or not. */
-static bool is_paused(struct balancer *b)
+/* A dry run is for looking, paused or not. 0 or -errno: whether there is a pause is not known. */
+static int read_pause(struct balancer *b)
 {
 	bool was_paused = b->paused_ms > 0;
 	char sentence[TEXT_EXPLAIN];
+	int r;
 
 	if (dry_run)
-		return false;
+		return 0;
 	b->paused_ms = 0;
-	b->pause_unreadable = registry_paused(b->registry, clock_ms(CLOCK_BOOTTIME), &b->paused_ms) < 0;
+	r = registry_paused(b->registry, clock_ms(CLOCK_BOOTTIME), &b->paused_ms);
+	b->pause_unreadable = r == -EBADMSG;
 	if (b->paused_ms && !was_paused && verbose)
 		say_warning(&membalance, "%s", text_explain_pause(sentence, sizeof(sentence), b->paused_ms));
-	return b->paused_ms > 0;
+	return r == -EBADMSG ? 0 : r;
+}
+
+static int refuse_unknown_pause(int error)
+{
+	say_complaint(&membalance, LOG_ERR, "paused", "cannot read '%s/run/memsched/paused': %s", root,
+	              strerror(-error));
+	end_without_pass();
+	return EXIT_AGAIN;
 }
 
 static int code_of_pass(const struct balancer *b, int error, const struct balance_report *rep)
@@ -297,7 +307,10 @@ static int pass(struct balancer *b)
 
 	if (!dry_run)
 		registry_note_pass(b->registry, clock_ms(CLOCK_MONOTONIC), pc.interval_ms);
-	if (is_paused(b)) {
+	r = read_pause(b);
+	if (r)
+		return refuse_unknown_pause(r);
+	if (b->paused_ms) {
 		write_log(b);
 		write_metrics(b, NULL, began_ms);
 		virt_close(b->virt); /* libvirtd may well be restarted meanwhile */

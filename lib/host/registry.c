@@ -119,14 +119,13 @@ void registry_unlock(struct registry *r)
 	r->wants_lock = false;
 }
 
-bool registry_no_give(const struct registry *r)
+int registry_no_give(const struct registry *r)
 {
-	int fd = statedir_file(&r->dir, r->remote ? STATEDIR_HOST : STATEDIR_TOP, "no-give", O_RDONLY);
-	bool held;
+	int fd = statedir_file(&r->dir, r->remote ? STATEDIR_HOST : STATEDIR_TOP, "no-give", O_RDONLY), held;
 
 	if (fd < 0)
-		return false;
-	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+		return fd == -ENOENT || (fd == -EACCES && geteuid() != 0) ? 0 : fd;
+	held = flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0 : errno == EWOULDBLOCK ? 1 : -errno;
 	close(fd);
 	return held;
 }

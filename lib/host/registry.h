@@ -53,8 +53,11 @@ void registry_unlock(struct registry *r);
 int registry_note_pass(struct registry *r, uint64_t now_ms, uint64_t interval_ms);
 bool registry_is_stuck(const struct registry *r, uint64_t now_ms, int64_t *ret_pid, uint64_t *ret_idle_ms);
 
-/* Whether the guard forbids gives (it holds a flock on no-give). False for who may not open that file. */
-bool registry_no_give(const struct registry *r);
+/*
+ * Whether the guard forbids gives (it holds a flock on no-give): 1 or 0; -errno if that is not known, which must count
+ * as 1. A user who may not read the file cannot give either, and gets 0.
+ */
+int registry_no_give(const struct registry *r);
 
 /*
  * The guard's part: forbids gives until it is released or the process ends. -EWOULDBLOCK: another process holds it.
@@ -116,7 +119,8 @@ void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_
 #define PAUSE_MAX_MS (UINT64_C(168) * 3600 * 1000)
 int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms);
 int registry_resume(struct registry *r);
-/* What is left of it; 0: not paused. -EBADMSG: it cannot be read, which counts as not paused. */
+/* What is left of it; 0: not paused. -EBADMSG: it makes no sense, which counts as not paused. Else -errno: not known.
+ */
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms);
 
 /* Files that others fill: reads a text of less than size bytes and ends it; writes one whole or not at all. */

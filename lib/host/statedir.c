@@ -162,7 +162,9 @@ int statedir_read(const struct statedir *d, enum statedir_place place, const cha
 		return fd;
 	n = file_read(fd, text, size);
 	close(fd);
-	if (n < 0 || n == (ssize_t)size || memchr(text, '\0', (size_t)n))
+	if (n < 0)
+		return (int)n;
+	if (n == (ssize_t)size || memchr(text, '\0', (size_t)n))
 		return -EBADMSG;
 	text[n] = '\0';
 	return 0;

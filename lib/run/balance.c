@@ -100,12 +100,16 @@ static int look(struct pass *p, bool act)
 
 /* ---- act ---- */
 
-static bool no_give(const struct pass *p)
+static bool no_give(struct pass *p)
 {
-	return p->r && registry_no_give(p->r);
+	int r = p->r ? registry_no_give(p->r) : 0;
+
+	if (r < 0)
+		p->rep.no_give_unknown = r;
+	return r != 0;
 }
 
-static enum reason why_refused(const struct pass *p)
+static enum reason why_refused(struct pass *p)
 {
 	if (no_give(p))
 		return REASON_NO_GIVE;

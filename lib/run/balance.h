@@ -37,6 +37,7 @@ struct balance_report {
 	bool pause_unreadable;
 	int unusable; /* -errno of opening it; 0: it could be, or there is none */
 
+	int no_give_unknown;     /* -errno of looking whether gives are forbidden: they count as forbidden */
 	bool pending_unreadable; /* something that looks like a pending start cannot be read */
 };
 

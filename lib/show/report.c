@@ -501,6 +501,11 @@ static void complain_of_registry(const struct balance_report *rep, complaint_say
 		         strerror(-rep->unsaved));
 		say(arg, "state", sentence);
 	}
+	if (rep->no_give_unknown) {
+		snprintf(sentence, sizeof(sentence), "cannot read '/run/memsched/no-give', so nothing is given: %s",
+		         strerror(-rep->no_give_unknown));
+		say(arg, "no-give", sentence);
+	}
 	if (rep->pending_unreadable)
 		say(arg, "pending", report_unreadable(sentence, sizeof(sentence), NULL));
 	if (rep->unusable) {

@@ -159,7 +159,7 @@ int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s
 
 /* ---- registry.h ---- */
 
-bool registry_no_give(const struct registry *r)
+int registry_no_give(const struct registry *r)
 {
 	return r->no_give;
 }

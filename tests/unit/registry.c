@@ -1008,7 +1008,7 @@ static void test_no_give_shapes(void **state)
 		fd = open(path, O_RDONLY | O_NONBLOCK);
 		assert_true(fd >= 0);
 		assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
-		assert_false(registry_no_give(r));
+		assert_int_equal(registry_no_give(r), -EBADMSG);
 		assert_true(registry_hold_no_give(r) < 0);
 		close(fd);
 		assert_int_equal(remove(path), 0);
@@ -1019,8 +1019,9 @@ static void test_no_give_shapes(void **state)
 static void test_no_give(void **state)
 {
 	struct registry *r = open_registry();
+	struct rlimit all, none;
 	char path[PATH_MAX];
-	int fd;
+	int fd, unknown;
 
 	(void)state;
 	assert_false(registry_no_give(r));
@@ -1029,10 +1030,16 @@ static void test_no_give(void **state)
 	path_of(path, sizeof(path), "run/memsched/no-give");
 	fd = open(path, O_RDWR);
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
-	assert_true(registry_no_give(r));
+	assert_int_equal(registry_no_give(r), 1);
 	assert_int_equal(flock(fd, LOCK_UN), 0);
-	assert_false(registry_no_give(r));
+	assert_int_equal(registry_no_give(r), 0);
 	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	unknown = registry_no_give(r);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(unknown, -EMFILE);
 	registry_close(r);
 }
 
@@ -1055,7 +1062,7 @@ static void answer(int commands, int answers)
 		else if (command == 'r')
 			registry_release_no_give(r);
 		else
-			code = registry_no_give(r);
+			code = (char)(registry_no_give(r) != 0);
 		if (write(answers, &code, 1) != 1)
 			break;
 	}
@@ -1344,6 +1351,7 @@ static void test_as_user(void **state)
 	assert_int_equal(chmod(root, 0755), 0);
 	fill(r, A);
 	assert_int_equal(registry_lock(r), 0);
+	assert_int_equal(registry_prepare_no_give(r), 0);
 	registry_close(r);
 	child = geteuid() == 0 ? fork() : -1;
 	if (child == 0) {
@@ -1351,7 +1359,8 @@ static void test_as_user(void **state)
 		bool good = setuid(NOBODY) == 0 && registry_open(root, true, &r) == 0 &&
 		            registry_load_past(r, A, &past) == 0 &&
 		            registry_pending_kib(r, (uint64_t)time(NULL), NULL) == 1 &&
-		            registry_save_past(r, A, &example) == -EACCES && registry_lock(r) == -EACCES;
+		            registry_save_past(r, A, &example) == -EACCES && registry_lock(r) == -EACCES &&
+		            registry_no_give(r) == 0;
 
 		_exit(!good);
 	}
