@@ -1,7 +1,10 @@
-#include <inttypes.h>
-
 #include "base/json.h"
+
+#include <inttypes.h>
+#include <string.h>
+
 #include "base/text.h"
+#include "base/units.h"
 
 #define DECIMALS_MAX 19 /* as many as a uint64_t has digits behind the first */
 
@@ -139,4 +142,51 @@ void json_bytes(struct json *j, const char *key, uint64_t kib)
 		json_null(j, key);
 	else
 		json_number(j, key, kib * 1024);
+}
+
+/* ---- reading ---- */
+
+/* What stands behind "key":, NULL if there is none. */
+static const char *find_member(const char *text, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (const char *at = strstr(text, key); at; at = strstr(at + 1, key))
+		if (at > text && at[-1] == '"' && strncmp(at + length, "\":", 2) == 0)
+			return at + length + 2;
+	return NULL;
+}
+
+bool json_find_decimal(const char *text, const char *key, unsigned decimals, uint64_t *ret_value)
+{
+	static const char figures[] = "0123456789";
+	const char *value = find_member(text, key);
+	size_t whole = value ? strspn(value, figures) : 0, part;
+	char digits[2 * TEXT_DECIMAL];
+
+	if (!whole || whole >= TEXT_DECIMAL || decimals > DECIMALS_MAX)
+		return false;
+	part = value[whole] == '.' ? strspn(value + whole + 1, figures) : 0;
+	part = part < decimals ? part : decimals;
+	snprintf(digits, sizeof(digits), "%.*s%.*s%.*s", (int)whole, value, (int)part, value + whole + 1,
+	         (int)(decimals - part), "0000000000000000000");
+	return number_parse(digits, UINT64_MAX, ret_value) == 0;
+}
+
+bool json_find_true(const char *text, const char *key)
+{
+	const char *value = find_member(text, key);
+
+	return value && strncmp(value, "true", 4) == 0;
+}
+
+bool json_find_string(const char *text, const char *key, char *ret_value, size_t size)
+{
+	const char *value = find_member(text, key);
+	size_t n = value && *value == '"' ? strcspn(value + 1, "\"\\") : size;
+
+	if (n >= size || value[n + 1] != '"')
+		return false;
+	snprintf(ret_value, size, "%.*s", (int)n, value + 1);
+	return true;
 }

@@ -7,6 +7,7 @@
 #define MEMSCHED_BASE_JSON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -34,5 +35,14 @@ void json_decimal(struct json *j, const char *key, uint64_t value, unsigned deci
 
 /* kib as bytes; null where it would overflow. */
 void json_bytes(struct json *j, const char *key, uint64_t kib);
+
+/*
+ * Reads the first member of this key in a text that this writer wrote: a number, true, or a string without escapes of
+ * less than size bytes. False, and the result stays: there is none. No string in the text can be taken for a member,
+ * for the quotes in strings are escaped. A number is read as json_decimal writes it, further decimals are cut.
+ */
+bool json_find_decimal(const char *text, const char *key, unsigned decimals, uint64_t *ret_value);
+bool json_find_true(const char *text, const char *key);
+bool json_find_string(const char *text, const char *key, char *ret_value, size_t size);
 
 #endif

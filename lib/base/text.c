@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <wchar.h>
 
 #include "base/text.h"
@@ -330,6 +331,22 @@ char *text_age(char *buffer, size_t size, uint64_t age_s)
 	while (age_s >= rows[i].below_s && i + 1 < COUNT(rows))
 		i++;
 	snprintf(buffer, size, "%" PRIu64 " %s", age_s / rows[i].per_s, rows[i].unit);
+	return buffer;
+}
+
+char *text_clock(char *buffer, size_t size, uint64_t wall_s, uint64_t now_s)
+{
+	time_t wall = (time_t)wall_s, now = (time_t)now_s;
+	struct tm then, today;
+	bool same_day;
+
+	if (!localtime_r(&wall, &then) || !localtime_r(&now, &today)) {
+		snprintf(buffer, size, "%" PRIu64, wall_s);
+		return buffer;
+	}
+	same_day = then.tm_year == today.tm_year && then.tm_yday == today.tm_yday;
+	if (!strftime(buffer, size, same_day ? "%H:%M:%S" : "%F %T", &then))
+		buffer[0] = '\0';
 	return buffer;
 }
 

@@ -78,6 +78,11 @@ char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals)
 /* "90 s", "3 min", "5 h", "2 days": rounded down. Returns buffer. */
 char *text_age(char *buffer, size_t size, uint64_t age_s);
 
+#define TEXT_CLOCK 32 /* suffices for every time of day */
+
+/* A wall clock's "14:03:22" of the day of now_s, "2026-11-28 14:03:22" of another day. Returns buffer. */
+char *text_clock(char *buffer, size_t size, uint64_t wall_s, uint64_t now_s);
+
 #define TEXT_SIZE 16 /* suffices for every size */
 
 /* "512 MiB", "1.5 GiB", "12 KiB": rounded to the nearest, one decimal below 100 unless it is 0. Returns buffer. */

@@ -84,6 +84,11 @@ int registry_read(const struct registry *r, const char *name, char *text, size_t
 	return statedir_read(&r->dir, STATEDIR_HOST, name, text, size);
 }
 
+int registry_read_head(const struct registry *r, const char *name, char *text, size_t size)
+{
+	return statedir_read_head(&r->dir, STATEDIR_HOST, name, text, size);
+}
+
 int registry_write(struct registry *r, const char *name, const char *text, size_t length)
 {
 	return strchr(name, '/') ? -EINVAL : statedir_write(&r->dir, STATEDIR_HOST, name, text, length);

@@ -125,6 +125,8 @@ int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_lef
 
 /* Files that others fill: reads a text of less than size bytes and ends it; writes one whole or not at all. */
 int registry_read(const struct registry *r, const char *name, char *text, size_t size);
+/* The same of the beginning of a file of any size. */
+int registry_read_head(const struct registry *r, const char *name, char *text, size_t size);
 int registry_write(struct registry *r, const char *name, const char *text, size_t length);
 
 #endif

@@ -153,7 +153,8 @@ bool statedir_is_file(const struct statedir *d, enum statedir_place place, const
 	return is_same(fd, d->fd[place], name);
 }
 
-int statedir_read(const struct statedir *d, enum statedir_place place, const char *name, char *text, size_t size)
+/* Returns how many bytes were read, the end not counted: size if there are more than the text has room for. */
+static ssize_t read_text(const struct statedir *d, enum statedir_place place, const char *name, char *text, size_t size)
 {
 	int fd = statedir_file(d, place, name, O_RDONLY);
 	ssize_t n;
@@ -163,11 +164,25 @@ int statedir_read(const struct statedir *d, enum statedir_place place, const cha
 	n = file_read(fd, text, size);
 	close(fd);
 	if (n < 0)
-		return (int)n;
-	if (n == (ssize_t)size || memchr(text, '\0', (size_t)n))
+		return n;
+	if (memchr(text, '\0', (size_t)n))
 		return -EBADMSG;
-	text[n] = '\0';
-	return 0;
+	text[n < (ssize_t)size ? n : n - 1] = '\0';
+	return n;
+}
+
+int statedir_read(const struct statedir *d, enum statedir_place place, const char *name, char *text, size_t size)
+{
+	ssize_t n = read_text(d, place, name, text, size);
+
+	return n < 0 ? (int)n : n == (ssize_t)size ? -EBADMSG : 0;
+}
+
+int statedir_read_head(const struct statedir *d, enum statedir_place place, const char *name, char *text, size_t size)
+{
+	ssize_t n = read_text(d, place, name, text, size);
+
+	return n < 0 ? (int)n : 0;
 }
 
 int statedir_write(const struct statedir *d, enum statedir_place place, const char *name, const char *text,

@@ -47,6 +47,8 @@ bool statedir_is_file(const struct statedir *d, enum statedir_place place, const
 
 /* Reads a text of less than size bytes and ends it. -EBADMSG: it is larger, has a NUL, or is no plain file. */
 int statedir_read(const struct statedir *d, enum statedir_place place, const char *name, char *text, size_t size);
+/* The same of the beginning of a file: it may be larger. */
+int statedir_read_head(const struct statedir *d, enum statedir_place place, const char *name, char *text, size_t size);
 int statedir_write(const struct statedir *d, enum statedir_place place, const char *name, const char *text,
                    size_t length);
 /* Absent is fine. -EISDIR: it is a directory, which statedir_remove_dir removes if it is empty. */

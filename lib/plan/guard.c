@@ -10,6 +10,14 @@
 #define NAP_FALLING_MS 25
 #define FILL_KIB_PER_MS (6000 * KIB_PER_MIB / 1000)
 
+const char *guard_level_word(enum guard_level level)
+{
+	static const char *const words[GUARD_LEVELS] = {
+	    [GUARD_CALM] = "calm", [GUARD_TIGHT] = "tight", [GUARD_CRITICAL] = "critical"};
+
+	return words[level];
+}
+
 uint64_t guard_tight_kib(const struct guard_conf *conf)
 {
 	return scale_u64(conf->reserve_kib, 3, 4);

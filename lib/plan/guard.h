@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum guard_level { GUARD_CALM, GUARD_TIGHT, GUARD_CRITICAL };
+enum guard_level { GUARD_CALM, GUARD_TIGHT, GUARD_CRITICAL, GUARD_LEVELS };
+
+/* "calm", "tight" or "critical". */
+const char *guard_level_word(enum guard_level level);
 
 struct guard_conf {
 	uint64_t reserve_kib; /* tight below 3/4 of it or foreseen to be so in a second, critical below 1/2 */

@@ -302,12 +302,38 @@ static void test_parser(void **state)
 	jq_says("length", "7");
 }
 
+static void test_members_are_found(void **state)
+{
+	static const char members[] =
+	    "{\"a\":12,\"half\":0.5,\"big\":99999999999999999999,\"name\":\"x\\\"a\\\":7\",\"word\":\"calm\","
+	    "\"yes\":true,\"no\":false,\"null\":null,\"xa\":3}\n";
+	uint64_t value = 1;
+	char word[8] = "old";
+
+	(void)state;
+	assert_true(json_find_decimal(members, "a", 0, &value) && value == 12);
+	assert_true(json_find_decimal(members, "half", 3, &value) && value == 500);
+	assert_true(json_find_decimal(members, "half", 0, &value) && value == 0);
+	assert_true(json_find_decimal(members, "a", 3, &value) && value == 12000);
+	for (size_t i = 0; i < 5; i++)
+		assert_false(
+		    json_find_decimal(members, (const char *[]){"big", "name", "none", "null", "x"}[i], 0, &value));
+	assert_int_equal(value, 12000);
+	assert_true(json_find_string(members, "word", word, sizeof(word)));
+	assert_string_equal(word, "calm");
+	assert_false(json_find_string(members, "name", word, sizeof(word))); /* escaped */
+	assert_false(json_find_string(members, "word", word, 4));
+	assert_false(json_find_string(members, "a", word, sizeof(word)));
+	assert_true(json_find_true(members, "yes"));
+	assert_false(json_find_true(members, "no") || json_find_true(members, "none"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_strings),  cmocka_unit_test(test_bytes),  cmocka_unit_test(test_numbers),
 	    cmocka_unit_test(test_decimals), cmocka_unit_test(test_sizes),  cmocka_unit_test(test_nested),
-	    cmocka_unit_test(test_lines),    cmocka_unit_test(test_parser),
+	    cmocka_unit_test(test_lines),    cmocka_unit_test(test_parser), cmocka_unit_test(test_members_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
