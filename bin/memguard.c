@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/uri.h"
 #include "host/complaints.h"
+#include "host/heartbeat.h"
 #include "host/movelog.h"
 #include "host/proc.h"
 #include "host/wakeup.h"
@@ -74,9 +75,6 @@ static const struct program memguard = {
 #define CANNOT_BE_WOKEN "cannot be woken by a guest that starts"
 
 /* ---- words ---- */
-
-static const char *const level_words[] = {
-    [GUARD_CALM] = "calm", [GUARD_TIGHT] = "tight", [GUARD_CRITICAL] = "critical"};
 
 /* "210 MiB available of a reserve of 293 MiB" */
 static const char *host_words(const struct sight *v, char *text, size_t size)
@@ -171,7 +169,7 @@ static void explain_all(struct monitor *s, const struct sight *v, const struct c
 	for (size_t i = 0; i < h->n && explain; i++)
 		explain_guest(v, conf, &h->guest[i]);
 	if (explain || dry_run)
-		printf("host: %s: %s; guests give %s.\n", level_words[v->level], host_words(v, text, sizeof(text)),
+		printf("host: %s: %s; guests give %s.\n", guard_level_word(v->level), host_words(v, text, sizeof(text)),
 		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
 	output_flush();
 }
@@ -185,6 +183,9 @@ static int check_host(const struct conf *conf)
 	struct sight v = {.level = GUARD_CALM};
 	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
 	struct guard guard = {.level = GUARD_CALM};
+	struct guard_beat beat;
+	enum guard_presence presence = guard_beat_read(root, clock_ms(CLOCK_REALTIME) / 1000, &beat);
+	uint64_t state;
 	char text[SENTENCE];
 	int r = proc_read(root, &host);
 
@@ -195,11 +196,15 @@ static int check_host(const struct conf *conf)
 	v.host = host;
 	v.reserve_kib = gc.reserve_kib = conf_reserve_kib(conf, host_pageable_kib(&host));
 	v.level = guard_step(&gc, &guard, host.available_kib, 0, clock_now().now_ms);
-	printf("MEMGUARD %s - %s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[v.level],
+	state = max_u64(v.level, presence != GUARD_PRESENT);
+	printf("MEMGUARD %s - %s%s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[state],
+	       presence == GUARD_ABSENT   ? "no memguard is running: "
+	       : presence == GUARD_SILENT ? "memguard hangs: "
+	                                  : "",
 	       host_words(&v, text, sizeof(text)), (unsigned long long)host.available_kib * 1024,
 	       (unsigned long long)guard_tight_kib(&gc) * 1024, (unsigned long long)guard_critical_kib(&gc) * 1024,
 	       (unsigned long long)host.total_kib * 1024, (unsigned long long)v.reserve_kib * 1024);
-	return (int)v.level;
+	return (int)state;
 }
 
 /* Monitoring systems keep standard output alone, and take what comes after a | for figures. */
@@ -281,6 +286,9 @@ struct duty {
 	struct monitor *sentry;
 	struct wakeup wake;
 	struct movelog *audit;
+	struct guard_beat beat;
+	uint64_t beat_ms;             /* when it was written last; 0: never */
+	bool refused;                 /* guests do not free enough in this emergency */
 	struct on_critical *command;  /* on_critical; NULL: none */
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
@@ -301,9 +309,9 @@ static void tell_level(struct duty *d, const struct sight *v)
 	text_size(planned, sizeof(planned), v->planned_kib);
 	if (takes && (new_level || !d->takes))
 		say_warning(&memguard, "%s: %s; taking back %s",
-		            level ? level_words[level] : "making room for a guest that starts", text, planned);
+		            level ? guard_level_word(level) : "making room for a guest that starts", text, planned);
 	else if (new_level)
-		say_warning(&memguard, "%s: %s", level_words[level], text);
+		say_warning(&memguard, "%s: %s", guard_level_word(level), text);
 	d->level = v->level;
 	d->told = level;
 	d->takes = takes;
@@ -315,7 +323,7 @@ static void tell_commands(const struct sight *v)
 
 	if (verbose && v->sent > 0)
 		say_note(&memguard, "at %llu ms: %s: %s; %d commands, %llu ms after the look",
-		         (unsigned long long)v->sent_ms, level_words[v->level], host_words(v, text, sizeof(text)),
+		         (unsigned long long)v->sent_ms, guard_level_word(v->level), host_words(v, text, sizeof(text)),
 		         v->sent, (unsigned long long)(v->sent_ms - v->at.now_ms));
 }
 
@@ -324,11 +332,14 @@ static void complain_of_shortage(struct duty *d, const struct sight *v)
 {
 	char refused[SENTENCE], text[SENTENCE + 128];
 
+	d->refused &= v->level > GUARD_CALM;
 	if (!monitor_cannot(d->sentry, v, refused, sizeof(refused))) {
 		if (v->level > GUARD_CALM)
 			complaints_keep(&complaints, CANNOT_FREE);
 		return;
 	}
+	d->beat.refusals += !d->refused;
+	d->refused = true;
 	monitor_complaint(text, sizeof(text), v, refused);
 	if (complaints_raise(&complaints, CANNOT_FREE, text, v->at.now_ms / 1000, MINUTE_MS / 1000))
 		say_error(&memguard, "%s", text);
@@ -378,6 +389,7 @@ static void run_command(struct duty *d, const struct sight *v)
 	if (v->level != GUARD_CRITICAL || !d->command || !clock_is_due(d->command_ms, v->at.now_ms, MINUTE_MS))
 		return;
 	d->command_ms = v->at.now_ms;
+	d->beat.commands_run++;
 	say_of_command(on_critical_run(d->command, numbers));
 }
 
@@ -434,6 +446,35 @@ static void feed(struct duty *d, uint64_t now_ms)
 	loop_feed_watchdog(&d->fed_ms, now_ms, monitor_beat_ms(d->sentry) + STUCK_MS);
 }
 
+/* systemctl status shows it. */
+static void notify_status(const struct guard_beat *b, const struct sight *v)
+{
+	char state[SENTENCE + 64], host[SENTENCE], since[TEXT_CLOCK];
+
+	snprintf(state, sizeof(state), "STATUS=%s since %s: %s", guard_level_word(b->level),
+	         text_clock(since, sizeof(since), b->since_s, b->written_s), host_words(v, host, sizeof(host)));
+	loop_notify(state);
+}
+
+/* A sign of life for memstat and --check: at once if the level is new, after the commands were sent. */
+static void beat(struct duty *d, const struct sight *v)
+{
+	struct guard_beat *b = &d->beat;
+	enum guard_level before = b->level;
+
+	guard_beat_note(b, v->level, v->level ? v->lack_kib : 0, v->freed_kib, v->at);
+	b->available_kib = v->host.available_kib;
+	b->reserve_kib = v->reserve_kib;
+	b->no_give = v->level > GUARD_CALM && !v->no_give;
+	b->commands_sent += v->sent > 0 ? (uint64_t)v->sent : 0;
+	if (before == b->level && !clock_is_due(d->beat_ms, v->at.now_ms, GUARD_BEAT_MS))
+		return;
+	d->beat_ms = v->at.now_ms;
+	if (monitor_registry(d->sentry)) /* if it cannot be used, that is said */
+		guard_beat_write(b, monitor_registry(d->sentry));
+	notify_status(b, v);
+}
+
 static uint32_t look(struct duty *d)
 {
 	struct sight v;
@@ -449,6 +490,7 @@ static uint32_t look(struct duty *d)
 		d->sent_ms = v.at.now_ms;
 	run_command(d, &v);
 	complain_of_shortage(d, &v);
+	beat(d, &v);
 	complain_of_error("cannot forbid gives", d->registry ? 0 : v.no_give, NULL);
 	log_moves(d, v.at.now_ms);
 	keep_house(d, v.at.now_ms);

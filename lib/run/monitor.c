@@ -301,6 +301,11 @@ int monitor_open_registry(struct monitor *s)
 	return r;
 }
 
+struct registry *monitor_registry(struct monitor *s)
+{
+	return s->registry;
+}
+
 int monitor_prepare(struct monitor *s, uint64_t deadline_ms)
 {
 	size_t n = s->snapshot.n;

@@ -83,6 +83,8 @@ void monitor_record(struct monitor *s, struct movelog *a);
  */
 int monitor_open_registry(struct monitor *s);
 int monitor_prepare(struct monitor *s, uint64_t deadline_ms);
+/* The caller may write there; NULL: it is not open. */
+struct registry *monitor_registry(struct monitor *s);
 
 /* libvirt's words for what failed last: in reading if monitor_error, else in monitor_prepare and in sending. */
 const char *monitor_words(const struct monitor *s);

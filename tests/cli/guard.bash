@@ -70,11 +70,29 @@ listen() {
 	export NOTIFY_SOCKET=$notify WATCHDOG_USEC=1000000
 }
 
-# hears STATE...: these, one after the other.
+# hears STATE...: these, one after the other; what there is for people in between is in $shown.
 hears() {
 	local state
 	for state; do
-		read -r -t 60 -u "${COPROC[0]}" heard
+		hear
 		[ "$heard" = "$state" ]
 	done
+}
+
+hear() {
+	heard=STATUS=
+	while [[ $heard == STATUS=* ]]; do
+		shown=$heard
+		read -r -t 60 -u "${COPROC[0]}" heard
+	done
+}
+
+# guarded [AGE]: as a guard that is there leaves it, with a sign of life that is so many seconds old.
+guarded() {
+	mkdir -p -m 755 "$root/run/memsched"
+	printf '{"schema":"memsched.guard/1","level":"calm","no_give":false,"time_seconds":%d,"pid":%d,"since_seconds":1,' \
+		$((EPOCHSECONDS - ${1:-0})) $$ >"$root/run/memsched/guard.json"
+	printf '"%s":0,' available_bytes reserve_bytes lack_bytes freed_bytes began_seconds calm_seconds tight_seconds \
+		critical_seconds freed_total_bytes refusals_total on_critical_total >>"$root/run/memsched/guard.json"
+	echo '"commands_total":0}' >>"$root/run/memsched/guard.json"
 }

@@ -19,6 +19,7 @@ teardown() {
 	size='[0-9.]+ (KiB|MiB|GiB)'
 	while read -r kib code word; do
 		available "$kib"
+		guarded
 		unchanged run --separate-stderr guard --check
 		[ "$status" -eq "$code" ]
 		[ -z "$stderr" ]
@@ -33,9 +34,20 @@ teardown() {
 		149999 2 CRITICAL
 		0 2 CRITICAL
 	END
+	# a guard that hangs, and one that has gone
+	available 12582912
+	guarded 90
+	run -1 guard --check
+	[[ $output == "MEMGUARD WARNING - memguard hangs: 12 GiB available, reserve 293 MiB | available="* ]]
+	sed -i "s/\"pid\":$$,/\"pid\":2147483647,/" "$root/run/memsched/guard.json"
+	run -1 guard --check
+	[[ $output == "MEMGUARD WARNING - no memguard is running: 12 GiB available, reserve 293 MiB | available="* ]]
+	available 0
+	run -2 guard --check
 }
 
 @test "--check: what is configured counts" {
+	guarded
 	available 9437184
 	run guard --check --reserve 14GiB
 	[ "$status" -eq 1 ]
@@ -49,6 +61,7 @@ teardown() {
 }
 
 @test "--check: a share of the host is of what is not set aside for huge pages" {
+	guarded
 	cp tests/cli/roots/host-hugepages/proc/meminfo "$root/proc/meminfo" # 1 TiB, 896 GiB of it huge pages
 	run -0 guard --check --reserve 10%
 	[[ $output == "MEMGUARD OK - 36.2 GiB available, reserve 11.1 GiB | "* ]]

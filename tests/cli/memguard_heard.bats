@@ -27,11 +27,19 @@ hears_no_more() {
 @test "systemd hears of the start, of a loop that goes on, and of the end" {
 	listen
 	start
-	hears READY=1 WATCHDOG=1 WATCHDOG=1
+	hears READY=1 WATCHDOG=1
+	[[ $shown =~ ^"STATUS=calm since "[0-9:]+": 12 GiB available, reserve 293 MiB"$ ]]
+	hears WATCHDOG=1
+	run -0 memguard --root "$root" --check
+	[[ $output == "MEMGUARD OK - 12 GiB available, "* ]]
+	memstat -c "$node" --root "$root" -J | jq -e '.status.guard == "calm" and .guard.no_give == false
+		and .guard.calm_seconds_total >= 0 and (.status.text | endswith("; guard: calm"))'
 	stop
 	while [ "$heard" = WATCHDOG=1 ]; do
-		read -r -t 60 -u "${COPROC[0]}" heard
+		hear
 	done
+	run -1 memguard --root "$root" --check
+	[[ $output == "MEMGUARD WARNING - no memguard is running: 12 GiB available, "* ]]
 	[ "$heard" = STOPPING=1 ]
 	kill "$COPROC_PID"
 }
