@@ -82,6 +82,8 @@ struct balancer {
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
 	int textfile_error, output_error;
+	int notified; /* what systemd was told of last, at notified_ms: PASS_…, or -errno of one that failed */
+	uint64_t notified_ms;
 };
 
 /* ---- complaints: when they appear, hourly while they last, and when they end ---- */
@@ -134,7 +136,16 @@ static void write_metrics(struct balancer *b, const struct balance_report *rep, 
 	    .paused_ms = b->paused_ms,
 	};
 
-	b->textfile_error = b->conf->textfile && !dry_run ? report_metrics_file(b->conf->textfile, rep, &outcome) : 0;
+	struct status status = {.guests = 0};
+
+	b->textfile_error = 0;
+	if (!b->conf->textfile || dry_run)
+		return;
+	if (rep)
+		status_read(rep, root, b->conf->uri, b->registry, &status);
+	status.has_pass = true; /* this one, of which last-pass.json does not tell yet */
+	status.pass = (struct pass_beat){.ended_s = outcome.ended_s, .interval_ms = rep ? rep->interval_ms : 0};
+	b->textfile_error = report_metrics_file(b->conf->textfile, rep, &status, &outcome);
 }
 
 static void complain_of_metrics(const struct balancer *b)
@@ -258,6 +269,32 @@ static void show(struct balancer *b, const struct balance_report *rep)
 	say_resolved(&membalance);
 }
 
+/* ---- systemd ---- */
+
+#define NOTIFY_MS 10000 /* the manager passes each change on to all that listen */
+enum { PASS_NONE, PASS_MADE, PASS_PAUSED };
+
+/* systemctl status shows it. what: PASS_MADE, PASS_PAUSED or -errno. */
+static void notify_pass(struct balancer *b, int what, const struct balance_report *rep)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), wall_s = clock_ms(CLOCK_REALTIME) / 1000;
+	char state[SENTENCE + 64], when[TEXT_CLOCK], words[SENTENCE];
+
+	if (!loop || (what == b->notified && !clock_is_due(b->notified_ms, now_ms, NOTIFY_MS)))
+		return;
+	text_clock(when, sizeof(when), wall_s, wall_s);
+	if (what == PASS_MADE)
+		snprintf(state, sizeof(state), "STATUS=pass at %s: %zu guests, %u commands, %u failed", when, rep->n,
+		         rep->commands, rep->failed);
+	else if (what == PASS_PAUSED)
+		snprintf(state, sizeof(state), "STATUS=%s", text_explain_pause(words, sizeof(words), b->paused_ms));
+	else
+		snprintf(state, sizeof(state), "STATUS=no pass at %s: %s", when, strerror(-what));
+	loop_notify(state);
+	b->notified = what;
+	b->notified_ms = now_ms;
+}
+
 /* A dry run is for looking, paused or not. 0 or -errno: whether there is a pause is not known. */
 static int read_pause(struct balancer *b)
 {
@@ -313,6 +350,7 @@ static int pass(struct balancer *b)
 	if (b->paused_ms) {
 		write_log(b);
 		write_metrics(b, NULL, began_ms);
+		notify_pass(b, PASS_PAUSED, NULL);
 		virt_close(b->virt); /* libvirtd may well be restarted meanwhile */
 		b->virt = NULL;
 		return EXIT_DONE;
@@ -330,6 +368,7 @@ static int pass(struct balancer *b)
 		show(b, &rep);
 	else if (!*loop_stop())
 		complain_of_failure(b, r);
+	notify_pass(b, r ? r : PASS_MADE, &rep);
 	r = code_of_pass(b, r, &rep);
 	balance_clear(&rep);
 	return r;

@@ -231,7 +231,7 @@ static int say_all_missing(const struct balance_report *rep, char **operand)
 /* ---- what is shown ---- */
 
 /* A table in a row of them has its time above it. */
-static int show_table(const struct balance_report *rep, uint64_t wall_s)
+static int show_table(const struct look *look)
 {
 	const struct table_style style = {
 	    .form = raw     ? TABLE_RAW
@@ -243,27 +243,33 @@ static int show_table(const struct balance_report *rep, uint64_t wall_s)
 	    .no_headings = no_headings,
 	};
 	static bool again;
-	time_t wall = (time_t)wall_s;
-	char when[64] = "";
+	time_t wall = (time_t)look->wall_s;
+	char when[64] = "", line[TEXT_STATUS];
 	struct tm parts;
 
 	if (watching && style.form == TABLE_ALIGNED && !no_headings && localtime_r(&wall, &parts) &&
 	    strftime(when, sizeof(when), "%F %T", &parts))
 		printf("%s%s\n", again ? "\n" : "", when);
 	again = true;
-	return report_table(stdout, rep, columns, &style);
+	if (style.form == TABLE_ALIGNED && !no_headings)
+		printf("%s\n\n", text_status(line, sizeof(line), &look->status, false));
+	return report_table(stdout, &look->report, columns, &style);
 }
 
-static int show_all(const struct balance_report *rep, uint64_t wall_s)
+static int show_all(const struct look *look)
 {
+	const struct balance_report *rep = &look->report;
+	const struct status *status = &look->status;
+
 	if (metrics)
-		return metrics_file ? report_metrics_file(metrics_file, rep, NULL) : report_metrics(stdout, rep, NULL);
+		return metrics_file ? report_metrics_file(metrics_file, rep, status, NULL)
+		                    : report_metrics(stdout, rep, status, NULL);
 	if (as_json)
-		report_stat_json(stdout, rep, columns);
+		report_stat_json(stdout, rep, status, columns);
 	else if (explain)
 		report_explain(stdout, rep, true);
 	else
-		return show_table(rep, wall_s);
+		return show_table(look);
 	return 0;
 }
 
@@ -289,7 +295,7 @@ static int show_report(const struct look *look, char **operand)
 		complaints_keep_all(&complaints);
 		return code;
 	}
-	r = show_all(rep, look->wall_s);
+	r = show_all(look);
 	if (r)
 		code = say_unshown(r);
 	report_complain(rep, say_complaint_as, (void *)&memstat);

@@ -13,6 +13,7 @@
 #define NAME_TAIL 7 /* columns of its end that stay when it is cut */
 #define BAR_LEAST 8
 #define REASON_WIDTH 12          /* of nearly every word, so that bars keep their length when reasons change */
+#define STATUS_ROWS 10           /* a lower terminal has no line for it */
 #define MESSAGE_MOST 3           /* lines */
 #define PRESSURE_WARN_CENTI 1000 /* tasks stall for a tenth of their time */
 
@@ -259,7 +260,7 @@ void bars_sort(struct balance_report *report, enum bars_order order)
 /* ---- which lines ---- */
 
 struct frame {
-	bool host, figures, gap, heading, footer;
+	bool status, host, figures, gap, heading, footer;
 	unsigned message; /* lines */
 	size_t room;      /* lines for guests */
 };
@@ -288,6 +289,7 @@ static unsigned message_lines(const struct bars_view *view)
 static struct frame frame_of(const struct bars_view *view, const struct balance_report *report)
 {
 	struct frame frame = {
+	    .status = report && view->status && view->rows >= STATUS_ROWS,
 	    .host = report && view->rows >= 2,
 	    .message = !report || view->rows >= 3 ? message_lines(view) : 0,
 	    .figures = report && view->rows >= 6,
@@ -297,7 +299,7 @@ static struct frame frame_of(const struct bars_view *view, const struct balance_
 	unsigned others;
 
 	frame.gap = report && !frame.message && view->rows >= 14;
-	others = frame.host + frame.message + frame.figures + frame.heading + frame.gap;
+	others = frame.status + frame.host + frame.message + frame.figures + frame.heading + frame.gap;
 	if (view->rows >= 3 && report && report->n > view->rows - others)
 		frame.footer = true;
 	frame.room = sat_sub(view->rows, others + frame.footer);
@@ -437,6 +439,14 @@ static void write_heading(struct pen *p, const struct balance_report *report, co
 		pen_fit(p, "Reason", layout->reason);
 	}
 	pen_ink(p, INK_PLAIN);
+	pen_end_line(p);
+}
+
+static void write_status(struct pen *p)
+{
+	const struct bars_view *view = p->view;
+
+	pen_fit(p, text_width(view->status) <= view->columns ? view->status : view->brief, p->left);
 	pen_end_line(p);
 }
 
@@ -612,6 +622,8 @@ void bars_write(FILE *out, const struct bars_view *view, const struct balance_re
 	struct frame frame = frame_of(view, report);
 	struct layout layout = report ? lay_out(view, report) : (struct layout){0};
 
+	if (frame.status)
+		write_status(&p);
 	if (frame.host)
 		write_host(&p, report, &layout);
 	if (frame.figures)

@@ -25,11 +25,12 @@ struct bars_view {
 	bool utf8;              /* else ASCII alone is drawn */
 	bool color;
 	enum bars_order order;
-	const char *given;   /* what they are sorted by where that is BARS_AS_GIVEN */
-	size_t first;        /* the guest at the top; above it are as many */
-	const char *clock;   /* when the figures were read: "14:03:22" */
-	const char *message; /* shown above the guests; safe to print; NULL: none */
-	const char *nobody;  /* shown where there is no guest; safe to print */
+	const char *given;          /* what they are sorted by where that is BARS_AS_GIVEN */
+	size_t first;               /* the guest at the top; above it are as many */
+	const char *clock;          /* when the figures were read: "14:03:22" */
+	const char *status, *brief; /* the line that says it all, and its form for 80 columns; NULL: none */
+	const char *message;        /* shown above the guests; safe to print; NULL: none */
+	const char *nobody;         /* shown where there is no guest; safe to print */
 };
 
 /* Does nothing for BARS_AS_GIVEN. */

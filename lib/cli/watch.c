@@ -56,6 +56,8 @@ static int decide(struct looker *l, const struct balance_conf *pc)
 		report->unusable = unusable == -ENOENT ? 0 : unusable;
 	if (!r && registry)
 		report->pause_unreadable = registry_paused(registry, clock_ms(CLOCK_BOOTTIME), &report->paused_ms) < 0;
+	if (!r)
+		status_read(report, pc->root, pc->conf->uri, registry, &l->look.status);
 	registry_close(registry);
 	return r;
 }
@@ -192,7 +194,12 @@ static void write_message(const struct session *s, uint64_t now_ms, char *text, 
 		write_complaints(text, size, &s->shown.report);
 }
 
-static struct bars_view view_of(const struct session *s, char *clock, size_t size, const char *message)
+/* The words of a view. */
+struct words {
+	char clock[32], status[TEXT_STATUS], brief[TEXT_STATUS], message[MESSAGE_BYTES];
+};
+
+static struct bars_view view_of(const struct session *s, struct words *words)
 {
 	struct bars_view view = {
 	    .utf8 = text_is_utf8(),
@@ -200,15 +207,17 @@ static struct bars_view view_of(const struct session *s, char *clock, size_t siz
 	    .order = s->order,
 	    .given = s->watch->given,
 	    .first = s->first,
-	    .clock = clock,
-	    .message = *message ? message : NULL,
+	    .clock = words->clock,
+	    .status = text_status(words->status, sizeof(words->status), &s->shown.status, false),
+	    .brief = text_status(words->brief, sizeof(words->brief), &s->shown.status, true),
+	    .message = *words->message ? words->message : NULL,
 	    .nobody = s->watch->nobody,
 	};
 	time_t wall = (time_t)s->shown.wall_s;
 	struct tm parts;
 
-	if (!localtime_r(&wall, &parts) || !strftime(clock, size, "%H:%M:%S", &parts))
-		*clock = '\0';
+	if (!localtime_r(&wall, &parts) || !strftime(words->clock, sizeof(words->clock), "%H:%M:%S", &parts))
+		words->clock[0] = '\0';
 	terminal_size(&view.rows, &view.columns);
 	return view;
 }
@@ -216,16 +225,16 @@ static struct bars_view view_of(const struct session *s, char *clock, size_t siz
 /* What can be scrolled to depends on the terminal's size, so this is where it is bounded. */
 static int draw(struct session *s, uint64_t now_ms)
 {
-	char clock[32], message[MESSAGE_BYTES];
 	const struct balance_report *report = s->n_seen ? &s->shown.report : NULL;
+	struct words words = {.clock = ""};
 	struct memfile m;
 	int r;
 
 	if (!memfile_open(&m))
 		return -ENOMEM;
-	write_message(s, now_ms, message, sizeof(message));
+	write_message(s, now_ms, words.message, sizeof(words.message));
 
-	struct bars_view view = view_of(s, clock, sizeof(clock), message);
+	struct bars_view view = view_of(s, &words);
 
 	s->room = bars_room(&view, report);
 	s->first = min_u64(s->first, report ? sat_sub(report->n, s->room) : 0);

@@ -7,10 +7,12 @@
 
 #include "cli/bars.h"
 #include "run/balance.h"
+#include "show/status.h"
 
 /* What one look brought. Times are CLOCK_BOOTTIME ms but for wall_s. */
 struct look {
 	struct balance_report report; /* if there is no error */
+	struct status status;         /* likewise; of all guests, also those that are not wanted */
 	int error;                    /* as balance_decide and virt_open return it */
 	char *failure;                /* the same as a sentence that is safe to print; NULL without memory */
 	uint64_t wall_s;              /* when the figures were there */

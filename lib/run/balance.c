@@ -39,6 +39,7 @@ static void prepare(struct pass *p, const struct balance_conf *pc, struct virt *
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
 	*p = (struct pass){.pc = pc, .v = v, .r = r};
+	p->rep.interval_ms = pc->interval_ms;
 	p->policy = (struct policy_conf){.step_kib = c->step_kib, .tolerance_kib = c->tolerance_kib};
 	p->end_ms = pc->end_ms ? pc->end_ms : now_ms + c->deadline_ms;
 	p->read_by_ms = now_ms + sat_sub(p->end_ms, now_ms) / 2;

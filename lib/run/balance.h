@@ -28,9 +28,10 @@ struct balance_report {
 	uint64_t reserve_kib;
 	struct budget budget;
 	bool dry_run;
-	unsigned commands; /* balloon commands sent */
-	unsigned failed;   /* guests that were unresponsive or whose command failed */
-	int unsaved;       /* -errno of what could not be remembered; 0: all was */
+	uint32_t interval_ms; /* of the loop; 0: a single pass */
+	unsigned commands;    /* balloon commands sent */
+	unsigned failed;      /* guests that were unresponsive or whose command failed */
+	int unsaved;          /* -errno of what could not be remembered; 0: all was */
 
 	/* a pause, and a registry that cannot be used, are for the caller to note here for the reports */
 	uint64_t paused_ms; /* what is left of it; 0: none */

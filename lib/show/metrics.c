@@ -10,9 +10,19 @@
 
 /* ---- the format ---- */
 
+static void write_head(FILE *out, const char *prefix, const char *name, const char *help, const char *type)
+{
+	fprintf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, name, help, prefix, name, type);
+}
+
 void metrics_gauge(FILE *out, const char *prefix, const char *name, const char *help)
 {
-	fprintf(out, "# HELP %s%s %s\n# TYPE %s%s gauge\n", prefix, name, help, prefix, name);
+	write_head(out, prefix, name, help, "gauge");
+}
+
+void metrics_counter(FILE *out, const char *prefix, const char *name, const char *help)
+{
+	write_head(out, prefix, name, help, "counter");
 }
 
 /* The value is plain by now: quotes and backslashes are left to escape. */

@@ -10,6 +10,7 @@
 
 /* prefix and name together are the metric's name. Comes before its samples. Errors of writing stay in the stream. */
 void metrics_gauge(FILE *out, const char *prefix, const char *name, const char *help);
+void metrics_counter(FILE *out, const char *prefix, const char *name, const char *help);
 
 /* An array of labels is ended by a NULL name; what has a NULL value is left out. */
 struct metrics_label {

@@ -196,8 +196,12 @@ int report_table(FILE *out, const struct balance_report *rep, const struct colum
 	static const char *const unit[] = {
 	    [TABLE_KIB] = "\nSizes in KiB.\n", [TABLE_BYTES] = "\nSizes in bytes.\n", [TABLE_HUMAN] = ""};
 	char sentence[TEXT_EXPLAIN];
-	int r = (columns ? table_write : write_shown)(out, columns ? columns : guest_columns, rep->guest, rep->n,
-	                                              sizeof(*rep->guest), style);
+	struct table_style guests = *style;
+	int r;
+
+	guests.totals = style->form == TABLE_ALIGNED && !style->no_headings && rep->n > 1;
+	r = (columns ? table_write : write_shown)(out, columns ? columns : guest_columns, rep->guest, rep->n,
+	                                          sizeof(*rep->guest), &guests);
 
 	if (r || style->form != TABLE_ALIGNED || style->no_headings)
 		return r;
@@ -255,7 +259,25 @@ static void host_json(struct json *j, const struct balance_report *rep)
 	json_end_object(j);
 }
 
-void report_stat_json(FILE *out, const struct balance_report *rep, const struct column *columns)
+static void status_json(struct json *j, const struct status *s)
+{
+	char line[TEXT_STATUS];
+
+	json_object(j, "status");
+	json_string(j, "text", text_status(line, sizeof(line), s, false));
+	table_write_json(j, status_columns, s);
+	json_end_object(j);
+	if (s->presence != GUARD_PRESENT) {
+		json_null(j, "guard");
+		return;
+	}
+	json_object(j, "guard");
+	table_write_json(j, guard_columns, &s->guard);
+	json_end_object(j);
+}
+
+void report_stat_json(FILE *out, const struct balance_report *rep, const struct status *status,
+                      const struct column *columns)
 {
 	struct json j;
 
@@ -266,6 +288,7 @@ void report_stat_json(FILE *out, const struct balance_report *rep, const struct 
 		json_decimal(&j, "paused_seconds", rep->paused_ms, 3);
 	else
 		json_null(&j, "paused_seconds");
+	status_json(&j, status);
 	host_json(&j, rep);
 	json_array(&j, "domains");
 	for (size_t i = 0; i < rep->n; i++) {
@@ -307,6 +330,8 @@ static void pass_json(FILE *out, const struct balance_report *rep, uint64_t wall
 	json_string(&j, "schema", "memsched.pass/1");
 	if (wall_ms)
 		json_decimal(&j, "time_seconds", wall_ms, 3);
+	if (wall_ms && rep->interval_ms)
+		json_decimal(&j, "interval_seconds", rep->interval_ms, 3);
 	json_bool(&j, "dry_run", rep->dry_run);
 	json_string(&j, "result", rep->failed ? "partly" : "done");
 	json_bytes(&j, "shortage_bytes", rep->budget.shortage_kib);
@@ -354,7 +379,8 @@ static int write_pause(FILE *out, uint64_t paused_ms)
 	return r;
 }
 
-int report_metrics(FILE *out, const struct balance_report *rep, const struct outcome *outcome)
+int report_metrics(FILE *out, const struct balance_report *rep, const struct status *status,
+                   const struct outcome *outcome)
 {
 	const struct metrics_label version[] = {{"version", MEMSCHED_VERSION}, {NULL, NULL}};
 	int r;
@@ -367,17 +393,23 @@ int report_metrics(FILE *out, const struct balance_report *rep, const struct out
 		r = table_write_metrics(out, "memsched_pass_", outcome_columns, NULL, outcome, 1, sizeof(*outcome));
 	if (r || !rep)
 		return r;
-	r = table_write_metrics(out, "memsched_host_", host_columns, NULL, rep, 1, sizeof(*rep));
+	r = table_write_metrics(out, "memsched_status_", status_columns, NULL, status, 1, sizeof(*status));
+	if (!r && status->presence == GUARD_PRESENT)
+		r = table_write_metrics(out, "memsched_guard_", guard_columns, NULL, &status->guard, 1,
+		                        sizeof(status->guard));
+	if (!r)
+		r = table_write_metrics(out, "memsched_host_", host_columns, NULL, rep, 1, sizeof(*rep));
 	if (!r)
 		r = table_write_metrics(out, "memsched_domain_", guest_columns, &guest_columns[0], rep->guest, rep->n,
 		                        sizeof(*rep->guest));
 	return r;
 }
 
-int report_metrics_file(const char *path, const struct balance_report *rep, const struct outcome *outcome)
+int report_metrics_file(const char *path, const struct balance_report *rep, const struct status *status,
+                        const struct outcome *outcome)
 {
 	struct memfile m;
-	int r = memfile_open(&m) ? report_metrics(m.out, rep, outcome) : -ENOMEM;
+	int r = memfile_open(&m) ? report_metrics(m.out, rep, status, outcome) : -ENOMEM;
 
 	if (m.out && memfile_close(&m))
 		r = -ENOMEM;

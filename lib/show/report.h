@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "host/movelog.h"
 #include "run/balance.h"
+#include "show/status.h"
 #include "show/table.h"
 
 /* How a pass went, for its metrics. */
@@ -26,8 +27,8 @@ extern const struct column host_columns[];    /* rows: struct balance_report */
 extern const struct column outcome_columns[]; /* rows: struct outcome */
 
 /*
- * The guests by columns (NULL: those of COLUMN_TABLE); where they are a table with headings, below it that of the host,
- * the unit, and a pause. 0, or -ENOMEM with what could not be written left out.
+ * The guests by columns (NULL: those of COLUMN_TABLE); where they are a table with headings, below it their totals,
+ * that of the host, the unit, and a pause. 0, or -ENOMEM with what could not be written left out.
  */
 int report_table(FILE *out, const struct balance_report *rep, const struct column *columns,
                  const struct table_style *style);
@@ -39,15 +40,18 @@ int report_table(FILE *out, const struct balance_report *rep, const struct colum
 void report_explain(FILE *out, const struct balance_report *rep, bool whole);
 
 /* One object, ended by a newline: memsched.stat/1 with these columns of guests, and memsched.pass/1. */
-void report_stat_json(FILE *out, const struct balance_report *rep, const struct column *columns);
+void report_stat_json(FILE *out, const struct balance_report *rep, const struct status *status,
+                      const struct column *columns);
 void report_pass_json(FILE *out, const struct balance_report *rep);
 
 /*
- * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: nothing), to out, or as the
- * whole of the file at path. 0 or -errno: -ENOMEM, or as metrics_publish.
+ * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep and status; NULL: nothing), to out,
+ * or as the whole of the file at path. 0 or -errno: -ENOMEM, or as metrics_publish.
  */
-int report_metrics(FILE *out, const struct balance_report *rep, const struct outcome *outcome);
-int report_metrics_file(const char *path, const struct balance_report *rep, const struct outcome *outcome);
+int report_metrics(FILE *out, const struct balance_report *rep, const struct status *status,
+                   const struct outcome *outcome);
+int report_metrics_file(const char *path, const struct balance_report *rep, const struct status *status,
+                        const struct outcome *outcome);
 
 /* Writes last-pass.json: memsched.pass/1 and time_seconds, the wall clock. 0 or -errno; whole or not at all. */
 int report_keep(struct registry *r, const struct balance_report *rep, uint64_t wall_ms);

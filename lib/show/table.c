@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/units.h"
 #include "show/metrics.h"
 
 struct cell column_cell(const struct column *column, const void *row)
@@ -250,6 +251,31 @@ static int grid_fill_row(struct grid *grid, struct field *field, const void *row
 	return 0;
 }
 
+/* A row more: the sums of what is KiB, and nothing else. */
+static int grid_fill_totals(struct grid *grid, const void *rows, size_t n, size_t size, const struct table_style *style)
+{
+	struct field *field = grid->field + n * grid->n_lanes;
+
+	for (size_t i = 0; i < grid->n_lanes; i++) {
+		struct lane *lane = &grid->lane[i];
+		struct cell sum = {.kind = CELL_NONE};
+
+		for (size_t row = 0; row < n; row++) {
+			struct cell cell = column_cell(lane->column, (const char *)rows + row * size);
+
+			if (cell.kind == CELL_KIB)
+				sum = (struct cell){.kind = CELL_KIB, .number = sat_add(sum.number, cell.number)};
+		}
+		field[i].text = sum.kind ? cell_text(&sum, style) : strdup(i ? "" : "total");
+		if (!field[i].text)
+			return -ENOMEM;
+		field[i].width = strlen(field[i].text);
+		if (field[i].width > lane->width)
+			lane->width = field[i].width;
+	}
+	return 0;
+}
+
 /* Writes text in its lane; blanks are held back until something follows them. */
 static void write_field(FILE *out, const struct lane *lane, const char *text, size_t width, size_t *blanks)
 {
@@ -332,9 +358,11 @@ int table_write(FILE *out, const struct column *columns, const void *rows, size_
 
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = grid_fill_row(&grid, grid.field + i * grid.n_lanes, (const char *)rows + i * size, style);
+	if (r == 0 && style->totals)
+		r = grid_fill_totals(&grid, rows, n, size, style);
 	if (r == 0)
-		grid_write(out, &grid, n, style);
-	grid_clear(&grid, n);
+		grid_write(out, &grid, n + style->totals, style);
+	grid_clear(&grid, n + style->totals);
 	return r;
 }
 
@@ -420,7 +448,8 @@ int table_write_metrics(FILE *out, const char *prefix, const struct column *colu
 	for (; columns->name; columns++) {
 		if (!metric_of(columns))
 			continue;
-		metrics_gauge(out, prefix, metric_of(columns), columns->help);
+		(columns->sets & COLUMN_COUNTER ? metrics_counter : metrics_gauge)(out, prefix, metric_of(columns),
+		                                                                   columns->help);
 		for (size_t i = 0; !r && i < n; i++)
 			r = write_sample(out, prefix, columns, label, (const char *)rows + i * size);
 	}

@@ -25,9 +25,10 @@ struct cell {
 };
 
 enum column_set {
-	COLUMN_TABLE = 1, /* shown where none is chosen */
-	COLUMN_JSON = 2,  /* in JSON where none is chosen */
-	COLUMN_ALL = 4,   /* every column is in it */
+	COLUMN_TABLE = 1,   /* shown where none is chosen */
+	COLUMN_JSON = 2,    /* in JSON where none is chosen */
+	COLUMN_ALL = 4,     /* every column is in it */
+	COLUMN_COUNTER = 8, /* no set: as a metric it is a counter, not a gauge */
 };
 
 /* An array of columns is ended by a NULL name, and has at most COLUMNS_MAX. */
@@ -76,6 +77,7 @@ struct table_style {
 	enum table_form form;
 	enum table_unit unit;
 	bool no_headings; /* pairs have none in any case */
+	bool totals;      /* aligned, a last line has the sum of each column of KiB */
 };
 
 /*
@@ -90,9 +92,9 @@ int table_write(FILE *out, const struct column *columns, const void *rows, size_
 void table_write_json(struct json *j, const struct column *columns, const void *row);
 
 /*
- * Writes each column that is a metric, as a gauge under prefix: bytes, seconds, 0 to 1 for PCT, 0 or 1 for BOOL; a
- * text is 1 with a label of the column's name. Where label is given, each sample bears the text of that column under
- * its name. What is not known has no sample. 0 or -ENOMEM.
+ * Writes each column that is a metric, as a gauge or counter under prefix: bytes, seconds, 0 to 1 for PCT, 0 or 1 for
+ * BOOL; a text is 1 with a label of the column's name. Where label is given, each sample bears the text of that column
+ * under its name. What is not known has no sample. 0 or -ENOMEM.
  */
 int table_write_metrics(FILE *out, const char *prefix, const struct column *columns, const struct column *label,
                         const void *rows, size_t n, size_t size);

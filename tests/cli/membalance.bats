@@ -384,6 +384,8 @@ loop() {
 	pauses --resume
 	more() { [ "$(wc -l <"$BATS_TEST_TMPDIR/passes")" -gt "$passes" ]; }
 	wait_for more
+	memstat -c "$node" --root "$root" -J | jq -e '.status.interval_seconds == 0.1 and .status.overdue == false
+		and (.status.text | contains("; last pass ") and contains("(loop 0.1 s)"))'
 	kill -TERM $pid
 	wait $pid
 }
@@ -394,7 +396,7 @@ loop() {
 	[[ $(show) != *"alancing is paused"* ]]
 	[[ $(show --prometheus) != *$'\nmemsched_host_paused'* ]]
 	pauses --pause 2h
-	show -J | jq -e '.paused_seconds > 7000 and .paused_seconds <= 7200'
+	show -J | jq -e '.paused_seconds > 7000 and .paused_seconds <= 7200 and (.status.text | contains("; paused for another "))'
 	[[ $(show) =~ $'\n''Balancing is paused for another '(2\ h|119\ min)\.$ ]] # a second is a long time on a busy machine
 	show --prometheus | grep -qE '^memsched_host_paused_seconds 7[0-9]{3}\.'
 	[[ $(show --explain) =~ $'\n''host: balancing is paused for another '(2\ h|119\ min)$ ]]

@@ -35,7 +35,7 @@ guests() {
 
 @test "80x24: host with its mark, a bar a guest, figures and reasons" {
 	watching 80x24
-	sees '^Host +█+░+│░? +12G of 16G used$' '^available 4G  reserve 293M .* by name  [0-9:]{8}$' \
+	sees '^5 guests: 3.7G of 5.5G; no pass yet; guard: not running$' '^Host +█+░+│░? +12G of 16G used$' '^available 4G  reserve 293M .* by name  [0-9:]{8}$' \
 		'^5 guests +█ used ░ free · away +Used Actual Maximum  Want  Reason$' \
 		'^idle +█+░+ +1G +2G +2G +2G  stale-stats$' \
 		'^needy +█░·+ +100M +200M +2G +[0-9M]+  below-target$' '^plain +─+ +- +512M +512M +-  no-balloon$' \
@@ -46,7 +46,8 @@ guests() {
 
 @test "other sizes, and a change of size" {
 	watching 200x50
-	sees '^5 guests +█ used  ░ free  · ballooned away +Used  Free Actual Maximum  Want  Reason$' \
+	sees '^5 guests: 5.5G maximum, 3.7G now, 1.6G used, 1.8G given back; no pass yet; guard: not running$' \
+		'^5 guests +█ used  ░ free  · ballooned away +Used  Free Actual Maximum  Want  Reason$' \
 		'^-rf .xC2.x9B2J.xE2.x80.xAEx +█'
 	pane resize-window -x 40 -y 10
 	sees '^Host +█+░*│░* +12G of 16G used$' '^needy +█░?·+ +200M'
@@ -61,17 +62,17 @@ guests() {
 @test "more guests than fit: scrolling, and what is cut is said" {
 	guests 40
 	watching 80x24
-	sees '^vm01 ' '^… 21 more ' '^vm19 '
+	sees '^vm01 ' '^… 22 more ' '^vm18 '
 	press Down
-	sees '^… 20 more, 1 above ' '^vm20 '
+	sees '^… 21 more, 1 above ' '^vm19 '
 	press PageDown
-	sees '^… 1 more, 20 above ' '^vm21 '
+	sees '^… 3 more, 19 above ' '^vm20 '
 	press PageDown
-	sees '^… 21 above ' '^vm40 '
+	sees '^… 22 above ' '^vm40 '
 	press Up
-	sees '^… 1 more, 20 above '
+	sees '^… 1 more, 21 above '
 	press Home
-	sees '^… 21 more ' '^vm01 '
+	sees '^… 22 more ' '^vm01 '
 	press End
 	sees '^vm40 '
 	press g

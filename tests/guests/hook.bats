@@ -289,9 +289,9 @@ is_clean() {
 	run ! env LC_ALL=C grep -aP '[\x00-\x09\x0b-\x1f\x7f]' "$1"
 }
 
-# is_table FILE N: a head and N rows of as many columns, each to the end; the first is the name.
+# is_table FILE N: a head and N rows of as many columns, each to the end, and totals; the first column is the name.
 is_table() {
-	awk -v n="$2" 'NR == 1 { after = NF - 1; next } !NF { exit } { rows++; bad += NF < after + 1 }
+	awk -v n="$2" '/^Domain / { after = NF - 1; next } !after { next } /^total / { exit } { rows++; bad += NF < after + 1 }
 		END { exit bad || rows != n }' "$1" && [ "$(grep -cE ' (booting|no-driver)$' "$1")" -eq "$2" ]
 }
 

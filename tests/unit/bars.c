@@ -90,6 +90,30 @@ static const struct {
      "\n"
      "\n"
      "                                        q quit  s sort  Up Down PgUp PgDn scroll\n"},
+    /* the line that says it all, in the form that fits; none on a low terminal */
+    {{VIEW(10, 30), .status = "2 guests: more than the terminal is wide", .brief = "2 guests: brief"},
+     0,
+     "2 guests: brief\n"
+     "Host     ################===|=\n"
+     "available 4G          14:03:22\n"
+     "0 guests                Actual\n"
+     "no guest is running\n"
+     "\n"
+     "\n"
+     "\n"
+     "\n"
+     "                q quit  s sort\n"},
+    {{VIEW(9, 30), .status = "2 guests", .brief = "2 guests"},
+     0,
+     "Host     ################===|=\n"
+     "available 4G          14:03:22\n"
+     "0 guests                Actual\n"
+     "no guest is running\n"
+     "\n"
+     "\n"
+     "\n"
+     "\n"
+     "                q quit  s sort\n"},
     /* a message that is wrapped, wide letters, and figures in plenty */
     {{VIEW(16, 120), .utf8 = true, .message = LONG},
      7,

@@ -1,0 +1,207 @@
+#include "show/status.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "base/uri.h"
+
+#define IN_JSON COLUMN_JSON
+
+static void sum_guests(const struct balance_report *rep, struct status *s)
+{
+	s->guests = rep->n;
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+		bool known = g->answered && g->sample.have & SAMPLE_ACTUAL;
+
+		s->maximum_kib = sat_add(s->maximum_kib, g->device.maximum_kib);
+		if (known) {
+			s->actual_kib = sat_add(s->actual_kib, g->sample.actual_kib);
+			s->given_back_kib =
+			    sat_add(s->given_back_kib, sat_sub(g->device.maximum_kib, g->sample.actual_kib));
+		}
+		if (g->est.has_used)
+			s->used_kib = sat_add(s->used_kib, g->est.used_kib);
+	}
+}
+
+void status_read(const struct balance_report *rep, const char *root, const char *uri, const struct registry *registry,
+                 struct status *ret_status)
+{
+	struct status s = {
+	    .now_s = clock_ms(CLOCK_REALTIME) / 1000, .paused_ms = rep->paused_ms, .remote = uri_is_remote(uri)};
+
+	sum_guests(rep, &s);
+	s.has_pass = registry && pass_beat_read(registry, &s.pass) == 0;
+	if (!s.remote)
+		s.presence = guard_beat_read(root, s.now_s, &s.guard);
+	*ret_status = s;
+}
+
+/* ---- the line ---- */
+
+struct line {
+	char *text;
+	size_t size, used;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct line *l, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(l->text + l->used, l->size - l->used, format, args);
+	va_end(args);
+	l->used = n > 0 ? min_u64(l->used + (size_t)n, l->size - 1) : l->used;
+}
+
+#define SHORT(kib) text_size_short((char[TEXT_SIZE]){0}, TEXT_SIZE, kib)
+#define AGE(age_s) text_age((char[TEXT_AGE]){0}, TEXT_AGE, age_s)
+
+static void add_guests(struct line *l, const struct status *s, bool brief)
+{
+	if (!s->guests)
+		add(l, "no running guests");
+	else if (brief)
+		add(l, "%zu guest%s: %s of %s", s->guests, s->guests == 1 ? "" : "s", SHORT(s->actual_kib),
+		    SHORT(s->maximum_kib));
+	else
+		add(l, "%zu guest%s: %s maximum, %s now, %s used, %s given back", s->guests, s->guests == 1 ? "" : "s",
+		    SHORT(s->maximum_kib), SHORT(s->actual_kib), SHORT(s->used_kib), SHORT(s->given_back_kib));
+}
+
+static void add_interval(struct line *l, const struct pass_beat *pass)
+{
+	char seconds[TEXT_DECIMAL];
+
+	if (!pass->interval_ms)
+		add(l, " (single)");
+	else if (pass->interval_ms % 1000)
+		add(l, " (loop %s s)", text_decimal(seconds, sizeof(seconds), pass->interval_ms / 100, 1));
+	else
+		add(l, " (loop %s)", AGE(pass->interval_ms / 1000));
+}
+
+static void add_pass(struct line *l, const struct status *s)
+{
+	const char *age = AGE(sat_sub(s->now_s, s->pass.ended_s));
+
+	if (s->paused_ms)
+		add(l, "; paused for another %s", AGE((s->paused_ms + 999) / 1000));
+	else if (!s->has_pass)
+		add(l, "; no pass yet");
+	else if (pass_beat_is_overdue(&s->pass, s->now_s))
+		add(l, "; NO PASS for %s", age);
+	else
+		add(l, "; last pass %s ago", age);
+	if (s->has_pass && !s->paused_ms)
+		add_interval(l, &s->pass);
+}
+
+const char *status_guard_word(const struct status *s)
+{
+	if (s->remote)
+		return NULL;
+	if (s->presence == GUARD_PRESENT)
+		return guard_level_word(s->guard.level);
+	return s->presence == GUARD_SILENT ? "silent" : "not running";
+}
+
+static void add_guard(struct line *l, const struct status *s, bool brief)
+{
+	const struct guard_beat *g = &s->guard;
+
+	if (s->remote)
+		return;
+	add(l, "; guard: %s", status_guard_word(s));
+	if (s->presence == GUARD_SILENT)
+		add(l, " for %s", AGE(sat_sub(s->now_s, g->written_s)));
+	if (s->presence != GUARD_PRESENT || g->level == GUARD_CALM)
+		return;
+	add(l, " for %s", AGE(sat_sub(s->now_s, g->since_s)));
+	if (!brief)
+		add(l, ", lacks %s, freed %s", SHORT(g->lack_kib), SHORT(g->freed_kib));
+}
+
+char *text_status(char *buffer, size_t size, const struct status *s, bool brief)
+{
+	struct line l = {.text = buffer, .size = size};
+
+	add_guests(&l, s, brief);
+	add_pass(&l, s);
+	add_guard(&l, s, brief);
+	return buffer;
+}
+
+/* ---- JSON and metrics ---- */
+
+static struct cell number(bool known, enum cell_kind kind, uint64_t value)
+{
+	return (struct cell){.kind = known ? kind : CELL_NONE, .number = value};
+}
+
+#define CELL(type, column, expression)                                                                                 \
+	static struct cell column(const void *row)                                                                     \
+	{                                                                                                              \
+		const struct type *s = row;                                                                            \
+		return expression;                                                                                     \
+	}
+
+CELL(status, guests, number(true, CELL_NUMBER, s->guests))
+CELL(status, maximum, number(true, CELL_KIB, s->maximum_kib))
+CELL(status, actual, number(true, CELL_KIB, s->actual_kib))
+CELL(status, used, number(true, CELL_KIB, s->used_kib))
+CELL(status, given_back, number(true, CELL_KIB, s->given_back_kib))
+CELL(status, last_pass, number(s->has_pass, CELL_NUMBER, s->pass.ended_s))
+CELL(status, interval, number(s->has_pass && s->pass.interval_ms, CELL_MS, s->pass.interval_ms))
+CELL(status, overdue, number(s->has_pass, CELL_BOOL, pass_beat_is_overdue(&s->pass, s->now_s) && !s->paused_ms))
+CELL(status, guard, ((struct cell){.kind = CELL_TEXT, .text = status_guard_word(s)}))
+
+const struct column status_columns[] = {
+    {"guests", "", "guests", "running guests", IN_JSON, guests, NULL},
+    {"maximum", "", "maximum_bytes", "sizes of the guests with empty balloons", IN_JSON, maximum, NULL},
+    {"actual", "", "actual_bytes", "what the balloons leave the guests", IN_JSON, actual, NULL},
+    {"used", "", "used_bytes", "what the guests use, as estimated", IN_JSON, used, NULL},
+    {"given-back", "", "given_back_bytes", "what the balloons of the guests hold", IN_JSON, given_back, NULL},
+    {"last-pass", "", "last_pass_timestamp_seconds", "when the last pass ended", IN_JSON, last_pass, NULL},
+    {"interval", "", "interval_seconds", "interval of the loop that made the last pass", IN_JSON, interval, NULL},
+    {"overdue", "", "overdue", "whether the next pass should have been made", IN_JSON, overdue, NULL},
+    {"guard", "", "guard", "level of memguard", IN_JSON, guard, NULL},
+    {.name = NULL},
+};
+
+CELL(guard_beat, since, number(true, CELL_NUMBER, s->since_s))
+CELL(guard_beat, lack, number(true, CELL_KIB, s->lack_kib))
+CELL(guard_beat, freed, number(true, CELL_KIB, s->freed_kib))
+CELL(guard_beat, no_give, number(true, CELL_BOOL, s->no_give))
+CELL(guard_beat, heartbeat, number(true, CELL_NUMBER, s->written_s))
+CELL(guard_beat, began, number(true, CELL_NUMBER, s->began_s))
+CELL(guard_beat, calm, number(true, CELL_MS, s->level_ms[GUARD_CALM]))
+CELL(guard_beat, tight, number(true, CELL_MS, s->level_ms[GUARD_TIGHT]))
+CELL(guard_beat, critical, number(true, CELL_MS, s->level_ms[GUARD_CRITICAL]))
+CELL(guard_beat, freed_total, number(true, CELL_KIB, s->freed_total_kib))
+CELL(guard_beat, refusals, number(true, CELL_NUMBER, s->refusals))
+CELL(guard_beat, commands, number(true, CELL_NUMBER, s->commands_sent))
+CELL(guard_beat, on_critical, number(true, CELL_NUMBER, s->commands_run))
+
+#define COUNTER (COLUMN_JSON | COLUMN_COUNTER)
+
+const struct column guard_columns[] = {
+    {"since", "", "since_timestamp_seconds", "when the guard came to its level", IN_JSON, since, NULL},
+    {"lack", "", "lack_bytes", "what is to come back to the host", IN_JSON, lack, NULL},
+    {"freed", "", "freed_bytes", "what came back in this emergency", IN_JSON, freed, NULL},
+    {"no-give", "", "no_give", "whether the guard forbids gives", IN_JSON, no_give, NULL},
+    {"heartbeat", "", "heartbeat_timestamp_seconds", "when the guard wrote this", IN_JSON, heartbeat, NULL},
+    {"began", "", "start_timestamp_seconds", "when the guard was started", IN_JSON, began, NULL},
+    {"calm", "", "calm_seconds_total", "time at this level", COUNTER, calm, NULL},
+    {"tight", "", "tight_seconds_total", "time at this level", COUNTER, tight, NULL},
+    {"critical", "", "critical_seconds_total", "time at this level", COUNTER, critical, NULL},
+    {"freed-total", "", "freed_bytes_total", "what came back to the host", COUNTER, freed_total, NULL},
+    {"refusals", "", "refusals_total", "emergencies in which guests did not free enough", COUNTER, refusals, NULL},
+    {"commands", "", "commands_total", "balloon commands sent", COUNTER, commands, NULL},
+    {"on-critical", "", "on_critical_total", "runs of the administrator's command", COUNTER, on_critical, NULL},
+    {.name = NULL},
+};
