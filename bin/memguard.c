@@ -466,7 +466,10 @@ static void beat(struct duty *d, const struct sight *v)
 	b->available_kib = v->host.available_kib;
 	b->reserve_kib = v->reserve_kib;
 	b->no_give = v->level > GUARD_CALM && !v->no_give;
-	b->commands_sent += v->sent > 0 ? (uint64_t)v->sent : 0;
+	if (v->sent > 0) {
+		b->commands_sent += (uint64_t)v->sent;
+		b->commanded_s = v->at.wall_ms / 1000;
+	}
 	if (before == b->level && !clock_is_due(d->beat_ms, v->at.now_ms, GUARD_BEAT_MS))
 		return;
 	d->beat_ms = v->at.now_ms;

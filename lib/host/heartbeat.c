@@ -37,6 +37,7 @@ static const struct member {
     {"refusals_total", MEMBER_NUMBER, offsetof(struct guard_beat, refusals)},
     {"on_critical_total", MEMBER_NUMBER, offsetof(struct guard_beat, commands_run)},
     {"commands_total", MEMBER_NUMBER, offsetof(struct guard_beat, commands_sent)},
+    {"last_command_seconds", MEMBER_NUMBER, offsetof(struct guard_beat, commanded_s)},
 };
 #define N_MEMBERS (sizeof(members) / sizeof(*members))
 

@@ -30,6 +30,7 @@ struct guard_beat {
 	uint64_t refusals;      /* emergencies in which guests did not free enough */
 	uint64_t commands_run;  /* on_critical */
 	uint64_t commands_sent; /* balloon commands */
+	uint64_t commanded_s;   /* when the last was sent; 0: none was */
 
 	uint64_t seen_ms; /* the last note; not written */
 };

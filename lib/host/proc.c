@@ -133,7 +133,7 @@ static void bound_figure(struct host *h, const char *name, uint64_t allowed_kib,
 struct meminfo { /* what of it is needed here alone */
 	uint64_t shmem_kib, swap_cached_kib, active_kib, inactive_kib, mapped_kib;
 	uint64_t slab_kib, kernel_kib; /* reclaimable: slab, and all of the kernel's, of which slab is a part */
-	uint64_t huge_pages, huge_page_kib;
+	uint64_t huge_pages, huge_pages_free, huge_page_kib;
 };
 
 /*
@@ -182,7 +182,8 @@ static int read_meminfo(struct proc *p, struct host *h)
 	    {"Inactive(anon):", " kB", &m.inactive_kib, false}, {"AnonPages:", " kB", &m.mapped_kib, false},
 	    {"SReclaimable:", " kB", &m.slab_kib, false},       {"KReclaimable:", " kB", &m.kernel_kib, false},
 	    {"Hugetlb:", " kB", &h->hugetlb_kib, false},        {"HugePages_Total:", "", &m.huge_pages, false},
-	    {"Hugepagesize:", " kB", &m.huge_page_kib, false},
+	    {"Hugepagesize:", " kB", &m.huge_page_kib, false},  {"HugePages_Free:", "", &m.huge_pages_free, false},
+	    {"SwapTotal:", " kB", &h->swap_kib, false},         {"SwapFree:", " kB", &h->swap_free_kib, false},
 	};
 	int r = text_read(p, "/proc/meminfo", &text);
 
@@ -198,6 +199,7 @@ static int read_meminfo(struct proc *p, struct host *h)
 		return -EBADMSG;
 	if (h->hugetlb_kib == ABSENT) /* before Linux 4.18, which counts pages of all sizes */
 		h->hugetlb_kib = scale_u64(m.huge_pages, m.huge_page_kib, 1);
+	h->hugetlb_free_kib = scale_u64(m.huge_pages_free, m.huge_page_kib, 1);
 	bound_figures(h, &m);
 	return 0;
 }

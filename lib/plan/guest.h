@@ -97,6 +97,7 @@ struct device {
 	bool virtio_mem;         /* resized by other means */
 	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
 	bool reporting;          /* <memballoon freePageReporting='on'>: the host gets free pages back by itself */
+	bool numa_strict;        /* <numatune><memory mode='strict'>: its memory comes from these nodes alone */
 	bool unknown;            /* the XML could not be had or read: only maximum and current are known */
 };
 

@@ -638,6 +638,7 @@ static const struct fact {
     {"memoryBacking", "locked", NULL, NULL, offsetof(struct device, locked)},
     {"memoryBacking", "hugepages", NULL, NULL, offsetof(struct device, hugepages)},
     {"memoryBacking", "allocation", "mode", "immediate", offsetof(struct device, preallocated)},
+    {"numatune", "memory", "mode", "strict", offsetof(struct device, numa_strict)},
     {"", "launchSecurity", NULL, NULL, offsetof(struct device, passthrough)},
     {"devices", "hostdev", "type", "pci", offsetof(struct device, passthrough)},
     {"devices", "hostdev", "type", "mdev", offsetof(struct device, passthrough)},

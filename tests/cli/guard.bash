@@ -93,6 +93,6 @@ guarded() {
 	printf '{"schema":"memsched.guard/1","level":"calm","no_give":false,"time_seconds":%d,"pid":%d,"since_seconds":1,' \
 		$((EPOCHSECONDS - ${1:-0})) $$ >"$root/run/memsched/guard.json"
 	printf '"%s":0,' available_bytes reserve_bytes lack_bytes freed_bytes began_seconds calm_seconds tight_seconds \
-		critical_seconds freed_total_bytes refusals_total on_critical_total >>"$root/run/memsched/guard.json"
+		critical_seconds freed_total_bytes refusals_total on_critical_total last_command_seconds >>"$root/run/memsched/guard.json"
 	echo '"commands_total":0}' >>"$root/run/memsched/guard.json"
 }

@@ -71,7 +71,7 @@ static void test_all_facts(void **state)
 }
 
 /* The facts as a word of letters, so that a row can name those that hold and deny the others. */
-static const char *facts_of(const struct device *device, char letters[9])
+static const char *facts_of(const struct device *device, char letters[10])
 {
 	const struct {
 		bool holds;
@@ -79,7 +79,7 @@ static const char *facts_of(const struct device *device, char letters[9])
 	} fact[] = {
 	    {device->balloon, 'b'},      {device->autodeflate, 'a'}, {device->locked, 'l'},
 	    {device->hugepages, 'h'},    {device->passthrough, 'p'}, {device->virtio_mem, 'v'},
-	    {device->preallocated, 'i'}, {device->reporting, 'r'},
+	    {device->preallocated, 'i'}, {device->reporting, 'r'},   {device->numa_strict, 'n'},
 	};
 	size_t n = 0;
 
@@ -107,6 +107,8 @@ static const struct {
     {"<memoryBacking><allocation mode='immediate'/></memoryBacking>", "i"},
     {"<memoryBacking><allocation mode='ondemand'/></memoryBacking>", ""},
     {"<memoryBacking><allocation threads='8'/></memoryBacking>", ""},
+    {"<numatune><memory mode='strict' nodeset='0'/></numatune>", "n"},
+    {"<numatune><memory mode='preferred' nodeset='0'/></numatune>", ""},
     {"<launchSecurity type='sev'/>", "p"},
     {"<devices><hostdev mode='subsystem' type='pci'/></devices>", "p"},
     {"<devices><hostdev mode='subsystem' type='mdev'/></devices>", "p"},
@@ -151,7 +153,7 @@ static void test_facts(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++) {
 		struct domxml d;
-		char xml[1024], letters[9];
+		char xml[1024], letters[10];
 
 		snprintf(xml, sizeof(xml), PLAIN "%s</domain>", fact_rows[i].body);
 		assert_int_equal(domxml_read(xml, strlen(xml), &d), 0);
