@@ -5,10 +5,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "host/complaints.h"
 #include "run/loop.h"
+#include "show/doctor.h"
 #include "show/report.h"
 #include "cli/options.h"
 #include "cli/say.h"
@@ -20,7 +22,7 @@
 #define WATCH_LEAST_MS 100 /* a look at 44 guests takes half of it */
 
 static bool chosen, all_columns, no_headings, raw, pairs, as_json, bytes, human, explain, metrics;
-static bool sorted, watching, show_config, quiet, unused_flag;
+static bool sorted, watching, check, show_config, quiet, unused_flag;
 static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count;
 
 static struct option_row rows[] = {
@@ -39,6 +41,7 @@ static struct option_row rows[] = {
     {0, "explain", NULL, "sentences in place of the table: what, why, and what the last pass did", .flag = &explain},
     {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
     {0, "count", "N", "with --watch: end after N times", .text = &count},
+    {0, "check", NULL, "whether all is set up right: a line a check; exit code 0, 1 or 2", .flag = &check},
     {0, "signal", "WORD", "what counts as free: usable or unused", .key = "signal"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
@@ -79,10 +82,17 @@ static const struct column *sort_by; /* NULL: they are as they come, by name */
 /* At most one of each row: what beside another would have no effect is refused. */
 static const bool *const exclusive[][6] = {
     {&raw, &pairs, &as_json, &metrics, &explain},
-    {&chosen, &all_columns, &metrics, &explain},
+    {&chosen, &all_columns, &metrics, &explain, &check},
     {&bytes, &human, &as_json, &metrics, &explain},
-    {&no_headings, &metrics, &explain},
-    {&sorted, &metrics},
+    {&no_headings, &metrics, &explain, &check},
+    {&sorted, &metrics, &check},
+    {&raw, &check},
+    {&pairs, &check},
+    {&bytes, &check},
+    {&human, &check},
+    {&explain, &check},
+    {&metrics, &check},
+    {&watching, &check},
 };
 
 static const char *option_of(const bool *flag)
@@ -201,6 +211,11 @@ static void keep_named(void *arg, struct balance_report *rep)
 		column_sort(sort_by, *sort == '-', &guest_columns[0], rep->guest, rep->n, sizeof(*rep->guest));
 }
 
+static void keep_all(void *arg, struct balance_report *rep)
+{
+	(void)arg, (void)rep;
+}
+
 /* ---- messages ---- */
 
 static void say_missing(const char *operand)
@@ -317,6 +332,28 @@ static int show(void *arg, const struct look *look)
 	return code;
 }
 
+/* ---- --check ---- */
+
+#define CHECK_UNKNOWN 3 /* of monitoring plugins: nothing was checked */
+
+/* Returns an exit code of monitoring plugins: 0, 1 for a warning, 2 for a failure. */
+static int show_check(void *arg, const struct look *look)
+{
+	const struct conf *conf = arg;
+	bool known = !look->error;
+	struct setup setup;
+
+	setup_read(root, conf, &setup);
+	return (int)doctor_report(stdout,
+	                          &(struct examination){.conf = conf,
+	                                                .setup = &setup,
+	                                                .report = known ? &look->report : NULL,
+	                                                .failure = look->failure,
+	                                                .status = known ? &look->status : NULL,
+	                                                .now = clock_now()},
+	                          as_json);
+}
+
 static int refuse(const char *value, const char *option, const char *form)
 {
 	char escaped[256];
@@ -352,10 +389,23 @@ static int look(const struct conf *conf, char **operand)
 	}
 	if (watching && !wants_text() && terminal_is_there())
 		return watch_bars(&w);
+	if (check) {
+		w.show = show_check;
+		w.arg = (void *)(uintptr_t)conf;
+		w.keep = keep_all;
+	}
 	code = watch_append(&w);
 	if (code == EXIT_AGAIN && *loop_stop())
 		say_error(&memstat, "told to end before there was anything to show");
 	return code;
+}
+
+static int refuse_operand_of_check(const char *operand)
+{
+	if (!check || !operand)
+		return EXIT_DONE;
+	say_error(&memstat, "'--check' looks at all guests, and takes no name; try 'memstat --help'");
+	return EXIT_USAGE;
 }
 
 /* Who writes "-w 5", as of other tools, means a time and not the guest with that id. */
@@ -381,9 +431,14 @@ int main(int argc, char **argv)
 	if (!code)
 		code = refuse_stray_time(argv[operand]);
 	if (!code)
+		code = refuse_operand_of_check(argv[operand]);
+	if (!code)
 		code = options_conf(&memstat, root, file, &conf);
+	if (code && check)
+		code = CHECK_UNKNOWN;
 	if (!code) {
-		options_warn(&memstat, &conf);
+		if (!check) /* which has a line for it */
+			options_warn(&memstat, &conf);
 		loop_catch_signals();
 		virt_stop_on(loop_stop());
 		code = look(&conf, argv + operand);

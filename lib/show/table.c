@@ -319,8 +319,9 @@ static void grid_write_raw(FILE *out, const struct grid *grid, size_t n, bool no
 {
 	for (size_t i = 0; !no_headings && i < grid->n_lanes; i++)
 		fprintf(out, "%s%s", grid->lane[i].column->heading, gap(i, grid->n_lanes));
-	for (size_t i = 0; i < n * grid->n_lanes; i++)
-		fprintf(out, "%s%s", grid->field[i].text, gap(i % grid->n_lanes, grid->n_lanes));
+	for (const struct field *f = grid->field; n > 0; n--)
+		for (size_t i = 0; i < grid->n_lanes; i++, f++)
+			fprintf(out, "%s%s", f->text, gap(i, grid->n_lanes));
 }
 
 /* In upper case, so that a shell can have it as a variable. */
@@ -332,12 +333,11 @@ static void write_variable(FILE *out, const char *name)
 
 static void grid_write_pairs(FILE *out, const struct grid *grid, size_t n)
 {
-	for (size_t i = 0; i < n * grid->n_lanes; i++) {
-		size_t place = i % grid->n_lanes;
-
-		write_variable(out, grid->lane[place].column->name);
-		fprintf(out, "=\"%s\"%s", grid->field[i].text, gap(place, grid->n_lanes));
-	}
+	for (const struct field *f = grid->field; n > 0; n--)
+		for (size_t i = 0; i < grid->n_lanes; i++, f++) {
+			write_variable(out, grid->lane[i].column->name);
+			fprintf(out, "=\"%s\"%s", f->text, gap(i, grid->n_lanes));
+		}
 }
 
 static void grid_write(FILE *out, const struct grid *grid, size_t n, const struct table_style *style)
@@ -360,9 +360,10 @@ int table_write(FILE *out, const struct column *columns, const void *rows, size_
 		r = grid_fill_row(&grid, grid.field + i * grid.n_lanes, (const char *)rows + i * size, style);
 	if (r == 0 && style->totals)
 		r = grid_fill_totals(&grid, rows, n, size, style);
+	n += style->totals;
 	if (r == 0)
-		grid_write(out, &grid, n + style->totals, style);
-	grid_clear(&grid, n + style->totals);
+		grid_write(out, &grid, n, style);
+	grid_clear(&grid, n);
 	return r;
 }
 

@@ -322,6 +322,47 @@ stat_mode() {
 	[[ ${lines[2]} =~ ^resting:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ left\ it\ alone\ \(paused\)$ ]]
 }
 
+# check_host: where all is well but for the guests, which are the test driver's.
+check_host() {
+	load guard.bash
+	guarded
+	cp tests/cli/roots/host-plain/proc/meminfo "$root/proc/meminfo"
+	cp -r tests/cli/roots/host-plain/proc/pressure "$root/proc"
+	mkdir -p "$root/etc/libvirt/hooks/qemu.d" "$root/usr/sbin" "$root"/etc/systemd/system/{multi-user,timers}.target.wants
+	cp hooks/qemu "$root/etc/libvirt/hooks/qemu.d/memsched"
+	cp hooks/memsched-hook "$root/usr/sbin"
+	touch -d '+1 minute' "$root/run/libvirtd.pid"
+	ln -s /nowhere "$root/etc/systemd/system/multi-user.target.wants/membalance.service"
+	membalance -c "$node" --root "$root"
+}
+
+@test "--check: each fault is found, and nothing else; exit codes, and JSON" {
+	check_host
+	run -1 --separate-stderr stat --check
+	[ -z "$stderr" ]
+	[ "$(grep -v PASS <<<"$output" | cut -c 1-36)" = "$(printf '%-8s %-20s %s  \n' guests 'balloon device' WARN guests statistics WARN \
+		guests period WARN guests 'free page reporting' WARN)" ]
+	stat --check -J >"$BATS_TEST_TMPDIR/json" || [ $? -eq 1 ]
+	jq -e '.schema == "memsched.check/1" and .result == "warn" and (.checks | length > 25)
+		and all(.checks[]; keys == ["check", "group", "result", "text"])
+		and ([.checks[].result] | unique == ["pass", "warn"])' "$BATS_TEST_TMPDIR/json"
+	# one of each group
+	ln -s /nowhere "$root/etc/systemd/system/timers.target.wants/membalance-once.timer"
+	chmod 644 "$root/etc/libvirt/hooks/qemu.d/memsched"
+	printf 'on_critical = /nowhere/alarm now\nreserve = 1MiB\ntagret = 1\n' >"$root/etc/memsched.conf"
+	rm "$root/run/memsched/guard.json" "$root/proc/pressure/memory"
+	run -2 --separate-stderr stat --check
+	[ "$(grep -v PASS <<<"$output" | grep -v '^guests' | cut -c 1-34)" = "$(printf '%-8s %-20s %s\n' hook executable WARN \
+		host reserve WARN host pressure WARN service configuration WARN service membalance WARN service memguard WARN \
+		service on_critical FAIL)" ]
+	# libvirt is away: the rest is checked
+	run -2 memstat --root "$root" --check -c 'qemu+unix:///system?socket=/nowhere'
+	[[ $output == *"guests   libvirt              FAIL  cannot ask libvirt at "* ]]
+	[[ $output == *"service  on_critical          FAIL  '/nowhere/alarm now': No such file or directory"* ]]
+	echo 'reserve = many' >"$root/etc/memsched.conf"
+	refuses 3 "bad value 'many'" stat --check
+}
+
 @test "refusals" {
 	refuses 1 "no running domain 'nosuch'" stat nosuch
 	refuses 1 "no running domain 'a\x0Ab'" stat $'a\nb'
@@ -342,6 +383,7 @@ stat_mode() {
 	refuses 2 "'--sort' needs" stat --sort ''
 	refuses 2 "'--sort' needs" stat --sort -
 	refuses 2 "'--prometheus=' needs" stat --prometheus=
+	refuses 3 "'--check' looks at all guests" stat --check needy
 	local both
 	for both in 'raw pairs' 'raw json' 'raw prometheus' 'raw explain' 'pairs json' 'pairs prometheus' 'pairs explain' \
 		'json prometheus' 'json explain' 'prometheus explain' 'output-all prometheus' 'output-all explain' 'bytes human' \
