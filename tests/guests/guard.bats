@@ -4,8 +4,8 @@ bats_require_minimum_version 1.5.0
 setup_file() {
 	load bed.bash
 	file_begin 2500
-	guest_start light max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:weight>50</m:weight></m:memory>'
-	guest_start heavy max=512 current=512 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:min unit="MiB">300</m:min><m:weight>200</m:weight></m:memory>'
+	guest_start light max=400 current=400 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:weight>50</m:weight></m:memory>'
+	guest_start heavy max=400 current=400 metadata='<m:memory xmlns:m="urn:memsched:domain:1.0"><m:min unit="MiB">300</m:min><m:weight>200</m:weight></m:memory>'
 	guest_start mute max=256 current=256 cmdline=nodriver
 	guest_wait light heavy mute
 	host_begin 4096
@@ -22,7 +22,7 @@ setup() {
 	pid=
 	log=$BATS_TEST_TMPDIR/log
 	for guest in light heavy; do
-		virsh -q setmem "$guest" 512MiB
+		virsh -q setmem "$guest" 400MiB
 	done
 	wait_until 60 is_full light
 	wait_until 60 is_full heavy
@@ -40,7 +40,7 @@ teardown() {
 }
 
 is_full() {
-	[ "$(guest_actual "$1")" -ge $((510 * 1024)) ]
+	[ "$(guest_actual "$1")" -ge $((398 * 1024)) ]
 }
 
 # reserve PERCENT: a reserve of which so much is available, in the middle between critical and tight: guests come and go.
@@ -120,7 +120,7 @@ balanced_up() {
 	libvirtd_restart 3>&- 4>&-
 	wait_until 60 guard_said 'cannot see the guests'
 	rounds=$(guard_rounds)
-	virsh -q setmem light 512MiB
+	virsh -q setmem light 400MiB
 	wait_until 60 guard_acted_since "$rounds"
 	wait_until 60 at_most light 300
 	[ "$(grep -c 'error: cannot see the guests' "$log")" -eq 1 ]
@@ -180,7 +180,7 @@ serves_the_known() {
 	wait_until 60 test -e "$BATS_TEST_TMPDIR/begun"
 	sleep 1 # the list is held up by now
 	rounds=$(guard_rounds)
-	virsh -q setmem light 512MiB
+	virsh -q setmem light 400MiB
 	wait_until 60 guard_acted_since "$rounds"
 	wait_until 60 at_most light 300
 	serves_the_known membalance '.moves[] | select(.reason != "unresponsive")'
@@ -191,9 +191,9 @@ serves_the_known() {
 }
 
 @test "room is made for a guest that starts" {
-	guest_ask light 400
+	guest_ask light 300
 	guest_ask light 20
-	guest_ask heavy 400
+	guest_ask heavy 300
 	guest_ask heavy 20
 	guest_fresh light heavy
 	# more than there is, as long as it is calm
@@ -202,7 +202,7 @@ serves_the_known() {
 	sleep 2
 	is_full light && is_full heavy
 	guest_boot late max=384 current=384
-	wait_until 60 at_most light 500
+	wait_until 60 at_most light 390
 	wait_until 60 guard_said 'making room for a guest that starts'
 }
 
