@@ -142,9 +142,14 @@ lint:
 
 # Each target runs for FUZZ_SECONDS from the corpus that is kept; its findings are left in build/.
 FUZZ_SECONDS ?= 60
-%.fuzz: %.c tests/fuzz/root.h $(wildcard lib/*/*.[ch])
-	$(call show,FUZZ)clang $(FLAGS) -g -O1 -fsanitize=fuzzer $(SANITIZERS) $(XML_CFLAGS) -o $@ $< \
-		$(filter-out %/libvirt.c %/virt.c,$(wildcard $(addprefix lib/,base/*.c plan/*.c host/*.c virt/*.c))) $(XML_LIBS) -lm
+FUZZED := $(patsubst lib/%.c,build/fuzz/%.o,$(filter-out %/libvirt.c %/virt.c,$(wildcard $(addprefix lib/,base/*.c plan/*.c host/*.c \
+	virt/*.c))))
+FUZZCC := clang $(FLAGS) -g -O1 -fsanitize=fuzzer-no-link $(SANITIZERS) $(XML_CFLAGS)
+build/fuzz/%.o: lib/%.c $(wildcard lib/*/*.h)
+	@mkdir -p $(@D)
+	@$(FUZZCC) -c -o $@ $<
+%.fuzz: %.c tests/fuzz/root.h $(FUZZED)
+	$(call show,FUZZ)$(FUZZCC) -fsanitize=fuzzer -o $@ $< $(FUZZED) $(XML_LIBS) -lm
 fuzz: $(FUZZ)
 	@mkdir -p build
 	@printf '%s\n' $(FUZZ:.fuzz=) | xargs -P 4 -I{} sh -c 'f=build/$$(basename {}) && mkdir -p $$f.new && \
