@@ -241,8 +241,8 @@ static int guest_await(struct libvirt *l, virDomainPtr dom, bool *ret_free)
 }
 
 /*
- * A guest that may have all that forbids taking from it, and that is not to fail each pass for it. Hints that were known
- * before hold on: a guest that opted out stays opted out.
+ * A guest that may have all that forbids taking from it, and that is not to fail each pass for it. Hints that were
+ * known before hold on: a guest that opted out stays opted out.
  */
 static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *why, struct guest *g)
 {

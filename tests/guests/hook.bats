@@ -118,7 +118,7 @@ started_s() {
 }
 
 @test "the guest switches itself off" {
-	guest_boot own uuid=$uuid metadata="$hints" max=512
+	guest_start own uuid=$uuid metadata="$hints" max=512
 	is_registered
 	guest_wait own
 	guest_tell own quit

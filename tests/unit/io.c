@@ -184,12 +184,8 @@ static void test_memfile_without_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_write),
-	    TEST(test_write_after_death),
-	    TEST(test_write_without_room),
-	    TEST(test_fill_standard),
-	    cmocka_unit_test(test_memfile),
-	    cmocka_unit_test(test_memfile_without_memory),
+	    TEST(test_write),         TEST(test_write_after_death),   TEST(test_write_without_room),
+	    TEST(test_fill_standard), cmocka_unit_test(test_memfile), cmocka_unit_test(test_memfile_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,8 +182,7 @@ static void test_passing_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
-	                                   cmocka_unit_test(test_reload),
-	                                   cmocka_unit_test(test_passing_failure)};
+	                                   cmocka_unit_test(test_reload), cmocka_unit_test(test_passing_failure)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
