@@ -227,7 +227,7 @@ static void examine_guests_for(const struct round *r, const struct guest_check *
 		if (c->has_fault(r, &rep->guest[i])) {
 			add_name(names, sizeof(names), n++, rep->guest[i].name);
 			if (n == 1)
-				snprintf(first, sizeof(first), "%s", names);
+				text_escape(first, sizeof(first), rep->guest[i].name, text_is_utf8());
 		}
 	if (n > NAMES_MOST)
 		snprintf(more, sizeof(more), " and %zu more", n - NAMES_MOST);
