@@ -50,10 +50,13 @@ longest = $(foreach name,$(2),$(filter %/$(name).bats,$(1))) $(filter-out $(addp
 # A target within a longer line has another name for make, or make -n would run all of the line.
 SUBMAKE = $(MAKE) --no-print-directory
 
+# Random worlds of the simulator: sanitizers take ten times as long for one.
+WORLDS = $(if $(findstring fsanitize,$(CFLAGS)),2000,10000)
+
 unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
-	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test worlds) "tests/sim/bench --check"
+	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
 cli: all
 	@JOBS=$(MANY) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),install hook memstat membalance)
 # Each file has a bed of its own. Guests wait more than they work, so only memory limits the beds: 2.5 GiB each.
