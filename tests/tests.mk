@@ -35,7 +35,7 @@ $(PUREUNIT): %.test: %.o $(PURE)
 $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a
 	$(call show,LD)$(LINK) -o $@ $^ $(LIBS) $(VIRT_LIBS) $(XML_LIBS) -lm
 tests/sim/%.o: COMPILE += -Itests/sim
-$(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/run/snapshot.o lib/host/conf.o lib/host/proc.o
+$(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/run/snapshot.o lib/host/conf.o lib/host/section.o lib/host/proc.o
 	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
 $(BENCH): %: %.c
 	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)

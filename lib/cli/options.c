@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/uri.h"
 #include "host/proc.h"
+#include "host/section.h"
 #include "cli/output.h"
 #include "cli/say.h"
 
@@ -173,24 +174,41 @@ static void show_reserve(const struct conf *conf, const char *root)
 		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host_pageable_kib(&host)));
 }
 
+static void show_value(const struct conf_key *key, const struct conf_origin *origin)
+{
+	const char *value = origin->value ? origin->value : key->value;
+	bool bare = conf_is_size(key) && *value && !value[strspn(value, "0123456789")];
+	int width = printf("%s =%s%s%s", key->name, *value ? " " : "", value, bare ? "KiB" : "");
+
+	printf("%*s # from %s", width < 30 ? 30 - width : 0, "",
+	       !origin->value  ? "default"
+	       : origin->where ? origin->where
+	                       : "option");
+}
+
+static void show_sections(const struct conf_section *section)
+{
+	if (!section)
+		return;
+	show_sections(section->before);
+	printf("[guest %s]\n", section->patterns);
+	for (size_t i = 0; i < HINT_COUNT; i++)
+		if (section->origin[i].value) {
+			show_value(&section_keys[i], &section->origin[i]);
+			putchar('\n');
+		}
+}
+
 /* As a configuration file that says the same. */
 static void show_conf(const struct conf *conf, const char *root)
 {
 	for (size_t i = 0; i < CONF_KEYS; i++) {
-		const struct conf_key *key = &conf_keys()[i];
-		const struct conf_origin *origin = &conf->origin[i];
-		const char *value = origin->value ? origin->value : key->value;
-		bool bare = conf_is_size(key) && *value && !value[strspn(value, "0123456789")];
-		int width = printf("%s =%s%s%s", key->name, *value ? " " : "", value, bare ? "KiB" : "");
-
-		printf("%*s # from %s", width < 30 ? 30 - width : 0, "",
-		       !origin->value  ? "default"
-		       : origin->where ? origin->where
-		                       : "option");
-		if (!strcmp(key->name, "reserve"))
+		show_value(&conf_keys()[i], &conf->origin[i]);
+		if (!strcmp(conf_keys()[i].name, "reserve"))
 			show_reserve(conf, root);
 		putchar('\n');
 	}
+	show_sections(conf->section);
 }
 
 /* A size may be valid and still not fit this host. Returns -errno. */

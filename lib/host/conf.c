@@ -13,7 +13,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "host/conf.h"
+#include "host/section.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define STRING_OF(x) #x
@@ -26,7 +26,7 @@
 #define BLANK " \t\r\v\f"
 #define BETWEEN_PATTERNS BLANK ","
 
-static int amount_set(const struct conf_key *key, const char *value, void *slot)
+int conf_set_amount(const struct conf_key *key, const char *value, void *slot)
 {
 	struct amount amount = {0};
 	uint64_t least_kib = 0;
@@ -155,8 +155,8 @@ static int text_set(const struct conf_key *key, const char *value, void *slot)
 
 /* The rest of a row: form, check, bounds or what fits. The words and the check of a bound are one text. */
 #define AMOUNT(least, most)                                                                                            \
-	"a size such as 150000KiB, or a percentage such as 10% (at least " least ", at most " most ")", amount_set,    \
-	    least, most, NULL
+	"a size such as 150000KiB, or a percentage such as 10% (at least " least ", at most " most ")",                \
+	    conf_set_amount, least, most, NULL
 #define SIZE(least) "a size such as 50000KiB (at least " least ")", size_set, least, NULL, NULL
 #define ANY_SIZE "a size such as 5000KiB", size_set, NULL, NULL, NULL
 #define DURATION(least, most)                                                                                          \
@@ -202,21 +202,20 @@ const struct conf_key *conf_keys(void)
 	return keys;
 }
 
-static const struct conf_key *find_key(const char *name)
+static const struct conf_key *find_key(const struct conf_key *key, const char *name)
 {
-	const struct conf_key *key = keys;
-
 	while (key->name && strcmp(key->name, name) != 0)
 		key++;
 	return key->name ? key : NULL;
 }
 
-static void *slot_of(const struct conf_key *key, struct conf *conf)
+/* base: struct conf or struct conf_section. */
+static void *slot_of(const struct conf_key *key, void *base)
 {
-	return (char *)conf + key->slot;
+	return (char *)base + key->slot;
 }
 
-static void origin_clear(struct conf_origin *origin)
+void conf_origin_clear(struct conf_origin *origin)
 {
 	free(origin->value);
 	free(origin->where);
@@ -228,40 +227,41 @@ static int origin_init(struct conf_origin *ret_origin, const char *value, const 
 	struct conf_origin origin = {.value = strdup(value), .where = where ? strdup(where) : NULL};
 
 	if (!origin.value || (where && !origin.where)) {
-		origin_clear(&origin);
+		conf_origin_clear(&origin);
 		return -ENOMEM;
 	}
 	*ret_origin = origin;
 	return 0;
 }
 
-static int set_value(struct conf *conf, const struct conf_key *key, const char *value, const char *where)
+static int set_value(void *base, struct conf_origin *ret_origin, const struct conf_key *key, const char *value,
+                     const char *where)
 {
 	struct conf_origin origin;
 	int r = origin_init(&origin, value, where);
 
 	if (r < 0)
 		return r;
-	r = key->set(key, value, slot_of(key, conf));
+	r = key->set(key, value, slot_of(key, base));
 	if (r < 0) {
-		origin_clear(&origin);
+		conf_origin_clear(&origin);
 		return r;
 	}
-	origin_clear(&conf->origin[key - keys]);
-	conf->origin[key - keys] = origin;
+	conf_origin_clear(ret_origin);
+	*ret_origin = origin;
 	return 0;
 }
 
 int conf_set(struct conf *conf, const char *name, const char *value)
 {
-	const struct conf_key *key = find_key(name);
+	const struct conf_key *key = find_key(keys, name);
 
-	return key ? set_value(conf, key, value, NULL) : -ENOENT;
+	return key ? set_value(conf, &conf->origin[key - keys], key, value, NULL) : -ENOENT;
 }
 
 const char *conf_form(const char *name)
 {
-	const struct conf_key *key = find_key(name);
+	const struct conf_key *key = find_key(keys, name);
 
 	return key ? key->form : NULL;
 }
@@ -271,11 +271,12 @@ void conf_clear(struct conf *conf)
 	for (const struct conf_key *key = keys; key->name; key++) {
 		if (key->set == text_set)
 			free(*(char **)slot_of(key, conf));
-		origin_clear(&conf->origin[key - keys]);
+		conf_origin_clear(&conf->origin[key - keys]);
 	}
 	for (size_t i = 0; i < conf->n_warnings; i++)
 		free(conf->warning[i]);
 	free(conf->warning);
+	section_free(conf->section);
 	*conf = (struct conf){0};
 }
 
@@ -299,7 +300,7 @@ static int copy_text(char **text)
 	return *text && !(*text = strdup(*text)) ? -ENOMEM : 0;
 }
 
-/* All but the warnings. */
+/* All but the warnings and sections. */
 static int conf_copy(const struct conf *conf, struct conf *ret_copy)
 {
 	struct conf copy = *conf;
@@ -307,6 +308,7 @@ static int conf_copy(const struct conf *conf, struct conf *ret_copy)
 
 	copy.warning = NULL;
 	copy.n_warnings = 0;
+	copy.section = NULL;
 	for (const struct conf_key *key = keys; key->name; key++) {
 		if (key->set == text_set)
 			r |= copy_text(slot_of(key, &copy));
@@ -327,8 +329,9 @@ struct reader {
 	void *arg;
 	char path[512]; /* safe to print */
 	unsigned line;
-	unsigned seen[COUNT(keys)]; /* the line of this file that last gave each key */
-	int error;                  /* the first */
+	const struct conf_key *keys; /* of this part of the file; NULL: its section is unknown */
+	unsigned seen[COUNT(keys)];  /* the line of this part that last gave each key */
+	int error;                   /* the first */
 };
 
 static int keep_warning(struct conf *conf, const char *sentence)
@@ -378,23 +381,51 @@ static void complain_file(struct reader *r, int error)
 	         error == -EMEDIUMTYPE ? "not a regular file" : strerror(-error));
 }
 
+/* A key of another part has surely lost its place: a reserve that does not hold may cost the host. */
+static void complain_of_key(struct reader *r, const char *name)
+{
+	bool general = r->keys == keys, elsewhere = find_key(general ? section_keys : keys, name);
+	struct text_nearest nearest = {.given = name};
+	char words[256];
+
+	text_escape(words, sizeof(words), name, text_is_utf8());
+	for (const struct conf_key *key = r->keys; key->name; key++)
+		text_nearest_try(&nearest, key->name);
+	if (elsewhere)
+		complain(r, -EINVAL, "'%s' must stand %s", words,
+		         general ? "in a section [guest PATTERN]" : "before the first section");
+	else if (nearest.word)
+		complain(r, 0, "unknown key '%s', did you mean '%s'?", words, nearest.word);
+	else
+		complain(r, 0, "unknown key '%s'", words);
+}
+
+static int set_here(struct reader *r, const struct conf_key *key, const char *value, const char *where)
+{
+	struct conf_section *section = r->conf->section;
+
+	if (r->keys == keys)
+		return set_value(r->conf, &r->conf->origin[key - keys], key, value, where);
+	return set_value(section, &section->origin[key - section_keys], key, value, where);
+}
+
 static void take_value(struct reader *r, const char *name, const char *value)
 {
-	const struct conf_key *key = find_key(name);
+	const struct conf_key *key = find_key(r->keys, name);
 	char words[256], where[sizeof(r->path) + 16];
 	unsigned *seen;
 	int error;
 
 	if (!key) {
-		complain(r, 0, "unknown key '%s'", text_escape(words, sizeof(words), name, text_is_utf8()));
+		complain_of_key(r, name);
 		return;
 	}
-	seen = &r->seen[key - keys];
+	seen = &r->seen[key - r->keys];
 	if (*seen)
 		complain(r, 0, "'%s' again: this value holds, not that of line %u", name, *seen);
 	*seen = r->line;
 	snprintf(where, sizeof(where), "%s:%u", r->path, r->line);
-	error = set_value(r->conf, key, value, where);
+	error = set_here(r, key, value, where);
 	if (error == -ENOMEM)
 		complain(r, error, "%s", strerror(ENOMEM));
 	else if (error < 0)
@@ -436,6 +467,41 @@ static void take_setting(struct reader *r, char *line)
 	}
 }
 
+/* "guest PATTERN", without the brackets. */
+static void begin_section(struct reader *r, char *title)
+{
+	size_t n = strcspn(title, BLANK);
+	const char *patterns = title + n + strspn(title + n, BLANK ",");
+	struct conf_section *section;
+	char words[256];
+
+	memset(r->seen, 0, sizeof(r->seen));
+	r->keys = NULL;
+	if (strncmp(title, "guest", n) != 0 || n != strlen("guest")) {
+		complain(r, 0, "unknown section '[%s]': its lines are ignored",
+		         text_escape(words, sizeof(words), title, text_is_utf8()));
+	} else if (!*patterns || !is_plain(patterns)) {
+		complain(r, -EINVAL, "'[guest]' needs a shell pattern of names: [guest PATTERN]");
+	} else if (!(section = section_new(patterns, r->conf->section))) {
+		complain(r, -ENOMEM, "%s", strerror(ENOMEM));
+	} else {
+		r->conf->section = section;
+		r->keys = section_keys;
+	}
+}
+
+static void take_trimmed(struct reader *r, char *line)
+{
+	size_t n = strlen(line);
+
+	if (*line == '[' && line[n - 1] == ']') {
+		line[n - 1] = '\0';
+		begin_section(r, trim(line + 1));
+	} else if (r->keys) {
+		take_setting(r, line);
+	}
+}
+
 /* False where this is no configuration file at all, so that its other lines are not complained of one by one. */
 static bool take_line(struct reader *r, char *line, size_t length)
 {
@@ -450,7 +516,7 @@ static bool take_line(struct reader *r, char *line, size_t length)
 	cut_comment(line);
 	line = trim(line);
 	if (*line)
-		take_setting(r, line);
+		take_trimmed(r, line);
 	return true;
 }
 
@@ -515,6 +581,7 @@ static void name_file(struct reader *r, const char *path)
 {
 	text_escape(r->path, sizeof(r->path), path, text_is_utf8());
 	r->line = 0;
+	r->keys = keys;
 	memset(r->seen, 0, sizeof(r->seen));
 }
 
@@ -617,17 +684,17 @@ int conf_load(struct conf *conf, const char *root, const char *file, conf_say *s
 
 bool conf_is_size(const struct conf_key *key)
 {
-	return key->set == size_set || key->set == amount_set;
+	return key->set == size_set || key->set == conf_set_amount;
 }
 
 /* The size that was set; 0 if none was, or a percentage. */
-static uint64_t size_of(const struct conf_key *key, struct conf *conf)
+static uint64_t size_of(const struct conf_key *key, const struct conf_origin *origin, void *base)
 {
-	const struct amount *amount = slot_of(key, conf);
+	const struct amount *amount = slot_of(key, base);
 
-	if (!conf_is_size(key) || !conf->origin[key - keys].value)
+	if (!conf_is_size(key) || !origin->value)
 		return 0;
-	return key->set == size_set ? *(const uint64_t *)slot_of(key, conf) : amount->pct ? 0 : amount->kib;
+	return key->set == size_set ? *(const uint64_t *)slot_of(key, base) : amount->pct ? 0 : amount->kib;
 }
 
 /* "FILE:LINE: bad value 'VALUE' for 'KEY'", or that of an option. */
@@ -640,14 +707,15 @@ static void name_value(const struct conf_origin *origin, const char *what, const
 	         what, value, origin->where ? "" : "--", name);
 }
 
-int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
+/* base and origin: of one part of conf. */
+static int check_sizes(struct conf *conf, const struct conf_key *table, const struct conf_origin *origin, void *base,
+                       uint64_t host_kib, conf_say *say, void *arg)
 {
 	char named[768], sentence[1024], size[TEXT_SIZE];
 	int r = 0;
 
-	for (const struct conf_key *key = keys; key->name; key++) {
-		const struct conf_origin *origin = &conf->origin[key - keys];
-		uint64_t kib = size_of(key, conf);
+	for (const struct conf_key *key = table; key->name; key++, origin++) {
+		uint64_t kib = size_of(key, origin, base);
 
 		if (kib > scale_u64(host_kib, HOST_MOST_PCT, 100)) {
 			name_value(origin, "bad value", key->name, named, sizeof(named));
@@ -662,6 +730,17 @@ int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
 			if (keep_warning(conf, sentence))
 				r = out_of_memory(say, arg);
 		}
+	}
+	return r;
+}
+
+int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
+{
+	int r = check_sizes(conf, keys, conf->origin, conf, host_kib, say, arg), error;
+
+	for (struct conf_section *s = conf->section; s; s = s->before) {
+		error = check_sizes(conf, section_keys, s->origin, s, host_kib, say, arg);
+		r = r ? r : error;
 	}
 	return r;
 }
@@ -684,9 +763,9 @@ uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_kib)
 	return max_u64(sat_add(target_kib, target_kib), host_kib / 128);
 }
 
-bool conf_excludes(const struct conf *conf, const char *name)
+bool conf_matches(const char *patterns, const char *name)
 {
-	const char *p = conf->exclude ? conf->exclude : "";
+	const char *p = patterns ? patterns : "";
 	char pattern[VALUE_MOST + 1];
 
 	for (p += strspn(p, BETWEEN_PATTERNS); *p; p += strspn(p, BETWEEN_PATTERNS)) {
@@ -698,4 +777,9 @@ bool conf_excludes(const struct conf *conf, const char *name)
 		p += n;
 	}
 	return false;
+}
+
+bool conf_excludes(const struct conf *conf, const char *name)
+{
+	return conf_matches(conf->exclude, name);
 }

@@ -38,6 +38,7 @@ struct conf {
 	char *log;               /* "journal", "syslog" or an absolute path; owned; NULL: none */
 
 	struct conf_origin origin[CONF_KEYS]; /* in the order of conf_keys */
+	struct conf_section *section;         /* of section.h: the last in the files; owned; NULL: none */
 	char **warning;                       /* what was odd in the files, as conf_say has it; owned */
 	size_t n_warnings;
 };
@@ -49,12 +50,17 @@ struct conf_key {
 	const char *help;  /* one line */
 	const char *form;  /* what a good value looks like: conf_form */
 
-	/* for conf.c: how a value is checked and where it goes */
+	/* for conf.c and section.c: how a value is checked and where it goes */
 	int (*set)(const struct conf_key *key, const char *value, void *slot);
 	const char *least, *most;        /* as one would write them; NULL: no bound */
 	bool (*fits)(const char *value); /* of texts that are not empty; NULL: any does */
-	size_t slot;                     /* offset in struct conf */
+	size_t slot;                     /* offset in struct conf or conf_section */
 };
+
+/* A conf_key.set for a struct amount, within least and most. */
+int conf_set_amount(const struct conf_key *key, const char *value, void *slot);
+
+void conf_origin_clear(struct conf_origin *origin);
 
 /* The table, ended by a NULL name. */
 const struct conf_key *conf_keys(void);
@@ -81,9 +87,9 @@ const char *conf_form(const char *key);
  * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names
  * (strcmp; dot files are not read); what is absent is skipped unless named, a link to nowhere with a warning. Regular
  * files of at most 1 MiB with lines of at most 4096 bytes. An unknown key is a warning and skipped, a key given twice
- * in one file is a warning and the later holds: good files replace the warnings that were there. Anything worse is said
- * and makes it fail, after everything was read, with the first error: -EINVAL for a bad value or line, else -errno of
- * the file. Whenever it fails something was said, and conf is untouched.
+ * in one file is a warning and the later holds: good files replace the warnings and sections that were there. Anything
+ * worse is said and makes it fail, after everything was read, with the first error: -EINVAL for a bad value or line,
+ * else -errno of the file. Whenever it fails something was said, and conf is untouched.
  */
 int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg);
 
@@ -105,6 +111,9 @@ uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);
  * configured: twice the target (150000 KiB if that is a percentage), or 1/128 of that memory if that is more.
  */
 uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_kib);
+
+/* Whether name matches one of the shell patterns, which spaces or commas separate. NULL: none. */
+bool conf_matches(const char *patterns, const char *name);
 
 /* Whether name matches one of the exclude patterns. */
 bool conf_excludes(const struct conf *conf, const char *name);

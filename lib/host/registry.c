@@ -246,11 +246,15 @@ static const struct field record_fields[] = {
     {"hints.opted_out", FIELD(struct record, hints.opted_out)},
     {"hints.has_min", FIELD(struct record, hints.has_min)},
     {"hints.has_max", FIELD(struct record, hints.has_max)},
+    {"hints.has_weight", FIELD(struct record, hints.has_weight)},
+    {"hints.has_target", FIELD(struct record, hints.has_target)},
+    {"hints.has_managed", FIELD(struct record, hints.has_managed)},
     {"hints.min_kib", FIELD(struct record, hints.min_kib)},
     {"hints.max_kib", FIELD(struct record, hints.max_kib)},
+    {"hints.target_kib", FIELD(struct record, hints.target_kib)},
     {"hints.weight", FIELD(struct record, hints.weight)},
 };
-static const struct form record_form = {STATEDIR_DOMAINS, "version=1", record_fields, COUNT(record_fields)};
+static const struct form record_form = {STATEDIR_DOMAINS, "version=2", record_fields, COUNT(record_fields)};
 
 struct pending {
 	uint64_t need_kib, since_s;

@@ -101,17 +101,23 @@ struct device {
 	bool unknown;            /* the XML could not be had or read: only maximum and current are known */
 };
 
-#define HINT_FAULTS 5 /* min, max, weight, managed, and all that is unknown */
+enum hint { HINT_MIN, HINT_MAX, HINT_WEIGHT, HINT_TARGET, HINT_MANAGED, HINT_COUNT };
+
+#define HINT_FAULTS (HINT_COUNT + 2) /* one each, all that is unknown, and a configured max that does not fit */
 #define HINT_FAULT_TEXT 320
 
-/* The administrator's wishes, from <memsched:memory> in the domain's metadata. */
+/*
+ * The administrator's wishes, from <memsched:memory> in the domain's metadata; what is not given there, from sections
+ * [guest PATTERN] of the configuration.
+ */
 struct hints {
 	bool present; /* the element is there */
 	bool opted_out;
-	bool has_min, has_max;
-	uint64_t min_kib, max_kib;
-	uint32_t weight; /* 1-10000 */
-	bool voided;     /* at least one of them */
+	bool has_min, has_max, has_weight, has_target, has_managed;
+	uint64_t min_kib, max_kib, target_kib;
+	uint32_t weight;     /* 1-10000 */
+	unsigned configured; /* bits 1 << enum hint: the configuration gives it */
+	bool voided;         /* at least one of them */
 	unsigned n_faults;
 	char fault[HINT_FAULTS][HINT_FAULT_TEXT]; /* a sentence for each that is void or odd; safe to print */
 };

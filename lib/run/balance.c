@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "host/proc.h"
+#include "host/section.h"
 #include "run/snapshot.h"
 
 #define POLL_MS 100   /* between two looks at a balloon that moves */
@@ -306,6 +307,7 @@ static void reconcile(struct pass *p, const struct guest *g)
 {
 	struct record now = {g->name, g->device.maximum_kib, g->started_s, g->hints}, was = {0};
 
+	sections_undo(&now.hints);
 	if (registry_load_record(p->r, g->uuid, &was) == 0) /* the hook may have written since the guest was read */
 		now.started_s = was.started_s;
 	note_unsaved(p, registry_save_record(p->r, g->uuid, &now));

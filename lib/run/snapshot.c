@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "host/section.h"
 
 #define LIST_PART 6         /* of the time that the list may take if other guests are known */
 #define POLL_MS 100         /* between two looks for statistics */
@@ -156,7 +157,6 @@ static void recall(const struct reading *rd, struct guest *g)
 	const struct guest *known = rd->before ? snapshot_find(rd->before, g) : NULL;
 	bool past_is_bad;
 
-	g->excluded = conf_excludes(rd->sc->conf, g->name);
 	if (known)
 		recall_from(g, known);
 	if (!rd->registry)
@@ -225,7 +225,7 @@ static void estimate(const struct snapshot_conf *sc, struct snapshot *s)
 	struct instant at = clock_now();
 
 	for (size_t i = 0; i < s->n; i++) {
-		s->guest[i].target_kib = conf_target_kib(c, s->guest[i].device.maximum_kib);
+		sections_apply(c, &s->guest[i]);
 		estimate_update(&ec, &s->guest[i], at);
 	}
 }

@@ -101,6 +101,16 @@ static void say_growth(struct sentence *s, const struct guest *g)
 		say(s, ", and use grows by %s/s", SIZE(g->past.growth_kibps));
 }
 
+static const char *min_words(const struct guest *g)
+{
+	return g->hints.configured & 1U << HINT_MIN ? "configured min" : "min hint";
+}
+
+static const char *max_words(const struct guest *g)
+{
+	return g->hints.configured & 1U << HINT_MAX ? "configured max" : "max hint";
+}
+
 static void say_ceil(struct sentence *s, const struct guest *g)
 {
 	const struct device *d = &g->device;
@@ -109,7 +119,7 @@ static void say_ceil(struct sentence *s, const struct guest *g)
 	if (g->plan.ceil_kib == d->maximum_kib)
 		say(s, ", but its maximum is %s", ceil);
 	else if (g->hints.has_max && g->hints.max_kib == g->plan.ceil_kib)
-		say(s, ", but its max hint is %s", ceil);
+		say(s, ", but its %s is %s", max_words(g), ceil);
 	else
 		say(s, ", but its hard limit of %s leaves it %s at most", SIZE(d->hard_limit_kib), ceil);
 }
@@ -119,7 +129,7 @@ static void say_floor(struct sentence *s, const struct guest *g)
 	const char *floor = SIZE(g->plan.floor_kib);
 
 	if (g->hints.has_min && g->hints.min_kib == g->plan.floor_kib)
-		say(s, ", but its min hint is %s", floor);
+		say(s, ", but its %s is %s", min_words(g), floor);
 	else if (g->plan.floor_kib == g->plan.ceil_kib)
 		say_ceil(s, g);
 	else
@@ -256,7 +266,7 @@ static void say_bottom(struct sentence *s, const struct guest *g)
 
 	say(s, "it is kept %s its ", below ? "below" : "at");
 	if (by_floor)
-		say(s, "%s of %s", hint ? "min hint" : "floor", SIZE(g->plan.floor_kib));
+		say(s, "%s of %s", hint ? min_words(g) : "floor", SIZE(g->plan.floor_kib));
 	else
 		say(s, "least headroom of %s", SIZE(sat_sub(g->plan.bottom_kib, g->est.used_kib)));
 	if (below || by_floor)

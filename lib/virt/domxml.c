@@ -232,6 +232,14 @@ static int read_max(const char *text, const char *unit, struct hints *h)
 	return r;
 }
 
+static int read_target(const char *text, const char *unit, struct hints *h)
+{
+	int r = size_parse_unit(text, unit, &h->target_kib);
+
+	h->has_target = r == 0;
+	return r;
+}
+
 static int read_weight(const char *text, const char *unit, struct hints *h)
 {
 	uint64_t weight;
@@ -241,6 +249,7 @@ static int read_weight(const char *text, const char *unit, struct hints *h)
 		return -ERANGE;
 	if (r == 0)
 		h->weight = (uint32_t)weight;
+	h->has_weight = r == 0;
 	return r;
 }
 
@@ -251,6 +260,7 @@ static const struct part {
 } parts[] = {
     {"min", read_min, "not a size such as 512 with unit='MiB'", "too large"},
     {"max", read_max, "not a size such as 512 with unit='MiB'", "too large"},
+    {"target", read_target, "not a size such as 256 with unit='MiB'", "too large"},
     {"weight", read_weight, "not a whole number from 1 to 10000", "not from 1 to 10000"},
 };
 
@@ -343,6 +353,7 @@ static void read_managed(const xmlNode *element, const struct context *in, struc
 		is_no |= is_word(managed, no[i]);
 	}
 	h->opted_out = !is_yes;
+	h->has_managed = managed;
 	if (is_yes || is_no)
 		return;
 	h->voided = true;
@@ -455,9 +466,12 @@ static void judge_bounds(const struct context *in, struct hints *h)
 		note_low(h, in, floor_kib);
 	if (h->has_max)
 		note_small(h, in, "max", h->max_kib);
+	if (h->has_target)
+		note_small(h, in, "target", h->target_kib);
 	if (in->maximum_kib) {
 		h->min_kib = min_u64(h->min_kib, in->maximum_kib);
 		h->max_kib = min_u64(h->max_kib, in->maximum_kib);
+		h->target_kib = min_u64(h->target_kib, in->maximum_kib);
 	}
 }
 

@@ -36,7 +36,7 @@ struct domxml {
  *   min above max: the max is voided and the min holds, for a guest with too much memory costs the others something,
  *   and a guest with too little dies.
  * managed is yes, true, on or 1, or no, false, off or 0, in any case; any other value leaves the guest alone. Unknown
- * elements and attributes of ours share one sentence, with the nearest known names. A min or max below 16 MiB, and a
+ * elements and attributes of ours share one sentence, with the nearest known names. A size below 16 MiB, and a
  * min below the default floor, hold but get a sentence too. A min or max above the domain's maximum is cut to it and is
  * no fault. Of two elements of our namespace the first counts, as in libvirt.
  */

@@ -43,7 +43,7 @@ shows() {
 }
 
 @test "what --show-config prints is a configuration that says the same" {
-	printf 'exclude = a  b*, c#\nreserve = 10%%\nlog = /var/log/x\n' >"$root/etc/memsched.conf"
+	printf 'exclude = a  b*, c#\nreserve = 10%%\nlog = /var/log/x\n[guest a b]\nmin = 1GiB\n[guest c]\nmin =\n' >"$root/etc/memsched.conf"
 	membalance --root "$root" --show-config --target 20% >"$BATS_TEST_TMPDIR/shown"
 	run --separate-stderr membalance --root "$root" --config "$BATS_TEST_TMPDIR/shown" --show-config
 	[ -z "$stderr" ]
@@ -85,7 +85,7 @@ shows() {
 	echo 'tagret = 1' >"$root/etc/memsched.conf"
 	for command in "${commands[@]}"; do
 		run --separate-stderr shows "$command"
-		[[ $stderr == "$command: warning: $root/etc/memsched.conf:1: unknown key 'tagret'" ]]
+		[[ $stderr == "$command: warning: $root/etc/memsched.conf:1: unknown key 'tagret', did you mean 'target'?" ]]
 		[[ $output == *'uri = qemu:///system # from default'* ]]
 	done
 	echo 'log = here' >"$root/etc/memsched.conf"

@@ -110,8 +110,8 @@ pauses() {
 	run --separate-stderr balance
 	[ "$status" -eq 0 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
-	[[ $stderr == *"memsched.conf:1: unknown key 'tagret'"* ]]
-	for words in '' '' "notice: resolved after *unknown key 'tagret'"; do # once, and when it ends
+	[[ $stderr == *"memsched.conf:1: unknown key 'tagret', did you mean 'target'?"* ]]
+	for words in '' '' "notice: resolved after *unknown key 'tagret', did you mean 'target'?"; do # once, and when it ends
 		[ -z "$words" ] || rm "$root/etc/memsched.conf"
 		run --separate-stderr balance
 		[ "$status" -eq 0 ]

@@ -258,7 +258,7 @@ teardown() {
 	echo 'tagret = 1' >"$root/etc/memsched.conf"
 	run --separate-stderr guard --once
 	[ "$status" -eq 0 ]
-	[ "$stderr" = "memguard: warning: $root/etc/memsched.conf:1: unknown key 'tagret'" ]
+	[ "$stderr" = "memguard: warning: $root/etc/memsched.conf:1: unknown key 'tagret', did you mean 'target'?" ]
 	run --separate-stderr guard --once -q
 	[ -z "$stderr" ]
 }

@@ -60,7 +60,7 @@ critical() {
 	printf 'uri = %s\nreserve = 1GiB\ntagret = 1\n' "$node" >"$conf"
 	kill -HUP "$pid"
 	wait_for says 'memguard: read the configuration again'
-	says "memguard: warning: $conf:3: unknown key 'tagret'"
+	says "memguard: warning: $conf:3: unknown key 'tagret', did you mean 'target'?"
 	printf 'uri = %s\nreserve = 2GiB\nstep = many\n' "$node" >"$conf"
 	kill -HUP "$pid"
 	wait_for says 'memguard: error: the configuration stays as it was'

@@ -85,11 +85,11 @@ said() {
 	start
 	echo 'tagret = 1' >>"$conf"
 	kill -HUP "$pid"
-	said "warning: $conf:2: unknown key 'tagret'"
+	said "warning: $conf:2: unknown key 'tagret', did you mean 'target'?"
 	passes
 	echo "uri = $node" >"$conf"
 	kill -HUP "$pid"
-	said " s: $conf:2: unknown key 'tagret'"
+	said " s: $conf:2: unknown key 'tagret', did you mean 'target'?"
 	passes
 	[ "$(grep -c tagret "$err")" -eq 2 ]
 }

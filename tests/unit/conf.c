@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "host/conf.h"
+#include "host/section.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DEFAULTS                                                                                                       \
@@ -341,7 +341,8 @@ static void test_files(void **state)
 	    {"reserve = # the default\n", 0, "", "reserve=0+0% "},
 	    {"exclude = a,b  c # d\n", 0, "", "exclude=a,b  c uri"},
 	    /* unknown and twice: warnings */
-	    {"\n\ntagret = 1\nstep = 2MiB\n", 0, "warning " IN ":3: unknown key 'tagret'\n", "step=2048 "},
+	    {"\n\ntagret = 1\nstep = 2MiB\n", 0, "warning " IN ":3: unknown key 'tagret', did you mean 'target'?\n",
+	     "step=2048 "},
 	    {"step = 2MiB\nsettle = 1\nstep = 3MiB\n", 0,
 	     "warning " IN ":3: 'step' again: this value holds, not that of line 1\n", "step=3072 "},
 	    {"a b = 1\n", 0, "warning " IN ":1: unknown key 'a b'\n", "uri"},
@@ -364,10 +365,10 @@ static void test_files(void **state)
 	     "error " IN ":1: bad value '1MiB\\x0Dstep = 2MiB' for 'target': " BAD_TARGET, NULL},
 	    {"target = 1GiB\ntarget = x\ntarget = 2GiB\n", -EINVAL,
 	     "error " IN ":2: bad value 'x' for 'target': " BAD_TARGET, NULL},
-	    {"signal = free\nuri =\n[x]\ntagret = 1\n", -EINVAL,
+	    {"signal = free\nuri =\n[x\ntagret = 1\n", -EINVAL,
 	     "error " IN ":1: bad value 'free' for 'signal': must be usable or unused\nerror " IN
 	     ":2: bad value '' for 'uri': must be a libvirt URI such as qemu:///system\nerror " IN
-	     ":3: not 'key = value': '[x]'\n",
+	     ":3: not 'key = value': '[x'\n",
 	     NULL},
 	    {"on_critical = x\ntextfile = x\nlog = x # y\n", -EINVAL,
 	     "error " IN ":1: bad value 'x' for 'on_critical': must be a command and its arguments, beginning with an "
@@ -398,6 +399,145 @@ static void test_files(void **state)
 			fail_msg("'%s': %s", rows[i].text, show(&c));
 		conf_clear(&c);
 	}
+}
+
+#define TITLE "[guest db* web?]\n"
+#define BAD_SIZE                                                                                                       \
+	"must be a size such as 512MiB, or a percentage of the guest's maximum such as 10% (at least 1MiB, at most "
+
+/* Each row is a file; what it says beside sections stays as it was. */
+static void test_section_files(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		const char *said;
+	} rows[] = {
+	    {TITLE "min = 1GiB\nmax = 100%\nweight = 10000\ntarget = 90%\nmanaged = no\n", 0, ""},
+	    {"[ guest\tdb* ] # comment\n", 0, ""},
+	    {TITLE "min =\nmax =\ntarget =\n", 0, ""},
+	    {TITLE TITLE "min = 1GiB\n" TITLE "min = 2GiB\n", 0, ""},
+	    {TITLE "min = 1GiB\nmin = 2GiB\n", 0,
+	     "warning " IN ":3: 'min' again: this value holds, not that of line 2\n"},
+	    {TITLE "mni = 1GiB\n", 0, "warning " IN ":2: unknown key 'mni', did you mean 'min'?\n"},
+	    {"[network x]\nmin = y\nreserve = z\n" TITLE "min = 1GiB\n", 0,
+	     "warning " IN ":1: unknown section '[network x]': its lines are ignored\n"},
+	    {"[guests x]\n", 0, "warning " IN ":1: unknown section '[guests x]': its lines are ignored\n"},
+	    {"[]\n", 0, "warning " IN ":1: unknown section '[]': its lines are ignored\n"},
+	    {"[guest]\n", -EINVAL, "error " IN ":1: '[guest]' needs a shell pattern of names: [guest PATTERN]\n"},
+	    {"min = 1GiB\n", -EINVAL, "error " IN ":1: 'min' must stand in a section [guest PATTERN]\n"},
+	    {TITLE "reserve = 1GiB\n", -EINVAL, "error " IN ":2: 'reserve' must stand before the first section\n"},
+	    {TITLE "min = 101%\n", -EINVAL, "error " IN ":2: bad value '101%' for 'min': " BAD_SIZE "100%)\n"},
+	    {TITLE "max = 1023\n", -EINVAL, "error " IN ":2: bad value '1023' for 'max': " BAD_SIZE "100%)\n"},
+	    {TITLE "target = 91%\n", -EINVAL, "error " IN ":2: bad value '91%' for 'target': " BAD_SIZE "90%)\n"},
+	    {TITLE "weight = 0\n", -EINVAL,
+	     "error " IN ":2: bad value '0' for 'weight': must be a whole number from 1 to 10000\n"},
+	    {TITLE "weight =\n", -EINVAL,
+	     "error " IN ":2: bad value '' for 'weight': must be a whole number from 1 to 10000\n"},
+	    {TITLE "managed = maybe\n", -EINVAL,
+	     "error " IN ":2: bad value 'maybe' for 'managed': must be yes or no\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct conf c;
+		int r;
+
+		put("etc/memsched.conf", rows[i].text);
+		assert_int_equal(conf_init(&c), 0);
+		r = load(&c, NULL);
+		if (r != rows[i].result || strcmp(said, rows[i].said) != 0)
+			fail_msg("'%s': %d: %s", rows[i].text, r, said);
+		assert_string_equal(show(&c), DEFAULTS);
+		conf_clear(&c);
+	}
+}
+
+static struct guest guest_of(const char *name, uint64_t maximum_mib)
+{
+	return (struct guest){
+	    .name = (char *)(uintptr_t)name, .device.maximum_kib = maximum_mib * 1024, .hints.weight = WEIGHT_DEFAULT};
+}
+
+/* In MiB, as "min 512, max 1024 for weight 7, 146 target": what is not there is 0. */
+static const char *limits(const struct conf *c, struct guest *g)
+{
+	static char line[128];
+
+	sections_apply(c, g);
+	snprintf(line, sizeof(line), "min %llu max %llu weight %u target %llu%s",
+	         (unsigned long long)g->hints.min_kib / 1024, (unsigned long long)g->hints.max_kib / 1024,
+	         g->hints.weight, (unsigned long long)g->target_kib / 1024, g->excluded ? " excluded" : "");
+	return line;
+}
+
+/* The same for each pass: what is applied again changes nothing, and what is undone is gone. */
+static void check_limits(const struct conf *c, struct guest g, const char *expected, const char *fault)
+{
+	unsigned faults = g.hints.n_faults + (*fault != 0);
+	struct hints given = g.hints;
+
+	assert_string_equal(limits(c, &g), expected);
+	assert_string_equal(limits(c, &g), expected);
+	assert_int_equal(g.hints.n_faults, faults);
+	said[0] = '\0';
+	if (*fault)
+		note("fault", g.hints.fault[faults - 1]);
+	assert_string_equal(said, fault);
+	g.hints.n_faults = given.n_faults;
+	memset(g.hints.fault, 0, sizeof(g.hints.fault));
+	sections_undo(&g.hints);
+	assert_memory_equal(&g.hints, &given, sizeof(given));
+}
+
+static void test_sections(void **state)
+{
+	struct guest g;
+	struct conf c;
+
+	(void)state;
+	assert_int_equal(conf_init(&c), 0);
+	assert_int_equal(mkdir(in_root("etc/memsched.conf.d"), 0700), 0);
+	put("etc/memsched.conf", "target = 128MiB\nexclude = old\n[guest *]\nweight = 50\nmin = 25%\nmax = 50%\n"
+	                         "[guest db* web]\nmin = 3GiB\ntarget = 10%\n");
+	put("etc/memsched.conf.d/a.conf", "step = 2MiB\n[guest db2]\nmin =\nmanaged = no\nweight = 7\n[guest low*]\n"
+	                                  "max = 64MiB\n");
+	assert_int_equal(load(&c, NULL), 0);
+	assert_int_equal(c.step_kib, 2048);
+
+	check_limits(&c, guest_of("app", 4096), "min 1024 max 2048 weight 50 target 128", "");
+	check_limits(&c, guest_of("old", 4096), "min 1024 max 2048 weight 50 target 128 excluded", "");
+	/* a later section wins, also by taking back */
+	check_limits(&c, guest_of("db1", 8192), "min 3072 max 4096 weight 50 target 819", "");
+	check_limits(&c, guest_of("db2", 8192), "min 0 max 4096 weight 7 target 819 excluded", "");
+	/* a max that does not fit is ignored; a min above the maximum is cut */
+	check_limits(&c, guest_of("web", 4096), "min 3072 max 0 weight 50 target 409",
+	             "fault domain 'web': max 2 GiB is ignored: below its min (3 GiB): /etc/memsched.conf:6\n");
+	check_limits(&c, guest_of("web", 2048), "min 2048 max 0 weight 50 target 204",
+	             "fault domain 'web': max 1 GiB is ignored: below its min (2 GiB): /etc/memsched.conf:6\n");
+	check_limits(
+	    &c, guest_of("low\n", 128), "min 32 max 0 weight 50 target 128",
+	    "fault domain 'low\\x0A': max 64 MiB is ignored: below the least a guest of this size keeps (72 MiB): "
+	    "/etc/memsched.conf.d/a.conf:7\n");
+
+	/* metadata wins, each value alone */
+	g = guest_of("db2", 8192);
+	g.hints.has_managed = g.hints.has_weight = g.hints.has_min = true;
+	g.hints.min_kib = 512 * 1024;
+	check_limits(&c, g, "min 512 max 4096 weight 100 target 819", "");
+	g = guest_of("old", 8192);
+	g.hints.has_managed = g.hints.has_target = g.hints.has_max = true;
+	g.hints.max_kib = g.hints.target_kib = 6144 * 1024;
+	check_limits(&c, g, "min 2048 max 6144 weight 50 target 6144 excluded", "");
+
+	/* of a guest whose maximum is not known, sizes hold */
+	check_limits(&c, guest_of("db1", 0), "min 3072 max 0 weight 50 target 128", "");
+
+	said[0] = '\0';
+	assert_int_equal(conf_check(&c, 3 * 1048576, hear, said), -ERANGE);
+	assert_non_null(
+	    strstr(said, "/etc/memsched.conf:8: bad value '3GiB' for 'min': more than 90% of the host's 3 GiB"));
+	conf_clear(&c);
 }
 
 static void check_load(const char *file, int result, const char *sentences, const char *shown)
@@ -792,28 +932,38 @@ static void check_entry(const struct conf_key *key, const char *entry)
 			fail_msg("memsched.conf.5: %s: no word of '%s'", key->name, words[i]);
 }
 
+static void check_key(const struct conf_key *key, const char *text)
+{
+	char item[64];
+	const char *entry;
+
+	snprintf(item, sizeof(item), "\n.It Cm %s No = ", key->name);
+	entry = strstr(text, item);
+	if (!entry)
+		fail_msg("memsched.conf.5 has no entry of '%s'", key->name);
+	else
+		check_entry(key, entry);
+}
+
 static void test_manual(void **state)
 {
 	static char text[65536];
 
 	(void)state;
 	read_source("man/memsched.conf.5", text, sizeof(text));
-	for (const struct conf_key *key = conf_keys(); key->name; key++) {
-		char item[64];
-		const char *entry;
-
-		snprintf(item, sizeof(item), "\n.It Cm %s No = ", key->name);
-		entry = strstr(text, item);
-		if (!entry)
-			fail_msg("memsched.conf.5 has no entry of '%s'", key->name);
-		else
-			check_entry(key, entry);
-	}
+	for (const struct conf_key *key = conf_keys(); key->name; key++)
+		check_key(key, text);
+	for (const struct conf_key *key = section_keys; key->name; key++)
+		check_key(key, strstr(text, ".Ss Sections for guests"));
 	for (const char *at = text; (at = strstr(at, "\n.It Cm ")); at++) {
 		char name[64] = "";
+		bool known;
 
 		sscanf(at, "\n.It Cm %63s No =", name);
-		if (!conf_form(name))
+		known = conf_form(name);
+		for (size_t i = 0; i < HINT_COUNT; i++)
+			known |= !strcmp(section_keys[i].name, name);
+		if (!known)
 			fail_msg("memsched.conf.5: there is no key '%s'", name);
 	}
 }
@@ -826,6 +976,8 @@ int main(void)
 	    cmocka_unit_test(test_long_values),
 	    cmocka_unit_test(test_forms),
 	    cmocka_unit_test_teardown(test_files, empty_root),
+	    cmocka_unit_test_teardown(test_section_files, empty_root),
+	    cmocka_unit_test_teardown(test_sections, empty_root),
 	    cmocka_unit_test_teardown(test_sizes, empty_root),
 	    cmocka_unit_test_teardown(test_drop_ins, empty_root),
 	    cmocka_unit_test_teardown(test_odd_files, empty_root),

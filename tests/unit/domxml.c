@@ -339,6 +339,9 @@ static const struct hint_row {
     {"", "<min unit='GiB'>40</min>", 4096 * MIB, NONE, 100, false, ""},
     {"", "<min unit='GiB'>5</min><max unit='GiB'>6</max>", 4096 * MIB, 4096 * MIB, 100, false, ""},
     {"", "<min unit='GiB'>2</min><max unit='GiB'>2</max>", 2048 * MIB, 2048 * MIB, 100, false, ""},
+    {"", "<target unit='MiB'>256</target>", NONE, NONE, 100, false, ""},
+    {"", "<target>8192</target>", NONE, NONE, 100, false, "target is only 8 MiB: a number without a unit is KiB"},
+    {"", "<target unit='%'>10</target>", NONE, NONE, 100, false, "target '10 %' is ignored: not a size such as 256"},
     {"", "<weight>1</weight>", NONE, NONE, 1, false, ""},
     {"", "<weight>10000</weight>", NONE, NONE, 10000, false, ""},
     {"", "<x:min xmlns:x='urn:x'>5</x:min>text<!-- comment -->", NONE, NONE, 100, false, ""},
@@ -429,7 +432,9 @@ static void check_hints(const struct hint_row *row, const char *domain, const st
 	check_faults(row, domain, h);
 	if (h->has_min != (row->min_kib != NONE) || h->has_max != (row->max_kib != NONE) ||
 	    h->min_kib != (h->has_min ? row->min_kib : 0) || h->max_kib != (h->has_max ? row->max_kib : 0) ||
-	    h->weight != row->weight || h->opted_out != row->opted_out)
+	    h->weight != row->weight || h->opted_out != row->opted_out || h->has_target != (h->target_kib != 0) ||
+	    (h->weight != WEIGHT_DEFAULT && !h->has_weight) ||
+	    h->has_managed != !strncmp(row->attributes, "managed=", strlen("managed=")))
 		fail_msg("%s %s: %llu %llu %u", row->attributes, row->body, (unsigned long long)h->min_kib,
 		         (unsigned long long)h->max_kib, h->weight);
 }

@@ -685,13 +685,26 @@ static void test_records(void **state)
 		struct record got = {0}, record = {.name = name, .maximum_kib = 1, .started_s = 2};
 
 		snprintf(name, sizeof(name), "%s", names[i]);
-		record.hints = (struct hints){true, true, true, true, 3, 4, 5, .n_faults = 1};
+		record.hints = (struct hints){.present = true,
+		                              .opted_out = true,
+		                              .has_min = true,
+		                              .has_max = true,
+		                              .has_weight = true,
+		                              .has_target = true,
+		                              .has_managed = true,
+		                              .min_kib = 3,
+		                              .max_kib = 4,
+		                              .target_kib = 6,
+		                              .weight = 5};
 		assert_int_equal(registry_save_record(r, A, &record), 0);
 		assert_int_equal(registry_load_record(r, A, &got), 0);
 		assert_string_equal(got.name, name);
 		assert_true(got.maximum_kib == 1 && got.started_s == 2);
-		assert_true(got.hints.present && got.hints.opted_out && got.hints.has_min && got.hints.has_max);
-		assert_true(got.hints.min_kib == 3 && got.hints.max_kib == 4 && got.hints.weight == 5);
+		assert_memory_equal(&got.hints, &record.hints, sizeof(got.hints));
+		record.hints.n_faults = 1; /* sentences are not kept */
+		assert_int_equal(registry_save_record(r, A, &record), 0);
+		record_clear(&got);
+		assert_int_equal(registry_load_record(r, A, &got), 0);
 		assert_int_equal(got.hints.n_faults, 0);
 		record_clear(&got);
 		assert_null(got.name);
@@ -732,26 +745,28 @@ static void test_long_name(void **state)
 
 #define REST                                                                                                           \
 	"maximum_kib=1\nstarted_s=2\nhints.present=1\nhints.opted_out=0\nhints.has_min=0\nhints.has_max=0\n"           \
-	"hints.min_kib=0\nhints.max_kib=0\n"
+	"hints.has_weight=0\nhints.has_target=0\nhints.has_managed=0\nhints.target_kib=0\nhints.min_kib=0\nhints.max_" \
+	"kib=0\n"
 
 static const struct {
 	const char *text;
 	int result;
 } record_rows[] = {
-    {"version=1\nname=a\n" REST "hints.weight=1\n", 0},
-    {"version=1\nname=%61%0A\n" REST "hints.weight=10000\n", 0},
-    {"version=1\nname=a\n" REST "hints.weight=0\n", -EBADMSG},
-    {"version=1\nname=a\n" REST "hints.weight=10001\n", -EBADMSG},
-    {"version=1\nname=a\n" REST "hints.weight=-1\n", -EBADMSG},
-    {"version=1\nname=a\n" REST "hints.weight=4294967297\n", -EBADMSG},
-    {"version=1\nname=%\n" REST "hints.weight=1\n", -EBADMSG},
-    {"version=1\nname=%4\n" REST "hints.weight=1\n", -EBADMSG},
-    {"version=1\nname=%4g\n" REST "hints.weight=1\n", -EBADMSG},
-    {"version=1\nname=%00\n" REST "hints.weight=1\n", -EBADMSG},
-    {"version=1\nname=%0a\n" REST "hints.weight=1\n", -EBADMSG},
-    {"version=1\nname=a\nname=b\n" REST "hints.weight=1\n", -EBADMSG},
-    {"version=1\n" REST "hints.weight=1\n", -EBADMSG},
-    {"version=1\nname=a\nhints.present=2\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\nname=a\n" REST "hints.weight=1\n", 0},
+    {"version=1\nname=a\n" REST "hints.weight=1\n", -ENOENT}, /* of another version, which said less */
+    {"version=2\nname=%61%0A\n" REST "hints.weight=10000\n", 0},
+    {"version=2\nname=a\n" REST "hints.weight=0\n", -EBADMSG},
+    {"version=2\nname=a\n" REST "hints.weight=10001\n", -EBADMSG},
+    {"version=2\nname=a\n" REST "hints.weight=-1\n", -EBADMSG},
+    {"version=2\nname=a\n" REST "hints.weight=4294967297\n", -EBADMSG},
+    {"version=2\nname=%\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\nname=%4\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\nname=%4g\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\nname=%00\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\nname=%0a\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\nname=a\nname=b\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\n" REST "hints.weight=1\n", -EBADMSG},
+    {"version=2\nname=a\nhints.present=2\n" REST "hints.weight=1\n", -EBADMSG},
 };
 
 static void test_records_refused(void **state)
