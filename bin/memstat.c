@@ -11,6 +11,7 @@
 #include "host/complaints.h"
 #include "run/loop.h"
 #include "show/doctor.h"
+#include "show/limits.h"
 #include "show/report.h"
 #include "cli/options.h"
 #include "cli/say.h"
@@ -22,7 +23,7 @@
 #define WATCH_LEAST_MS 100 /* a look at 44 guests takes half of it */
 
 static bool chosen, all_columns, no_headings, raw, pairs, as_json, bytes, human, explain, metrics;
-static bool sorted, watching, check, show_config, quiet, unused_flag;
+static bool sorted, watching, check, show_config, limits, quiet, unused_flag;
 static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count;
 
 static struct option_row rows[] = {
@@ -46,7 +47,8 @@ static struct option_row rows[] = {
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
-    {0, "show-config", NULL, "print the settings that hold and where they stand", .flag = &show_config},
+    {0, "show-config", NULL, "print the effective settings, or those of DOMAIN, and where they stand",
+     .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
@@ -332,6 +334,30 @@ static int show(void *arg, const struct look *look)
 	return code;
 }
 
+/* ---- --show-config DOMAIN ---- */
+
+struct limits_asked {
+	const struct conf *conf;
+	char **operand;
+};
+
+static int show_limits(void *arg, const struct look *look)
+{
+	const struct limits_asked *asked = arg;
+
+	if (look->error)
+		return show(NULL, look);
+	for (size_t i = 0; i < look->report.n; i++)
+		limits_report(stdout, asked->conf, &look->report.guest[i]);
+	report_complain(&look->report, say_complaint_as, (void *)&memstat);
+	return say_all_missing(&look->report, asked->operand);
+}
+
+static void keep_asked(void *arg, struct balance_report *rep)
+{
+	keep_named(((struct limits_asked *)arg)->operand, rep);
+}
+
 /* ---- --check ---- */
 
 #define CHECK_UNKNOWN 3 /* of monitoring plugins: nothing was checked */
@@ -365,6 +391,7 @@ static int refuse(const char *value, const char *option, const char *form)
 
 static int look(const struct conf *conf, char **operand)
 {
+	struct limits_asked asked = {conf, operand};
 	int code;
 	struct watch w = {
 	    .conf = conf,
@@ -393,6 +420,11 @@ static int look(const struct conf *conf, char **operand)
 		w.show = show_check;
 		w.arg = (void *)(uintptr_t)conf;
 		w.keep = keep_all;
+	}
+	if (limits) {
+		w.show = show_limits;
+		w.arg = &asked;
+		w.keep = keep_asked;
 	}
 	code = watch_append(&w);
 	if (code == EXIT_AGAIN && *loop_stop())
@@ -428,6 +460,10 @@ int main(int argc, char **argv)
 	code = options_parse(&memstat, argc, argv, &operand);
 	if (!code)
 		code = choose();
+	if (!code && show_config && argv[operand]) {
+		limits = true;
+		show_config = false;
+	}
 	if (!code)
 		code = refuse_stray_time(argv[operand]);
 	if (!code)

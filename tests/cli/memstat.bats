@@ -478,11 +478,36 @@ with_hints() {
 	[ "$(stat -qrn -o hints idle)" = - ]
 }
 
+@test "--show-config of a guest tells its limits and where each comes from" {
+	local conf=$root/etc/memsched.conf
+	printf '%s\n' 'target = 300MiB' '[guest *]' 'weight = 200' 'max = 50%' '[guest need? id*]' 'min = 300MiB' 'managed = no' \
+		'[guest plain]' 'min = 1GiB' >"$conf"
+	run --separate-stderr stat --show-config idle plain nosuch
+	[ "$status" -eq 1 ]
+	diff <(tr -s ' ' <<<"$output") - <<-END
+		[guest idle]
+		min = 300MiB # from $conf:6
+		max = 1GiB # from $conf:4
+		weight = 200 # from $conf:3
+		target = 300MiB # from $conf:1
+		managed = no # from $conf:7
+		[guest plain]
+		min = 512MiB # from $conf:9
+		max = 512MiB # from its maximum
+		weight = 200 # from $conf:3
+		target = 300MiB # from $conf:1
+		managed = yes # from default
+	END
+	[[ $stderr == *"domain 'plain': max 256 MiB is ignored: below its min (512 MiB): $conf:4"* ]]
+	[[ $stderr == *"no running domain 'nosuch'"* ]]
+	[[ $(stat --explain idle) == *'left alone: the configuration excludes it'* ]]
+}
+
 @test "an unknown key is warned of with its place, but not with -q" {
 	printf '\ntagret = 1\n' >"$root/etc/memsched.conf"
 	run --separate-stderr stat needy
 	[ "$status" -eq 0 ]
-	[ "$stderr" = "memstat: warning: $root/etc/memsched.conf:2: unknown key 'tagret'" ]
+	[ "$stderr" = "memstat: warning: $root/etc/memsched.conf:2: unknown key 'tagret', did you mean 'target'?" ]
 	[[ $output == *Domain* ]]
 	run --separate-stderr stat -q needy
 	[ "$status" -eq 0 ]
