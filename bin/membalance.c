@@ -238,6 +238,8 @@ static int print_pass(FILE *out, const struct balance_report *rep)
 		report_pass_json(out, rep);
 	if (explain)
 		report_explain(out, rep, false);
+	else if (dry_run && !as_json && !verbose)
+		report_plan(out, rep);
 	return verbose && !as_json ? report_table(out, rep, NULL, &style) : 0;
 }
 
@@ -307,7 +309,7 @@ static int read_pause(struct balancer *b)
 	b->paused_ms = 0;
 	r = registry_paused(b->registry, clock_ms(CLOCK_BOOTTIME), &b->paused_ms);
 	b->pause_unreadable = r == -EBADMSG;
-	if (b->paused_ms && !was_paused && verbose)
+	if (b->paused_ms && !was_paused && (verbose || explain))
 		say_warning(&membalance, "%s", text_explain_pause(sentence, sizeof(sentence), b->paused_ms));
 	return r == -EBADMSG ? 0 : r;
 }
@@ -420,7 +422,7 @@ static int open_registry(struct balancer *b)
 	if (!r)
 		r = registry_lock(b->registry);
 	if (r == -EWOULDBLOCK)
-		return yield_to_other(b, verbose || loop);
+		return yield_to_other(b, verbose || explain || loop);
 	if (r)
 		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
@@ -561,6 +563,22 @@ static const char *why_not_paused(int error)
 	return why_unusable(error);
 }
 
+static bool has_unit(const char *duration)
+{
+	size_t length = strlen(duration);
+
+	return length && (duration[length - 1] < '0' || duration[length - 1] > '9');
+}
+
+static void print_pause(uint32_t for_ms)
+{
+	uint64_t now_ms = clock_ms(CLOCK_REALTIME);
+	char until[TEXT_CLOCK];
+
+	printf("no passes until %s; 'membalance --resume' ends the pause\n",
+	       text_clock(until, sizeof(until), (now_ms + for_ms) / 1000, now_ms / 1000));
+}
+
 /* --pause and --resume: needs neither the lock, which a loop holds, nor libvirt, nor a good configuration. */
 static int set_pause(void)
 {
@@ -569,7 +587,9 @@ static int set_pause(void)
 	char word[256];
 	int r;
 
-	if (pause_for && (duration_parse(pause_for, &for_ms) || !for_ms || for_ms > PAUSE_MAX_MS)) {
+	/* 30 for 30m would be over before anyone looks */
+	if (pause_for &&
+	    (!has_unit(pause_for) || duration_parse(pause_for, &for_ms) || !for_ms || for_ms > PAUSE_MAX_MS)) {
 		say_error(&membalance, "bad value '%s' for '--pause': must be a time such as 30m (1ms to 168h)",
 		          text_escape(word, sizeof(word), pause_for, text_is_utf8()));
 		return EXIT_USAGE;
@@ -583,6 +603,8 @@ static int set_pause(void)
 		r = registry_pause(registry, clock_ms(CLOCK_BOOTTIME), for_ms);
 	if (r)
 		say_error(&membalance, "cannot write '%s/run/memsched/paused': %s", root, why_not_paused(r));
+	else if (pause_for && !quiet)
+		print_pause(for_ms);
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
 

@@ -161,6 +161,21 @@ static void explain_guest(const struct sight *v, const struct conf *conf, const 
 		printf("%s: has %s and need not give; its bottom is %s.\n", name, actual, bottom);
 }
 
+static uint64_t wanted_kib(const struct sight *v)
+{
+	return sat_add(v->reserve_kib, sat_add(v->pending_kib, v->starting_kib));
+}
+
+/* What the guests do not cover. */
+static void say_missing(const struct sight *v)
+{
+	uint64_t missing_kib = sat_sub(wanted_kib(v), sat_add(v->host.available_kib, v->planned_kib));
+	char missing[TEXT_SIZE];
+
+	if (v->squeezing && missing_kib)
+		printf("; %s are still missing", text_size(missing, sizeof(missing), missing_kib));
+}
+
 static void explain_all(struct monitor *s, const struct sight *v, const struct conf *conf)
 {
 	const struct snapshot *h = monitor_snapshot(s);
@@ -168,9 +183,12 @@ static void explain_all(struct monitor *s, const struct sight *v, const struct c
 
 	for (size_t i = 0; i < h->n && explain; i++)
 		explain_guest(v, conf, &h->guest[i]);
-	if (explain || dry_run)
-		printf("host: %s: %s; guests give %s.\n", guard_level_word(v->level), host_words(v, text, sizeof(text)),
+	if (explain || dry_run) {
+		printf("host: %s: %s; guests give %s", guard_level_word(v->level), host_words(v, text, sizeof(text)),
 		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
+		say_missing(v);
+		puts(".");
+	}
 	output_flush();
 }
 
@@ -225,11 +243,6 @@ static _Noreturn void end_check(int code)
 }
 
 /* ---- a single run ---- */
-
-static uint64_t wanted_kib(const struct sight *v)
-{
-	return sat_add(v->reserve_kib, sat_add(v->pending_kib, v->starting_kib));
-}
 
 /* Looks until the host has what it needs, or nothing more comes. */
 static int squeeze_once(struct monitor *s, const struct conf *conf, uint64_t end_ms)
@@ -289,6 +302,7 @@ struct duty {
 	struct guard_beat beat;
 	uint64_t beat_ms;             /* when it was written last; 0: never */
 	bool refused;                 /* guests do not free enough in this emergency */
+	bool introduced;              /* what it watches was said, if anyone looks */
 	struct on_critical *command;  /* on_critical; NULL: none */
 	enum guard_level level, told; /* as it is, and as it was said */
 	bool takes;                   /* likewise */
@@ -319,12 +333,30 @@ static void tell_level(struct duty *d, const struct sight *v)
 
 static void tell_commands(const struct sight *v)
 {
-	char text[SENTENCE];
+	char text[SENTENCE], when[TEXT_CLOCK];
 
 	if (verbose && v->sent > 0)
-		say_note(&memguard, "at %llu ms: %s: %s; %d commands, %llu ms after the look",
-		         (unsigned long long)v->sent_ms, guard_level_word(v->level), host_words(v, text, sizeof(text)),
-		         v->sent, (unsigned long long)(v->sent_ms - v->at.now_ms));
+		say_note(&memguard, "at %s: %s: %s; %d commands, %llu ms after the look",
+		         text_clock(when, sizeof(when), v->at.wall_ms / 1000, v->at.wall_ms / 1000),
+		         guard_level_word(v->level), host_words(v, text, sizeof(text)), v->sent,
+		         (unsigned long long)(v->sent_ms - v->at.now_ms));
+}
+
+/* For anyone who starts it by hand, once the guests were read. */
+static void introduce(struct duty *d, const struct sight *v)
+{
+	const struct snapshot *s = monitor_snapshot(d->sentry);
+	const struct guard_conf gc = {.reserve_kib = v->reserve_kib};
+	char text[SENTENCE], tight[TEXT_SIZE], critical[TEXT_SIZE];
+
+	if (d->introduced || !s->began_ms)
+		return;
+	d->introduced = true;
+	if (verbose || isatty(STDERR_FILENO))
+		say_note(&memguard, "watching this host and its %zu guest%s: %s; tight below %s, critical below %s",
+		         s->n, s->n == 1 ? "" : "s", host_words(v, text, sizeof(text)),
+		         text_size(tight, sizeof(tight), guard_tight_kib(&gc)),
+		         text_size(critical, sizeof(critical), guard_critical_kib(&gc)));
 }
 
 /* Once a minute, as its numbers change. It lasts as long as the host is short. */
@@ -370,10 +402,13 @@ static void log_moves(struct duty *d, uint64_t now_ms)
 		movelog_start(a, d->conf->log, now_ms); /* else at the next look */
 }
 
-static void say_of_command(int error)
+static void say_of_command(const struct conf *conf, int error)
 {
+	char command[256];
+
 	if (error)
-		say_error(&memguard, "cannot run on_critical: %s", strerror(-error));
+		say_error(&memguard, "cannot run on_critical '%s': %s",
+		          text_escape(command, sizeof(command), conf->on_critical, text_is_utf8()), strerror(-error));
 }
 
 static void run_command(struct duty *d, const struct sight *v)
@@ -390,7 +425,7 @@ static void run_command(struct duty *d, const struct sight *v)
 		return;
 	d->command_ms = v->at.now_ms;
 	d->beat.commands_run++;
-	say_of_command(on_critical_run(d->command, numbers));
+	say_of_command(d->conf, on_critical_run(d->command, numbers));
 }
 
 /* It is kept where it cannot be executed now: by the time it is needed it may be there. */
@@ -401,7 +436,7 @@ static void hear_of_command(struct duty *d)
 	if (r == -EINPROGRESS)
 		return;
 	d->tested = false;
-	say_of_command(r);
+	say_of_command(d->conf, r);
 }
 
 /* Without it the guard goes by its naps. Where there is no registry that is what is said. */
@@ -487,6 +522,7 @@ static uint32_t look(struct duty *d)
 	if (r)
 		return HOUSE_MS;
 	complain_of_figures(&v.host);
+	introduce(d, &v);
 	tell_level(d, &v);
 	tell_commands(&v);
 	if (v.sent > 0)
@@ -512,7 +548,7 @@ static void set_command(struct duty *d)
 	if (d->command)
 		r = on_critical_test(d->command);
 	d->tested = d->command && !r;
-	say_of_command(r);
+	say_of_command(d->conf, r);
 }
 
 static bool is_ours(void *arg, struct conf *fresh)
@@ -605,7 +641,8 @@ static int stand_guard(struct monitor *s, struct conf *conf)
 	int r = monitor_open_registry(s), code;
 
 	if (r && !dry_run && (single || r == -EACCES)) /* the loop says it itself, and when it is over */
-		say_error(&memguard, "cannot use '%s/run/memsched': %s", root, strerror(-r));
+		say_error(&memguard, "cannot use '%s/run/memsched': %s%s", root, strerror(-r),
+		          r == -EACCES ? "; only root can guard, others may add '--dry-run'" : "");
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
 	monitor_record(s, &audit);

@@ -36,7 +36,7 @@ static struct option_row rows[] = {
     {'P', "pairs", NULL, "NAME=\"value\" for each column", .flag = &pairs},
     {'J', "json", NULL, "one JSON object, sizes in bytes", .flag = &as_json},
     {'b', "bytes", NULL, "sizes in bytes in place of KiB", .flag = &bytes},
-    {0, "human", NULL, "sizes such as 1.5G in place of KiB", .flag = &human},
+    {'H', "human", NULL, "sizes such as 1.5G in place of KiB", .flag = &human},
     {0, "prometheus", "[=FILE]", "metrics for Prometheus, or written to FILE at once", .flag = &metrics,
      .text = &metrics_file},
     {0, "explain", NULL, "sentences in place of the table: what, why, and what the last pass did", .flag = &explain},
@@ -124,10 +124,16 @@ static int refuse_exclusive(const bool *const *flags)
 
 static int refuse_column(int error, const char *name, const char *option)
 {
+	struct text_nearest nearest = {.given = name};
 	char escaped[256];
 
 	text_escape(escaped, sizeof(escaped), name, text_is_utf8());
-	if (error == -ENOENT)
+	for (const struct column *c = guest_columns; c->name; c++)
+		text_nearest_try(&nearest, c->name);
+	if (error == -ENOENT && nearest.word)
+		say_error(&memstat, "unknown column '%s' for '--%s', did you mean '%s'?", escaped, option,
+		          nearest.word);
+	else if (error == -ENOENT)
 		say_error(&memstat, "unknown column '%s' for '--%s'; try 'memstat --help'", escaped, option);
 	else if (error == -EEXIST)
 		say_error(&memstat, "column '%s' is there twice", escaped);
@@ -191,12 +197,30 @@ static bool is_named(const struct guest *g, const char *operand)
 	return !strcmp(operand, g->name) || !strcmp(operand, id) || !strcasecmp(operand, g->uuid);
 }
 
+#define MEANT_TEXT 128
+
+static char (
+    *meant)[MEANT_TEXT]; /* for each operand the name nearest to it, safe to print; "": none; NULL: no memory */
+
+/* While all guests are there. */
+static void note_meant(const struct balance_report *rep, char **operand)
+{
+	for (size_t i = 0; meant && operand[i]; i++) {
+		struct text_nearest nearest = {.given = operand[i]};
+
+		for (size_t k = 0; k < rep->n; k++)
+			text_nearest_try(&nearest, rep->guest[k].name);
+		text_escape(meant[i], MEANT_TEXT, nearest.word ? nearest.word : "", text_is_utf8());
+	}
+}
+
 /* Keeps the guests that are named, all where none is; the rest is freed. */
 static void keep_named(void *arg, struct balance_report *rep)
 {
 	char **operand = arg;
 	size_t kept = 0;
 
+	note_meant(rep, operand);
 	for (size_t i = 0; i < rep->n; i++) {
 		struct guest g = rep->guest[i];
 		bool wanted = !*operand;
@@ -220,12 +244,13 @@ static void keep_all(void *arg, struct balance_report *rep)
 
 /* ---- messages ---- */
 
-static void say_missing(const char *operand)
+static void say_missing(const char *operand, const char *near)
 {
 	char escaped[256];
 
 	text_escape(escaped, sizeof(escaped), operand, text_is_utf8());
-	say_complaint(&memstat, LOG_ERR, operand, "no running domain '%s'", escaped);
+	say_complaint(&memstat, LOG_ERR, operand, "no running domain '%s'%s%s%s", escaped,
+	              *near ? ", did you mean '" : "", near, *near ? "'?" : "");
 }
 
 static int say_all_missing(const struct balance_report *rep, char **operand)
@@ -239,7 +264,7 @@ static int say_all_missing(const struct balance_report *rep, char **operand)
 			found |= is_named(&rep->guest[i], *o);
 		if (found)
 			continue;
-		say_missing(*o);
+		say_missing(*o, meant ? meant[o - operand] : "");
 		code = EXIT_FAILED;
 	}
 	return code;
@@ -477,6 +502,7 @@ int main(int argc, char **argv)
 			options_warn(&memstat, &conf);
 		loop_catch_signals();
 		virt_stop_on(loop_stop());
+		meant = calloc((size_t)(argc - operand) + 1, sizeof(*meant));
 		code = look(&conf, argv + operand);
 	}
 	program_end(&memstat, code);

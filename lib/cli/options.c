@@ -96,6 +96,23 @@ static int refuse(const struct program *program, const char *what, const char *w
 	return EXIT_USAGE;
 }
 
+/* word: "--name" or "--name=value". */
+static int refuse_option(const struct program *program, const char *word)
+{
+	struct text_nearest nearest = {.given = word + strspn(word, "-")};
+	char escaped[256], name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(nearest.given, "="), nearest.given);
+	nearest.given = name;
+	for (const struct option_row *row = program->rows; row->name && word[1] == '-'; row++)
+		text_nearest_try(&nearest, row->name);
+	if (!nearest.word)
+		return refuse(program, "bad option", word);
+	say_error(program, "bad option '%s', did you mean '--%s'?",
+	          text_escape(escaped, sizeof(escaped), word, text_is_utf8()), nearest.word);
+	return EXIT_USAGE;
+}
+
 int options_parse(const struct program *program, int argc, char **argv, int *ret_operand)
 {
 	struct option option[MAX_OPTIONS] = {{0}};
@@ -111,7 +128,7 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 		if (found == ':')
 			return refuse(program, "no argument for", optopt && optopt < 256 ? word : argv[optind - 1]);
 		if (!row)
-			return refuse(program, "bad option", optopt && optopt < 256 ? word : argv[optind - 1]);
+			return refuse_option(program, optopt && optopt < 256 ? word : argv[optind - 1]);
 		take(program, row, optarg);
 	}
 	if (optind < argc && !program->takes_operands)

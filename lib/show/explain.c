@@ -13,6 +13,20 @@
 #define AGE(ms) text_age((char[TEXT_AGE]){""}, TEXT_AGE, (ms) / 1000)
 
 #define WORDS_TEXT 240 /* of libvirt's own words */
+#define NAME_TEXT 128
+
+#define NAME_WORD(g) name_word((char[NAME_TEXT]){""}, g)
+
+/* A guest as a word of a command: its UUID if a shell would not take the name as it is. */
+static const char *name_word(char word[NAME_TEXT], const struct guest *g)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+:@";
+	const char *name = g->name ? g->name : "";
+	size_t length = strspn(name, plain);
+
+	snprintf(word, NAME_TEXT, "%s", *name && *name != '-' && !name[length] && length < NAME_TEXT ? name : g->uuid);
+	return word;
+}
 
 /* A sentence as it grows; what it is made of is bounded, so it never fills. */
 struct sentence {
@@ -45,7 +59,7 @@ static bool is_short(enum reason reason)
 	return reason == REASON_HOST_RESERVE || reason == REASON_SHARED_SHORTAGE || reason == REASON_NO_GIVE;
 }
 
-/* The size it is brought to now: what it was told to grow to, where that is not all it wants. */
+/* What it was told to grow to, if that is not all it wants. */
 static uint64_t goal_kib(const struct guest *g)
 {
 	if (g->plan.want_kib <= from_kib(g))
@@ -53,6 +67,13 @@ static uint64_t goal_kib(const struct guest *g)
 	if (g->plan.grant_kib)
 		return g->plan.grant_kib;
 	return is_short(g->plan.reason) ? from_kib(g) : g->plan.want_kib;
+}
+
+int explain_direction(const struct guest *g)
+{
+	uint64_t from = from_kib(g), goal = goal_kib(g);
+
+	return (goal > from) - (goal < from);
 }
 
 static void say_move(struct sentence *s, const struct guest *g)
@@ -192,11 +213,17 @@ static void tell_no_stats(struct sentence *s, const struct guest *g)
 	if (g->est.absurd)
 		say(s, "its statistics contradict each other");
 	else if (!g->device.period_s)
-		say(s, "it does not report what it uses; virsh dommemstat DOMAIN --period 1 --live makes it");
+		say(s, "it does not report what it uses; 'virsh dommemstat %s --period 1 --live' makes it",
+		    NAME_WORD(g));
 	else if (g->est.blind)
 		say(s, "its statistics tell of more free memory than it has: they are of before its balloon moved");
 	else
 		say(s, "it does not report what it uses");
+}
+
+static void tell_unresponsive(struct sentence *s, const struct guest *g)
+{
+	say(s, "it did not answer in time; 'virsh domcontrol %s' may tell why", NAME_WORD(g));
 }
 
 static void tell_stuck(struct sentence *s, const struct guest *g)
@@ -332,7 +359,7 @@ static const struct tale {
     [REASON_NO_DRIVER] = {.phrase = "its balloon driver has never reported; load virtio_balloon in the guest"},
     [REASON_STUCK] = {.tell = tell_stuck},
     [REASON_NO_GAIN] = {.tell = tell_no_gain},
-    [REASON_UNRESPONSIVE] = {.phrase = "it did not answer in time; virsh domcontrol DOMAIN may tell why"},
+    [REASON_UNRESPONSIVE] = {.tell = tell_unresponsive},
     [REASON_PAUSED] = {.tell = tell_paused},
     [REASON_MIGRATING] = {.phrase = "it is being migrated, saved or dumped"},
     [REASON_PINNED] = {.tell = tell_pinned},

@@ -18,6 +18,9 @@
  */
 char *text_explain(char *buffer, size_t size, const struct guest *g);
 
+/* 1 if that is a give, -1 if it is a take, 0 if the guest keeps what it has. */
+int explain_direction(const struct guest *g);
+
 /* What it has now, of how much, and what of it is used: "it has 391 MiB of at most 1 GiB, 366 MiB are used". */
 char *text_explain_size(char *buffer, size_t size, const struct guest *g);
 

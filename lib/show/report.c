@@ -243,11 +243,28 @@ void report_explain(FILE *out, const struct balance_report *rep, bool whole)
 
 static const char *action_word(const struct guest *g)
 {
+	static const char *const words[] = {"shrink", "keep", "grow"};
+
 	if (g->plan.fixed || g->hung || g->vanished || g->order.error)
 		return "skip";
-	if (g->plan.want_kib == g->past.actual_kib)
-		return "keep";
-	return g->plan.want_kib > g->past.actual_kib ? "grow" : "shrink";
+	return words[explain_direction(g) + 1];
+}
+
+void report_plan(FILE *out, const struct balance_report *rep)
+{
+	char sentence[TEXT_EXPLAIN];
+	bool moves = false;
+
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct guest *g = &rep->guest[i];
+
+		if (g->plan.fixed || !explain_direction(g))
+			continue;
+		print_sentence(out, g->name, text_explain(sentence, sizeof(sentence), g));
+		moves = true;
+	}
+	if (!moves)
+		fputs("no guest would be given or taken anything\n", out);
 }
 
 /* ---- JSON ---- */

@@ -39,6 +39,9 @@ int report_table(FILE *out, const struct balance_report *rep, const struct colum
  */
 void report_explain(FILE *out, const struct balance_report *rep, bool whole);
 
+/* The sentences of the guests that would be moved alone, or that there is none: of a dry run. */
+void report_plan(FILE *out, const struct balance_report *rep);
+
 /* One object, ended by a newline: memsched.stat/1 with these columns of guests, and memsched.pass/1. */
 void report_stat_json(FILE *out, const struct balance_report *rep, const struct status *status,
                       const struct column *columns);

@@ -78,6 +78,10 @@ pauses() {
 	run balance --dry-run --explain
 	[ "$status" -eq 0 ]
 	[[ $output == *'needy: give '* ]]
+	run balance -n
+	[[ $output == 'needy: give '* ]]
+	[ "${#lines[@]}" -eq 1 ]
+	[ "$(balance -n --target 1MiB)" = 'no guest would be given or taken anything' ]
 	[ -z "$(ls -A "$root/run")" ]
 	balance -nJ | jq -e '.dry_run and (.moves[] | select(.name == "needy") | .action == "grow" and .reached_bytes == null)'
 }
@@ -347,15 +351,16 @@ loop() {
 }
 
 @test "a pause stops passes until it is over or ended" {
-	run pauses --pause 30m
+	run --separate-stderr pauses --pause 30m
 	[ "$status" -eq 0 ]
-	[ -z "$output" ]
+	[[ $output =~ ^'no passes until '(20..-..-..\ )?..:..:..\;\ \'membalance\ --resume\'\ ends\ the\ pause$ ]]
+	[ -z "$stderr" ]
 	[ "$(stat -c %a "$root/run/memsched/paused")" = 644 ]
 	run --separate-stderr balance -J
 	[ "$status" -eq 0 ]
 	[ -z "$output$stderr" ]
 	[ ! -e "$root/run/memsched/last-pass.json" ]
-	run --separate-stderr balance -v
+	run --separate-stderr balance --explain
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 	[[ $stderr =~ ^'membalance: warning: balancing is paused for another '(30|29)\ min$ ]]
@@ -424,7 +429,7 @@ loop() {
 
 @test "refusals of --pause and --resume" {
 	local value other option
-	for value in 0 abc -1 '' 1d 169h 99999999999999999999 --resume; do
+	for value in 0 0s 30 abc -1 '' 1d 169h 99999999999999999999 --resume; do
 		refuses 2 "bad value '$value' for '--pause'" pauses --pause "$value"
 	done
 	refuses 2 "no argument for '--pause'" pauses --pause
@@ -441,11 +446,11 @@ loop() {
 	[ -z "$(ls -A "$root/run")" ]
 	balance
 	mkdir -p "$root/run/memsched/paused/full" # an empty one goes
-	refuses 1 "'$root/run/memsched/paused': Is a directory" pauses --pause 5
+	refuses 1 "'$root/run/memsched/paused': Is a directory" pauses --pause 5s
 	refuses 1 "'$root/run/memsched/paused': Is a directory" pauses --resume
 	rm -r "$root/run/memsched/paused"
 	chmod 777 "$root/run/memsched"
-	refuses 4 'another user' pauses --pause 5
+	refuses 4 'another user' pauses --pause 5s
 }
 
 @test "who is not root cannot pause, and is not told of dry runs" {
@@ -456,7 +461,7 @@ loop() {
 	}
 	local before there='mkdir /run/memsched && touch /run/memsched/paused'
 	for before in true "$there"; do
-		refuses 4 "cannot write '/run/memsched/paused': Permission denied; only root can pause" as_nobody "$before" --pause 5
+		refuses 4 "cannot write '/run/memsched/paused': Permission denied; only root can pause" as_nobody "$before" --pause 5s
 		[[ $stderr == *'only root can pause' ]]
 	done
 	refuses 4 "cannot write '/run/memsched/paused': Permission denied; only root can resume" as_nobody "$there" --resume

@@ -144,7 +144,7 @@ critical() {
 
 @test "on_critical that cannot be executed is said at the start" {
 	start --on-critical /nowhere/command
-	wait_for says 'memguard: error: cannot run on_critical: No such file or directory'
+	wait_for says "memguard: error: cannot run on_critical '/nowhere/command': No such file or directory"
 	available 100000
 	wait_for no_give_held # and the guard goes on
 	stop

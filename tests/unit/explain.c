@@ -176,8 +176,10 @@ static const struct {
     {GUEST(NO_STATS, .plan.fixed = true, .device.period_s = 5), "left alone: it does not report what it uses"},
     {GUEST(NO_STATS, .plan.fixed = true, .device.period_s = 5, .est.blind = true),
      "left alone: its statistics tell of more free memory than it has: they are of before its balloon moved"},
-    {GUEST(NO_STATS, .plan.fixed = true),
-     "left alone: it does not report what it uses; virsh dommemstat DOMAIN --period 1 --live makes it"},
+    {GUEST(NO_STATS, .plan.fixed = true, .name = "vm.1"),
+     "left alone: it does not report what it uses; 'virsh dommemstat vm.1 --period 1 --live' makes it"},
+    {GUEST(NO_STATS, .plan.fixed = true, .name = "a b", .uuid = "0b"),
+     "left alone: it does not report what it uses; 'virsh dommemstat 0b --period 1 --live' makes it"},
     {GUEST(NO_BALLOON, .plan.fixed = true), "left alone: it has no balloon device"},
     {GUEST(NO_DRIVER, .plan.fixed = true),
      "left alone: its balloon driver has never reported; load virtio_balloon in the guest"},
@@ -191,8 +193,8 @@ static const struct {
      "keep 512 MiB: its balloon frees nothing on the host, which still holds 900 MiB for it"},
     {GUEST(NO_GAIN, .plan.want_kib = MIB(512), .sample = {.have = SAMPLE_ACTUAL, .actual_kib = MIB(512), .rss_kib = 5}),
      "keep 512 MiB: its balloon frees nothing on the host"},
-    {GUEST(UNRESPONSIVE, .plan.fixed = true),
-     "left alone: it did not answer in time; virsh domcontrol DOMAIN may tell why"},
+    {GUEST(UNRESPONSIVE, .plan.fixed = true, .name = "--all", .uuid = "0b"),
+     "left alone: it did not answer in time; 'virsh domcontrol 0b' may tell why"},
     {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PAUSED), "left alone: its state is 'paused'"},
     {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PMSUSPENDED), "left alone: its state is 'pmsuspended'"},
     {GUEST(MIGRATING, .plan.fixed = true), "left alone: it is being migrated, saved or dumped"},
@@ -300,12 +302,17 @@ static const struct {
 
 static void test_sentences(void **state)
 {
+	static const char *const verbs[] = {"take", "keep", "give"};
 	char text[TEXT_EXPLAIN];
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(sentences); i++) {
+		const char *verb = verbs[explain_direction(&sentences[i].g) + 1];
+
 		assert_ptr_equal(text_explain(text, sizeof(text), &sentences[i].g), text);
 		assert_string_equal(text, sentences[i].text);
+		if (strstr("give take keep", strtok(text, " ")))
+			assert_string_equal(text, verb);
 	}
 }
 
