@@ -72,6 +72,19 @@ GUEST_CELL(last_update,
            ((struct cell){.kind = HAS(SAMPLE_LAST_UPDATE) && g->sample.last_update_s ? CELL_NUMBER : CELL_NONE,
                           .number = g->sample.last_update_s}))
 
+GUEST_CELL(cache, kib_if(g->est.has_used &&HAS(SAMPLE_USABLE), g->est.cache_kib))
+GUEST_CELL(swap_in, SAMPLED(swap_in_kib, SAMPLE_SWAP_IN))
+GUEST_CELL(faults, ((struct cell){.kind = HAS(SAMPLE_MAJOR_FAULTS) ? CELL_NUMBER : CELL_NONE,
+                                  .number = g->sample.major_faults}))
+GUEST_CELL(swapping, yes_no(g->est.distress))
+GUEST_CELL(period, ((struct cell){.kind = g->device.period_s ? CELL_MS : CELL_NONE,
+                                  .number = g->device.period_s * UINT64_C(1000)}))
+GUEST_CELL(qemu, kib_if(g->past.has_qemu, g->past.qemu_kib))
+GUEST_CELL(last_move, ((struct cell){.kind = g->past.asked_kib ? CELL_MS : CELL_NONE,
+                                     .number = sat_sub(g->past.seen_ms, g->past.asked_ms)}))
+
+#define COUNTER COLUMN_COUNTER
+
 const struct column guest_columns[] = {
     {"domain", "Domain", "name", "name of the domain", SHOWN | IN_JSON, guest_name, ""},
     {"id", "ID", "id", "id of the domain in libvirt", 0, guest_id, ""},
@@ -102,6 +115,16 @@ const struct column guest_columns[] = {
     {"age", "Age", "stats_age_seconds", "age of the statistics of the guest", IN_JSON, guest_age, ""},
     {"last-update", "Last-update", "stats_last_update_timestamp_seconds",
      "when the statistics were taken, in seconds since 1970", 0, guest_last_update, NULL},
+    {"cache", "Cache", "cache_bytes", "page cache of the guest, as estimated", 0, guest_cache, NULL},
+    {"swap-in", "Swap-in", "swap_in_bytes_total", "what the guest read from swap since it booted", COUNTER,
+     guest_swap_in, NULL},
+    {"faults", "Faults", "major_faults_total", "major page faults of the guest since it booted", COUNTER, guest_faults,
+     NULL},
+    {"swapping", "Swapping", "swapping", "whether it reads from swap or faults heavily now", 0, guest_swapping, NULL},
+    {"period", "Period", "stats_period_seconds", "period of its statistics", 0, guest_period, NULL},
+    {"qemu", "QEMU", "qemu_bytes", "what QEMU itself holds, as far as it is known", 0, guest_qemu, NULL},
+    {"last-move", "Last-move", "last_move_age_seconds", "how long ago its balloon was last told to move", 0,
+     guest_last_move, NULL},
     {"last-want", "Last-want", "last_want_bytes", "size that the last pass planned", 0, guest_last_want, ""},
     {"last-reason", "Last-reason", "last_reason", "why the last pass planned that", 0, guest_last_reason, ""},
     {"last-age", "Last-age", "last_age_seconds", "how long ago the last pass planned", 0, guest_last_age, ""},

@@ -22,6 +22,7 @@ static void sum_guests(const struct balance_report *rep, struct status *s)
 			s->given_back_kib =
 			    sat_add(s->given_back_kib, sat_sub(g->device.maximum_kib, g->sample.actual_kib));
 		}
+		s->swapping += g->est.distress;
 		if (g->est.has_used)
 			s->used_kib = sat_add(s->used_kib, g->est.used_kib);
 	}
@@ -131,6 +132,8 @@ char *text_status(char *buffer, size_t size, const struct status *s, bool brief)
 	struct line l = {.text = buffer, .size = size};
 
 	add_guests(&l, s, brief);
+	if (s->swapping)
+		add(&l, "; %zu SWAPPING", s->swapping);
 	add_pass(&l, s);
 	add_guard(&l, s, brief);
 	return buffer;
@@ -155,6 +158,7 @@ CELL(status, maximum, number(true, CELL_KIB, s->maximum_kib))
 CELL(status, actual, number(true, CELL_KIB, s->actual_kib))
 CELL(status, used, number(true, CELL_KIB, s->used_kib))
 CELL(status, given_back, number(true, CELL_KIB, s->given_back_kib))
+CELL(status, swapping, number(true, CELL_NUMBER, s->swapping))
 CELL(status, last_pass, number(s->has_pass, CELL_NUMBER, s->pass.ended_s))
 CELL(status, interval, number(s->has_pass && s->pass.interval_ms, CELL_MS, s->pass.interval_ms))
 CELL(status, overdue, number(s->has_pass, CELL_BOOL, pass_beat_is_overdue(&s->pass, s->now_s) && !s->paused_ms))
@@ -166,6 +170,7 @@ const struct column status_columns[] = {
     {"actual", "", "actual_bytes", "what the balloons leave the guests", IN_JSON, actual, NULL},
     {"used", "", "used_bytes", "what the guests use, as estimated", IN_JSON, used, NULL},
     {"given-back", "", "given_back_bytes", "what the balloons of the guests hold", IN_JSON, given_back, NULL},
+    {"swapping", "", "swapping", "guests that read from swap or fault heavily", IN_JSON, swapping, NULL},
     {"last-pass", "", "last_pass_timestamp_seconds", "when the last pass ended", IN_JSON, last_pass, NULL},
     {"interval", "", "interval_seconds", "interval of the loop that made the last pass", IN_JSON, interval, NULL},
     {"overdue", "", "overdue", "whether the next pass should have been made", IN_JSON, overdue, NULL},

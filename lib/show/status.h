@@ -10,6 +10,7 @@
 struct status {
 	uint64_t now_s; /* wall clock */
 	size_t guests;
+	size_t swapping;                            /* of them: in distress */
 	uint64_t maximum_kib, actual_kib, used_kib; /* sums, of the guests of which it is known */
 	uint64_t given_back_kib;                    /* what balloons hold: maximum less actual */
 	bool has_pass;
