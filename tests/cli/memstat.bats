@@ -259,6 +259,20 @@ hostile() {
 	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | diff - "$BATS_TEST_TMPDIR/metrics"
 }
 
+@test "alerts and dashboard use metrics of the manual alone, and the alerts come when they should" {
+	grep -oh '\bmemsched_[a-z0-9_]*' man/memsched.rules.yml man/memsched.grafana.json | sort -u >"$BATS_TEST_TMPDIR/used"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/used")" -gt 20 ]
+	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | comm -23 "$BATS_TEST_TMPDIR/used" - |
+		diff - /dev/null
+	[ -x "$promtool" ] || skip "promtool is not there: tests/deps test"
+	"$promtool" check rules man/memsched.rules.yml
+	"$promtool" test rules tests/cli/alerts.yml
+	# each expression of the dashboard, as a rule
+	jq -r '"groups: [{name: x, rules: [", (.panels[].targets[].expr | {record: "x", expr: gsub("\\$(instance|domain)"; "x")} | tojson + ","),
+		"]}]"' man/memsched.grafana.json >"$BATS_TEST_TMPDIR/dashboard.yml"
+	"$promtool" check rules "$BATS_TEST_TMPDIR/dashboard.yml"
+}
+
 @test "metrics into a file: whole, readable, and nothing else" {
 	cd "$BATS_TEST_TMPDIR"
 	mkdir metrics
