@@ -12,6 +12,9 @@ SYSCONFDIR    ?= /etc
 TMPFILESDIR   ?= $(PREFIX)/lib/tmpfiles.d
 UNITDIR       ?= $(PREFIX)/lib/systemd/system
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR        ?= $(PREFIX)/share/zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
+FISHDIR       ?= $(PREFIX)/share/fish/vendor_completions.d
+DOCDIR        ?= $(PREFIX)/share/doc/memsched
 DATADIR       ?= $(PREFIX)/share/memsched
 HOOK_PATH     ?= $(SYSCONFDIR)/libvirt/hooks/qemu.d/memsched
 DESTDIR       ?=
@@ -70,9 +73,10 @@ $(HELPERS): %: %.o lib/libmemsched.a
 	$(call show,LD)$(LINK) -o $@ $^ $(XML_LIBS)
 
 PAGES := $(wildcard man/*.[578])
+EXAMPLES := $(wildcard man/*.yml man/*.json)
 UNITS := $(wildcard hooks/*.service hooks/*.timer)
-$(foreach v,DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR DATADIR HOOK_PATH \
-	COMMANDS HELPERS UNITS PAGES,$(eval install uninstall: export $v := $$($v)))
+$(foreach v,DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR ZSHDIR FISHDIR DOCDIR \
+	DATADIR HOOK_PATH COMMANDS HELPERS UNITS PAGES EXAMPLES,$(eval install uninstall: export $v := $$($v)))
 install: all
 	@hooks/install install
 uninstall:

@@ -228,3 +228,15 @@ offers() {
 		TERM=dumb python3 -c "$pty_spawn" bash --norc --noprofile -i >"$BATS_TEST_TMPDIR/typed"
 	grep -q 'target = 1GiB .*# from option' "$BATS_TEST_TMPDIR/typed"
 }
+
+@test "fish and zsh complete with the same words" {
+	command -v fish >/dev/null || command -v zsh >/dev/null || skip "neither is there"
+	if command -v zsh >/dev/null; then zsh -n bin/memsched.zsh; fi
+	command -v fish >/dev/null || return 0
+	fished() {
+		HOME=$BATS_TEST_TMPDIR fish --no-config -c 'source bin/memsched.fish; complete -C $argv[1]' -- "$1" | cut -f 1
+	}
+	[ "$(fished 'membalance --show')" = --show-config ]
+	[ "$(fished 'memstat -o actual,use')" = actual,used ]
+	[ "$(fished 'memguard --' | sort)" = "$(memguard --help | grep -o ' --[a-z-]*' | tr -d ' ' | sort -u)" ]
+}

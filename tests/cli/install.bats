@@ -9,9 +9,9 @@ setup() {
 	conf=$root/etc/memsched.conf
 	cron=$root/etc/cron.d/memsched
 	hook=$root/etc/libvirt/hooks/qemu.d/memsched
-	unset MAKEFLAGS MAKELEVEL MFLAGS DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR DATADIR HOOK_PATH
+	unset MAKEFLAGS MAKELEVEL MFLAGS DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR FISHDIR DOCDIR DATADIR HOOK_PATH
 	# Everything is built: make need not try the compiler's flags, which takes ten times as long as the rest.
-	export HARDEN=-
+	export HARDEN=- ZSHDIR=/usr/share/zsh/vendor-completions
 }
 
 lay() {
@@ -26,17 +26,22 @@ laid() {
 expected() {
 	local file command
 	{
-		printf '644 %s\n' etc/cron.d/memsched etc/memsched.conf usr/lib/tmpfiles.d/memsched.conf \
-			usr/share/memsched/{memsched.conf,memsched.cron,qemu} \
+		printf '644 %s\n' etc/cron.d/memsched etc/logrotate.d/memsched etc/memsched.conf usr/lib/tmpfiles.d/memsched.conf \
+			usr/share/memsched/{memsched.conf,memsched.cron,memsched.logrotate,qemu} \
+			usr/share/zsh/vendor-completions/_memsched \
 			usr/lib/systemd/system/{memguard.service,membalance.service,membalance-once.service,membalance-once.timer}
 		printf '755 %s\n' etc/libvirt/hooks/qemu.d/memsched usr/sbin/memsched-hook
 		for file in bin/*.c; do
 			command=$(basename "$file" .c)
 			echo "755 usr/sbin/$command"
 			echo "644 usr/share/bash-completion/completions/$command"
+			echo "644 usr/share/fish/vendor_completions.d/$command.fish"
 		done
 		for file in man/*.[578]; do
 			echo "644 usr/share/man/man${file##*.}/${file##*/}"
+		done
+		for file in man/*.yml man/*.json; do
+			echo "644 usr/share/doc/memsched/${file##*/}"
 		done
 	} | LC_ALL=C sort -k 2
 }
