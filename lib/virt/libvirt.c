@@ -114,6 +114,12 @@ static void initialize(void)
 	virInitialize();
 }
 
+/* A wrong path has no code of its own: "unexpected qemu URI path '/sytem'". */
+static bool is_bad_uri(const virError *e)
+{
+	return e && e->code == VIR_ERR_INTERNAL_ERROR && e->domain == VIR_FROM_NONE;
+}
+
 int libvirt_open(const char *uri, bool read_only, struct libvirt **ret_link, char **ret_words)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -131,7 +137,7 @@ int libvirt_open(const char *uri, bool read_only, struct libvirt **ret_link, cha
 	free(l);
 	e = virGetLastError();
 	*ret_words = e && e->message ? strdup(e->message) : NULL;
-	return error_number(e);
+	return is_bad_uri(e) ? -EINVAL : error_number(e);
 }
 
 void libvirt_close(struct libvirt *l)
