@@ -19,7 +19,11 @@
 #define SMALL_KIB (16 * KIB_PER_MIB)            /* no Linux guest lives with less */
 #define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* what libvirt shows where a limit of memtune was taken away */
 
-#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER)
+/*
+ * No encoding but UTF-8, which libvirt writes: iconv would load modules for one that the document declares, and libxml2
+ * 2.9.14 reads through NULL if it has no memory for the text in another encoding, even for UTF-8 as the one given.
+ */
+#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER | XML_PARSE_IGNORE_ENC)
 #define ERRORS_MAX 64 /* beside undeclared entities; of 100, libxml2 2.13 does not tell any more */
 
 /* ---- documents ---- */
@@ -87,7 +91,13 @@ static bool is_entity(const xmlNode *node)
 
 static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
 
-/* The encoding is given so that one the document declares cannot make iconv load modules. Whether it is whole. */
+/* Whether libxml2 takes the first bytes for those of another encoding than UTF-8. */
+static bool is_recoded(const char *xml, size_t length)
+{
+	return length < 2 || !strchr(" \t\r\n<", xml[0]) || !xml[0] || !xml[1];
+}
+
+/* Whether it is whole. */
 static bool parse(const char *xml, size_t length, struct trouble *trouble, xmlDoc **ret_doc)
 {
 	xmlParserCtxt *ctxt = xmlNewParserCtxt();
@@ -100,7 +110,7 @@ static bool parse(const char *xml, size_t length, struct trouble *trouble, xmlDo
 	ctxt->sax->internalSubset = refuse_dtd;
 	ctxt->sax->error = note_error;
 	ctxt->_private = trouble;
-	*ret_doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, "UTF-8", PARSE_OPTIONS);
+	*ret_doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, NULL, PARSE_OPTIONS);
 	trouble->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
 	whole = trouble->entities ? trouble->errors <= ERRORS_MAX : ctxt->wellFormed;
 	xmlFreeParserCtxt(ctxt);
@@ -115,6 +125,8 @@ static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
 
 	if (length > DOMXML_MAX_BYTES)
 		return -EMSGSIZE;
+	if (is_recoded(xml, length))
+		return -EBADMSG;
 	xmlSetGenericErrorFunc(&trouble, note_general_error); /* of this thread */
 	pthread_once(&parser_once, xmlInitParser); /* left to itself, it races where several threads parse first */
 	good = parse(xml, length, &trouble, &doc);
