@@ -155,7 +155,7 @@ static void complain_of_metrics(const struct balancer *b)
 	if (b->textfile_error)
 		say_complaint(&membalance, LOG_WARNING, "textfile", "cannot write metrics to '%s': %s",
 		              text_escape(path, sizeof(path), b->conf->textfile, text_is_utf8()),
-		              b->textfile_error == -EEXIST ? "it is no plain file" : strerror(-b->textfile_error));
+		              file_words(b->textfile_error));
 }
 
 static void complain_of_failure(const struct balancer *b, int r)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "host/complaints.h"
@@ -321,8 +322,7 @@ static int say_unshown(int error)
 
 	if (metrics_file)
 		say_error(&memstat, "cannot write '%s': %s",
-		          text_escape(escaped, sizeof(escaped), metrics_file, text_is_utf8()),
-		          error == -EEXIST ? "it is no plain file" : strerror(-error));
+		          text_escape(escaped, sizeof(escaped), metrics_file, text_is_utf8()), file_words(error));
 	else
 		say_error(&memstat, "cannot show all of it: %s", strerror(-error));
 	return EXIT_FAILED;

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -52,17 +54,6 @@ ssize_t file_read(int fd, char *bytes, size_t size)
 	return (ssize_t)length;
 }
 
-/* A file of this name can only be left over from an earlier process of this number. */
-static int open_temporary(int at, const char *name)
-{
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(at, name, flags, 0600);
-
-	if (fd < 0 && errno == EEXIST && unlinkat(at, name, 0) == 0)
-		fd = openat(at, name, flags, 0600);
-	return fd < 0 ? -errno : fd;
-}
-
 /* The mode does not depend on the caller's umask. */
 static int fill_file(int fd, const char *text, size_t length)
 {
@@ -75,22 +66,97 @@ static int fill_file(int fd, const char *text, size_t length)
 	return error;
 }
 
-int file_write(int at, const char *path, const char *text, size_t length)
+int file_write(int at, const char *name, const char *text, size_t length)
 {
-	const char *slash = strrchr(path, '/');
-	int fd, error, dir = slash ? (int)(slash + 1 - path) : 0;
+	struct timespec now;
 	char *temporary;
+	int fd, error;
 
-	if (asprintf(&temporary, "%.*s.%s.tmp.%d", dir, path, path + dir, (int)getpid()) < 0)
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (asprintf(&temporary, ".%s.tmp.%d.%09ld", name, (int)getpid(), now.tv_nsec) < 0)
 		return -ENOMEM;
-	fd = open_temporary(at, temporary);
-	error = fd < 0 ? fd : fill_file(fd, text, length);
-	if (!error && renameat(at, temporary, at, path))
+	fd = openat(at, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	error = fd < 0 ? -errno : fill_file(fd, text, length);
+	if (!error && renameat(at, temporary, at, name))
 		error = -errno;
 	if (error && fd >= 0)
 		unlinkat(at, temporary, 0);
 	free(temporary);
 	return error;
+}
+
+/* ---- what other users can change ---- */
+
+bool file_is_ours(const struct stat *st)
+{
+	return st->st_uid == 0 || st->st_uid == geteuid();
+}
+
+bool file_is_safe(const struct stat *st)
+{
+	return file_is_ours(st) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+int file_check_target(const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode))
+		return -EMEDIUMTYPE;
+	return file_is_ours(st) && st->st_nlink == 1 ? 0 : -EPERM;
+}
+
+const char *file_words(int error)
+{
+	switch (error) {
+	case -EMEDIUMTYPE:
+		return "not a plain file";
+	case -EPERM:
+		return "another user owns it, or a link to it";
+	default:
+		return strerror(-error);
+	}
+}
+
+/* A link of ours counts where no one else can put it: of a sticky directory each entry is its owner's. */
+static bool may_follow(int at, const char *name)
+{
+	struct stat in, link;
+
+	return fstat(at, &in) == 0 && fstatat(at, name, &link, AT_SYMLINK_NOFOLLOW) == 0 && file_is_ours(&link) &&
+	       (file_is_safe(&in) || (file_is_ours(&in) && in.st_mode & S_ISVTX));
+}
+
+static int open_step(int at, const char *name)
+{
+	int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), error = errno;
+	struct stat st;
+
+	if (fd >= 0)
+		return fd;
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISLNK(st.st_mode))
+		return -error;
+	if (!may_follow(at, name))
+		return -EPERM;
+	fd = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int dir_open_of(const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	int fd = open_step(AT_FDCWD, *path == '/' ? "/" : "."), next;
+	char step[NAME_MAX + 1];
+	size_t n;
+
+	for (path += strspn(path, "/"); fd >= 0 && path < name; path += strspn(path, "/")) {
+		n = strcspn(path, "/");
+		snprintf(step, sizeof(step), "%.*s", (int)n, path);
+		next = n > NAME_MAX ? -ENAMETOOLONG : open_step(fd, step);
+		close(fd);
+		fd = next;
+		path += n;
+	}
+	*ret_name = name;
+	return fd;
 }
 
 /* ---- a stream in memory ---- */

@@ -26,10 +26,33 @@ int fd_write(int fd, const char *text, size_t length);
 ssize_t file_read(int fd, char *bytes, size_t size);
 
 /*
- * Makes text the content of the file at path (relative to at), mode 0644, whole or not at all: it is written beside it
- * as .NAME.tmp.PID and renamed. Not synced: after a crash of the host it is written anew. 0 or -errno.
+ * Makes text the content of the file of that name in the directory at, mode 0644, whole or not at all: it is written
+ * beside it as .NAME.tmp.PID.NUMBER and renamed. No two writers have the same temporary, also if they have the same
+ * number in two containers. Not synced: after a crash of the host it is written anew. 0 or -errno.
  */
-int file_write(int at, const char *path, const char *text, size_t length);
+int file_write(int at, const char *name, const char *text, size_t length);
+
+struct stat;
+
+/* Whether root or this user owns it. */
+bool file_is_ours(const struct stat *st);
+/* Whether also no one else may write to it. Root of a program that obeys a file must be able to trust it. */
+bool file_is_safe(const struct stat *st);
+
+/*
+ * Whether a file that is there may be written to or replaced: 0; -EMEDIUMTYPE: it is no plain file; -EPERM: another
+ * user owns it, or it has a second name, which another user may have made of a file of ours.
+ */
+int file_check_target(const struct stat *st);
+/* What -errno means for a file. */
+const char *file_words(int error);
+
+/*
+ * Opens (O_PATH) the directory that path is in; ret_name is the rest of path. Of a symbolic link on the way that
+ * another user may have put there: -EPERM, as it may lead anywhere. So one may write by name below the result, in a
+ * directory of another user too. Else -errno.
+ */
+int dir_open_of(const char *path, const char **ret_name);
 
 /*
  * A stream whose text stays in memory. open_memstream would do if it told that it had no memory: glibc drops the text,

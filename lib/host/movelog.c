@@ -185,14 +185,19 @@ static int append(int fd, const char *text, size_t length)
 static int to_file(const struct writing *w, const char *text, size_t length)
 {
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	int fd = open(w->where, flags, 0640), error;
+	const char *name;
+	int dir = dir_open_of(w->where, &name), fd, error;
 	struct stat st;
 
-	if (fd < 0)
-		return errno == ENXIO || errno == EISDIR || errno == ELOOP ? -EMEDIUMTYPE : -errno;
-	error = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? append(fd, text, length) : -EMEDIUMTYPE;
-	close(fd);
-	return error;
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, name, flags, 0640);
+	error = fd < 0 || fstat(fd, &st) ? -errno : file_check_target(&st);
+	if (!error)
+		error = append(fd, text, length);
+	fd_close(&fd);
+	fd_close(&dir);
+	return error == -ENXIO || error == -EISDIR || error == -ELOOP ? -EMEDIUMTYPE : error;
 }
 
 /* What each word of where means; the last is for any other. */
@@ -389,11 +394,10 @@ void movelog_clear(struct movelog *a)
 
 char *movelog_complaint(char *buffer, size_t size, const struct movelog *a, const char *where, int error)
 {
-	const char *why = error == -EMEDIUMTYPE ? "not a plain file"
-	                  : error == -EAGAIN    ? "nobody reads there"
+	const char *why = error == -EAGAIN      ? "nobody reads there"
 	                  : error == -ETIMEDOUT ? "it does not answer"
 	                  : error == -ENOBUFS   ? "more than could be kept"
-	                                        : strerror(-error);
+	                                        : file_words(error);
 	char escaped[256];
 
 	snprintf(buffer, size, "cannot log to '%s': %s; moves that are missing there: %zu",

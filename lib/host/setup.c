@@ -114,13 +114,18 @@ static int check_command(const char *command)
 /* A file that is written in place must be writable, one that is replaced needs its directory. */
 static int check_writable(const char *path, bool in_place)
 {
-	char folder[PATH_MAX];
+	const char *name;
+	int dir = dir_open_of(path, &name), error = dir < 0 ? dir : 0;
 	struct stat st;
+	bool there = !error && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (in_place && lstat(path, &st) == 0)
-		return !S_ISREG(st.st_mode) ? -EMEDIUMTYPE : faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? -errno : 0;
-	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
-	return faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) ? -errno : 0;
+	if (there)
+		error = file_check_target(&st);
+	if (!error &&
+	    faccessat(dir, there && in_place ? name : ".", there && in_place ? W_OK : W_OK | X_OK, AT_EACCESS))
+		error = -errno;
+	fd_close(&dir);
+	return error;
 }
 
 void setup_read(const char *root, const struct conf *conf, struct setup *ret_setup)

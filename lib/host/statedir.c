@@ -19,11 +19,6 @@
 
 /* ---- directories ---- */
 
-static bool is_ours(const struct stat *st)
-{
-	return st->st_uid == 0 || st->st_uid == geteuid();
-}
-
 /* The mode does not depend on the caller's umask. */
 static int open_dir(int at, const char *name, bool create)
 {
@@ -38,7 +33,7 @@ static int open_dir(int at, const char *name, bool create)
 		return -errno;
 	if ((made && fchmod(fd, 0755) < 0) || fstat(fd, &st) < 0)
 		r = -errno;
-	else if (!is_ours(&st) || (st.st_mode & 022))
+	else if (!file_is_safe(&st))
 		r = -EPERM;
 	if (r < 0)
 		close(fd);
@@ -141,7 +136,7 @@ int statedir_file(const struct statedir *d, enum statedir_place place, const cha
 	fd = openat(fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : -errno;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !is_ours(&st)) {
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !file_is_ours(&st)) {
 		close(fd);
 		return -EBADMSG;
 	}

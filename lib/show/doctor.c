@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -386,8 +387,7 @@ static void examine_file(const struct round *r, const char *key, const char *val
 		find(r, "service", key, VERDICT_PASS, "not configured");
 	else if (error && (error != -EACCES || r->e->setup->is_root))
 		find(r, "service", key, VERDICT_FAIL, "'%s': %s: %s",
-		     text_escape(escaped, sizeof(escaped), value, text_is_utf8()),
-		     error == -EMEDIUMTYPE ? "it is no plain file" : strerror(-error), advice);
+		     text_escape(escaped, sizeof(escaped), value, text_is_utf8()), file_words(error), advice);
 	else
 		find(r, "service", key, VERDICT_PASS, "'%s'%s",
 		     text_escape(escaped, sizeof(escaped), value, text_is_utf8()),

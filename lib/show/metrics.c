@@ -78,19 +78,24 @@ int metrics_sample(FILE *out, const char *prefix, const char *name, const struct
 
 /* ---- the file ---- */
 
-/* Lest `--prometheus=/dev/stdout` puts a file in its place. */
-static int check_target(const char *path)
+/* Lest `--prometheus=/dev/stdout` puts a file in its place, or root replaces one of another user. */
+static int check_target(int at, const char *name)
 {
 	struct stat st;
 
-	if (lstat(path, &st))
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : -errno;
-	return S_ISREG(st.st_mode) ? 0 : -EEXIST;
+	return file_check_target(&st);
 }
 
 int metrics_publish(const char *path, const char *text, size_t length)
 {
-	int error = check_target(path);
+	const char *name;
+	int dir = dir_open_of(path, &name);
+	int error = dir < 0 ? dir : *name ? check_target(dir, name) : -EMEDIUMTYPE;
 
-	return error ? error : file_write(AT_FDCWD, path, text, length);
+	if (!error)
+		error = file_write(dir, name, text, length);
+	fd_close(&dir);
+	return error;
 }

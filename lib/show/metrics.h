@@ -23,8 +23,8 @@ int metrics_sample(FILE *out, const char *prefix, const char *name, const struct
                    unsigned decimals);
 
 /*
- * file_write, whose temporary the collector leaves alone: it reads what ends in .prom. 0, -EEXIST if something stands
- * there that is no plain file, or -errno.
+ * file_write, whose temporary the collector leaves alone: it reads what ends in .prom. 0 or -errno; -EMEDIUMTYPE
+ * and -EPERM as file_check_target and dir_open_of.
  */
 int metrics_publish(const char *path, const char *text, size_t length);
 

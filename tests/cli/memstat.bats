@@ -304,7 +304,7 @@ stat_mode() {
 	ln -s folder link
 	mkfifo fifo
 	for target in folder link fifo; do
-		refuses 1 "'$target': it is no plain file" stat --prometheus=$target
+		refuses 1 "'$target': not a plain file" stat --prometheus=$target
 	done
 	[ -p fifo ] && [ -L link ]
 	refuses 1 "'nowhere/x.prom': No such file" stat --prometheus=nowhere/x.prom

@@ -60,19 +60,18 @@ static void test_write(void **state)
 	assert_int_equal(st.st_mode & 07777, 0644);
 	assert_int_equal(file_write(fd, "a", "two\n", 3), 0);
 	has_content("a", "two");
-	assert_int_equal(file_write(fd, "./a", "", 0), 0);
+	assert_int_equal(file_write(fd, "a", "", 0), 0);
 	has_content("a", "");
 	memset(long_name, 'x', sizeof(long_name) - 1);
 	long_name[sizeof(long_name) - 1] = '\0';
 	assert_int_equal(file_write(fd, long_name, "x", 1), -ENAMETOOLONG);
-	assert_int_equal(file_write(fd, "nowhere/a", "x", 1), -ENOENT);
 	fd_close(&fd);
 	assert_int_equal(fd, -1);
 	fd_close(&fd);
 }
 
-/* A temporary that an earlier process of this number left is no hindrance, and is not followed. */
-static void test_write_after_death(void **state)
+/* The temporary of another writer with this number, in another container, is not taken over. */
+static void test_temporary_of_another(void **state)
 {
 	char name[64];
 
@@ -81,7 +80,82 @@ static void test_write_after_death(void **state)
 	assert_int_equal(symlink("elsewhere", name), 0);
 	assert_int_equal(file_write(AT_FDCWD, "a", "one", 3), 0);
 	has_content("a", "one");
-	assert_int_equal(access("elsewhere", F_OK), -1);
+	assert_int_equal(unlink(name), 0);
+}
+
+/* ---- other users ---- */
+
+#define OTHER 65534
+
+static int open_dir_of(const char *path, const char *expected_name)
+{
+	const char *name;
+	int fd = dir_open_of(path, &name);
+
+	assert_string_equal(name, expected_name);
+	return fd;
+}
+
+static void has_entry(const char *path, const char *name)
+{
+	int fd = open_dir_of(path, name);
+
+	assert_true(fd >= 0);
+	assert_int_equal(faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW), 0);
+	fd_close(&fd);
+}
+
+/* Links of ours lead on, but not if another user may have put one there. */
+static void test_dir_open_of(void **state)
+{
+	char path[64];
+
+	(void)state;
+	assert_int_equal(mkdir("d", 0755) | mkdir("d/e", 0755) | symlink("e", "d/link"), 0);
+	assert_int_equal(file_write(AT_FDCWD, "a", "", 0), 0);
+	assert_int_equal(rename("a", "d/e/a"), 0);
+	has_entry("d/e/a", "a");
+	has_entry(".//d/../d/link//a", "a");
+	snprintf(path, sizeof(path), "%s/d/e/a", dir);
+	has_entry(path, "a");
+	has_entry("d", "d");
+	assert_int_equal(open_dir_of("d/nowhere/a", "a"), -ENOENT);
+	assert_int_equal(open_dir_of("d/e/a/b", "b"), -ENOTDIR);
+	assert_int_equal(chmod("d", 0777), 0);
+	assert_int_equal(open_dir_of("d/link/a", "a"), -EPERM);
+	has_entry("d/e/a", "a");
+	assert_int_equal(chmod("d", 01777), 0);
+	has_entry("d/link/a", "a");
+	if (geteuid() == 0) {
+		assert_int_equal(lchown("d/link", OTHER, OTHER), 0);
+		assert_int_equal(open_dir_of("d/link/a", "a"), -EPERM);
+		assert_int_equal(lchown("d/link", 0, 0) | chmod("d", 0755) | chown("d", OTHER, OTHER), 0);
+		assert_int_equal(open_dir_of("d/link/a", "a"), -EPERM);
+	}
+	assert_int_equal(unlink("d/link") | unlink("d/e/a") | rmdir("d/e") | rmdir("d"), 0);
+}
+
+static int check_target(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	return file_check_target(&st);
+}
+
+static void test_check_target(void **state)
+{
+	(void)state;
+	assert_int_equal(file_write(AT_FDCWD, "a", "", 0), 0);
+	assert_int_equal(check_target("a"), 0);
+	assert_int_equal(check_target("."), -EMEDIUMTYPE);
+	assert_int_equal(link("a", "b"), 0);
+	assert_int_equal(check_target("a"), -EPERM);
+	assert_int_equal(unlink("b"), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown("a", OTHER, OTHER), 0);
+		assert_int_equal(check_target("a"), -EPERM);
+	}
 }
 
 /* No file gets the number of a standard descriptor that was closed, and what is printed there is lost with an error. */
@@ -184,8 +258,14 @@ static void test_memfile_without_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_write),         TEST(test_write_after_death),   TEST(test_write_without_room),
-	    TEST(test_fill_standard), cmocka_unit_test(test_memfile), cmocka_unit_test(test_memfile_without_memory),
+	    TEST(test_write),
+	    TEST(test_temporary_of_another),
+	    TEST(test_dir_open_of),
+	    TEST(test_check_target),
+	    TEST(test_write_without_room),
+	    TEST(test_fill_standard),
+	    cmocka_unit_test(test_memfile),
+	    cmocka_unit_test(test_memfile_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

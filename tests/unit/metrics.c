@@ -92,12 +92,15 @@ static void test_publish(void **state)
 	assert_int_equal(metrics_publish("a.prom", "", 0), 0);
 	contains("a.prom", "");
 
-	/* what is no plain file is not replaced */
+	/* nothing but a plain file is replaced */
 	assert_int_equal(symlink("a.prom", "link"), 0);
-	assert_int_equal(metrics_publish("link", "x", 1), -EEXIST);
+	assert_int_equal(metrics_publish("link", "x", 1), -EMEDIUMTYPE);
 	assert_int_equal(mkdir("folder", 0700), 0);
-	assert_int_equal(metrics_publish("folder", "x", 1), -EEXIST);
-	assert_int_equal(metrics_publish("folder/", "x", 1), -EEXIST);
+	assert_int_equal(metrics_publish("folder", "x", 1), -EMEDIUMTYPE);
+	assert_int_equal(metrics_publish("folder/", "x", 1), -EMEDIUMTYPE);
+	assert_int_equal(link("a.prom", "second"), 0);
+	assert_int_equal(metrics_publish("a.prom", "x", 1), -EPERM);
+	assert_int_equal(unlink("second"), 0);
 	assert_int_equal(metrics_publish("nowhere/a.prom", "x", 1), -ENOENT);
 	assert_int_equal(metrics_publish("a.prom/b", "x", 1), -ENOTDIR);
 	contains("a.prom", "");

@@ -247,6 +247,7 @@ static void test_rotated(void **state)
 /* Nothing but a plain file is written to, and nothing is waited for. */
 static void test_no_plain_file(void **state)
 {
+	char victim[PATH_MAX];
 	int reader;
 
 	(void)state;
@@ -261,6 +262,10 @@ static void test_no_plain_file(void **state)
 	assert_int_equal(write_file(1, "victim"), 0);
 	assert_int_equal(symlink("victim", path_of("link")), 0);
 	assert_int_equal(write_file(2, "link"), -EMEDIUMTYPE);
+	assert_int_equal(unlink(path_of("link")), 0);
+	snprintf(victim, sizeof(victim), "%s", path_of("victim"));
+	assert_int_equal(link(victim, path_of("link")), 0);
+	assert_int_equal(write_file(2, "link"), -EPERM);
 	assert_int_equal(lines("victim"), 1);
 	assert_int_equal(write_moves(2, "/dev/null"), -EMEDIUMTYPE);
 	assert_int_equal(write_file(2, "nowhere/log"), -ENOENT);
