@@ -3,6 +3,7 @@
 
 cli_setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
+	umask 022 # what a group may write is no configuration
 	PATH=$PWD/bin:$PATH
 	root=$BATS_TEST_TMPDIR/root
 	node=test://$PWD/tests/cli/node.xml

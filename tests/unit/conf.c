@@ -680,6 +680,46 @@ static void test_odd_files(void **state)
 	conf_clear(&c);
 }
 
+#define CHANGED "': another user can change it or its directory: chown root and chmod go-w both\n"
+
+/* Neither a file nor a directory of files that another user can change is obeyed. */
+static void test_others(void **state)
+{
+	static const struct {
+		const char *path, *named; /* what is changed, what the complaint names */
+		mode_t mode;              /* 0: another owner */
+		mode_t good;
+	} rows[] = {
+	    {"etc/memsched.conf", "/etc/memsched.conf", 0664, 0644},
+	    {"etc/memsched.conf", "/etc/memsched.conf", 0646, 0644},
+	    {"etc/memsched.conf", "/etc/memsched.conf", 0, 0},
+	    {"etc/memsched.conf.d/a.conf", "/etc/memsched.conf.d/a.conf", 0666, 0644},
+	    {"etc/memsched.conf.d/a.conf", "/etc/memsched.conf.d/a.conf", 0, 0},
+	    {"etc/memsched.conf.d", "/etc/memsched.conf.d", 01777, 0755},
+	    {"etc/memsched.conf.d", "/etc/memsched.conf.d", 0, 0},
+	    {"etc", "/etc/memsched.conf", 0777, 0755},
+	};
+
+	(void)state;
+	assert_int_equal(mkdir(in_root("etc/memsched.conf.d"), 0755), 0);
+	put("etc/memsched.conf", "step = 3MiB\n");
+	put("etc/memsched.conf.d/a.conf", "tolerance = 1MiB\n");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char expected[256];
+
+		if (!rows[i].mode && geteuid() != 0)
+			continue;
+		snprintf(expected, sizeof(expected), "error cannot read '%s" CHANGED, rows[i].named);
+		assert_int_equal(rows[i].mode ? chmod(in_root(rows[i].path), rows[i].mode)
+		                              : lchown(in_root(rows[i].path), 65534, 65534),
+		                 0);
+		check_load(NULL, -EPERM, expected, DEFAULTS);
+		assert_int_equal(
+		    rows[i].mode ? chmod(in_root(rows[i].path), rows[i].good) : lchown(in_root(rows[i].path), 0, 0), 0);
+	}
+	check_load(NULL, 0, "", "step=3072 reserve=0+0% tolerance=1024 ");
+}
+
 /* Over what was set before, and again and again. */
 static void test_reload(void **state)
 {
@@ -981,6 +1021,7 @@ int main(void)
 	    cmocka_unit_test_teardown(test_sizes, empty_root),
 	    cmocka_unit_test_teardown(test_drop_ins, empty_root),
 	    cmocka_unit_test_teardown(test_odd_files, empty_root),
+	    cmocka_unit_test_teardown(test_others, empty_root),
 	    cmocka_unit_test_teardown(test_reload, empty_root),
 	    cmocka_unit_test_teardown(test_origins, empty_root),
 	    cmocka_unit_test(test_amounts),
@@ -990,5 +1031,6 @@ int main(void)
 	    cmocka_unit_test(test_manual),
 	};
 
+	umask(022);
 	return cmocka_run_group_tests_name("conf", tests, make_root, remove_root);
 }
