@@ -462,7 +462,7 @@ static bool can_connect(struct balancer *b)
 static bool move(void *arg, struct conf *fresh)
 {
 	struct balancer *b = arg, next = {.conf = fresh};
-	bool shared = uri_is_own(fresh->uri) && uri_is_own(b->conf->uri), good;
+	bool shared = uri_is_own(fresh->uri, root) && uri_is_own(b->conf->uri, root), good;
 	bool stays = !strcmp(b->conf->uri, fresh->uri);
 
 	if (!stays || !fresh->log)

@@ -36,14 +36,14 @@ bool uri_is_remote(const char *uri)
 	return !is_this_host(host, length);
 }
 
-bool uri_is_own(const char *uri)
+bool uri_is_own(const char *uri, const char *root)
 {
 	const char *path = strstr(uri, "://");
 
 	if (!path || uri_is_remote(uri))
 		return false;
 	if (!strncasecmp(uri, "test:", 5))
-		return true;
+		return *root;
 	path += 3;
 	path += strcspn(path, "/?#");
 	return !strncasecmp(uri, "qemu", 4) && strchr("+:", uri[4]) && strcspn(path, "?#") == strlen("/system") &&

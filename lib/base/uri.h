@@ -13,7 +13,10 @@
  */
 bool uri_is_remote(const char *uri);
 
-/* Whether its guests are those that this host's hook registers: qemu:///system. The test driver stands for it too. */
-bool uri_is_own(const char *uri);
+/*
+ * Whether its guests are those that the hook of this root registers: qemu:///system. Below a root other than "" the
+ * test driver stands for it; on the host itself its guests are others.
+ */
+bool uri_is_own(const char *uri, const char *root);
 
 #endif

@@ -187,7 +187,7 @@ static void show_reserve(const struct conf *conf, const char *root)
 {
 	struct host host;
 
-	if (!conf->reserve.kib && uri_is_own(conf->uri) && proc_read(root, &host) == 0)
+	if (!conf->reserve.kib && uri_is_own(conf->uri, root) && proc_read(root, &host) == 0)
 		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host_pageable_kib(&host)));
 }
 
@@ -233,7 +233,7 @@ static int check_conf(const struct program *program, const char *root, struct co
 {
 	struct host host;
 
-	if (!uri_is_own(conf->uri) || proc_read(root, &host) < 0)
+	if (!uri_is_own(conf->uri, root) || proc_read(root, &host) < 0)
 		return 0;
 	return conf_check(conf, host_pageable_kib(&host), say_conf, (void *)(uintptr_t)program);
 }

@@ -45,7 +45,7 @@ int registry_open_uri(const char *root, const char *uri, bool create, struct reg
 	if (!r)
 		return -ENOMEM;
 	*r = (struct registry){.remote = uri_is_remote(uri), .lock = -1, .no_give = -1};
-	if (!uri_is_own(uri))
+	if (!uri_is_own(uri, root))
 		snprintf(host, sizeof(host), "%016" PRIx64, text_hash(uri));
 	error = statedir_open(root, host, create, &r->dir);
 	if (error)

@@ -15,8 +15,8 @@ static void test_uris(void **state)
 	} rows[] = {
 	    {"qemu:///system", false, true},
 	    {"qemu:///session", false, false},
-	    {"test:///default", false, true},
-	    {"test:///tmp/a+b@c:1/x.xml", false, true},
+	    {"test:///default", false, false},
+	    {"test:///tmp/a+b@c:1/x.xml", false, false},
 	    {"xen:///", false, false},
 	    {"qemu+unix:///system", false, true},
 	    {"qemu+unix:///system?socket=/run/a@b:c", false, true},
@@ -60,13 +60,15 @@ static void test_uris(void **state)
 	    {"test://there/default", true, false},
 	    {"test", false, false},
 	    {"qemu:///system#x", false, true},
-	    {"TEST:///default", false, true},
+	    {"TEST:///default", false, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (uri_is_remote(rows[i].uri) != rows[i].remote || uri_is_own(rows[i].uri) != rows[i].own)
-			fail_msg("%s: %d %d", rows[i].uri, uri_is_remote(rows[i].uri), uri_is_own(rows[i].uri));
+		if (uri_is_remote(rows[i].uri) != rows[i].remote || uri_is_own(rows[i].uri, "") != rows[i].own)
+			fail_msg("%s: %d %d", rows[i].uri, uri_is_remote(rows[i].uri), uri_is_own(rows[i].uri, ""));
+	assert_true(uri_is_own("test:///default", "/tmp/root"));
+	assert_false(uri_is_own("qemu:///session", "/tmp/root"));
 }
 
 int main(void)
