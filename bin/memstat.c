@@ -195,7 +195,7 @@ static bool is_named(const struct guest *g, const char *operand)
 	char id[32];
 
 	snprintf(id, sizeof(id), "%lld", (long long)g->domain_id);
-	return !strcmp(operand, g->name) || !strcmp(operand, id) || !strcasecmp(operand, g->uuid);
+	return !strcmp(operand, g->name) || !strcmp(operand, id) || text_same(operand, g->uuid);
 }
 
 #define MEANT_TEXT 128

@@ -212,16 +212,35 @@ const char *text_suffix(const char *escaped, size_t columns)
 	return escaped;
 }
 
-/* ---- the nearest word ---- */
+/* ---- letters ---- */
 
-#define NEAR_MOST 32u  /* letters; names of ours are shorter */
-#define BEGIN_LEAST 3u /* letters that begin another word */
-
-/* ASCII alone: tolower() asks the locale. */
 static char small_letter(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
+
+char text_capital(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
+}
+
+bool text_same_start(const char *a, const char *b, size_t n)
+{
+	for (; n > 0 && small_letter(*a) == small_letter(*b); a++, b++, n--)
+		if (!*a)
+			return true;
+	return n == 0;
+}
+
+bool text_same(const char *a, const char *b)
+{
+	return text_same_start(a, b, SIZE_MAX);
+}
+
+/* ---- the nearest word ---- */
+
+#define NEAR_MOST 32u  /* letters; names of ours are shorter */
+#define BEGIN_LEAST 3u /* letters that begin another word */
 
 static size_t least_of(size_t a, size_t b)
 {

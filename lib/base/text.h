@@ -50,6 +50,14 @@ size_t text_prefix(const char *escaped, size_t columns, size_t *ret_width);
 const char *text_suffix(const char *escaped, size_t columns);
 
 /*
+ * toupper, strncasecmp and strcasecmp (but whether) for ASCII alone, for words of ours: those of the C library ask the
+ * locale, and in a Turkish one I is no capital i.
+ */
+char text_capital(char c);
+bool text_same_start(const char *a, const char *b, size_t n);
+bool text_same(const char *a, const char *b);
+
+/*
  * Searches for the word that was probably meant: starts as {.given = given}, sees each known word once, and word is
  * then the nearest, or NULL if none is near enough. An edit is a letter too many, too few, another one, or two
  * neighbours swapped. At most a third of the letters may need one. A word that given begins with is near too. Case does

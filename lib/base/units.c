@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "base/units.h"
 
 /* libvirt's bound: a size of 2^53 KiB (2^63 bytes) is too large. */
@@ -115,21 +116,11 @@ static int read_digits(const char *digits, size_t n, uint64_t *ret_value)
 	return 0;
 }
 
-/* Not strcasecmp: in a Turkish locale I is no i. The names of the tables that come here are all letters. */
-static bool same_letters(const char *name, const char *given)
-{
-	while (*name && (*name | 0x20) == (*given | 0x20)) {
-		name++;
-		given++;
-	}
-	return *name == *given;
-}
-
 static const struct unit *find_unit(const struct scale *scale, const char *given)
 {
 	const struct unit *u = scale->units;
 
-	while (u->name && !(scale->any_case ? same_letters(u->name, given) : strcmp(u->name, given) == 0))
+	while (u->name && !(scale->any_case ? text_same(u->name, given) : strcmp(u->name, given) == 0))
 		u++;
 	return u->name ? u : NULL;
 }

@@ -1,14 +1,15 @@
 #include "base/uri.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "base/text.h"
 
 static bool is_this_host(const char *host, size_t length)
 {
 	static const char *const names[] = {"", "localhost", "127.0.0.1", "[::1]"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strlen(names[i]) == length && !strncasecmp(host, names[i], length))
+		if (strlen(names[i]) == length && text_same_start(host, names[i], length))
 			return true;
 	return false;
 }
@@ -18,7 +19,7 @@ bool uri_is_remote(const char *uri)
 	size_t scheme = strcspn(uri, ":"), transport = strcspn(uri, "+:"), length;
 	const char *host = uri + scheme, *at;
 
-	if (transport < scheme && strncasecmp(uri + transport, "+unix:", 6))
+	if (transport < scheme && !text_same_start(uri + transport, "+unix:", 6))
 		return true;
 	if (strncmp(host, "://", 3))
 		return false;
@@ -42,10 +43,10 @@ bool uri_is_own(const char *uri, const char *root)
 
 	if (!path || uri_is_remote(uri))
 		return false;
-	if (!strncasecmp(uri, "test:", 5))
+	if (text_same_start(uri, "test:", 5))
 		return *root;
 	path += 3;
 	path += strcspn(path, "/?#");
-	return !strncasecmp(uri, "qemu", 4) && strchr("+:", uri[4]) && strcspn(path, "?#") == strlen("/system") &&
+	return text_same_start(uri, "qemu", 4) && strchr("+:", uri[4]) && strcspn(path, "?#") == strlen("/system") &&
 	       !strncmp(path, "/system", strlen("/system"));
 }

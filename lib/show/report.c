@@ -1,7 +1,6 @@
 #include "show/report.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,7 +232,7 @@ int report_table(FILE *out, const struct balance_report *rep, const struct colum
 	fputs(unit[style->unit], out);
 	if (rep->paused_ms) {
 		text_explain_pause(sentence, sizeof(sentence), rep->paused_ms);
-		fprintf(out, "\n%c%s.\n", toupper(sentence[0]), sentence + 1);
+		fprintf(out, "\n%c%s.\n", text_capital(sentence[0]), sentence + 1);
 	}
 	return r;
 }

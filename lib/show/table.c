@@ -1,6 +1,5 @@
 #include "show/table.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@ struct cell column_cell(const struct column *column, const void *row)
 const struct column *column_find(const struct column *columns, const char *name)
 {
 	for (; columns->name; columns++)
-		if (!strcasecmp(columns->name, name))
+		if (text_same(columns->name, name))
 			return columns;
 	return NULL;
 }
@@ -328,7 +327,7 @@ static void grid_write_raw(FILE *out, const struct grid *grid, size_t n, bool no
 static void write_variable(FILE *out, const char *name)
 {
 	for (; *name; name++)
-		fputc(isalnum((unsigned char)*name) ? toupper((unsigned char)*name) : '_', out);
+		fputc(*name == '-' ? '_' : text_capital(*name), out);
 }
 
 static void grid_write_pairs(FILE *out, const struct grid *grid, size_t n)

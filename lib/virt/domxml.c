@@ -342,16 +342,6 @@ static void read_part(const struct part *part, const xmlNode *element, const str
 		void_hint(h, in, part->name, value, r == -ERANGE ? part->range : part->form);
 }
 
-/* Not strcasecmp: in a Turkish locale I is no i. */
-static bool is_word(const char *given, const char *lower)
-{
-	while (*lower && (*given == *lower || (*given >= 'A' && *given <= 'Z' && (*given | 0x20) == *lower))) {
-		given++;
-		lower++;
-	}
-	return *given == *lower;
-}
-
 /* A guest is left alone if nobody can tell what its administrator wants. */
 static void read_managed(const xmlNode *element, const struct context *in, struct hints *h)
 {
@@ -361,8 +351,8 @@ static void read_managed(const xmlNode *element, const struct context *in, struc
 	char given[64];
 
 	for (size_t i = 0; managed && i < sizeof(yes) / sizeof(yes[0]); i++) {
-		is_yes |= is_word(managed, yes[i]);
-		is_no |= is_word(managed, no[i]);
+		is_yes |= text_same(managed, yes[i]);
+		is_no |= text_same(managed, no[i]);
 	}
 	h->opted_out = !is_yes;
 	h->has_managed = managed;

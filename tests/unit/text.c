@@ -513,17 +513,33 @@ static void test_nearest(void **state)
 	}
 }
 
+static void test_same(void **state)
+{
+	(void)state;
+	assert_true(text_same("DOMAIN-id", "domain-ID"));
+	assert_true(text_same("", ""));
+	assert_false(text_same("min", "minn"));
+	assert_false(text_same("minn", "min"));
+	assert_false(text_same("@", "`"));
+	assert_false(text_same("\xc3\x9c", "\xc3\xbc"));
+	assert_true(text_same_start("+UNIX:///", "+unix:", 6));
+	assert_false(text_same_start("+un", "+unix:", 6));
+	assert_true(text_same_start("a", "b", 0));
+	for (int c = 0; c < 256; c++)
+		assert_int_equal(text_capital((char)c), c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : (char)c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_decode),         cmocka_unit_test(test_decode_all),
-	    cmocka_unit_test(test_plain),          cmocka_unit_test(test_escape),
-	    cmocka_unit_test(test_escape_no_room), cmocka_unit_test(test_escape_bytes),
-	    cmocka_unit_test(test_escape_long),    cmocka_unit_test(test_escaped_locale),
-	    cmocka_unit_test(test_copy),           cmocka_unit_test(test_width),
-	    cmocka_unit_test(test_prefix),         cmocka_unit_test(test_sizes),
-	    cmocka_unit_test(test_ages),           cmocka_unit_test(test_hash),
-	    cmocka_unit_test(test_nearest),
+	    cmocka_unit_test(test_same),           cmocka_unit_test(test_decode),
+	    cmocka_unit_test(test_decode_all),     cmocka_unit_test(test_plain),
+	    cmocka_unit_test(test_escape),         cmocka_unit_test(test_escape_no_room),
+	    cmocka_unit_test(test_escape_bytes),   cmocka_unit_test(test_escape_long),
+	    cmocka_unit_test(test_escaped_locale), cmocka_unit_test(test_copy),
+	    cmocka_unit_test(test_width),          cmocka_unit_test(test_prefix),
+	    cmocka_unit_test(test_sizes),          cmocka_unit_test(test_ages),
+	    cmocka_unit_test(test_hash),           cmocka_unit_test(test_nearest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
