@@ -41,6 +41,7 @@ size_t text_decode(const char *text, uint32_t *ret_code)
 	return more + 1;
 }
 
+/* All of Default_Ignorable_Code_Point of Unicode 15, and more. */
 bool text_is_plain(uint32_t code)
 {
 	static const struct {
@@ -65,9 +66,10 @@ bool text_is_plain(uint32_t code)
 	    {0xfe00, 0xfe0f},   /* variants */
 	    {0xfeff, 0xfeff},   /* BOM */
 	    {0xffa0, 0xffa0},   /* Hangul filler */
-	    {0xfff9, 0xfffb},   /* annotations */
-	    {0xe0000, 0xe007f}, /* tags */
-	    {0xe0100, 0xe01ef}, /* variants */
+	    {0xfff0, 0xfffb},   /* ignorable, annotations */
+	    {0x1bca0, 0x1bca3}, /* shorthand format */
+	    {0x1d173, 0x1d17a}, /* musical format */
+	    {0xe0000, 0xe0fff}, /* tags, variants, ignorable */
 	};
 
 	for (size_t i = 0; i < COUNT(hidden); i++)
