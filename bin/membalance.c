@@ -25,6 +25,7 @@
 static bool once, loop, dry_run, explain, as_json, quiet, verbose, show_config, unused_flag;
 static bool resume, to_log;
 static const char *root = "", *file, *pause_for;
+static char root_words[1024]; /* root, safe to print */
 
 enum { ROW_INTERVAL, ROW_LOG };
 
@@ -316,7 +317,7 @@ static int read_pause(struct balancer *b)
 
 static int refuse_unknown_pause(int error)
 {
-	say_complaint(&membalance, LOG_ERR, "paused", "cannot read '%s/run/memsched/paused': %s", root,
+	say_complaint(&membalance, LOG_ERR, "paused", "cannot read '%s/run/memsched/paused': %s", root_words,
 	              strerror(-error));
 	end_without_pass();
 	return EXIT_AGAIN;
@@ -395,7 +396,7 @@ static void complain_of_holder(struct balancer *b, int64_t pid, uint64_t idle_ms
 	if (complaints.registry != b->registry)
 		complaints_load(&complaints, b->registry);
 	say_complaint(&membalance, LOG_ERR, "lock", "no pass for %s: %s holds the lock in '%s/run/memsched'",
-	              text_age(age, sizeof(age), idle_ms / 1000), holder, root);
+	              text_age(age, sizeof(age), idle_ms / 1000), holder, root_words);
 	end_without_pass();
 }
 
@@ -407,7 +408,7 @@ static int yield_to_other(struct balancer *b, bool aloud)
 	if (registry_is_stuck(b->registry, clock_ms(CLOCK_MONOTONIC), &pid, &idle_ms))
 		complain_of_holder(b, pid, idle_ms);
 	else if (aloud)
-		say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'", root);
+		say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'", root_words);
 	return EXIT_AGAIN;
 }
 
@@ -424,7 +425,7 @@ static int open_registry(struct balancer *b)
 	if (r == -EWOULDBLOCK)
 		return yield_to_other(b, verbose || explain || loop);
 	if (r)
-		say_error(&membalance, "cannot use '%s/run/memsched': %s", root, why_unusable(r));
+		say_error(&membalance, "cannot use '%s/run/memsched': %s", root_words, why_unusable(r));
 	return r ? exit_code_of(r) : EXIT_DONE;
 }
 
@@ -438,7 +439,8 @@ static int keep_registry(struct balancer *b)
 	if (r == -EWOULDBLOCK)
 		return yield_to_other(b, verbose);
 	complain_of_warnings(b);
-	say_complaint(&membalance, LOG_ERR, "registry", "cannot use '%s/run/memsched': %s", root, why_unusable(r));
+	say_complaint(&membalance, LOG_ERR, "registry", "cannot use '%s/run/memsched': %s", root_words,
+	              why_unusable(r));
 	end_without_pass();
 	return EXIT_AGAIN;
 }
@@ -602,7 +604,7 @@ static int set_pause(void)
 	else if (!r)
 		r = registry_pause(registry, clock_ms(CLOCK_BOOTTIME), for_ms);
 	if (r)
-		say_error(&membalance, "cannot write '%s/run/memsched/paused': %s", root, why_not_paused(r));
+		say_error(&membalance, "cannot write '%s/run/memsched/paused': %s", root_words, why_not_paused(r));
 	else if (pause_for && !quiet)
 		print_pause(for_ms);
 	return r ? exit_code_of(r) : EXIT_DONE;
@@ -630,6 +632,7 @@ int main(int argc, char **argv)
 
 	program_begin();
 	code = options_parse(&membalance, argc, argv, &operand);
+	text_escape(root_words, sizeof(root_words), root, text_is_utf8());
 	if (to_log && !rows[ROW_LOG].value)
 		rows[ROW_LOG].value = "journal";
 	if (!code)

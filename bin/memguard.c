@@ -38,6 +38,7 @@
 
 static bool once, dry_run, explain, check, quiet, verbose, show_config, unused_flag;
 static const char *root = "", *file;
+static char root_words[1024]; /* root, safe to print */
 
 static struct option_row rows[] = {
     {0, "once", NULL, "one look, and what it takes", .flag = &once},
@@ -208,7 +209,7 @@ static int check_host(const struct conf *conf)
 	int r = proc_read(root, &host);
 
 	if (r) {
-		printf("MEMGUARD UNKNOWN - cannot read '%s/proc/meminfo': %s\n", root, strerror(-r));
+		printf("MEMGUARD UNKNOWN - cannot read '%s/proc/meminfo': %s\n", root_words, strerror(-r));
 		return 3;
 	}
 	v.host = host;
@@ -641,7 +642,7 @@ static int stand_guard(struct monitor *s, struct conf *conf)
 	int r = monitor_open_registry(s), code;
 
 	if (r && !dry_run && (single || r == -EACCES)) /* the loop says it itself, and when it is over */
-		say_error(&memguard, "cannot use '%s/run/memsched': %s%s", root, strerror(-r),
+		say_error(&memguard, "cannot use '%s/run/memsched': %s%s", root_words, strerror(-r),
 		          r == -EACCES ? "; only root can guard, others may add '--dry-run'" : "");
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
@@ -688,6 +689,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) /* whatever else is wrong with them, a monitoring system is to hear of it */
 		check |= !strcmp(argv[i], "--check");
 	code = options_parse(&memguard, argc, argv, &operand);
+	text_escape(root_words, sizeof(root_words), root, text_is_utf8());
 	if (!code)
 		code = refuse_nonsense();
 	if (!code)

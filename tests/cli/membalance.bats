@@ -282,6 +282,7 @@ stuck() {
 	refuses 1 "'lock' is not a plain file" balance
 	chmod 777 "$root/run/memsched"
 	refuses 4 'another user' balance
+	refuses 1 "'$root/\\x1B[2J/run/memsched'" membalance --root "$root/"$'\e[2J' -c "$node"
 }
 
 @test "what cannot be remembered is said" {
