@@ -11,7 +11,7 @@ SIM      := $(addprefix tests/sim/,peers_test world_test ours_test worlds bench)
 SIMPARTS := $(filter-out $(addsuffix .o,$(SIM)),$(patsubst %.c,%.o,$(wildcard tests/sim/*.c)))
 BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
 FUZZ     := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
-TESTS    := $(UNIT) $(SIM) $(BENCH) $(FUZZ)
+TESTS    := tests/faults/inject.so $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 
 # ---- programs ----
 
@@ -37,6 +37,9 @@ $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a
 tests/sim/%.o: COMPILE += -Itests/sim
 $(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/run/snapshot.o lib/host/conf.o lib/host/section.o lib/host/proc.o
 	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
+# With 64-bit offsets, open would be another name of open64, and it stands for both.
+tests/faults/inject.so: tests/faults/inject.c
+	$(call show,CC)$(CC) $(FLAGS) -U_FILE_OFFSET_BITS $(WARNINGS) $(CFLAGS) -shared -fPIC -o $@ $< $(LDFLAGS)
 $(BENCH): %: %.c
 	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
 
@@ -57,8 +60,8 @@ unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
-cli: all
-	@JOBS=$(MANY) tests/run cli $(call longest,$(wildcard tests/cli/*.bats),install hook memstat membalance)
+cli: all tests/faults/inject.so
+	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(wildcard tests/cli/*.bats),install hook memstat membalance)
 # Each file has a bed of its own. Guests wait more than they work, so only memory limits the beds: 2.5 GiB each.
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
@@ -90,13 +93,14 @@ MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
 STARVED := $(addprefix tests/guests/long/,starved.bats together.bats guard.bats)
 check-long:
 	@tests/deps build test guests lint long
-	@$(SUBMAKE) all $(UNIT) $(BENCH)
+	@$(SUBMAKE) all $(UNIT) $(BENCH) tests/faults/inject.so
 	@mkdir -p build; rm -f $(FIGURES); tests/guests/image >/dev/null || exit 1; \
 	export FIGURES=$(FIGURES); pids=; trap 'kill $$pids 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
 	for bats in $(MINUTES); do \
 		LIMIT=1200 tests/guests/bed tests/run long $$bats >build/$${bats##*/}.log 2>&1 & pids="$$pids $$!"; \
 	done; \
 	$(SUBMAKE) sanitize valgrind fuzz || status=1; \
+	LIMIT=3600 tests/run long tests/faults/provoke || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
@@ -141,7 +145,7 @@ lint:
 	@for unit in $(filter %.service,$(UNITS)); do echo "lint: $$unit"; \
 		systemd-analyze security --offline=true --no-pager --threshold=20 $$unit >build/exposure || \
 		{ cat build/exposure; exit 1; }; done
-	clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/unit/*.c tests/bench/*.c)
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/unit/*.c tests/bench/*.c tests/faults/*.c)
 
 # Each target runs for FUZZ_SECONDS from the corpus that is kept; its findings are left in build/.
 FUZZ_SECONDS ?= 60
