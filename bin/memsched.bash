@@ -40,7 +40,7 @@ _memsched_uri() {
 _memsched_values() {
 	local command=$1 option=$2 kind=$3 value=$4 given column
 	case $option=$kind in
-	--signal=*) printf '%s\n' usable unused ;;
+	--take=*) printf '%s\n' idle needed ;;
 	--log=*) printf '%s\n' journal syslog && compgen -f -- "$value" ;;
 	*=FILE | *=COMMAND) compgen -f -- "$value" ;;
 	*=DIR) compgen -d -- "$value" ;;

@@ -44,7 +44,7 @@ static struct option_row rows[] = {
     {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
     {0, "count", "N", "with --watch: end after N times", .text = &count},
     {0, "check", NULL, "whether all is set up right: a line a check; exit code 0, 1 or 2", .flag = &check},
-    {0, "signal", "WORD", "what counts as free: usable or unused", .key = "signal"},
+    {0, "take", "WORD", "when idle memory is taken: idle or needed", .key = "take"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},

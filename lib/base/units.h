@@ -22,6 +22,11 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static inline uint64_t distance_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
 /* lo where the bounds cross. */
 static inline uint64_t clamp_u64(uint64_t v, uint64_t lo, uint64_t hi)
 {

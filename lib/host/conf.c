@@ -89,14 +89,20 @@ static int period_set(const struct conf_key *key, const char *value, void *slot)
 	return 0;
 }
 
-static int signal_set(const struct conf_key *key, const char *value, void *slot)
+static int percent_set(const struct conf_key *key, const char *value, void *slot)
 {
-	static const char *const words[] = {[SIGNAL_USABLE] = "usable", [SIGNAL_UNUSED] = "unused"};
+	(void)key;
+	return percent_parse(value, slot);
+}
+
+static int take_set(const struct conf_key *key, const char *value, void *slot)
+{
+	static const char *const words[] = {[TAKE_IDLE] = "idle", [TAKE_NEEDED] = "needed"};
 
 	(void)key;
 	for (unsigned i = 0; i < COUNT(words); i++)
 		if (strcmp(value, words[i]) == 0) {
-			*(enum signal_source *)slot = i;
+			*(enum take *)slot = i;
 			return 0;
 		}
 	return -EINVAL;
@@ -162,7 +168,8 @@ static int text_set(const struct conf_key *key, const char *value, void *slot)
 #define DURATION(least, most)                                                                                          \
 	"a duration such as 500ms, 2s or 1m (" least " to " most ")", duration_set, least, most, NULL
 #define PERIOD(most) "a duration in whole seconds (1s to " most "), or 0 for the default", period_set, "0s", most, NULL
-#define SIGNAL "usable or unused", signal_set, NULL, NULL, NULL
+#define PERCENT "a percentage such as 20% (1% to 100%)", percent_set, NULL, NULL, NULL
+#define TAKE "idle or needed", take_set, NULL, NULL, NULL
 #define TEXT(form, fits) form, text_set, NULL, NULL, fits
 
 static const struct conf_key keys[] = {
@@ -172,7 +179,11 @@ static const struct conf_key keys[] = {
     {"reserve", "", "memory the host keeps; N% of all but huge pages", AMOUNT("1MiB", "90%"),
      offsetof(struct conf, reserve)},
     {"tolerance", "5000KiB", "a smaller deficit moves nothing", ANY_SIZE, offsetof(struct conf, tolerance_kib)},
-    {"signal", "usable", "which of a guest's figures is its free memory", SIGNAL, offsetof(struct conf, signal)},
+    {"plenty", "10%", "memory that no page cache gets; N% of what guests and host can share", AMOUNT("1MiB", "90%"),
+     offsetof(struct conf, plenty)},
+    {"buffer", "20%", "headroom if the host has plenty; N% of what a guest uses", PERCENT,
+     offsetof(struct conf, buffer_pct)},
+    {"take", "idle", "when idle memory is taken: always, or if others need it", TAKE, offsetof(struct conf, take)},
     {"interval", "1s", "time between two passes of a loop", DURATION("100ms", "1h"),
      offsetof(struct conf, interval_ms)},
     {"deadline", "5s", "longest time a pass may take", DURATION("200ms", "1h"), offsetof(struct conf, deadline_ms)},
@@ -418,6 +429,10 @@ static void take_value(struct reader *r, const char *name, const char *value)
 	unsigned *seen;
 	int error;
 
+	if (!key && strcmp(name, "signal") == 0) {
+		complain(r, 0, "'signal' is gone: both usable and unused memory decide; remove this line");
+		return;
+	}
 	if (!key) {
 		complain_of_key(r, name);
 		return;
@@ -783,6 +798,19 @@ uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_kib)
 	if (conf->reserve.kib)
 		return conf->reserve.kib;
 	return max_u64(sat_add(target_kib, target_kib), host_kib / 128);
+}
+
+struct policy_conf conf_policy(const struct conf *conf, uint64_t host_kib)
+{
+	return (struct policy_conf){
+	    .step_kib = conf->step_kib,
+	    .reserve_kib = conf_reserve_kib(conf, host_kib),
+	    .tolerance_kib = conf->tolerance_kib,
+	    .plenty_kib = conf->plenty.kib,
+	    .plenty_pct = conf->plenty.pct,
+	    .buffer_pct = conf->buffer_pct,
+	    .take = conf->take,
+	};
 }
 
 bool conf_matches(const char *patterns, const char *name)

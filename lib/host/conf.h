@@ -5,7 +5,7 @@
 #ifndef MEMSCHED_HOST_CONF_H
 #define MEMSCHED_HOST_CONF_H
 
-#include "plan/estimate.h"
+#include "plan/policy.h"
 
 /* A size, or a percentage of something that is only known later. */
 struct amount {
@@ -18,14 +18,16 @@ struct conf_origin {
 	char *value; /* as it was written; owned; NULL: the default holds */
 	char *where; /* "/etc/memsched.conf:3", safe to print; owned; NULL: an option */
 };
-#define CONF_KEYS 15
+#define CONF_KEYS 17
 
 struct conf {
 	struct amount target;  /* pct: of the guest's maximum */
 	struct amount reserve; /* pct: of the host's memory outside huge pages; both 0: by conf_reserve_kib's rule */
 	uint64_t step_kib;
 	uint64_t tolerance_kib;
-	enum signal_source signal;
+	struct amount plenty; /* pct: of what guests and host can share */
+	uint32_t buffer_pct;  /* of what a guest uses */
+	enum take take;
 	uint32_t interval_ms;
 	uint32_t deadline_ms;
 	uint32_t settle_ms;
@@ -111,6 +113,9 @@ uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);
  * configured: twice the target (150000 KiB if that is a percentage), or 1/128 of that memory if that is more.
  */
 uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_kib);
+
+/* What policy needs of it, on a host with so much memory outside its huge pages. */
+struct policy_conf conf_policy(const struct conf *conf, uint64_t host_kib);
 
 /* Whether name matches one of the shell patterns, which spaces or commas separate. NULL: none. */
 bool conf_matches(const char *patterns, const char *name);

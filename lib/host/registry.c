@@ -226,9 +226,21 @@ static const struct field past_fields[] = {
     {"qemu_kib", FIELD(struct past, qemu_kib)},
     {"no_gain", FIELD(struct past, no_gain)},
     {"booted_ms", FIELD(struct past, booted_ms)},
-    {"taken_ms", FIELD(struct past, taken_ms)},
-    {"hold_ms", FIELD(struct past, hold_ms)},
-    {"hold_until_ms", FIELD(struct past, hold_until_ms)},
+    {"low.since_ms", FIELD(struct past, low.since_ms)},
+    {"low.now_kib", FIELD(struct past, low.now_kib)},
+    {"low.before_kib", FIELD(struct past, low.before_kib)},
+    {"peak.since_ms", FIELD(struct past, peak.since_ms)},
+    {"peak.now_kib", FIELD(struct past, peak.now_kib)},
+    {"peak.before_kib", FIELD(struct past, peak.before_kib)},
+    {"surge_kib", FIELD(struct past, surge_kib)},
+    {"in_use_kib", FIELD(struct past, in_use_kib)},
+    {"in_use_before_kib", FIELD(struct past, in_use_before_kib)},
+    {"unused_kib", FIELD(struct past, unused_kib)},
+    {"touched_kib", FIELD(struct past, touched_kib)},
+    {"rss_kibps", FIELD(struct past, rss_kibps)},
+    {"follows", FIELD(struct past, follows)},
+    {"rest_actual_kib", FIELD(struct past, rest_actual_kib)},
+    {"rest_available_kib", FIELD(struct past, rest_available_kib)},
     {"last.decided_ms", FIELD(struct past, last.decided_ms)},
     {"last.from_kib", FIELD(struct past, last.from_kib)},
     {"last.want_kib", FIELD(struct past, last.want_kib)},
@@ -236,7 +248,7 @@ static const struct field past_fields[] = {
     {"last.reached_kib", FIELD(struct past, last.reached_kib)},
     {"last.reason", FIELD(struct past, last.reason)},
 };
-static const struct form past_form = {STATEDIR_STATE, "version=3", past_fields, COUNT(past_fields)};
+static const struct form past_form = {STATEDIR_STATE, "version=4", past_fields, COUNT(past_fields)};
 
 static const struct field record_fields[] = {
     {"name", FIELD(struct record, name)},

@@ -1,11 +1,8 @@
 #include "plan/estimate.h"
 
-#include <math.h>
-#include <string.h>
-
 #include "base/units.h"
+#include "plan/learn.h"
 
-#define GROWTH_TAU_S 3.0    /* smoothing of growth that falls */
 #define STALE_PERIODS 3     /* statistics older than so many periods are stale */
 #define LAG_MS 1000         /* actual lags by so much: QEMU sends one BALLOON_CHANGE a second */
 #define GAP_MIN_MS 1000     /* what a gap between single passes is taken for: cron's minute at most */
@@ -14,19 +11,17 @@
 #define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, or some passes where they are seldom, */
 #define PAUSE_MAX_MS 300000 /* then after twice as long each time, at most this */
 #define PAUSE_PASSES 4
-#define MOVED_KIB 1024    /* the driver works in rounds of 1 MiB: less is no movement */
-#define SWAP_KIBPS 80     /* 20 pages of 4 KiB a second, as vcmmd had it */
-#define FAULTS_PS 20      /* major faults, likewise */
-#define SWING_MS 10000    /* a give so soon after a take was a swing, */
-#define HOLD_MIN_MS 20000 /* and idle memory is not taken for so long, */
-#define HOLD_MAX_MS 60000 /* then for twice as long each time, at most this */
+#define MOVED_KIB 1024 /* the driver works in rounds of 1 MiB: less is no movement */
 #define DISTRESS_SAMPLES 2
 #define DISTRESS_GIVES 3
 #define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)
+#define KEPT_MOST_KIB (256 * KIB_PER_MIB) /* as unused and not as usable */
 #define NO_GAIN_SLACK_KIB (64 * KIB_PER_MIB)
 #define NO_GAIN_PASSES 3
-#define QEMU_LEAST_KIB (64 * KIB_PER_MIB) /* nothing is suspected of less than this beyond actual */
-#define QEMU_MOST_KIB (96 * KIB_PER_MIB)  /* more than this after a take may be what the balloon did not free */
+#define QEMU_LEAST_KIB                                                                                                 \
+	(64 * KIB_PER_MIB)               /* nothing is suspected of less than this beyond actual                       \
+	                                  */
+#define QEMU_MOST_KIB (96 * KIB_PER_MIB) /* more than this after a take may be what the balloon did not free */
 
 static bool sample_has(const struct sample *s, unsigned fields)
 {
@@ -43,20 +38,14 @@ static uint64_t in_ms(uint64_t seconds)
 	return scale_u64(seconds, 1000, 1);
 }
 
-static uint64_t distance_kib(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : b - a;
-}
-
-static uint64_t horizon_ms(const struct estimate_conf *conf, const struct guest *g, struct instant at)
+/* A rise shows in the next sample, the pass after that answers, and the balloon lags. */
+static uint64_t lead_ms(const struct estimate_conf *conf, const struct guest *g, struct instant at)
 {
 	uint64_t gap_ms = conf->interval_ms;
 
-	if (!gap_ms && !g->past.known)
-		return 0;
 	if (!gap_ms)
-		gap_ms = clamp_u64(sat_sub(at.now_ms, g->past.seen_ms), GAP_MIN_MS, GAP_MAX_MS);
-	return gap_ms + in_ms(period_s(conf, g)) / 2; /* on average statistics are half a period old */
+		gap_ms = g->past.known ? sat_sub(at.now_ms, g->past.seen_ms) : GAP_MAX_MS;
+	return clamp_u64(gap_ms, GAP_MIN_MS, GAP_MAX_MS) + in_ms(period_s(conf, g)) + LAG_MS;
 }
 
 /* What the guest says of itself can be anything; what cannot be is not used. */
@@ -73,16 +62,27 @@ static bool is_absurd(const struct guest *g)
 	       (sample_has(s, SAMPLE_UNUSED) && s->unused_kib > limit_kib);
 }
 
-/* The guest's free memory by the configured signal; false where it does not tell. */
-static bool find_free(const struct estimate_conf *conf, const struct sample *s, struct estimate *e)
+/*
+ * A kernel counts what it keeps for itself as unused and not as usable: some hundred MiB at most. A
+ * driver that reports less usable than that does not know it.
+ */
+static bool has_usable(const struct sample *s)
 {
-	if (conf->signal == SIGNAL_USABLE && sample_has(s, SAMPLE_USABLE)) {
-		e->free_kib = s->usable_kib;
-		e->cache_kib = sample_has(s, SAMPLE_UNUSED) ? sat_sub(s->usable_kib, s->unused_kib) : 0;
-		return true;
-	}
-	e->free_kib = s->unused_kib;
-	return sample_has(s, SAMPLE_UNUSED);
+	uint64_t kept_kib = max_u64(KEPT_MOST_KIB, s->unused_kib / 2);
+
+	return sample_has(s, SAMPLE_USABLE) &&
+	       (!sample_has(s, SAMPLE_UNUSED) || sat_add(s->usable_kib, kept_kib) >= s->unused_kib);
+}
+
+/* Fills free and page cache. Returns whether the sample tells. */
+static bool find_free(const struct sample *s, struct estimate *e)
+{
+	bool usable = has_usable(s);
+
+	e->free_kib = usable ? s->usable_kib : s->unused_kib;
+	if (usable && sample_has(s, SAMPLE_UNUSED))
+		e->cache_kib = sat_sub(s->usable_kib, s->unused_kib);
+	return usable || sample_has(s, SAMPLE_UNUSED);
 }
 
 /* What is due to a plugged DIMM or another's command was not asked for, and is not counted. */
@@ -108,13 +108,14 @@ static bool has_arrived(const struct past *p, const struct sample *s, uint64_t t
 	if (!p->asked_kib)
 		return true;
 	/* who was to go a little way has not arrived before he set out */
-	tolerance_kib = min_u64(tolerance_kib, distance_kib(p->asked_kib, p->asked_from_kib) / 2);
+	tolerance_kib = min_u64(tolerance_kib, distance_u64(p->asked_kib, p->asked_from_kib) / 2);
 	if (p->asked_kib < p->asked_from_kib)
 		return s->actual_kib <= sat_add(p->asked_kib, tolerance_kib);
 	return sat_add(s->actual_kib, tolerance_kib) >= p->asked_kib;
 }
 
-/* Whether the sample was taken with the balloon at rest, so that actual belongs to it. First sight counts as rest. */
+/* Whether the sample was taken with the balloon at rest, so that actual belongs to it. First sight
+ * counts as rest. */
 static bool is_settled(const struct estimate_conf *conf, const struct guest *g, uint64_t age_ms, struct instant at)
 {
 	const struct past *p = &g->past;
@@ -132,7 +133,8 @@ static void obeyed(struct past *p)
 	p->retry_ms = 0;
 }
 
-/* Whether the guest is stuck: asked, and not moved for some passes. Now and then one pass may ask it again. */
+/* Whether the guest is stuck: asked, and not moved for some passes. Now and then one pass may ask
+ * it again. */
 static bool watch_obedience(const struct estimate_conf *conf, struct past *p, const struct sample *s, struct instant at)
 {
 	bool shrinks = p->asked_kib < p->asked_from_kib, first, toward;
@@ -165,15 +167,35 @@ static uint64_t suspect_kib(const struct past *p)
 	return max_u64(p->qemu_kib, QEMU_LEAST_KIB);
 }
 
-/* A reboot leaves actual and statistics as they were while the guest touches all its memory anew. */
-static bool has_rebooted(const struct guest *g, bool fresh, const struct estimate *e)
+static bool has_been_silent(const struct estimate_conf *conf, const struct guest *g)
+{
+	uint64_t expected_s = max_u64(period_s(conf, g), conf->interval_ms / 1000);
+
+	return sat_sub(g->sample.last_update_s, g->past.last_update_s) > 2 * expected_s + 1;
+}
+
+/* A counter that falls may also be a driver's mistake: something else must speak for a reboot. */
+static bool counters_fell(const struct estimate_conf *conf, const struct guest *g)
+{
+	const struct past *p = &g->past;
+	const struct sample *s = &g->sample;
+	bool swaps = sample_has(s, SAMPLE_SWAP_IN) && s->swap_in_kib < p->swap_in_kib;
+	bool faults = sample_has(s, SAMPLE_MAJOR_FAULTS) && s->major_faults < p->major_faults;
+	uint64_t in_use_kib = sat_sub(s->available_kib, s->unused_kib);
+	bool let_go =
+	    sample_has(s, SAMPLE_AVAILABLE | SAMPLE_UNUSED) && sat_sub(p->in_use_kib, in_use_kib) > REBOOT_SLACK_KIB;
+
+	return (swaps && faults) || ((swaps || faults) && (let_go || has_been_silent(conf, g)));
+}
+
+/* A reboot leaves actual and statistics as they were while the guest touches all its memory anew.
+ */
+static bool has_rebooted(const struct estimate_conf *conf, const struct guest *g, const struct estimate *e)
 {
 	const struct past *p = &g->past;
 	const struct sample *s = &g->sample;
 
-	if (fresh && p->has_used &&
-	    ((sample_has(s, SAMPLE_SWAP_IN) && s->swap_in_kib < p->swap_in_kib) ||
-	     (sample_has(s, SAMPLE_MAJOR_FAULTS) && s->major_faults < p->major_faults)))
+	if (e->fresh && p->has_used && counters_fell(conf, g))
 		return true;
 	return e->stale && p->has_qemu && sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) &&
 	       guest_beyond_kib(g) > sat_add(suspect_kib(p), REBOOT_SLACK_KIB);
@@ -181,9 +203,7 @@ static bool has_rebooted(const struct guest *g, bool fresh, const struct estimat
 
 static void forget_load(struct past *p)
 {
-	p->has_used = false;
-	p->growth_kibps = p->rise_kibps = 0;
-	p->distress_samples = p->distress_gives = 0;
+	learn_anew(p);
 	p->asked_kib = 0;
 	obeyed(p);
 }
@@ -202,15 +222,15 @@ static void watch_devices(struct past *p, const struct device *d, struct instant
 		return;
 	forget_load(p);
 	p->learned = false;
-	p->top_kib = p->grown_kib = 0;
+	p->top_kib = p->grown_kib = p->rest_actual_kib = 0;
 	p->no_gain = 0;
 	p->still_ms = at.now_ms;
 }
 
 /*
- * rss beyond actual is QEMU's own: the most that was seen at rest; it may be more where the guest has not touched all
- * it has. After a take what the balloon did not free looks the same, and still does when some of it was given back:
- * only as much is believed then as a QEMU may well have.
+ * rss beyond actual is QEMU's own: the most that was seen at rest; it may be more where the guest
+ * has not touched all it has. After a take what the balloon did not free looks the same, and still
+ * does when some of it was given back: only as much is believed then as a QEMU may well have.
  */
 static void watch_rss(struct past *p, const struct guest *g, const struct estimate *e)
 {
@@ -220,27 +240,33 @@ static void watch_rss(struct past *p, const struct guest *g, const struct estima
 
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
 		return;
-	if (!took || (beyond_kib <= QEMU_MOST_KIB && distance_kib(s->rss_kib, p->rss_kib) < MOVED_KIB))
+	if (!took || (beyond_kib <= QEMU_MOST_KIB && distance_u64(s->rss_kib, p->rss_kib) < MOVED_KIB))
 		p->qemu_kib = max_u64(p->qemu_kib, beyond_kib);
 	p->has_qemu = true;
 	p->no_gain = took && beyond_kib > sat_add(suspect_kib(p), NO_GAIN_SLACK_KIB) ? p->no_gain + 1 : 0;
 }
 
-/* Whether available follows the balloon: seen at rest, remembered while it moves. */
+/*
+ * Whether available follows the balloon. As long as that is not known, a guest that moves and is
+ * smaller than at its last rest may be one whose available stays.
+ */
 static bool follows_balloon(const struct past *p, const struct guest *g, const struct estimate *e)
 {
 	const struct sample *s = &g->sample;
 
-	if (!sample_has(s, SAMPLE_AVAILABLE) || g->device.autodeflate)
+	if (!sample_has(s, SAMPLE_AVAILABLE) || g->device.autodeflate || p->follows == STAYS)
 		return false;
-	return e->settled ? s->available_kib <= s->actual_kib : p->learned || !p->has_used;
+	if (e->settled)
+		return s->available_kib <= s->actual_kib;
+	return (p->learned || !p->has_used) && (p->follows == FOLLOWS || s->actual_kib >= p->rest_actual_kib);
 }
 
 /*
- * available - free + overhead is all of one sample, so it does not jump when the balloon moves; actual belongs to it
- * only at rest, which is when overhead is learned. Where available does not follow the balloon (autodeflate, Windows),
- * only samples taken at rest say anything; one with more free than there is was taken before the balloon moved, by a
- * guest that does not report by itself. ret_new: used can be compared with the last one.
+ * available - free + overhead is all of one sample, so it does not jump when the balloon moves;
+ * actual belongs to it only at rest, which is when overhead is learned. Where available does not
+ * follow the balloon (autodeflate, Windows), only samples taken at rest say anything; one with more
+ * free than there is was taken before the balloon moved, by a guest that does not report by itself.
+ * ret_new: used can be compared with the last one.
  */
 static bool find_used(struct past *p, const struct guest *g, struct estimate *e, bool *ret_new)
 {
@@ -265,63 +291,7 @@ static bool find_used(struct past *p, const struct guest *g, struct estimate *e,
 	return p->learned || e->stale; /* without its overhead it may still call for a give */
 }
 
-static double per_second(uint64_t now, uint64_t before, double dt_s)
-{
-	return dt_s > 0 ? ((double)now - (double)before) / dt_s : 0;
-}
-
-/* Neither below zero nor beyond what an integer holds. */
-static uint64_t whole(double v)
-{
-	return v > 0 ? (uint64_t)fmin(v, (double)INT64_MAX) : 0;
-}
-
-/* Up at once, down slowly: a load that begins to grow is not waited for, one that stutters is not taken for done. */
-static void learn_growth(struct past *p, const struct estimate *e, double dt_s)
-{
-	double rate, growth;
-
-	if (!p->has_used || dt_s <= 0) {
-		p->growth_kibps = p->rise_kibps = 0;
-		return;
-	}
-	rate = per_second(e->used_kib, p->used_kib, dt_s);
-	growth = (double)p->growth_kibps;
-	growth = rate > growth ? rate : growth + (1 - exp(-dt_s / GROWTH_TAU_S)) * (rate - growth);
-	p->growth_kibps = whole(growth);
-	p->rise_kibps = whole(rate);
-}
-
-static void learn_distress(struct past *p, const struct guest *g, const struct estimate *e, double dt_s)
-{
-	const struct sample *s = &g->sample;
-	bool swaps = sample_has(s, SAMPLE_SWAP_IN) && per_second(s->swap_in_kib, p->swap_in_kib, dt_s) > SWAP_KIBPS;
-	bool faults = sample_has(s, SAMPLE_MAJOR_FAULTS) && e->free_kib < scale_u64(g->target_kib, 2, 1) &&
-	              per_second(s->major_faults, p->major_faults, dt_s) > FAULTS_PS;
-
-	p->distress_samples = p->has_used && (swaps || faults) ? p->distress_samples + 1 : 0;
-	if (!p->distress_samples)
-		p->distress_gives = 0;
-}
-
-/* A sample that was not seen before: what it says of growth and distress. */
-static void learn(struct past *p, const struct guest *g, const struct estimate *e, struct instant at)
-{
-	const struct sample *s = &g->sample;
-	double dt_s = s->last_update_s > p->last_update_s ? (double)(s->last_update_s - p->last_update_s) : 0;
-
-	learn_growth(p, e, dt_s);
-	learn_distress(p, g, e, dt_s);
-	p->used_kib = e->used_kib;
-	p->has_used = true;
-	p->swap_in_kib = s->swap_in_kib;
-	p->major_faults = s->major_faults;
-	p->last_update_s = s->last_update_s;
-	p->sample_ms = at.now_ms;
-}
-
-static void find_age(const struct estimate_conf *conf, const struct guest *g, bool fresh, struct instant at,
-                     struct estimate *e)
+static void find_age(const struct estimate_conf *conf, const struct guest *g, struct instant at, struct estimate *e)
 {
 	const struct sample *s = &g->sample;
 
@@ -329,7 +299,7 @@ static void find_age(const struct estimate_conf *conf, const struct guest *g, bo
 	if (!e->has_age)
 		return;
 	e->age_ms = sat_sub(at.wall_ms, in_ms(s->last_update_s));
-	if (!fresh) /* the wall clock may have been set back */
+	if (!e->fresh) /* the wall clock may have been set back */
 		e->age_ms = max_u64(e->age_ms, sat_sub(at.now_ms, g->past.sample_ms));
 	e->stale = e->age_ms > in_ms(STALE_PERIODS * period_s(conf, g) + 1); /* last_update is cut to the second */
 }
@@ -344,16 +314,20 @@ static bool is_booting(const struct estimate_conf *conf, const struct guest *g, 
 	       (p->booted_ms && sat_sub(at.now_ms, p->booted_ms) < conf->boot_grace_ms);
 }
 
-static void find_load(const struct estimate_conf *conf, struct guest *g, bool fresh, struct instant at,
-                      struct estimate *e)
+static uint64_t foreseen_kib(const struct past *p, const struct estimate *e)
+{
+	return e->stale ? 0 : scale_u64(min_u64(p->growth_kibps, p->rise_kibps), e->lead_ms, 1000);
+}
+
+static void find_load(const struct estimate_conf *conf, struct guest *g, struct instant at, struct estimate *e)
 {
 	struct past *p = &g->past;
 	bool is_new = false;
 
 	e->absurd = is_absurd(g);
-	if (!e->has_age || e->absurd || !sample_has(&g->sample, SAMPLE_ACTUAL) || !find_free(conf, &g->sample, e))
+	if (!e->has_age || e->absurd || !sample_has(&g->sample, SAMPLE_ACTUAL) || !find_free(&g->sample, e))
 		return;
-	if (has_rebooted(g, fresh, e)) {
+	if (has_rebooted(conf, g, e)) {
 		forget_load(p);
 		p->booted_ms = at.now_ms;
 		e->rebooted = true;
@@ -362,13 +336,16 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, bool fr
 	if (e->settled)
 		p->grown_kib = 0;
 	e->implied_kib = sat_sub(g->sample.actual_kib, sat_add(e->free_kib, p->grown_kib));
+	if (e->settled && !e->stale && sample_has(&g->sample, SAMPLE_AVAILABLE))
+		learn_follows(p, &g->sample);
 	e->has_used = find_used(p, g, e, &is_new);
-	if (is_new && fresh)
-		learn(p, g, e, at);
-	if (!e->stale) {
-		e->lingering_kib = scale_u64(p->growth_kibps, e->horizon_ms, 1000);
-		e->foreseen_kib = min_u64(e->lingering_kib, scale_u64(p->rise_kibps, e->horizon_ms, 1000));
-	}
+	if (is_new && e->fresh)
+		learn_load(p, g, e, at);
+	e->foreseen_kib = foreseen_kib(p, e);
+	if (is_new && e->fresh)
+		learn_peak(p, e, at);
+	if (e->fresh && sample_has(&g->sample, SAMPLE_RSS | SAMPLE_AVAILABLE | SAMPLE_UNUSED))
+		learn_hidden_surge(p, &g->sample, e);
 	e->distress = !e->stale && p->distress_samples >= DISTRESS_SAMPLES && p->distress_gives < DISTRESS_GIVES;
 	watch_rss(p, g, e);
 	e->no_gain = p->no_gain >= NO_GAIN_PASSES;
@@ -378,51 +355,28 @@ void estimate_update(const struct estimate_conf *conf, struct guest *g, struct i
 {
 	struct past *p = &g->past;
 	struct estimate e = {.has_used = false};
-	bool fresh;
 
 	if (p->known && p->domain_id != g->domain_id)
 		*p = (struct past){.known = false};
 	p->domain_id = g->domain_id;
-	e.horizon_ms = horizon_ms(conf, g, at);
+	e.lead_ms = lead_ms(conf, g, at);
 	if (g->answered) {
-		fresh = !p->known || g->sample.last_update_s != p->last_update_s;
+		e.fresh = !p->known || g->sample.last_update_s != p->last_update_s;
 		watch_devices(p, &g->device, at);
 		watch_balloon(p, &g->sample, at);
 		e.stuck = watch_obedience(conf, p, &g->sample, at);
-		find_age(conf, g, fresh, at, &e);
-		find_load(conf, g, fresh, at, &e);
+		find_age(conf, g, at, &e);
+		find_load(conf, g, at, &e);
 		if (sample_has(&g->sample, SAMPLE_ACTUAL))
 			p->actual_kib = g->sample.actual_kib;
 		p->top_kib = max_u64(p->top_kib, p->actual_kib);
-		if (sample_has(&g->sample, SAMPLE_RSS)) {
-			if (fresh || !p->has_rss)
-				p->rss_before_kib = p->has_rss ? p->rss_kib : g->sample.rss_kib;
-			e.risen_kib = sat_sub(g->sample.rss_kib, p->rss_before_kib);
-			p->rss_kib = g->sample.rss_kib;
-			p->has_rss = true;
-		}
+		if (sample_has(&g->sample, SAMPLE_RSS))
+			learn_rss(p, &g->sample, e.fresh, at, &e);
 	}
 	e.booting = is_booting(conf, g, at);
-	e.swinging = at.now_ms < p->hold_until_ms;
 	p->seen_ms = at.now_ms;
 	p->known = true;
 	g->est = e;
-}
-
-/* A load that swings within seconds: what is taken in its valleys is missing on its hills. */
-static void learn_swing(struct past *p, bool takes, struct instant at)
-{
-	bool soon = p->taken_ms && sat_sub(at.now_ms, p->taken_ms) < SWING_MS;
-
-	if (takes) {
-		if (sat_sub(at.now_ms, p->hold_until_ms) > HOLD_MAX_MS)
-			p->hold_ms = 0;
-		p->taken_ms = at.now_ms;
-	} else if (soon) {
-		p->hold_ms = clamp_u64(2 * p->hold_ms, HOLD_MIN_MS, HOLD_MAX_MS);
-		p->hold_until_ms = at.now_ms + p->hold_ms;
-		p->taken_ms = 0;
-	}
 }
 
 void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
@@ -435,14 +389,13 @@ void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 	p->asked_from_kib = comes_up ? p->asked_kib : actual_kib;
 	p->asked_kib = want_kib;
 	p->asked_ms = at.now_ms;
-	learn_swing(p, want_kib < actual_kib, at);
 	if (g->est.distress && want_kib > actual_kib)
 		p->distress_gives++;
 }
 
 void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at)
 {
-	if (distance_kib(actual_kib, p->actual_kib) >= MOVED_KIB)
+	if (distance_u64(actual_kib, p->actual_kib) >= MOVED_KIB)
 		obeyed(p);
 	note_growth(p, actual_kib);
 	if (actual_kib != p->actual_kib)
@@ -452,11 +405,11 @@ void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at)
 
 bool past_is_sound(const struct past *p, uint64_t now_ms)
 {
-	const uint64_t times_ms[] = {p->seen_ms,   p->still_ms, p->asked_ms,       p->sample_ms,
-	                             p->booted_ms, p->taken_ms, p->last.decided_ms};
+	const uint64_t times_ms[] = {p->seen_ms,   p->still_ms,        p->asked_ms,     p->sample_ms,
+	                             p->booted_ms, p->last.decided_ms, p->low.since_ms, p->peak.since_ms};
 
 	for (size_t i = 0; i < sizeof(times_ms) / sizeof(*times_ms); i++)
 		if (times_ms[i] > now_ms)
 			return false;
-	return sat_sub(p->retry_ms, now_ms) <= p->pause_ms && sat_sub(p->hold_until_ms, now_ms) <= HOLD_MAX_MS;
+	return sat_sub(p->retry_ms, now_ms) <= p->pause_ms && p->follows <= STAYS;
 }

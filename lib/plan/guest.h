@@ -20,6 +20,8 @@ enum reason {
 	REASON_AT_MIN,
 	REASON_AT_MAX,
 	REASON_GROWING,
+	REASON_PAGE_CACHE,
+	REASON_PLENTY,
 	REASON_DISTRESS,
 	REASON_BOOTING,
 	REASON_STALE_STATS,
@@ -134,6 +136,14 @@ struct decision {
 	uint32_t reason;      /* enum reason */
 };
 
+/* The least or the most of a figure in this window of time and in the one before. */
+struct extreme {
+	uint64_t since_ms; /* this window began; 0: nothing was seen */
+	uint64_t now_kib, before_kib;
+};
+
+enum follows { FOLLOWS_UNKNOWN, FOLLOWS, STAYS }; /* whether available moves with the balloon */
+
 /*
  * What a pass remembers of a guest for the next one. Times are CLOCK_BOOTTIME ms, so they outlive the process but not
  * the host's boot, like /run. Another domain id means another boot of the guest: everything is forgotten.
@@ -169,12 +179,20 @@ struct past {
 	uint64_t rss_kib;
 	uint64_t rss_before_kib; /* before the last new sample */
 	bool has_qemu;
-	uint64_t qemu_kib;  /* rss beyond actual that is surely QEMU's own, learned at rest */
-	uint32_t no_gain;   /* passes in a row at rest whose rss stayed over what the balloon should have freed */
-	uint64_t booted_ms; /* when a reboot was noticed; 0: never */
-	uint64_t taken_ms;  /* when it was last told to give; 0: never */
-	uint64_t hold_ms;   /* a guest that needs back soon what was taken is not taken from for so long; doubles */
-	uint64_t hold_until_ms;
+	uint64_t qemu_kib;   /* rss beyond actual that is surely QEMU's own, learned at rest */
+	uint32_t no_gain;    /* passes in a row at rest whose rss stayed over what the balloon should have freed */
+	uint64_t booted_ms;  /* when a reboot was noticed; 0: never */
+	struct extreme low;  /* the least used of the last lead times */
+	struct extreme peak; /* the most used, foreseen growth included, of the last 30 to 60 s */
+	uint64_t surge_kib;  /* the most that used rose by before an answer could come; fades */
+	uint64_t in_use_kib; /* available - unused of the last new sample, */
+	uint64_t in_use_before_kib; /* and of the one before */
+	uint64_t unused_kib;        /* what it could still use at the last new sample, */
+	uint64_t touched_kib;       /* and by how much rss had risen then since the pass before */
+	uint64_t rss_kibps;         /* the fastest rise of rss; fades */
+	uint32_t follows;           /* enum follows */
+	uint64_t rest_actual_kib;   /* at the last rest; 0: there was none */
+	uint64_t rest_available_kib;
 	struct decision last;
 };
 
@@ -194,32 +212,35 @@ static inline uint64_t past_qemu_kib(const struct past *p)
 struct estimate {
 	bool has_used; /* used, free and cache hold */
 	uint64_t used_kib;
-	uint64_t free_kib;    /* usable or unused, by the signal */
-	uint64_t cache_kib;   /* the part of free_kib that is page cache */
-	uint64_t implied_kib; /* actual - free - growth that the sample may not show: no plan expects it to use less */
-	uint64_t
-	    horizon_ms; /* from this pass until the next can act on newer statistics; 0: not known (a first pass) */
-	uint64_t foreseen_kib;  /* growth until the next pass can act */
-	uint64_t lingering_kib; /* the same without regard to a last rise that was small: what takes leave alone */
-	uint64_t risen_kib;     /* what QEMU holds more than before the last new sample, which cannot tell of it */
+	uint64_t free_kib;     /* usable, else unused */
+	uint64_t cache_kib;    /* the part of free_kib that is page cache; 0 without usable */
+	uint64_t implied_kib;  /* actual - free - growth that the sample may not show: no plan expects it to use less */
+	bool fresh;            /* the sample was not seen before */
+	uint64_t lead_ms;      /* from a rise until a give for it can arrive */
+	uint64_t foreseen_kib; /* growth within that */
+	uint64_t risen_kib;    /* what QEMU holds more than before the last new sample, which cannot tell of it */
+	uint64_t hidden_kib;   /* the part of it that the sample does not explain */
 	bool has_age;
 	uint64_t age_ms; /* of the sample */
 	bool settled;    /* the sample was taken with the balloon at rest */
 	bool blind;      /* used is of before the last move: this sample cannot tell it */
-	bool swinging;   /* needed back soon what was taken: nothing is taken only because it is idle */
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 
 /* What was decided in this pass, by policy alone. */
 struct plan {
-	uint64_t need_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: it is fixed */
-	uint64_t floor_kib;  /* the min hint, or policy_floor_kib of its maximum */
-	uint64_t ceil_kib;   /* the least of maximum, max hint, and guest_hard_ceiling_kib */
-	uint64_t bottom_kib; /* in a shortage it is left this: its floor, or what it uses and target / 4 */
-	uint64_t want_kib;   /* the size planned; actual if nothing is to be done */
-	uint64_t grant_kib;  /* the size up to which the host has room now; 0: nothing was granted */
-	uint64_t level_kib;  /* in a shortage: the headroom that weight 100 gets, by the shared level; 0: none */
-	uint64_t ask_kib;    /* what it must be told now; 0: nothing */
+	uint64_t basic_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: fixed */
+	uint64_t need_kib;    /* the same with the headroom that its surges taught */
+	uint64_t comfort_kib; /* and with its page cache and a buffer */
+	uint64_t share_kib;   /* what of these claims the host has for it */
+	uint64_t floor_kib;   /* the min hint, or policy_floor_kib of its maximum */
+	uint64_t ceil_kib;    /* the least of maximum, max hint, and guest_hard_ceiling_kib */
+	uint64_t bottom_kib;  /* in a shortage it is left this: its floor, or what it uses and target / 4 */
+	uint64_t want_kib;    /* the size planned; actual if nothing is to be done */
+	uint64_t grant_kib;   /* the size up to which the host has room now; 0: nothing was granted */
+	uint64_t level_kib;   /* what weight 100 gets of the layer that is shared; 0: the layers are whole */
+	uint32_t layer;       /* enum layer: the one that is shared */
+	uint64_t ask_kib;     /* what it must be told now; 0: nothing */
 	enum reason reason;
 	bool fixed;   /* left alone: neither given to nor taken from */
 	bool no_take; /* may be given to, is never taken from */

@@ -1,6 +1,7 @@
 /*
  * Who gives, who gets, how much, and why: HOW IT DECIDES in membalance(8).
- * Pure: no I/O, no clock, no allocation (scratch is passed in); the order of guests does not matter; O(n log n).
+ * Pure: no I/O, no clock, no allocation (scratch is passed in); the order of guests does not
+ * matter; O(n log n).
  */
 #ifndef MEMSCHED_PLAN_POLICY_H
 #define MEMSCHED_PLAN_POLICY_H
@@ -10,22 +11,37 @@
 #include "plan/guest.h"
 #include "plan/host.h"
 
+/* Idle memory goes back to the host, or only to guests in need. */
+enum take { TAKE_IDLE, TAKE_NEEDED };
+
 struct policy_conf {
 	uint64_t step_kib;      /* least that is taken at once; 50000 in the original */
 	uint64_t reserve_kib;   /* stays available on the host whatever guests need */
-	uint64_t tolerance_kib; /* deficits up to this are no reason to give; 5000 in the original */
+	uint64_t tolerance_kib; /* ignore deficits up to this size; 5000 in the original */
+	uint64_t plenty_kib;    /* page cache gets what is available above this; 0: by plenty_pct */
+	uint32_t plenty_pct;    /* of what guests and host can share */
+	uint32_t buffer_pct;    /* headroom if the host has plenty, of what a guest uses */
+	enum take take;
 };
+
+/* Claims of guests, from those that hold first. The first that does not fit is shared by weight. */
+enum layer { LAYER_LEAST, LAYER_BASIC, LAYER_NEED, LAYER_COMFORT };
 
 /* What the host has for guests, and what came of it. */
 struct budget {
-	int64_t room_kib; /* available - reserve - pending starts - what guests that are left alone may still touch */
-	uint64_t promised_kib; /* what managed guests may still touch without asking, and what KSM has merged */
-	uint64_t capacity_kib; /* what they have touched, and the room */
-	uint64_t demand_kib;   /* sum of their needs, and of what they have beyond that and cannot be taken now */
-	uint64_t shortage_kib; /* demand beyond capacity; 0: enough for all */
-	uint64_t spare_kib;    /* max(0, room - promised): may be given before anything was taken */
+	/* available - reserve - pending starts - what guests that are left alone may call for */
+	int64_t room_kib;
+	uint64_t promised_kib; /* what managed guests may still touch, and what KSM may lose */
+	uint64_t lent_kib;     /* the part of that which is counted on not to be called for */
+	uint64_t capacity_kib; /* what they have touched, the room and what is lent */
+	uint64_t plenty_kib;   /* what is kept of that before page cache is given */
+	/* sums of claims, and of what guests have beyond them and cannot be taken now */
+	uint64_t demand_kib, need_kib, comfort_kib;
+	uint64_t shortage_kib; /* demand (basic claims) beyond capacity; 0: enough for all */
+	uint64_t spare_kib;    /* room less promises that are not lent: may be given before takes */
+	enum layer layer;      /* the one that is shared */
 	bool least;            /* not even the least headroom fits: nothing is given */
-	bool has_level;        /* under shortage: headroom a guest of weight w gets is level_kib * w / WEIGHT_DEFAULT */
+	bool has_level;        /* the layer is not whole: weight w gets level * w / WEIGHT_DEFAULT */
 	uint64_t level_kib;
 };
 
@@ -36,8 +52,9 @@ struct policy_scratch {
 };
 
 /*
- * The floor below which a guest of this maximum is never taken without a hint: what Hyper-V's guest driver keeps
- * (compute_balloon_floor in drivers/hv/hv_balloon.c). Inline, so that the hook's helper needs no more of the policy.
+ * The floor below which a guest of this maximum is never taken without a hint: what Hyper-V's guest
+ * driver keeps (compute_balloon_floor in drivers/hv/hv_balloon.c). Inline, so that the hook's
+ * helper needs no more of the policy.
  */
 static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
 {
@@ -52,40 +69,43 @@ static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
 }
 
 /*
- * Fills want, need, reason, fixed, no_take, level and the bounds of each of the n guests from their sample, device,
- * hints, est and target. pending_kib: what starting guests will need. ret_budget tells what the decision rests on.
+ * Fills plan of each of the n guests from sample, device, hints, past, est and target. pending_kib:
+ * what starting guests will need. ret_budget tells what the decision rests on.
  */
 void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
                  size_t n, struct policy_scratch *scratch, struct budget *ret_budget);
 
 /*
- * Judges one guest by itself: its bounds and need, whether it is left alone or only never taken from, and why. What
- * policy_plan begins with; want is its actual.
+ * Judges one guest by itself: its bounds and need, whether it is left alone or only never taken
+ * from, and why. What policy_plan begins with; want is its actual.
  */
 void policy_judge(const struct policy_conf *conf, struct guest *g);
 
-/* What a guest that was judged has beyond its need, its floor and what it uses with headroom; 0 where nothing may be
- * taken from it now. */
+/* What a guest that was judged has beyond its need, its floor and what it uses with headroom; 0
+ * where nothing may be taken from it now. */
 uint64_t policy_excess_kib(const struct guest *g);
 
 /*
- * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises given_kib, the size a guest
- * is told to grow to, from what it was told before (or actual) towards want. Crumbs within the tolerance are kept back.
- * why is said of those that do not get all they want; REASON_NONE: nothing is said yet. Returns what was handed out.
+ * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises
+ * given_kib, the size a guest is told to grow to, from what it was told before (or actual) towards
+ * want. Crumbs within the tolerance are kept back. why is said of those that do not get all they
+ * want; REASON_NONE: nothing is said yet. Returns what was handed out.
  */
 uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
                       struct policy_scratch *scratch);
 
-/* The size it may come to without asking again: its balloon may still be on the way to what it was told. */
+/* The size it may come to without asking again: its balloon may still be on the way to what it was
+ * told. */
 static inline uint64_t guest_told_kib(const struct guest *g)
 {
 	return max_u64(max_u64(g->sample.actual_kib, g->past.asked_kib), g->plan.grant_kib);
 }
 
 /*
- * What of rss is the guest's own memory: QEMU's is not what the guest was promised. What it says it has in use is
- * believed as far as rss leaves room for it; used is more than that by what its kernel keeps unused, and what QEMU has
- * given back since may have been in use when the guest said so. All of its NVDIMM and the like may be in rss.
+ * What of rss is the guest's own memory: QEMU's is not what the guest was promised. What it says it
+ * has in use is believed as far as rss leaves room for it; used is more than that by what its
+ * kernel keeps unused, and what QEMU has given back since may have been in use when the guest said
+ * so. All of its NVDIMM and the like may be in rss.
  */
 static inline uint64_t policy_held_kib(const struct guest *g)
 {

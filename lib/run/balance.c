@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "plan/estimate.h"
 #include "host/proc.h"
 #include "host/section.h"
 #include "run/snapshot.h"
@@ -41,7 +42,6 @@ static void prepare(struct pass *p, const struct balance_conf *pc, struct virt *
 
 	*p = (struct pass){.pc = pc, .v = v, .r = r};
 	p->rep.interval_ms = pc->interval_ms;
-	p->policy = (struct policy_conf){.step_kib = c->step_kib, .tolerance_kib = c->tolerance_kib};
 	p->end_ms = pc->end_ms ? pc->end_ms : now_ms + c->deadline_ms;
 	p->read_by_ms = now_ms + sat_sub(p->end_ms, now_ms) / 2;
 }
@@ -84,8 +84,8 @@ static void decide(struct pass *p)
 	uint64_t now_s = clock_ms(CLOCK_REALTIME) / 1000;
 	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, now_s, &rep->pending_unreadable) : 0;
 
-	rep->reserve_kib = conf_reserve_kib(p->pc->conf, host_pageable_kib(&rep->host));
-	p->policy.reserve_kib = rep->reserve_kib;
+	p->policy = conf_policy(p->pc->conf, host_pageable_kib(&rep->host));
+	rep->reserve_kib = p->policy.reserve_kib;
 	policy_plan(&p->policy, &rep->host, pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
 }
 

@@ -109,7 +109,7 @@ struct snapshot *monitor_snapshot(struct monitor *s)
 
 static void judge_all(const struct conf *c, struct snapshot *s)
 {
-	const struct policy_conf policy = {.step_kib = c->step_kib, .tolerance_kib = c->tolerance_kib};
+	const struct policy_conf policy = conf_policy(c, 0);
 
 	for (size_t i = 0; i < s->n; i++)
 		policy_judge(&policy, &s->guest[i]);

@@ -216,7 +216,6 @@ static void estimate(const struct snapshot_conf *sc, struct snapshot *s)
 {
 	const struct conf *c = sc->conf;
 	const struct estimate_conf ec = {
-	    .signal = c->signal,
 	    .tolerance_kib = c->tolerance_kib,
 	    .interval_ms = sc->interval_ms,
 	    .boot_grace_ms = c->boot_grace_ms,

@@ -171,6 +171,22 @@ static bool say_bound(struct sentence *s, const struct guest *g)
 	return true;
 }
 
+/* What it claims, and what of that the host shares; nothing of a guest that was not planned for. */
+static void say_claims(struct sentence *s, const struct guest *g)
+{
+	static const char *const layers[] = {"the least", "basic needs", "surges", "page cache"};
+
+	if (!g->plan.basic_kib || g->plan.fixed || g->plan.reason == REASON_SHARED_SHORTAGE)
+		return;
+	say(s, "; it claims %s", SIZE(g->plan.basic_kib));
+	if (g->plan.need_kib > g->plan.basic_kib)
+		say(s, ", %s for its surges", SIZE(g->plan.need_kib));
+	if (g->plan.comfort_kib > g->plan.need_kib)
+		say(s, ", %s with page cache", SIZE(g->plan.comfort_kib));
+	if (g->plan.level_kib)
+		say(s, "; memory for %s is shared", layers[g->plan.layer]);
+}
+
 /* ---- why ---- */
 
 static void tell_move(struct sentence *s, const struct guest *g)
@@ -184,8 +200,20 @@ static void tell_move(struct sentence *s, const struct guest *g)
 static void tell_at_target(struct sentence *s, const struct guest *g)
 {
 	if (say_headroom(s, g) && !say_bound(s, g))
-		say(s, g->est.swinging ? ", but its load swings: it would soon need back what is taken"
-		                       : ", which is close enough");
+		say(s, ", which is close enough");
+}
+
+static void tell_plenty(struct sentence *s, const struct guest *g)
+{
+	say_headroom(s, g);
+	say(s, ", and no guest needs them");
+}
+
+static void tell_page_cache(struct sentence *s, const struct guest *g)
+{
+	say(s, "the host has plenty for its page cache");
+	if (g->est.has_used && g->sample.have & SAMPLE_ACTUAL)
+		say(s, ": %s are used, %s are page cache", SIZE(g->est.used_kib), SIZE(g->est.cache_kib));
 }
 
 static void tell_distress(struct sentence *s, const struct guest *g)
@@ -322,8 +350,8 @@ static void tell_shared(struct sentence *s, const struct guest *g)
 		say(s, "weight %" PRIu32 " gets ", weight_of(g));
 	else
 		(is_at_bottom(g) ? say_bottom : say_level)(s, g);
-	say(s, "%s%s less than the %s it needs", g->est.has_used ? ", " : "", SIZE(sat_sub(g->plan.need_kib, goal)),
-	    SIZE(g->plan.need_kib));
+	say(s, "%s%s less than the %s it needs", g->est.has_used ? ", " : "", SIZE(sat_sub(g->plan.basic_kib, goal)),
+	    SIZE(g->plan.basic_kib));
 	if (g->plan.want_kib > goal)
 		say(s, ", %s of them once others gave them", SIZE(g->plan.want_kib - goal));
 	say_growth(s, g);
@@ -351,6 +379,8 @@ static const struct tale {
     [REASON_AT_MIN] = {.tell = tell_move},
     [REASON_AT_MAX] = {.tell = tell_move},
     [REASON_GROWING] = {.tell = tell_move},
+    [REASON_PAGE_CACHE] = {.tell = tell_page_cache},
+    [REASON_PLENTY] = {.tell = tell_plenty},
     [REASON_DISTRESS] = {.tell = tell_distress},
     [REASON_BOOTING] = {.tell = tell_booting},
     [REASON_STALE_STATS] = {.tell = tell_stale},
@@ -386,6 +416,7 @@ char *text_explain(char *buffer, size_t size, const struct guest *g)
 		tale->tell(&s, g);
 	else
 		say(&s, "%s", tale->phrase);
+	say_claims(&s, g);
 	return text_copy(buffer, size, s.text);
 }
 
@@ -462,6 +493,17 @@ static void say_room(struct sentence *s, const struct host *host, uint64_t reser
 		say(s, " and %s for guests that start or are left alone", SIZE(other));
 }
 
+static void say_layers(struct sentence *s, const struct budget *b)
+{
+	if (b->need_kib > b->demand_kib)
+		say(s, ", %s for surges", SIZE(b->need_kib));
+	if (b->comfort_kib > b->need_kib)
+		say(s, ", %s with page cache", SIZE(b->comfort_kib));
+	if (!b->shortage_kib && b->has_level)
+		say(s, "; memory for %s is shared, %s for weight %d", b->layer == LAYER_NEED ? "surges" : "page cache",
+		    SIZE(b->level_kib), WEIGHT_DEFAULT);
+}
+
 char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
                         const struct budget *balance)
 {
@@ -473,13 +515,14 @@ char *text_explain_host(char *buffer, size_t size, const struct host *host, uint
 	say(&s, ")");
 	if (host->limit_kib)
 		say(&s, "; a control group limits what is available to less than %s", SIZE(host->limit_kib));
+	say_layers(&s, balance);
 	if (balance->promised_kib)
 		say(&s, "; %s are promised but untouched", SIZE(balance->promised_kib));
 	if (balance->shortage_kib)
 		say(&s, "; short by %s", SIZE(balance->shortage_kib));
 	if (balance->least)
 		say(&s, ": not even the least headroom fits, nothing is given");
-	else if (balance->has_level)
+	else if (balance->shortage_kib && balance->has_level)
 		say(&s, ": a guest of weight %d gets %s headroom", WEIGHT_DEFAULT, SIZE(balance->level_kib));
 	return text_copy(buffer, size, s.text);
 }

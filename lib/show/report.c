@@ -146,6 +146,7 @@ HOST_CELL(buffers, kib_if(true, rep->host.buffers_kib))
 HOST_CELL(cached, kib_if(true, rep->host.cached_kib))
 HOST_CELL(reserve, kib_if(true, rep->reserve_kib))
 HOST_CELL(promised, kib_if(true, rep->budget.promised_kib))
+HOST_CELL(lent, kib_if(true, rep->budget.lent_kib))
 HOST_CELL(pressure, ((struct cell){.kind = rep->host.has_pressure ? CELL_PCT : CELL_NONE,
                                    .number = rep->host.pressure_some_avg10_centi}))
 HOST_CELL(paused, ((struct cell){.kind = rep->paused_ms ? CELL_MS : CELL_NONE, .number = rep->paused_ms}))
@@ -161,6 +162,7 @@ const struct column host_columns[] = {
     {"reserve", "Reserve", "reserve_bytes", "what is to stay available on the host", SHOWN | IN_JSON, host_reserve,
      NULL},
     {"promised", "Promised", "promised_bytes", "what guests may still touch", SHOWN | IN_JSON, host_promised, NULL},
+    {"lent", "Lent", "lent_bytes", "the part of that which other guests may have", IN_JSON, host_lent, NULL},
     {"pressure", "Pressure", "pressure_some_avg10", "share of 10 s in which something waited for memory", IN_JSON,
      host_pressure, "pressure_some_avg10_ratio"},
     {"paused", "Paused", NULL, "for how much longer balancing is paused", 0, host_paused, "paused_seconds"},

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "host/movelog.h"
+#include "plan/estimate.h"
 #include "run/balance.h"
 #include "show/status.h"
 #include "show/table.h"

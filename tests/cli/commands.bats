@@ -26,7 +26,9 @@ shows() {
 			step = 2MiB # from $root/etc/memsched.conf.d/a.conf:2
 			reserve = # from default: 300000KiB on this host
 			tolerance = 5000KiB # from default
-			signal = usable # from default
+			plenty = 10% # from default
+			buffer = 20% # from default
+			take = idle # from default
 			interval = 1s # from default
 			deadline = 5s # from default
 			settle = 2s # from default
@@ -106,9 +108,9 @@ shows() {
 }
 
 @test "an option that stands for a key sets that key, and no other" {
-	local -A values=([connect]=test:///default [target]=1GiB [step]=7MiB [reserve]=9GiB [tolerance]=3MiB [signal]=unused
+	local -A values=([connect]=test:///default [target]=1GiB [step]=7MiB [reserve]=9GiB [tolerance]=3MiB [plenty]=2GiB [buffer]=30% [take]=needed
 		[interval]=7s [deadline]=9s [settle]=4s [on-critical]=/bin/true [log]=syslog)
-	local -A least=([membalance]=9 [memstat]=4 [memguard]=5)
+	local -A least=([membalance]=11 [memstat]=4 [memguard]=5)
 	for command in "${commands[@]}"; do
 		keys=$(shows "$command" | sed 's/ .*//')
 		tried=0
@@ -196,10 +198,10 @@ offers() {
 	mkdir dir
 	touch file
 	offers 'membalance --sh' --show-config
-	offers 'membalance --signal ' 'unused usable'
-	offers 'memstat --signal us' usable
-	offers 'memstat --signal=us' usable
-	offers 'membalance --signal=' 'unused usable'
+	offers 'membalance --take ' 'idle needed'
+	offers 'memstat --take ne' needed
+	offers 'memstat --take=ne' needed
+	offers 'membalance --take=' 'idle needed'
 	offers 'membalance --target ' ''
 	offers 'membalance --config f' file
 	offers 'membalance --config=f' file
@@ -224,7 +226,7 @@ offers() {
 }
 
 @test "readline completes with it" {
-	printf '%s\n' '. bin/memsched.bash' $'membalance --sho\t--root "$PWD/nowhere" --ta\t1GiB' exit |
+	printf '%s\n' '. bin/memsched.bash' $'membalance --sho\t--root "$PWD/nowhere" --tar\t1GiB' exit |
 		TERM=dumb python3 -c "$pty_spawn" bash --norc --noprofile -i >"$BATS_TEST_TMPDIR/typed"
 	grep -q 'target = 1GiB .*# from option' "$BATS_TEST_TMPDIR/typed"
 }

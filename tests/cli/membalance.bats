@@ -88,7 +88,7 @@ pauses() {
 
 @test "the host's reserve comes first: what is given together stays within the room above it" {
 	local promised room given
-	promised=$(balance -nJ | jq '.host.promised_bytes / 1024')
+	promised=$(balance -nJ | jq '(.host.promised_bytes - .host.lent_bytes) / 1024')
 	for room in 0 20000 100000; do
 		rm -rf "$root/run/memsched"
 		meminfo 16777216 $((300000 + 262144 + promised + room)) # the reserve, what the paused guest may still touch
@@ -436,7 +436,7 @@ loop() {
 	refuses 2 "no argument for '--pause'" pauses --pause
 	refuses 2 "'--pause' and '--resume' exclude each other" pauses --pause 5 --resume
 	for other in -n --dry-run --once --loop --interval=5 --log --log=journal --explain --json --show-config --config=/nowhere \
-		"--connect=$node" --target=1GiB --step=1 --reserve=1GiB --tolerance=1 --signal=many --deadline=5 --settle=5; do
+		"--connect=$node" --target=1GiB --step=1 --reserve=1GiB --tolerance=1 --take=many --deadline=5 --settle=5; do
 		option=${other/#-n/--dry-run}
 		refuses 2 "'--pause' and '${option%%=*}' exclude each other" pauses --pause 5 "$other"
 		refuses 2 "'--resume' and '${option%%=*}' exclude each other" pauses "$other" --resume

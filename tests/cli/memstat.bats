@@ -54,7 +54,7 @@ stat() {
 	stat -J >"$BATS_TEST_TMPDIR/json"
 	jq -e '.schema == "memsched.stat/1"
 		and (.host | keys_unsorted | sort) == (["total_bytes","available_bytes","free_bytes","buffers_bytes","cached_bytes",
-			"reserve_bytes","promised_bytes","pressure_some_avg10"] | sort)
+			"reserve_bytes","promised_bytes","lent_bytes","pressure_some_avg10"] | sort)
 		and all(.domains[]; (keys_unsorted | sort) == (["name","uuid","state","managed","registered","actual_bytes",
 			"maximum_bytes","available_bytes","unused_bytes","usable_bytes","rss_bytes","min_bytes","max_bytes","weight",
 			"used_bytes","want_bytes","stats_age_seconds","reason"] | sort))
@@ -415,7 +415,7 @@ check_host() {
 	refuses 2 "bad option '-x'" stat -x
 	refuses 2 "no argument for '--root'" memstat --root
 	refuses 2 "'abc'" stat --target abc
-	refuses 2 "'sometimes'" stat --signal sometimes
+	refuses 2 "'sometimes'" stat --take sometimes
 	refuses 75 '/nonexistent' memstat --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
 }
 

@@ -16,7 +16,8 @@ struct controller {
 	void (*close)(void *memory);
 };
 
-extern const struct controller ours_loop, ours_cron, original, mom, mom_vdsm, proxmox, squeezed, qmemman, nothing;
+extern const struct controller ours_loop, ours_cron, needed_loop, needed_cron, original, mom, mom_vdsm, proxmox,
+    squeezed, qmemman, nothing;
 
 /* All of the above and one that does nothing, in the order of the table; ended by NULL. */
 extern const struct controller *const controllers[];

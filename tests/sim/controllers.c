@@ -15,7 +15,8 @@ const struct controller nothing = {
     .name = "none", .what = "nothing moves", .interval_ms = 60000, .period_s = 1, .step = nothing_step};
 
 const struct controller *const controllers[] = {
-    &ours_loop, &ours_cron, &original, &mom, &mom_vdsm, &proxmox, &squeezed, &qmemman, &nothing, NULL,
+    &ours_loop, &ours_cron, &needed_loop, &needed_cron, &original, &mom,
+    &mom_vdsm,  &proxmox,   &squeezed,    &qmemman,     &nothing,  NULL,
 };
 
 int run_open(struct run *r, const struct controller *c, struct world *w)

@@ -7,15 +7,19 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "plan/claims.h"
 
 #define LEAST_HEADROOM(target) ((target) / 4)
+#define LEAP_KIB (256 * KIB_PER_MIB)
 #define IN_VAIN_MOST 16 /* commands a dead balloon gets in a minute: three, then with growing pauses */
 #define REST_STEPS 12   /* at the end of a quiet world nothing moves for so many passes */
 
 struct watch {             /* of one machine */
 	uint64_t commands; /* counted so far */
 	uint64_t moved_step;
-	unsigned in_vain;  /* commands to a balloon that stopped */
+	unsigned in_vain; /* commands to a balloon that stopped */
+	unsigned turns;
+	bool least;        /* it was planned for while not even the least fitted */
 	int way;           /* of the last command: 1 up, -1 down */
 	uint64_t seen_kib; /* actual as the pass saw it */
 	uint64_t told_kib; /* the larger of that and of the target it had before the pass */
@@ -62,20 +66,10 @@ void checker_close(struct checker *c)
 
 /* ---- a plan ---- */
 
-static struct policy_conf policy_conf(const struct checker *c)
-{
-	return (struct policy_conf){
-	    .step_kib = c->ours->conf.step_kib,
-	    .reserve_kib = conf_reserve_kib(&c->ours->conf, c->world->total_kib),
-	    .tolerance_kib = c->ours->conf.tolerance_kib,
-	};
-}
-
 /* Plans for n guests and grants what the budget allows. Returns what was handed out. */
-static uint64_t decide(struct checker *c, const struct host *host, struct guest *g, size_t n,
-                       struct budget *ret_budget)
+static uint64_t decide(struct checker *c, const struct host *host, struct guest *g, size_t n, struct budget *ret_budget)
 {
-	struct policy_conf conf = policy_conf(c);
+	struct policy_conf conf = conf_policy(&c->ours->conf, c->world->total_kib);
 
 	policy_plan(&conf, host, c->ours->registry.pending_kib, g, n, &c->scratch, ret_budget);
 	return policy_grant(&conf, c->budget_kib, REASON_HOST_RESERVE, g, n, &c->scratch);
@@ -98,7 +92,8 @@ static void check_bounds(struct checker *c, const struct guest *g)
 	if (g->plan.want_kib > actual && g->plan.want_kib > ceil)
 		broke(c, "no give above ceil", "%s: to %lu MiB, ceil %lu", g->name, mib(g->plan.want_kib), mib(ceil));
 	if (g->plan.want_kib < actual && g->plan.want_kib < bottom)
-		broke(c, "no take below bottom", "%s: to %lu MiB, bottom %lu", g->name, mib(g->plan.want_kib), mib(bottom));
+		broke(c, "no take below bottom", "%s: to %lu MiB, bottom %lu", g->name, mib(g->plan.want_kib),
+		      mib(bottom));
 	if (g->est.blind && g->plan.want_kib < actual && actual <= ceil)
 		broke(c, "no take on a sample of before the last move", "%s: %lu to %lu MiB", g->name, mib(actual),
 		      mib(g->plan.want_kib));
@@ -134,7 +129,8 @@ static void check_capacity(struct checker *c, const struct balance_report *plan)
 		want += g->plan.want_kib;
 		gives += sat_sub(g->plan.want_kib, guest_told_kib(g));
 		takes += sat_sub(g->sample.actual_kib, g->plan.want_kib);
-		bottoms &= g->plan.want_kib <= max_u64(g->plan.bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
+		bottoms &=
+		    g->plan.want_kib <= max_u64(g->plan.bottom_kib, g->sample.actual_kib) + c->ours->conf.tolerance_kib;
 	}
 	if (b->least && gives)
 		broke(c, "nothing is given when the least does not fit", "gives %lu MiB", mib(gives));
@@ -154,13 +150,15 @@ static void decide_again(struct checker *c, const struct balance_report *plan, s
 	decide(c, &plan->host, c->copy, n, &b);
 }
 
-/* Whether the level decided how much this guest gets, and neither its bottom nor its need. */
+/* Whether the level decided how much this guest gets, and neither end of the layer. */
 static bool is_levelled(const struct checker *c, const struct guest *g)
 {
-	uint64_t margin_kib = c->ours->conf.tolerance_kib;
+	uint64_t margin_kib = c->ours->conf.tolerance_kib, least_kib = claim_least_kib(g);
+	bool basic = g->plan.layer == LAYER_BASIC;
+	uint64_t lo_kib = basic ? least_kib : g->plan.bottom_kib;
 
-	return !g->plan.fixed && !g->plan.no_take && !g->est.blind && g->plan.want_kib > g->plan.bottom_kib + margin_kib &&
-	       g->plan.want_kib + margin_kib < g->plan.need_kib && g->sample.actual_kib > g->plan.bottom_kib;
+	return !g->plan.fixed && !g->plan.no_take && !g->est.blind && g->plan.want_kib > lo_kib + margin_kib &&
+	       g->plan.want_kib + margin_kib < g->plan.basic_kib && g->sample.actual_kib > g->plan.bottom_kib;
 }
 
 static double headroom_by_weight(const struct guest *g)
@@ -199,7 +197,7 @@ static bool is_crumb(const struct checker *c, const struct guest *g)
 	uint64_t actual = g->sample.actual_kib;
 
 	return actual <= g->plan.ceil_kib && (actual - g->plan.want_kib <= c->ours->conf.tolerance_kib ||
-	                                 actual <= g->plan.need_kib + c->ours->conf.step_kib / 2);
+	                                      actual <= g->plan.share_kib + c->ours->conf.step_kib / 2);
 }
 
 static void check_crumbs(struct checker *c, const struct balance_report *plan)
@@ -241,8 +239,8 @@ static void check_order(struct checker *c, const struct balance_report *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct guest *g = find(c->copy, plan->n, plan->guest[i].domain_id);
 
-		if (g->plan.want_kib != plan->guest[i].plan.want_kib || g->plan.grant_kib != plan->guest[i].plan.grant_kib ||
-		    g->plan.reason != plan->guest[i].plan.reason)
+		if (g->plan.want_kib != plan->guest[i].plan.want_kib ||
+		    g->plan.grant_kib != plan->guest[i].plan.grant_kib || g->plan.reason != plan->guest[i].plan.reason)
 			broke(c, "the order of guests does not matter", "%s: %lu or %lu KiB", g->name,
 			      (unsigned long)plan->guest[i].plan.want_kib, (unsigned long)g->plan.want_kib);
 	}
@@ -269,8 +267,8 @@ static bool is_idle(const struct world *w, const struct guest *g)
 {
 	const struct vm *v = &w->vm[ours_index(g)];
 
-	return !g->plan.fixed && !g->plan.no_take && g->plan.want_kib < g->sample.actual_kib && g->plan.need_kib <= g->sample.actual_kib &&
-	       policy_held_kib(g) >= g->sample.actual_kib &&
+	return !g->plan.fixed && !g->plan.no_take && g->plan.want_kib < g->sample.actual_kib &&
+	       g->plan.need_kib <= g->sample.actual_kib && policy_held_kib(g) >= g->sample.actual_kib &&
 	       vm_rss_kib(v) - v->is.qemu_kib >= max_u64(g->sample.actual_kib, vm_actual_kib(v));
 }
 
@@ -288,8 +286,10 @@ static void check_idle(struct checker *c, const struct balance_report *plan)
 	for (size_t i = 0; i < n; i++) {
 		const struct guest *with = find(plan->guest, plan->n, c->copy[i].domain_id);
 
-		if (with->plan.need_kib > with->sample.actual_kib &&
-		    with->plan.want_kib + c->ours->conf.tolerance_kib < c->copy[i].plan.want_kib)
+		/* if not even the least fits, weights decide who starves: with more, all have the least */
+		if (c->copy[i].plan.layer != LAYER_LEAST && with->plan.need_kib > with->sample.actual_kib &&
+		    with->plan.want_kib + c->ours->conf.tolerance_kib <
+		        min_u64(c->copy[i].plan.want_kib, with->plan.need_kib))
 			broke(c, "an idle guest costs no one", "%s: %lu MiB with %s, %lu without", with->name,
 			      mib(with->plan.want_kib), plan->guest[idle].name, mib(c->copy[i].plan.want_kib));
 	}
@@ -303,7 +303,8 @@ static void check_grant(struct checker *c, const struct balance_report *plan, ui
 		const struct guest *g = &plan->guest[i];
 
 		given += sat_sub(g->plan.grant_kib, max_u64(g->sample.actual_kib, g->past.asked_kib));
-		if (g->plan.grant_kib && (g->plan.fixed || g->plan.grant_kib > g->plan.want_kib || g->plan.grant_kib < g->sample.actual_kib))
+		if (g->plan.grant_kib &&
+		    (g->plan.fixed || g->plan.grant_kib > g->plan.want_kib || g->plan.grant_kib < g->sample.actual_kib))
 			broke(c, "a grant lies between actual and want", "%s: %lu KiB of %lu", g->name,
 			      (unsigned long)g->plan.grant_kib, (unsigned long)g->plan.want_kib);
 	}
@@ -320,6 +321,8 @@ void check_plan(struct checker *c, struct balance_report *plan)
 		c->watch[i].seen_kib = c->world->vm[i].seen_kib;
 		c->watch[i].told_kib = max_u64(c->world->vm[i].seen_kib, c->world->vm[i].target_kib);
 	}
+	for (size_t i = 0; i < plan->n; i++)
+		c->watch[ours_index(&plan->guest[i])].least |= plan->guest[i].plan.layer == LAYER_LEAST;
 	c->host = plan->host;
 	c->budget = plan->budget;
 	c->given_kib = 0;
@@ -365,6 +368,27 @@ static uint64_t vm_ceil_kib(const struct vm *v)
 	return v->is.hint_max_kib ? min_u64(v->is.hint_max_kib, v->is.max_kib) : v->is.max_kib;
 }
 
+static bool has_cache(const struct world *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->vm[i].is.cache_kib)
+			return true;
+	return false;
+}
+
+/*
+ * Page cache that grows into what it gets is no constant load, and others share with it. What was taken
+ * at once for the need of others, or for a debt, is given back once.
+ */
+static bool may_turn(const struct checker *c, const struct vm *v, const struct watch *seen, int way)
+{
+	uint64_t distance_kib = distance_u64(v->target_kib, seen->seen_kib);
+
+	if (distance_kib <= hidden_kib(c) || (has_cache(c->world) && seen->turns <= 2))
+		return true;
+	return (way > 0 || seen->least) && seen->turns == 1;
+}
+
 static void check_command(struct checker *c, const struct vm *v, struct watch *seen)
 {
 	const size_t i = (size_t)(v - c->world->vm);
@@ -377,8 +401,8 @@ static void check_command(struct checker *c, const struct vm *v, struct watch *s
 	if (way < 0 && is_steady(&v->is) && headroom + KIB_PER_MIB < LEAST_HEADROOM(c->world->target_kib))
 		broke(c, "a steady guest keeps the least headroom", "vm%zu: to %lu MiB of which it uses %lu", i,
 		      mib(v->target_kib), mib(v->is.overhead_kib + v->used_kib));
-	if (c->making->quiet && seen->way && way != seen->way &&
-	    max_u64(v->target_kib, seen->seen_kib) - min_u64(v->target_kib, seen->seen_kib) > hidden_kib(c))
+	seen->turns += seen->way && way != seen->way;
+	if (c->making->quiet && seen->way && way != seen->way && !may_turn(c, v, seen, way))
 		broke(c, "no reversal under constant load", "vm%zu: from %lu to %lu MiB", i, mib(seen->seen_kib),
 		      mib(v->target_kib));
 	seen->in_vain += is_steady(&v->is) && v->is.stops_ms && c->world->now_ms > v->is.stops_ms;
@@ -396,15 +420,29 @@ static uint64_t vm_coming_kib(const struct world *w, const struct vm *v)
 	return moves ? max_u64(vm_actual_kib(v), v->target_kib) : vm_actual_kib(v);
 }
 
-/* What the host has left when every machine has touched all it may. */
+/* What a machine may touch: all it was given; one that no balloon holds, what it may at once. */
+static uint64_t vm_call_kib(const struct world *w, const struct vm *v)
+{
+	uint64_t untouched_kib = sat_sub(vm_coming_kib(w, v) + v->is.qemu_kib, vm_rss_kib(v));
+
+	return v->is.no_driver || v->is.lie ? min_u64(untouched_kib, LEAP_KIB) : untouched_kib;
+}
+
+/* What the host has left when every machine has touched what it may. */
 static int64_t unpromised_kib(const struct world *w)
 {
 	int64_t kib = world_available_kib(w);
 
 	for (size_t i = 0; i < w->n; i++)
 		if (vm_runs(w, &w->vm[i]))
-			kib -= (int64_t)(vm_coming_kib(w, &w->vm[i]) + w->vm[i].is.qemu_kib - vm_rss_kib(&w->vm[i]));
+			kib -= (int64_t)vm_call_kib(w, &w->vm[i]);
 	return kib;
+}
+
+/* Debts that are not called for at once: the headroom of guests at rest, at most that of three. */
+static uint64_t lent_kib(const struct world *w)
+{
+	return min_u64(w->n, 3) * w->target_kib;
 }
 
 static void check_reserve(struct checker *c)
@@ -413,11 +451,12 @@ static void check_reserve(struct checker *c)
 	uint64_t crumbs_kib =
 	    w->n * c->ours->conf.tolerance_kib; /* so near to its target a balloon counts as arrived */
 
-	if (c->making->sound && unpromised_kib(w) + (int64_t)(hidden_kib(c) + crumbs_kib) < (int64_t)w->reserve_kib)
+	if (c->making->sound &&
+	    unpromised_kib(w) + (int64_t)(hidden_kib(c) + crumbs_kib + lent_kib(w)) < (int64_t)w->reserve_kib)
 		broke(c, "the host can keep what was promised", "%ld of %lu MiB of the reserve would be left",
 		      (long)(unpromised_kib(w) / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
-	if (c->making->sound && w->least_kib + (int64_t)hidden_kib(c) < (int64_t)w->reserve_kib)
-		broke(c, "gives never take the host below its reserve", "%ld of %lu MiB",
+	if (c->making->sound && w->least_kib + (int64_t)hidden_kib(c) < (int64_t)w->reserve_kib / 2)
+		broke(c, "gives never take the host below half of its reserve", "%ld of %lu MiB",
 		      (long)(w->least_kib / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
 }
 

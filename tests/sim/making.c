@@ -215,6 +215,8 @@ static struct nature make_machine(struct rng *r, struct making *m)
 		peculiar[i].make(r, &is);
 		m->sound &= !peculiar[i].unsound;
 	}
+	if (is.no_driver || is.lie) /* it counts with what it may touch at once, and grows beyond that */
+		m->sound &= !is.use.peak_kib;
 	return is;
 }
 
@@ -266,7 +268,7 @@ int making_make(uint64_t seed, struct making *ret_making, struct world *ret_worl
 	m.greedy = rng_chance(&r, 50);
 	m.pending_kib = rng_chance(&r, 10) ? rng_between(&r, 64, 8192) * MIB : 0;
 	m.no_give = rng_chance(&r, 5);
-	m.steps = m.quiet ? (cron ? 240 : 150) : (unsigned)rng_between(&r, 24, 60);
+	m.steps = m.quiet ? (cron ? 240 : 300) : (unsigned)rng_between(&r, 24, 60);
 	if (world_init(&w, rng_between(&r, 1, 12)))
 		return -ENOMEM;
 	w.tick_ms = cron ? 500 : 100;

@@ -282,7 +282,7 @@ void ours_defaults(uint64_t total_kib, uint64_t *ret_reserve_kib, uint64_t *ret_
 
 /* ---- as a controller ---- */
 
-static void *open_with(struct world *w, uint32_t interval_ms)
+static void *open_with(struct world *w, uint32_t interval_ms, enum take take)
 {
 	struct ours *o = calloc(1, sizeof(*o));
 
@@ -290,17 +290,29 @@ static void *open_with(struct world *w, uint32_t interval_ms)
 		free(o);
 		return NULL;
 	}
+	if (o)
+		o->conf.take = take;
 	return o;
 }
 
 static void *loop_open(struct world *w)
 {
-	return open_with(w, ours_loop.interval_ms);
+	return open_with(w, ours_loop.interval_ms, TAKE_IDLE);
 }
 
 static void *cron_open(struct world *w)
 {
-	return open_with(w, 0);
+	return open_with(w, 0, TAKE_IDLE);
+}
+
+static void *needed_loop_open(struct world *w)
+{
+	return open_with(w, needed_loop.interval_ms, TAKE_NEEDED);
+}
+
+static void *needed_cron_open(struct world *w)
+{
+	return open_with(w, 0, TAKE_NEEDED);
 }
 
 static void ours_step(void *memory, struct world *w)
@@ -334,6 +346,26 @@ const struct controller ours_cron = {
     .interval_ms = 60000,
     .period_s = 10,
     .open = cron_open,
+    .step = ours_step,
+    .close = ours_end,
+};
+
+const struct controller needed_loop = {
+    .name = "needed-1s",
+    .what = "membalance --interval 1, take = needed",
+    .interval_ms = 1000,
+    .period_s = 1,
+    .open = needed_loop_open,
+    .step = ours_step,
+    .close = ours_end,
+};
+
+const struct controller needed_cron = {
+    .name = "needed-60s",
+    .what = "membalance --once each minute, take = needed",
+    .interval_ms = 60000,
+    .period_s = 10,
+    .open = needed_cron_open,
     .step = ours_step,
     .close = ours_end,
 };

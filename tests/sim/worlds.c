@@ -57,21 +57,22 @@ static void show_plan(const struct world *w, const struct balance_report *p, uns
 {
 	const struct budget *b = &p->budget;
 
-	printf(
-	    "pass %u at %lu ms: available %ld room %ld promised %ld capacity %ld demand %ld shortage %ld spare %ld%s\n",
-	    step, (unsigned long)w->now_ms, (long)(world_available_kib(w) / 1024), (long)(b->room_kib / 1024),
-	    mib(b->promised_kib), mib(b->capacity_kib), mib(b->demand_kib), mib(b->shortage_kib), mib(b->spare_kib),
-	    b->least ? ", least" : "");
+	printf("pass %u at %lu ms: available %ld room %ld promised %ld lent %ld capacity %ld demand %ld shortage %ld "
+	       "need %ld comfort %ld spare %ld layer %d%s\n",
+	       step, (unsigned long)w->now_ms, (long)(world_available_kib(w) / 1024), (long)(b->room_kib / 1024),
+	       mib(b->promised_kib), mib(b->lent_kib), mib(b->capacity_kib), mib(b->demand_kib), mib(b->shortage_kib),
+	       mib(b->need_kib), mib(b->comfort_kib), mib(b->spare_kib), (int)b->layer, b->least ? ", least" : "");
 	for (size_t i = 0; i < p->n; i++) {
 		const struct guest *g = &p->guest[i];
 		const struct vm *v = &w->vm[ours_index(g)];
 
-		printf(
-		    "  %-5s %-11s actual %6ld seen %6ld rss %6ld free %6ld cache %6ld; used %6ld need %6ld bottom %6ld "
-		    "want %6ld %s\n",
-		    g->name, nature_word(&v->is), mib(vm_actual_kib(v)), mib(g->sample.actual_kib), mib(vm_rss_kib(v)),
-		    mib(vm_free_kib(v)), mib(v->cache_kib), mib(g->est.used_kib), mib(g->plan.need_kib), mib(g->plan.bottom_kib),
-		    mib(g->plan.want_kib), reason_word(g->plan.reason));
+		printf("  %-5s %-11s actual %6ld seen %6ld rss %6ld free %6ld cache %6ld; used %6ld bottom %6ld "
+		       "basic %6ld need %6ld comfort %6ld share %6ld want %6ld %s%s\n",
+		       g->name, nature_word(&v->is), mib(vm_actual_kib(v)), mib(g->sample.actual_kib),
+		       mib(vm_rss_kib(v)), mib(vm_free_kib(v)), mib(v->cache_kib), mib(g->est.used_kib),
+		       mib(g->plan.bottom_kib), mib(g->plan.basic_kib), mib(g->plan.need_kib), mib(g->plan.comfort_kib),
+		       mib(g->plan.share_kib), mib(g->plan.want_kib), reason_word(g->plan.reason),
+		       g->est.blind ? ", blind" : "");
 	}
 }
 

@@ -15,7 +15,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DEFAULTS                                                                                                       \
-	"target=150000+0% step=50000 reserve=0+0% tolerance=5000 signal=0 interval=1000 deadline=5000 settle=2000 "    \
+	"target=150000+0% step=50000 reserve=0+0% tolerance=5000 plenty=0+10% buffer=20 "                              \
+	"take=0 interval=1000 deadline=5000 settle=2000 "                                                              \
 	"grace=15000 period=0 exclude=(none) uri=qemu:///system critical=(none) textfile=(none) "                      \
 	"log=(none)"
 
@@ -27,13 +28,15 @@ static const char *show(const struct conf *c)
 	static char line[16384];
 
 	snprintf(line, sizeof(line),
-	         "target=%llu+%u%% step=%llu reserve=%llu+%u%% tolerance=%llu signal=%d interval=%u deadline=%u "
+	         "target=%llu+%u%% step=%llu reserve=%llu+%u%% tolerance=%llu plenty=%llu+%u%% buffer=%u take=%d "
+	         "interval=%u deadline=%u "
 	         "settle=%u grace=%u period=%u exclude=%s uri=%s critical=%s textfile=%s log=%s",
 	         (unsigned long long)c->target.kib, c->target.pct, (unsigned long long)c->step_kib,
-	         (unsigned long long)c->reserve.kib, c->reserve.pct, (unsigned long long)c->tolerance_kib, c->signal,
-	         c->interval_ms, c->deadline_ms, c->settle_ms, c->boot_grace_ms, c->stats_period_s,
-	         c->exclude ? c->exclude : "(none)", c->uri, c->on_critical ? c->on_critical : "(none)",
-	         c->textfile ? c->textfile : "(none)", c->log ? c->log : "(none)");
+	         (unsigned long long)c->reserve.kib, c->reserve.pct, (unsigned long long)c->tolerance_kib,
+	         (unsigned long long)c->plenty.kib, c->plenty.pct, c->buffer_pct, c->take, c->interval_ms,
+	         c->deadline_ms, c->settle_ms, c->boot_grace_ms, c->stats_period_s, c->exclude ? c->exclude : "(none)",
+	         c->uri, c->on_critical ? c->on_critical : "(none)", c->textfile ? c->textfile : "(none)",
+	         c->log ? c->log : "(none)");
 	return line;
 }
 
@@ -177,12 +180,24 @@ static void test_set(void **state)
 	    {"tolerance", "8EiB", -ERANGE, NULL},
 	    {"tolerance", "", -EINVAL, NULL},
 	    {"tolerance", "x", -EINVAL, NULL},
-	    {"signal", "unused", 0, "signal=1 "},
-	    {"signal", "usable", 0, "signal=0 "},
-	    {"signal", "Usable", -EINVAL, NULL},
-	    {"signal", "free", -EINVAL, NULL},
-	    {"signal", "", -EINVAL, NULL},
-	    {"signal", "usable ", -EINVAL, NULL},
+	    {"plenty", "1GiB", 0, "plenty=1048576+0% "},
+	    {"plenty", "25%", 0, "plenty=0+25% "},
+	    {"plenty", "91%", -ERANGE, NULL},
+	    {"plenty", "1", -ERANGE, NULL},
+	    {"plenty", "", -EINVAL, NULL},
+	    {"buffer", "1%", 0, "buffer=1 "},
+	    {"buffer", "100%", 0, "buffer=100 "},
+	    {"buffer", "0%", -ERANGE, NULL},
+	    {"buffer", "101%", -ERANGE, NULL},
+	    {"buffer", "20", -EINVAL, NULL},
+	    {"buffer", "", -EINVAL, NULL},
+	    {"take", "needed", 0, "take=1 "},
+	    {"take", "idle", 0, "take=0 "},
+	    {"take", "Idle", -EINVAL, NULL},
+	    {"take", "never", -EINVAL, NULL},
+	    {"take", "", -EINVAL, NULL},
+	    {"take", "idle ", -EINVAL, NULL},
+	    {"signal", "usable", -ENOENT, NULL},
 	    {"interval", "100ms", 0, "interval=100 "},
 	    {"interval", "60", 0, "interval=60000 "},
 	    {"interval", "1h", 0, "interval=3600000 "},
@@ -303,7 +318,7 @@ static void test_forms(void **state)
 	assert_string_equal(conf_form("target"),
 	                    "a size such as 150000KiB, or a percentage such as 10% (at least 1MiB, at most 90%)");
 	assert_string_equal(conf_form("interval"), "a duration such as 500ms, 2s or 1m (100ms to 1h)");
-	assert_string_equal(conf_form("signal"), "usable or unused");
+	assert_string_equal(conf_form("take"), "idle or needed");
 	assert_null(conf_form("tagret"));
 	assert_int_equal(conf_init(&c), 0);
 	for (const struct conf_key *key = conf_keys(); key->name; key++) {
@@ -365,8 +380,11 @@ static void test_files(void **state)
 	     "error " IN ":1: bad value '1MiB\\x0Dstep = 2MiB' for 'target': " BAD_TARGET, NULL},
 	    {"target = 1GiB\ntarget = x\ntarget = 2GiB\n", -EINVAL,
 	     "error " IN ":2: bad value 'x' for 'target': " BAD_TARGET, NULL},
-	    {"signal = free\nuri =\n[x\ntagret = 1\n", -EINVAL,
-	     "error " IN ":1: bad value 'free' for 'signal': must be usable or unused\nerror " IN
+	    {"signal = usable\nstep = 2MiB\n", 0,
+	     "warning " IN ":1: 'signal' is gone: both usable and unused memory decide; remove this line\n",
+	     "step=2048 "},
+	    {"take = free\nuri =\n[x\ntagret = 1\n", -EINVAL,
+	     "error " IN ":1: bad value 'free' for 'take': must be idle or needed\nerror " IN
 	     ":2: bad value '' for 'uri': must be a libvirt URI such as qemu:///system\nerror " IN
 	     ":3: not 'key = value': '[x'\n",
 	     NULL},
@@ -573,7 +591,8 @@ static void test_sizes(void **state)
 	(void)state;
 	put_line("uri = ", 'u', 4096);
 	check_load(NULL, 0, "",
-	           "step=2048 reserve=0+0% tolerance=5000 signal=0 interval=1000 deadline=5000 settle=5000 ");
+	           "step=2048 reserve=0+0% tolerance=5000 plenty=0+10% buffer=20 take=0 interval=1000 "
+	           "deadline=5000 settle=5000 ");
 	put_line("#", '#', 4096);
 	check_load(NULL, 0, "", "settle=5000 ");
 	put_line("#", '#', 4097);
@@ -622,9 +641,9 @@ static void test_drop_ins(void **state)
 	assert_int_equal(unlink(in_root("etc/memsched.conf")), 0);
 	check_load(NULL, 0, "", "step=20480 reserve=0+0% tolerance=5000 ");
 
-	put("etc/one.conf", "signal = unused\n");
+	put("etc/one.conf", "take = needed\n");
 	assert_int_equal(symlink("../one.conf", in_root("etc/memsched.conf.d/0.conf")), 0);
-	check_load(NULL, 0, "", "signal=1 ");
+	check_load(NULL, 0, "", "take=1 ");
 	put("etc/memsched.conf.d/20.conf", "\ntagret = 1\nstep = x\n");
 	put("etc/memsched.conf.d/B.conf", "settle = x\nfoo\n");
 	check_load(

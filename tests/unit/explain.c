@@ -97,6 +97,22 @@ static const struct {
            .plan.floor_kib = MIB(310), .hints = {.has_min = true, .min_kib = MIB(310)}),
      "keep 310 MiB: 150 MiB are used and 160 MiB free, 146 MiB are wished, but its min hint is 310 MiB"},
 
+    /* with plenty, and what is claimed */
+    {GUEST(PLENTY, ACTUAL(900), USED(366), WISHED, .plan.want_kib = MIB(900), MAXIMUM(1024)),
+     "keep 900 MiB: 366 MiB are used and 534 MiB free, 146 MiB are wished, and no guest needs them"},
+    {GUEST(PAGE_CACHE, ACTUAL(812), .est = {.has_used = true, .used_kib = MIB(366), .cache_kib = MIB(400)}, WISHED,
+           .plan.want_kib = MIB(912), MAXIMUM(1024)),
+     "give 100 MiB to reach 912 MiB: the host has plenty for its page cache: 366 MiB are used, 400 MiB are page "
+     "cache"},
+    {GUEST(AT_TARGET, ACTUAL(512), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024),
+           .plan.basic_kib = MIB(512), .plan.need_kib = MIB(512), .plan.comfort_kib = MIB(512)),
+     "keep 512 MiB: 366 MiB are used, 146 MiB free, as wished; it claims 512 MiB"},
+    {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(550), MAXIMUM(1024),
+           .plan.basic_kib = MIB(512), .plan.need_kib = MIB(600), .plan.comfort_kib = MIB(900),
+           .plan.level_kib = MIB(38), .plan.layer = LAYER_NEED),
+     "give 159 MiB to reach 550 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free; it claims 512 MiB, 600 "
+     "MiB for its surges, 900 MiB with page cache; memory for surges is shared"},
+
     /* bounds, by where they come from */
     {GUEST(AT_MIN, ACTUAL(300), USED(100), WISHED, .plan.want_kib = MIB(300), MAXIMUM(1024), .plan.floor_kib = MIB(300),
            .hints = {.has_min = true, .min_kib = MIB(300)}),
@@ -222,71 +238,71 @@ static const struct {
     {GUEST(NO_GIVE, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
      "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), "
      "but memguard lets nothing be given while the host is short"},
-    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.need_kib = MIB(512), LEVEL(52)),
+    {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.basic_kib = MIB(512), LEVEL(52)),
      "keep 391 MiB: memory is short, weight 100 gets 25 MiB headroom of the wished 146 MiB above 366 MiB used at a "
      "shared level of 52 MiB for weight 100, 121 MiB less than the 512 MiB it needs, 27 MiB of them once others gave "
      "them"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.grant_kib = MIB(400),
-           .plan.need_kib = MIB(512), LEVEL(52)),
+           .plan.basic_kib = MIB(512), LEVEL(52)),
      "give 9 MiB to reach 400 MiB: memory is short, weight 100 gets 34 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 52 MiB for weight 100, 112 MiB less than the 512 MiB it needs, 18 MiB of them once "
      "others gave them"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.grant_kib = MIB(418),
-           .plan.need_kib = MIB(512), LEVEL(52)),
+           .plan.basic_kib = MIB(512), LEVEL(52)),
      "give 27 MiB to reach 418 MiB: memory is short, weight 100 gets 52 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 52 MiB for weight 100, 94 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), GROWS(366, 20), .plan.want_kib = MIB(426), .plan.need_kib = MIB(552), LEVEL(20),
-           .hints.weight = 300),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), GROWS(366, 20), .plan.want_kib = MIB(426), .plan.basic_kib = MIB(552),
+           LEVEL(20), .hints.weight = 300),
      "take 74 MiB to reach 426 MiB: memory is short, weight 300 gets 60 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 20 MiB for weight 100, 126 MiB less than the 552 MiB it needs, and use grows by 20 "
      "MiB/s"},
-    {GUEST(SHARED_SHORTAGE, SHORT(391), .plan.want_kib = MIB(391), .plan.need_kib = MIB(512)),
+    {GUEST(SHARED_SHORTAGE, SHORT(391), .plan.want_kib = MIB(391), .plan.basic_kib = MIB(512)),
      "keep 391 MiB: memory is short, weight 100 gets 121 MiB less than the 512 MiB it needs"},
 
     /* its bottom decides, not the level: the least headroom, the floor, a hint; and what it has where that is less */
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(20)),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(20)),
      "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
      "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(403), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(403), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(20),
            .hints.weight = 50),
      "keep 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, where weight 50 "
      "would get 10 MiB, 109 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(405), USED(366), .plan.want_kib = MIB(405), .plan.need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(405), USED(366), .plan.want_kib = MIB(405), .plan.basic_kib = MIB(512), LEVEL(20),
            .hints.weight = 200),
      "keep 405 MiB: memory is short, weight 200 gets 39 MiB headroom of the wished 146 MiB above 366 MiB used at a "
      "shared level of 20 MiB for weight 100, 107 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(0)),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(0)),
      "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
      "109 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(386), .plan.need_kib = MIB(512), LEVEL(10)),
+    {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(386), .plan.basic_kib = MIB(512), LEVEL(10)),
      "keep 386 MiB: memory is short, it is kept below its least headroom of 37 MiB with 20 MiB above 366 MiB used, "
      "where weight 100 would get 10 MiB, 126 MiB less than the 512 MiB it needs"},
     {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(396), .plan.grant_kib = MIB(396),
-           .plan.need_kib = MIB(512), LEVEL(30)),
+           .plan.basic_kib = MIB(512), LEVEL(30)),
      "give 10 MiB to reach 396 MiB: memory is short, weight 100 gets 30 MiB headroom of the wished 146 MiB above 366 "
      "MiB used at a shared level of 30 MiB for weight 100, 116 MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(366), .plan.want_kib = MIB(360), .plan.need_kib = MIB(512), LEVEL(0)),
+    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(366), .plan.want_kib = MIB(360), .plan.basic_kib = MIB(512), LEVEL(0)),
      "keep 360 MiB: memory is short, it is kept below its least headroom of 37 MiB with 0 KiB above 366 MiB used, 152 "
      "MiB less than the 512 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(300), .plan.want_kib = MIB(360), .plan.need_kib = MIB(446),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(300), .plan.want_kib = MIB(360), .plan.basic_kib = MIB(446),
            FLOOR(360, 20)),
      "take 140 MiB to reach 360 MiB: memory is short, it is kept at its floor of 360 MiB with 60 MiB above 300 MiB "
      "used, where weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(300), .plan.want_kib = MIB(360), .plan.need_kib = MIB(446), FLOOR(360, 20),
-           .hints = {.has_min = true, .min_kib = MIB(360)}),
+    {GUEST(SHARED_SHORTAGE, SHORT(360), USED(300), .plan.want_kib = MIB(360), .plan.basic_kib = MIB(446),
+           FLOOR(360, 20), .hints = {.has_min = true, .min_kib = MIB(360)}),
      "keep 360 MiB: memory is short, it is kept at its min hint of 360 MiB with 60 MiB above 300 MiB used, where "
      "weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(350), USED(300), .plan.want_kib = MIB(350), .plan.need_kib = MIB(446),
+    {GUEST(SHARED_SHORTAGE, SHORT(350), USED(300), .plan.want_kib = MIB(350), .plan.basic_kib = MIB(446),
            FLOOR(360, 20)),
      "keep 350 MiB: memory is short, it is kept below its floor of 360 MiB with 50 MiB above 300 MiB used, where "
      "weight 100 would get 20 MiB, 96 MiB less than the 446 MiB it needs"},
-    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(500), .plan.need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(500), .plan.basic_kib = MIB(512), LEVEL(20),
            .est.blind = true),
      "keep 500 MiB: memory is short, weight 100 gets 134 MiB headroom of the wished 146 MiB above 366 MiB used at a "
      "shared level of 20 MiB for weight 100, as nothing is taken on statistics of before its last move, 12 MiB less "
      "than the 512 MiB it needs"},
     /* looked at again after the command */
-    {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .plan.want_kib = MIB(403), .plan.need_kib = MIB(512), LEVEL(20),
+    {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(20),
            .reread = true, .past.actual_kib = MIB(500)),
      "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
      "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
@@ -406,7 +422,7 @@ static void test_large(void **state)
 		    .past = {.growth_kibps = UINT64_MAX, .asked_kib = UINT64_MAX, .refused = UINT32_MAX},
 		    .hints.weight = UINT32_MAX,
 		    .target_kib = UINT64_MAX,
-		    .plan.need_kib = UINT64_MAX,
+		    .plan.basic_kib = UINT64_MAX,
 		    .plan.level_kib = UINT64_MAX,
 		    .plan.want_kib = UINT64_MAX,
 		    .plan.ceil_kib = UINT64_MAX,
@@ -479,6 +495,18 @@ static const struct {
      "guests need 1.2 GiB of 900 MiB that host and guests can make up (260 MiB available, 140 MiB too little for a "
      "reserve of 300 MiB and 100 MiB for guests that start or are left alone); short by 300 MiB: not even the least "
      "headroom fits, nothing is given"},
+    {MIB(1400),
+     300000,
+     {.room_kib = (int64_t)MIB(1400) - 300000,
+      .capacity_kib = MIB(2458),
+      .demand_kib = MIB(1946),
+      .need_kib = MIB(2046),
+      .comfort_kib = MIB(4096),
+      .layer = LAYER_COMFORT,
+      .has_level = true,
+      .level_kib = MIB(52)},
+     "guests need 1.9 GiB of 2.4 GiB that host and guests can make up (1.4 GiB available, 1.1 GiB room above a reserve "
+     "of 293 MiB), 2 GiB for surges, 4 GiB with page cache; memory for page cache is shared, 52 MiB for weight 100"},
     {0,
      0,
      {.room_kib = 0},

@@ -8,10 +8,10 @@
 #include "plan/guest.h"
 
 static const char *const reasons[REASON_COUNT] = {
-    "none",      "below-target", "above-target", "at-target",       "at-min",     "at-max",    "growing",
-    "distress",  "booting",      "stale-stats",  "no-stats",        "no-balloon", "no-driver", "stuck",
-    "no-gain",   "unresponsive", "paused",       "migrating",       "pinned",     "hugepages", "passthrough",
-    "opted-out", "excluded",     "host-reserve", "shared-shortage", "no-give",    "vanished",  "failed",
+    "none",     "below-target", "above-target",    "at-target",   "at-min",   "at-max",     "growing",     "page-cache",
+    "plenty",   "distress",     "booting",         "stale-stats", "no-stats", "no-balloon", "no-driver",   "stuck",
+    "no-gain",  "unresponsive", "paused",          "migrating",   "pinned",   "hugepages",  "passthrough", "opted-out",
+    "excluded", "host-reserve", "shared-shortage", "no-give",     "vanished", "failed",
 };
 
 static void test_reason_words(void **state)

@@ -451,10 +451,10 @@ static const struct {
 	int result;
 } past_rows[] = {
     {"", -EBADMSG},
-    {"version=3\n", -EBADMSG},
-    {"version=2\nanything else\n", -ENOENT},
-    {"version=4\nanything else\n", -ENOENT},
-    {"version=3\nknown=1\ndomain_id=7\n", -EBADMSG},
+    {"version=4\n", -EBADMSG},
+    {"version=3\nanything else\n", -ENOENT},
+    {"version=5\nanything else\n", -ENOENT},
+    {"version=4\nknown=1\ndomain_id=7\n", -EBADMSG},
     {"known=1\n", -EBADMSG},
 };
 

@@ -33,7 +33,7 @@ alone() {
 	if [ -s "$BED/alone.$1" ]; then
 		line=$(<"$BED/alone.$1")
 	else
-		scenario "$1" membalance --interval 1 --signal unused --json
+		scenario "$1" membalance --interval 1 --json
 	fi
 }
 
