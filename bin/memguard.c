@@ -593,7 +593,6 @@ static void settle_in(struct duty *d)
 {
 	int r = memlock_lower_oom_score();
 
-	loop_catch_reload();
 	signal(SIGCHLD, SIG_IGN); /* of on_critical nobody waits */
 	signal(SIGPIPE, SIG_IGN); /* who read what it says may have gone */
 	if (r)
@@ -711,6 +710,8 @@ int main(int argc, char **argv)
 	if (check)
 		end_check(check_host(&conf));
 	loop_catch_signals();
+	if (!once && !dry_run)
+		loop_catch_reload(); /* before anything shows that it runs */
 	virt_stop_on(loop_stop());
 	program_end(&memguard, guard(&conf));
 }

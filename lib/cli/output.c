@@ -12,6 +12,7 @@
 #include "base/pool.h"
 
 #define END_MS 300
+#define SLOW_MS 5000 /* a reader that takes a text this slowly is waited for, once */
 
 static int lost; /* -errno of what was printed last */
 static struct task *printing;
@@ -49,8 +50,11 @@ static int take_outcome(void)
 
 int output_start(char *text)
 {
-	int before = take_outcome(), r;
+	int before, r;
 
+	if (printing && !dropped)
+		task_wait(printing, clock_ms(CLOCK_BOOTTIME) + SLOW_MS);
+	before = take_outcome();
 	if (before == -EINPROGRESS) {
 		free(text);
 		dropped++;
