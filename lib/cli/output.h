@@ -7,8 +7,8 @@ int output_flush(void);
 
 /*
  * Has a task print text, which is allocated and taken over. As long as the text before it is under way (a full pipe, a
- * stopped terminal), this one is dropped whole: -EAGAIN. Only the first to be dropped is waited for, 5 s at most. Else 0, or -errno if it or the one before is lost. Raises
- * SIGPIPE if the reader is gone.
+ * stopped terminal), this one is dropped whole: -EAGAIN. Only the first to be dropped is waited for, 5 s at most. Else
+ * 0, or -errno if it or the one before is lost. Raises SIGPIPE if the reader is gone.
  */
 int output_start(char *text);
 
