@@ -343,7 +343,7 @@ static void tell_commands(const struct sight *v)
 		         (unsigned long long)(v->sent_ms - v->at.now_ms));
 }
 
-/* For anyone who starts it by hand, once the guests were read. */
+/* Tells an administrator in the foreground what is guarded, after the first reading of the guests. */
 static void introduce(struct duty *d, const struct sight *v)
 {
 	const struct snapshot *s = monitor_snapshot(d->sentry);

@@ -30,7 +30,7 @@ int fd_write(int fd, const char *text, size_t length)
 	while (length) {
 		ssize_t n = write(fd, text, length);
 
-		if (n < 0 && errno == EAGAIN) /* who shares it has set O_NONBLOCK */
+		if (n < 0 && errno == EAGAIN) /* another process that shares it has set O_NONBLOCK */
 			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
 		else if (n < 0 && errno != EINTR)
 			return -errno;

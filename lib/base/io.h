@@ -14,8 +14,8 @@
 void fd_close(int *fd);
 
 /*
- * Opens /dev/null on each of the descriptors 0 to 2 that is closed, or a file or socket that is opened later gets its
- * number, and what is printed goes there. Its direction is the wrong one, so using it still fails. 0 or -errno.
+ * Opens /dev/null on each closed descriptor of 0 to 2. Otherwise a file or socket opened later gets that number, and
+ * receives the output. /dev/null is opened in the wrong direction, so that each use of it still fails. 0 or -errno.
  */
 int fd_fill_standard(void);
 

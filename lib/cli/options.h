@@ -79,8 +79,8 @@ void options_warn(const struct program *program, const struct conf *conf);
 int exit_code_of(int error);
 
 /*
- * Flushes stdout and ends the process at once, without waiting for workers. If what was printed last is lost, that is
- * said, and the code is EXIT_FAILED instead of EXIT_DONE.
+ * Flushes stdout and ends the process at once, without waiting for workers. If the last print is lost, a message
+ * says so, and the code is EXIT_FAILED instead of EXIT_DONE.
  */
 _Noreturn void program_end(const struct program *program, int code);
 

@@ -14,7 +14,7 @@
 #define END_MS 300
 #define SLOW_MS 5000 /* a reader that takes a text this slowly is waited for, once */
 
-static int lost; /* -errno of what was printed last */
+static int lost; /* -errno of the last print */
 static struct task *printing;
 static char *printed; /* the text of the task */
 static unsigned dropped;

@@ -1,4 +1,4 @@
-/* Standard output: what of it is lost is known, and no loop waits for a reader. */
+/* Standard output: what of it is lost is known, and no loop waits long for a reader. */
 #ifndef MEMSCHED_CLI_OUTPUT_H
 #define MEMSCHED_CLI_OUTPUT_H
 
@@ -15,7 +15,7 @@ int output_start(char *text);
 /* How many texts were dropped since the last one that was not. */
 unsigned output_dropped(void);
 
-/* Flushes, and waits 300 ms at most for a text under way. 0, or -errno if what was printed last is lost. */
+/* Flushes, and waits 300 ms at most for a text under way. 0, or -errno if the last print is lost. */
 int output_end(void);
 
 #endif

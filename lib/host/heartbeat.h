@@ -21,7 +21,7 @@ struct guard_beat {
 	enum guard_level level;
 	uint64_t since_s; /* when it came to this level */
 	uint64_t available_kib, reserve_kib;
-	uint64_t lack_kib;  /* what is to come back now */
+	uint64_t lack_kib;  /* the memory that must come back now */
 	uint64_t freed_kib; /* what came back in this emergency */
 	bool no_give;       /* gives are forbidden */
 	uint64_t began_s;
@@ -35,7 +35,7 @@ struct guard_beat {
 	uint64_t seen_ms; /* the last note; not written */
 };
 
-/* Counts the time since the last note, and takes over what was seen at this look. Pure. */
+/* Counts the time since the last note, and takes over the figures of this look. Pure. */
 void guard_beat_note(struct guard_beat *b, enum guard_level level, uint64_t lack_kib, uint64_t freed_kib,
                      struct instant at);
 

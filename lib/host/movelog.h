@@ -53,7 +53,8 @@ void movelog_reached(struct movelog *a, const char *uuid, uint64_t actual_kib, u
 /*
  * Writes what is kept and keeps it no more, written or not. where: "journal" (where there is none: syslog), "syslog",
  * or the path of a file: made with 0640, never through a symlink. Returns 0 or the first -errno; -EMEDIUMTYPE,
- * -EPERM: as file_check_target and dir_open_of; -EAGAIN: nobody reads the socket; -ENOBUFS: moves could not be kept.
+ * -EPERM: as file_check_target and dir_open_of; -EAGAIN: no process reads the socket; -ENOBUFS: moves could not be
+ * kept.
  */
 int movelog_write(struct movelog *a, const char *where);
 

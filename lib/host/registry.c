@@ -532,7 +532,7 @@ void registry_forget(struct registry *r, const char *uuid)
 		remove_guest(r, i, uuid);
 }
 
-/* ---- who holds the lock ---- */
+/* ---- the holder of the lock ---- */
 
 #define STUCK_LEAST_MS (5 * 60 * 1000)
 

@@ -47,8 +47,8 @@ void registry_unlock(struct registry *r);
 
 /*
  * What the holder of the lock tells of itself before each pass: now_ms is CLOCK_MONOTONIC, which stands still while the
- * host sleeps; interval_ms is 0 for a single pass. For who does not get the lock, whether the holder has begun no pass
- * for three intervals and 5 min; *ret_pid is 0 if it is not the process that told.
+ * host sleeps; interval_ms is 0 for a single pass. A process that does not get the lock learns whether the holder has
+ * begun no pass for three intervals and 5 min; *ret_pid is 0 if another process than the holder told.
  */
 int registry_note_pass(struct registry *r, uint64_t now_ms, uint64_t interval_ms);
 bool registry_is_stuck(const struct registry *r, uint64_t now_ms, int64_t *ret_pid, uint64_t *ret_idle_ms);
