@@ -45,9 +45,10 @@ $(BENCH): %: %.c
 
 # ---- tiers ----
 
-# Tests of these tiers do not disturb each other, and those of unit and cli wait most of their time.
+# Tests of these tiers do not disturb each other, and those of unit and cli wait much of their time; not so with
+# sanitizers, which have them compute.
 JOBS := $(shell nproc)
-MANY := $(shell expr 6 \* $(JOBS))
+MANY := $(shell expr $(if $(findstring fsanitize,$(CFLAGS)),1,4) \* $(JOBS))
 # longest FILES,NAMES: FILES with those of NAMES first.
 longest = $(foreach name,$(2),$(filter %/$(name).bats,$(1))) $(filter-out $(addprefix %/,$(addsuffix .bats,$(2))),$(1))
 # A target within a longer line has another name for make, or make -n would run all of the line.
