@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "base/uri.h"
+#include "host/conffile.h"
 #include "host/proc.h"
 #include "host/section.h"
 #include "cli/output.h"

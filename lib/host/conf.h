@@ -1,6 +1,6 @@
 /*
- * /etc/memsched.conf and its drop-ins: one table of key, type, default and help drives parsing, the defaults and
- * the tests that hold man/memsched.conf to it.
+ * What memsched.conf sets: one table of key, type, default and help drives parsing, the defaults and the tests that
+ * hold man/memsched.conf to it. Its files are read by conffile.h.
  */
 #ifndef MEMSCHED_HOST_CONF_H
 #define MEMSCHED_HOST_CONF_H
@@ -52,7 +52,7 @@ struct conf_key {
 	const char *help;  /* one line */
 	const char *form;  /* what a good value looks like: conf_form */
 
-	/* for conf.c and section.c: how a value is checked and where it goes */
+	/* for conf_key_set: how a value is checked and where it goes */
 	int (*set)(const struct conf_key *key, const char *value, void *slot);
 	const char *least, *most;        /* as one would write them; NULL: no bound */
 	bool (*fits)(const char *value); /* of texts that are not empty; NULL: any does */
@@ -64,6 +64,13 @@ int conf_set_amount(const struct conf_key *key, const char *value, void *slot);
 
 void conf_origin_clear(struct conf_origin *origin);
 
+/* The row of a table that a NULL name ends, or NULL. */
+const struct conf_key *conf_key_find(const struct conf_key *key, const char *name);
+
+/* Sets one key in base, the struct of its table, and how it got its value. As conf_set, where NULL for an option. */
+int conf_key_set(void *base, struct conf_origin *ret_origin, const struct conf_key *key, const char *value,
+                 const char *where);
+
 /* The table, ended by a NULL name. */
 const struct conf_key *conf_keys(void);
 
@@ -73,6 +80,15 @@ typedef void conf_say(void *arg, const char *sentence);
 /* The defaults. 0 or -ENOMEM. */
 int conf_init(struct conf *ret_conf);
 void conf_clear(struct conf *conf);
+/* All but the warnings and sections. 0 or -ENOMEM. */
+int conf_copy(const struct conf *conf, struct conf *ret_copy);
+
+/* Keeps a warning; 0, or -ENOMEM, which is said. */
+int conf_warn(struct conf *conf, const char *sentence, conf_say *say, void *arg);
+
+/* Whether a line of a file can have it as a value, and a terminal show it. */
+bool conf_is_plain(const char *value);
+#define CONF_BLANK " \t\r\v\f"
 
 /*
  * Sets one key; -ENOENT unknown key, -EINVAL bad value, -ERANGE value out of range, -ENOMEM; conf is untouched on
@@ -84,16 +100,6 @@ int conf_set(struct conf *conf, const char *key, const char *value);
 
 /* What a good value of key looks like, for messages: "usable or unused"; NULL: unknown key. */
 const char *conf_form(const char *key);
-
-/*
- * Reads file, or (file NULL) root/etc/memsched.conf and root/etc/memsched.conf.d/<x>.conf in the order of their names
- * (strcmp; dot files are not read); what is absent is skipped unless named, a link to nowhere with a warning. Regular
- * files of at most 1 MiB with lines of at most 4096 bytes. An unknown key is a warning and skipped, a key given twice
- * in one file is a warning and the later holds: good files replace the warnings and sections that were there. Anything
- * worse is said and makes it fail, after everything was read, with the first error: -EINVAL for a bad value or line,
- * else -errno of the file. Whenever it fails something was said, and conf is untouched.
- */
-int conf_load(struct conf *conf, const char *root, const char *file, conf_say *say, void *arg);
 
 /* Whether its values are sizes; a number without a unit is KiB then. */
 bool conf_is_size(const struct conf_key *key);

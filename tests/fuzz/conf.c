@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "host/conf.h"
+#include "host/conffile.h"
 #include "root.h"
 
 static void check_words(const char *words)

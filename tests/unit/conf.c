@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "host/conffile.h"
 #include "host/section.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
