@@ -1,198 +1,19 @@
 #include <errno.h>
-#include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <libxml/SAX2.h>
-#include <libxml/parser.h>
-#include <libxml/tree.h>
 
 #include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "plan/policy.h"
 #include "virt/domxml.h"
+#include "virt/xml.h"
 
 #define VALUE_BYTES 64
 #define WEIGHT_MOST 10000
 #define SMALL_KIB (16 * KIB_PER_MIB)            /* no Linux guest lives with less */
 #define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* what libvirt shows where a limit of memtune was taken away */
-
-/*
- * No encoding but UTF-8, which libvirt writes: iconv would load modules for one that the document declares, and libxml2
- * 2.9.14 reads through NULL if it has no memory for the text in another encoding, even for UTF-8 as the one given.
- */
-#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER | XML_PARSE_IGNORE_ENC)
-#define ERRORS_MAX 64 /* beside undeclared entities; of 100, libxml2 2.13 does not tell any more */
-
-/* ---- documents ---- */
-
-struct trouble { /* that came up while a document was parsed */
-	unsigned errors, entities;
-	bool stopped, no_memory;
-};
-
-static void stop_parsing(xmlParserCtxt *ctxt)
-{
-	struct trouble *t = ctxt->_private;
-
-	t->stopped = true;
-	xmlStopParser(ctxt);
-}
-
-/* Before anything it declares can be used: entities in values of attributes are expanded whatever the options. */
-static void refuse_dtd(void *ctxt, const xmlChar *name, const xmlChar *external_id, const xmlChar *system_id)
-{
-	(void)name, (void)external_id, (void)system_id;
-	stop_parsing(ctxt);
-}
-
-/*
- * Each error ends the parsing but an undeclared entity: libvirt drops the DTD of a definition and hands on what it
- * declared for <metadata>. A reference without an entity is put there, before an element for one in its attributes.
- */
-static void note_error(void *arg, const char *message, ...)
-{
-	xmlParserCtxt *ctxt = arg;
-	const xmlError *error = xmlCtxtGetLastError(ctxt);
-	struct trouble *t = ctxt->_private;
-
-	(void)message;
-	t->errors++;
-	t->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
-	if (!error || error->level < XML_ERR_FATAL)
-		return;
-	if (error->code != XML_ERR_UNDECLARED_ENTITY || !ctxt->node || t->errors > ERRORS_MAX) {
-		stop_parsing(ctxt);
-		return;
-	}
-	t->entities++;
-	/* libxml2 2.14 reports an early end, or content behind the end, only in a document without errors. */
-	ctxt->wellFormed = 1;
-	ctxt->errNo = XML_ERR_OK;
-	xmlSAX2Reference(ctxt, BAD_CAST "undeclared");
-}
-
-/* What has no parser to blame: of that memory alone makes a document incomplete. Nothing is printed. */
-static void note_general_error(void *trouble, const char *message, ...)
-{
-	const xmlError *error = xmlGetLastError();
-
-	(void)message;
-	if (trouble && (!error || error->code == XML_ERR_NO_MEMORY))
-		((struct trouble *)trouble)->no_memory = true;
-}
-
-static bool is_entity(const xmlNode *node)
-{
-	return node && node->type == XML_ENTITY_REF_NODE;
-}
-
-static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
-
-/* Whether libxml2 takes the first bytes for those of another encoding than UTF-8. */
-static bool is_recoded(const char *xml, size_t length)
-{
-	return length < 2 || !strchr(" \t\r\n<", xml[0]) || !xml[0] || !xml[1];
-}
-
-/* Whether it is whole. */
-static bool parse(const char *xml, size_t length, struct trouble *trouble, xmlDoc **ret_doc)
-{
-	xmlParserCtxt *ctxt = xmlNewParserCtxt();
-	bool whole;
-
-	if (!ctxt) {
-		trouble->no_memory = true;
-		return false;
-	}
-	ctxt->sax->internalSubset = refuse_dtd;
-	ctxt->sax->error = note_error;
-	ctxt->_private = trouble;
-	*ret_doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, NULL, PARSE_OPTIONS);
-	trouble->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
-	whole = trouble->entities ? trouble->errors <= ERRORS_MAX : ctxt->wellFormed;
-	xmlFreeParserCtxt(ctxt);
-	return whole && !trouble->stopped && !trouble->no_memory && *ret_doc && xmlDocGetRootElement(*ret_doc);
-}
-
-static int document_read(const char *xml, size_t length, xmlDoc **ret_doc)
-{
-	struct trouble trouble = {0};
-	xmlDoc *doc = NULL;
-	bool good;
-
-	if (length > DOMXML_MAX_BYTES)
-		return -EMSGSIZE;
-	if (is_recoded(xml, length))
-		return -EBADMSG;
-	xmlSetGenericErrorFunc(&trouble, note_general_error); /* of this thread */
-	pthread_once(&parser_once, xmlInitParser); /* left to itself, it races where several threads parse first */
-	good = parse(xml, length, &trouble, &doc);
-	xmlSetGenericErrorFunc(NULL, note_general_error);
-	if (good) {
-		*ret_doc = doc;
-		return 0;
-	}
-	xmlFreeDoc(doc);
-	return trouble.no_memory ? -ENOMEM : -EBADMSG;
-}
-
-/* Without memory libxml2 leaves names out. */
-static bool is_same(const xmlChar *name, const char *ours)
-{
-	return name && strcmp((const char *)name, ours) == 0;
-}
-
-static bool has_namespace(const xmlNode *node, const char *namespace)
-{
-	return node->ns ? namespace && is_same(node->ns->href, namespace) : !namespace;
-}
-
-static bool is_named(const xmlNode *node, const char *name)
-{
-	return node->type == XML_ELEMENT_NODE && is_same(node->name, name);
-}
-
-/* The value of an attribute without namespace (libvirt puts none on attributes); NULL where it is absent. */
-static const char *attribute(const xmlNode *node, const char *name)
-{
-	const xmlAttr *a = xmlHasNsProp(node, BAD_CAST name, NULL);
-	const xmlNode *value = a ? a->children : NULL;
-
-	if (!a)
-		return NULL;
-	return value && value->type == XML_TEXT_NODE && value->content ? (const char *)value->content : "";
-}
-
-static bool attribute_is(const xmlNode *node, const char *name, const char *value)
-{
-	const char *is = attribute(node, name);
-
-	return is && strcmp(is, value) == 0;
-}
-
-/*
- * The text that stands directly in node, as far as it fits. -EINVAL where something else but comments stands there too,
- * -E2BIG where it was cut.
- */
-static int read_text(const xmlNode *node, char *text, size_t size)
-{
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (const xmlNode *c = node->children; c; c = c->next) {
-		if (c->type == XML_COMMENT_NODE || c->type == XML_PI_NODE)
-			continue;
-		if (c->type != XML_TEXT_NODE && c->type != XML_CDATA_SECTION_NODE)
-			return -EINVAL;
-		used += (size_t)snprintf(text + used, size - used, "%s", c->content ? (const char *)c->content : "");
-		if (used >= size)
-			return -E2BIG;
-	}
-	return 0;
-}
 
 /* ---- hints ---- */
 
@@ -281,7 +102,7 @@ static const xmlNode *find_part(const xmlNode *element, const char *name, const 
 {
 	const xmlNode *c = after ? after->next : element->children;
 
-	while (c && !(is_named(c, name) && (has_namespace(c, NULL) || has_namespace(c, DOMXML_NAMESPACE))))
+	while (c && !(xml_is_named(c, name) && (xml_has_namespace(c, NULL) || xml_has_namespace(c, DOMXML_NAMESPACE))))
 		c = c->next;
 	return c;
 }
@@ -289,7 +110,7 @@ static const xmlNode *find_part(const xmlNode *element, const char *name, const 
 /* An attribute of ours: libvirt puts no namespace on attributes, but takes one. */
 static bool is_ours(const xmlAttr *a)
 {
-	return !a->ns || is_same(a->ns->href, DOMXML_NAMESPACE);
+	return !a->ns || xml_is_same(a->ns->href, DOMXML_NAMESPACE);
 }
 
 /* The first attribute of ours but the one of this name; NULL if there is none. */
@@ -297,7 +118,7 @@ static const xmlAttr *find_unknown(const xmlAttr *from, const char *known)
 {
 	const xmlAttr *a = from;
 
-	while (a && !(is_ours(a) && (a->ns || !is_same(a->name, known))))
+	while (a && !(is_ours(a) && (a->ns || !xml_is_same(a->name, known))))
 		a = a->next;
 	return a;
 }
@@ -324,9 +145,9 @@ static void read_part(const struct part *part, const xmlNode *element, const str
 
 	if (!node)
 		return;
-	unit = attribute(node, "unit");
+	unit = xml_attribute(node, "unit");
 	unknown = find_unknown(node->properties, "unit");
-	r = read_text(node, text, sizeof(text));
+	r = xml_text(node, text, sizeof(text));
 	snprintf(value, sizeof(value), "%s%s%s", text, unit ? " " : "", unit ? unit : "");
 	if (find_part(element, part->name, node)) {
 		void_hint(h, in, part->name, value, "it is there twice");
@@ -346,7 +167,7 @@ static void read_part(const struct part *part, const xmlNode *element, const str
 static void read_managed(const xmlNode *element, const struct context *in, struct hints *h)
 {
 	static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off", "0"};
-	const char *managed = attribute(element, "managed");
+	const char *managed = xml_attribute(element, "managed");
 	bool is_yes = !managed, is_no = false;
 	char given[64];
 
@@ -399,7 +220,7 @@ static void add_unknown(struct unknown *u, const char *name, const char *kind)
 static bool is_part(const xmlNode *node)
 {
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (is_named(node, parts[i].name))
+		if (xml_is_named(node, parts[i].name))
 			return true;
 	return false;
 }
@@ -413,7 +234,7 @@ static void void_unknown(const xmlNode *element, const struct context *in, struc
 		add_unknown(&u, (const char *)a->name, "attribute");
 	for (const xmlNode *c = element->children; c; c = c->next)
 		if (c->type == XML_ELEMENT_NODE && !is_part(c) &&
-		    (has_namespace(c, NULL) || has_namespace(c, DOMXML_NAMESPACE)))
+		    (xml_has_namespace(c, NULL) || xml_has_namespace(c, DOMXML_NAMESPACE)))
 			add_unknown(&u, (const char *)c->name, "element");
 	if (!u.used)
 		return;
@@ -480,18 +301,18 @@ static void judge_bounds(const struct context *in, struct hints *h)
 /* What an undeclared entity stood for may have been any of the hints. */
 static void read_hints(const xmlNode *element, const struct context *in, struct hints *h)
 {
-	bool unknown = is_entity(element->prev);
+	bool unknown = xml_is_entity(element->prev);
 
 	h->present = true;
-	h->opted_out = unknown && attribute(element, "managed");
-	if (!is_named(element, "memory")) {
+	h->opted_out = unknown && xml_attribute(element, "managed");
+	if (!xml_is_named(element, "memory")) {
 		void_hint(h, in, "element", (const char *)element->name, "its name is not 'memory'");
 		return;
 	}
 	if (!unknown)
 		read_managed(element, in, h);
 	for (const xmlNode *c = element->children; c; c = c->next)
-		unknown |= is_entity(c);
+		unknown |= xml_is_entity(c);
 	if (unknown) {
 		void_hint(h, in, "element", "memory", "an undeclared entity stands in it");
 		return;
@@ -508,12 +329,12 @@ int domxml_read_hints(const char *xml, size_t length, const char *name, uint64_t
 	struct hints h = {.weight = WEIGHT_DEFAULT};
 	const xmlNode *root;
 	xmlDoc *doc;
-	int r = document_read(xml, length, &doc);
+	int r = xml_read(xml, length, DOMXML_MAX_BYTES, &doc);
 
 	if (r < 0)
 		return r;
 	root = xmlDocGetRootElement(doc);
-	if (has_namespace(root, NULL) || has_namespace(root, DOMXML_NAMESPACE))
+	if (xml_has_namespace(root, NULL) || xml_has_namespace(root, DOMXML_NAMESPACE))
 		read_hints(root, &in, &h);
 	else
 		r = -EBADMSG;
@@ -529,15 +350,15 @@ static void read_size(const xmlNode *node, uint64_t *kib)
 {
 	char text[VALUE_BYTES];
 
-	if (read_text(node, text, sizeof(text)) == 0)
-		size_parse_unit(text, attribute(node, "unit"), kib);
+	if (xml_text(node, text, sizeof(text)) == 0)
+		size_parse_unit(text, xml_attribute(node, "unit"), kib);
 }
 
 static void read_name(const xmlNode *node, struct domxml *d)
 {
 	char name[DOMXML_NAME_BYTES + 1];
 
-	if (d->name || read_text(node, name, sizeof(name)) == -EINVAL)
+	if (d->name || xml_text(node, name, sizeof(name)) == -EINVAL)
 		return;
 	d->name = strdup(name);
 	d->no_memory |= !d->name;
@@ -547,7 +368,7 @@ static void read_uuid(const xmlNode *node, struct domxml *d)
 {
 	char text[UUID_TEXT];
 
-	if (read_text(node, text, sizeof(text)) == 0)
+	if (xml_text(node, text, sizeof(text)) == 0)
 		uuid_parse(text, d->uuid);
 }
 
@@ -572,7 +393,7 @@ static const xmlNode *find_child(const xmlNode *node, const char *name)
 {
 	const xmlNode *c = node ? node->children : NULL;
 
-	while (c && !is_named(c, name))
+	while (c && !xml_is_named(c, name))
 		c = c->next;
 	return c;
 }
@@ -580,12 +401,12 @@ static const xmlNode *find_child(const xmlNode *node, const char *name)
 static void read_balloon(const xmlNode *node, struct domxml *d)
 {
 	const xmlNode *stats = find_child(node, "stats");
-	const char *period = stats ? attribute(stats, "period") : NULL;
+	const char *period = stats ? xml_attribute(stats, "period") : NULL;
 	uint64_t period_s;
 
-	d->device.balloon = !attribute_is(node, "model", "none");
-	d->device.autodeflate = attribute_is(node, "autodeflate", "on");
-	d->device.reporting = attribute_is(node, "freePageReporting", "on");
+	d->device.balloon = !xml_attribute_is(node, "model", "none");
+	d->device.autodeflate = xml_attribute_is(node, "autodeflate", "on");
+	d->device.reporting = xml_attribute_is(node, "freePageReporting", "on");
 	if (period && number_parse(period, INT32_MAX, &period_s) == 0)
 		d->device.period_s = (uint32_t)period_s;
 }
@@ -598,11 +419,11 @@ static bool pins_memory(const xmlNode *disk)
 {
 	static const char *const links[] = {"source", "backingStore", "mirror", "dataStore"};
 
-	if (attribute_is(disk, "type", "nvme") || attribute_is(disk, "type", "vhostvdpa"))
+	if (xml_attribute_is(disk, "type", "nvme") || xml_attribute_is(disk, "type", "vhostvdpa"))
 		return true;
 	for (const xmlNode *c = disk->children; c; c = c->next)
 		for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-			if (is_named(c, links[i]) && pins_memory(c))
+			if (xml_is_named(c, links[i]) && pins_memory(c))
 				return true;
 	return false;
 }
@@ -620,10 +441,10 @@ static void read_memory_device(const xmlNode *node, struct domxml *d)
 
 	if (size)
 		read_size(size, &kib);
-	d->device.virtio_mem |= attribute_is(node, "model", "virtio-mem");
-	if (attribute_is(node, "model", "dimm"))
+	d->device.virtio_mem |= xml_attribute_is(node, "model", "virtio-mem");
+	if (xml_attribute_is(node, "model", "dimm"))
 		d->device.dimm_kib = sat_add(d->device.dimm_kib, kib);
-	else if (!attribute_is(node, "model", "virtio-mem"))
+	else if (!xml_attribute_is(node, "model", "virtio-mem"))
 		d->device.outside_kib = sat_add(d->device.outside_kib, kib);
 }
 
@@ -665,13 +486,13 @@ static const struct fact {
 static void read_element(const xmlNode *node, const char *in, struct domxml *d)
 {
 	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++)
-		if (is_named(node, elements[i].name) && strcmp(in, elements[i].in) == 0)
+		if (xml_is_named(node, elements[i].name) && strcmp(in, elements[i].in) == 0)
 			elements[i].read(node, d);
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
 		const struct fact *f = &facts[i];
 
-		if (is_named(node, f->name) && strcmp(in, f->in) == 0 &&
-		    (!f->attribute || attribute_is(node, f->attribute, f->value)))
+		if (xml_is_named(node, f->name) && strcmp(in, f->in) == 0 &&
+		    (!f->attribute || xml_attribute_is(node, f->attribute, f->value)))
 			*(bool *)((char *)&d->device + f->offset) = true;
 	}
 }
@@ -682,7 +503,7 @@ static const xmlNode *find_hints(const xmlNode *root)
 	const xmlNode *c = find_child(root, "metadata");
 
 	c = c ? c->children : NULL;
-	while (c && !(c->type == XML_ELEMENT_NODE && has_namespace(c, DOMXML_NAMESPACE)))
+	while (c && !(c->type == XML_ELEMENT_NODE && xml_has_namespace(c, DOMXML_NAMESPACE)))
 		c = c->next;
 	return c;
 }
@@ -690,19 +511,19 @@ static const xmlNode *find_hints(const xmlNode *root)
 static int read_domain(const xmlNode *root, struct domxml *d)
 {
 	const xmlNode *hints = find_hints(root);
-	const char *id = attribute(root, "id");
+	const char *id = xml_attribute(root, "id");
 	uint64_t number;
 
-	if (!is_named(root, "domain") || !has_namespace(root, NULL))
+	if (!xml_is_named(root, "domain") || !xml_has_namespace(root, NULL))
 		return -EBADMSG;
 	if (id && number_parse(id, INT32_MAX, &number) == 0)
 		d->domain_id = (int64_t)number;
 	for (const xmlNode *c = root->children; c; c = c->next) {
-		if (c->type != XML_ELEMENT_NODE || !has_namespace(c, NULL))
+		if (c->type != XML_ELEMENT_NODE || !xml_has_namespace(c, NULL))
 			continue;
 		read_element(c, "", d);
 		for (const xmlNode *cc = c->children; cc; cc = cc->next)
-			if (cc->type == XML_ELEMENT_NODE && has_namespace(cc, NULL))
+			if (cc->type == XML_ELEMENT_NODE && xml_has_namespace(cc, NULL))
 				read_element(cc, (const char *)c->name, d);
 	}
 	if (d->device.outside_kib) {
@@ -718,7 +539,7 @@ int domxml_read(const char *xml, size_t length, struct domxml *ret_domain)
 {
 	struct domxml d = {.domain_id = -1, .hints.weight = WEIGHT_DEFAULT};
 	xmlDoc *doc;
-	int r = document_read(xml, length, &doc);
+	int r = xml_read(xml, length, DOMXML_MAX_BYTES, &doc);
 
 	if (r < 0)
 		return r;

@@ -1,11 +1,8 @@
 /*
- * Domain or metadata XML to device facts and hints. The only file with libxml2.
- * The document is hostile: no network, no DTD (a document with one is refused where the DTD begins), no entities, no
- * other encoding than UTF-8; text is taken from direct text children only; sizes and counts are capped. Allocates only
- * inside libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very many
- * attributes (100000: 10 s); libvirt has paid that price before us, and the hook's helper has an alarm.
- * libvirt itself emits documents that are not well-formed: of a definition with a DTD it keeps references to entities
- * in <metadata>, and drops what declared them (9.0). Up to 64 of them are read past; they void the hints they stand in.
+ * Domain or metadata XML to device facts and hints, by xml.h. Sizes and counts are capped. Allocates only inside
+ * libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very many
+ * attributes (100000: 10 s); libvirt has paid that price before us, and the hook's helper has an alarm. References to
+ * entities void the hints they stand in.
  */
 #ifndef MEMSCHED_VIRT_DOMXML_H
 #define MEMSCHED_VIRT_DOMXML_H
