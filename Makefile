@@ -2,6 +2,7 @@
 #   make            builds the commands beside their sources
 #   make demo       installs what is needed, boots four small guests, makes memory scarce (root)
 #   make check      installs what is needed and runs the tests, real guests included      (root)
+#   make deb, make rpm and make dist    build packages and the tarball: hooks/package
 #   make install    lays files down, and nothing else; hooks/install has the list
 # The rest of the targets, tests and lint, is in tests/tests.mk.
 
@@ -18,7 +19,9 @@ DOCDIR        ?= $(PREFIX)/share/doc/memsched
 DATADIR       ?= $(PREFIX)/share/memsched
 HOOK_PATH     ?= $(SYSCONFDIR)/libvirt/hooks/qemu.d/memsched
 DESTDIR       ?=
-VERSION       := 0.1
+# Goes before the name of each command, if another package has a memstat: memsched- gives memsched-memstat.
+PROGRAM_PREFIX ?=
+VERSION       := 0.2
 
 CFLAGS     ?= -O2 -g
 PKG_CONFIG ?= pkg-config
@@ -76,11 +79,14 @@ PAGES := $(wildcard man/*.[578])
 EXAMPLES := $(wildcard man/*.yml man/*.json)
 UNITS := $(wildcard hooks/*.service hooks/*.timer)
 $(foreach v,DESTDIR SBINDIR MANDIR SYSCONFDIR TMPFILESDIR UNITDIR COMPLETIONDIR ZSHDIR FISHDIR DOCDIR \
-	DATADIR HOOK_PATH COMMANDS HELPERS UNITS PAGES EXAMPLES,$(eval install uninstall: export $v := $$($v)))
+	DATADIR HOOK_PATH PROGRAM_PREFIX COMMANDS HELPERS UNITS PAGES EXAMPLES,$(eval install uninstall: export $v := $$($v)))
 install: all
 	@hooks/install install
 uninstall:
 	@hooks/install uninstall
+deb rpm: all
+deb rpm dist:
+	@VERSION=$(VERSION) MAKE='$(MAKE)' hooks/package $@
 
 clean:
 	rm -rf build $(COMMANDS) $(HELPERS) $(TESTS) lib/libmemsched.a
@@ -89,6 +95,6 @@ clean:
 include tests/tests.mk
 -include $(wildcard lib/*/*.d bin/*.d hooks/*.d tests/*/*.d)
 
-.PHONY: all install uninstall clean
+.PHONY: all install uninstall deb rpm dist clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -103,6 +103,7 @@ check-long:
 	$(SUBMAKE) sanitize valgrind fuzz || status=1; \
 	LIMIT=3600 tests/run long tests/faults/provoke || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
+	LIMIT=1800 tests/guests/bed tests/run long tests/cli/packages.bats tests/guests/long/packages.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
 	HERD=40 LIMIT=900 tests/guests/bed tests/run long tests/guests/hung.bats || status=1; \
@@ -127,7 +128,7 @@ valgrind: $(UNIT)
 SOURCES := $(wildcard lib/*/*.c bin/*.c hooks/*.c)
 # The headers of the libraries and of the kernel, apart from those of glibc: musl must not find these beside them.
 HEADERS := $(wildcard $(addprefix /usr/include/,libvirt libxml2/libxml unicode linux))
-SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers tests/figures .ci/run hooks/install $(wildcard hooks/qemu \
+SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers tests/figures .ci/run hooks/install hooks/package $(wildcard hooks/deb/p* hooks/qemu \
 	tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/guard)
 lint:
 	@tests/deps build test lint

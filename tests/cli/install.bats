@@ -27,7 +27,8 @@ expected() {
 	local file command
 	{
 		printf '644 %s\n' etc/cron.d/memsched etc/logrotate.d/memsched etc/memsched.conf usr/lib/tmpfiles.d/memsched.conf \
-			usr/share/memsched/{memsched.conf,memsched.cron,memsched.logrotate,qemu} \
+			usr/share/memsched/{memsched.cil,memsched.conf,memsched.cron,memsched.logrotate,qemu} \
+			usr/share/doc/memsched/{NEWS,copyright} \
 			usr/share/zsh/vendor-completions/_memsched \
 			usr/lib/systemd/system/{memguard.service,membalance.service,membalance-once.service,membalance-once.timer}
 		printf '755 %s\n' etc/libvirt/hooks/qemu.d/memsched usr/sbin/memsched-hook
