@@ -61,8 +61,11 @@ unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
+# Shell alone: sanitizers would see what make check has seen.
+SHELLONLY := $(if $(findstring fsanitize,$(CFLAGS)),$(addprefix tests/cli/,install.bats packages.bats))
+CLI := $(filter-out $(SHELLONLY),$(wildcard tests/cli/*.bats))
 cli: all tests/faults/inject.so
-	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(wildcard tests/cli/*.bats),install hook memstat membalance)
+	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(CLI),install hook memstat membalance)
 # Each file has a bed of its own. Guests wait more than they work, so only memory limits the beds: 2.5 GiB each.
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
