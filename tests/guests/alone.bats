@@ -61,7 +61,7 @@ reason() {
 	kill -STOP "$pid"
 	membalance --deadline 40 -J >"$BATS_TEST_TMPDIR/pass" 3>&- &
 	pass=$!
-	wait_until 60 sh -c '! flock -n /run/memsched/lock true'
+	wait_until 60 lock_held /run/memsched/lock
 	sleep 3 # the pass waits for it for half of its deadline
 	kill -KILL "$pid"
 	wait "$pass"

@@ -169,7 +169,7 @@ loop_has_told() {
 @test "a second pass at the same time exits 75 and says nothing" {
 	membalance --interval 1 3>&- &
 	pid=$!
-	wait_until 30 sh -c '! flock -n /run/memsched/lock true'
+	wait_until 60 lock_held /run/memsched/lock
 	run --separate-stderr membalance
 	kill "$pid"
 	wait "$pid"

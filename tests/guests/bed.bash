@@ -458,6 +458,12 @@ has_lines() {
 	[ "$(wc -l <"$1")" -ge "$2" ]
 }
 
+# lock_held FILE: whether a process has it locked. Trying to lock it would get in the way of those who do.
+lock_held() {
+	local inode
+	inode=$(stat -c %i "$1" 2>/dev/null) && grep -q " FLOCK .*:$inode 0 EOF$" /proc/locks
+}
+
 kill_background() {
 	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
 }

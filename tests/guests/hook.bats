@@ -372,7 +372,7 @@ has() {
 	kill -STOP "$(guest_pid stopped)" # half the deadline is spent on it
 	pass --deadline 6 3>&- &
 	pass=$!
-	wait_until 60 sh -c '! flock -n /run/memsched/lock true'
+	wait_until 60 lock_held /run/memsched/lock
 	sleep 1
 	virsh dumpxml empty | $helper empty started begin -
 	[ "$(started_s)" -gt 0 ]

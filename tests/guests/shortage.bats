@@ -127,12 +127,13 @@ fill_caches() {
 		.grown <= ([$room, 0] | max) + ([.freed, 0] | max) + 2 * 1048576) | all' "$passes" ||
 		{ jq -c '[.host, .moves]' "$passes"; return 1; }
 	stuck=$(($(guest_actual light) / 1024))
-	guest_ask light keep 0
-	wait_until 60 at_most light $((stuck - 2))
 	before=$(wc -l <"$passes")
+	guest_ask light keep 0
 	wait_until 60 obeys_again
-	after=$(($(wc -l <"$passes") - before))
-	[ "$after" -le 3 ] # one of them had begun before
+	# As soon as a pass sees that it has given: the next but one at the latest knows that it obeys.
+	late=$(tail -n +$((before + 1)) "$passes" | jq -s --argjson stuck "$stuck" '[.[].moves[] |
+		select(.name == "light" and .reason == "stuck" and .from_bytes <= ($stuck - 2) * 1048576)] | length')
+	[ "$late" -le 2 ]
 	loop_end
 	[ "$(guest_restarts heavy)" -eq 0 ]
 	[ "$(guest_restarts light)" -eq 0 ]
