@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # memsched: moves host memory between the running KVM guests of one libvirt host.
 #   make            builds the commands beside their sources
 #   make demo       installs what is needed, boots four small guests, makes memory scarce (root)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* membalance: takes memory from idle guests and gives it to needy ones; one pass, or a loop. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* memguard: keeps the host alive: before it runs short of memory, takes memory back from guests, hard if need be. */
 #include <errno.h>
 #include <signal.h>

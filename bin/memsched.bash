@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # Completion for memstat, membalance and memguard. What can be completed, the command itself says in its --help: options,
 # what their arguments are called, and columns.

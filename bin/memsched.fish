@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Completion for fish. What can be completed, the command itself says in its --help: options, arguments, and columns.
 
 function __memsched_columns --argument-names command

@@ -1,4 +1,5 @@
 #compdef memstat membalance memguard
+# SPDX-License-Identifier: MIT
 # Completion for zsh. What can be completed, the command itself says in its --help: options, arguments, and columns.
 
 # Running guests, if their libvirt is here: nobody is asked for a password in the middle of a line.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* memstat: shows guests and host: who has what, who needs what, and why. Changes nothing. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * memsched-hook NAME OPERATION SUBOPERATION EXTRA <DOMAIN-XML: what libvirt's qemu hook runs (through the stub
  * hooks/qemu) as a guest starts and ends; it writes the registry and nothing else. While it runs libvirt holds the

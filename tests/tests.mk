@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The tests and what checks the sources; tests/deps installs what each tier needs.
 #   quick       unit, sim and cli: no root, no guests
 #   guests      real guests in a private libvirtd

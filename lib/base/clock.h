@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The two clocks, read in one place, so that everything else takes time as an argument. */
 #ifndef MEMSCHED_BASE_CLOCK_H
 #define MEMSCHED_BASE_CLOCK_H

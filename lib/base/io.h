@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Files read to their end and written whole, a stream in memory, and the names of files of guests: UUIDs, as libvirt
  * writes them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A streaming JSON writer: commas and nesting are kept by the writer, each value at the top is one line. Strings are
  * repaired to valid UTF-8 (U+FFFD for each byte that is none), and every character that text_is_plain refuses is

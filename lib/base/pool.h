@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Threads that take jobs from a queue, for calls that may never return. Each worker opens a context of its
  * own (a connection) and runs one job at a time with it. A job that has not come back by the deadline is abandoned

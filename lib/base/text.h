@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Words for people: escaping, decimals, sizes. Links with nothing else, so that the hook's helper can have it;
  * the sentences that explain a decision stand in explain.h.

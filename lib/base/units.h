@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * KiB arithmetic that saturates instead of wrapping, and sizes, durations and percentages as text.
  * Pure: no I/O, no clock, no allocation. Parsers return 0, -EINVAL (not of the form) or -ERANGE (too large, or

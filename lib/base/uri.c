@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/uri.h"
 
 #include <string.h>

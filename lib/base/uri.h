@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a libvirt URI says about where its guests are, before anything is connected. Pure. An alias of libvirt.conf says
  * nothing, so it is neither remote nor ours.

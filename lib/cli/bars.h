@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Guests and host as bars: a report as lines of text for a terminal of any size. Pure, but for the locale, which
  * says how wide a character is. Three layouts show more figures the wider the terminal is; lines go as it gets lower.

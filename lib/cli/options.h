@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the commands have in common: one table of options drives parsing, --help and the override of configuration keys;
  * exit codes, and the end of the process.

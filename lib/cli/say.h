@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Messages on stderr, each a line of its own: "membalance: error: ...", with "warning: ", "notice: " or nothing in
  * place of "error: ". Each is one write, cut to 4 KiB. Outside strings must be escaped before. Beside cli/ and bin/

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A terminal taken over for a while: keys without Enter, the alternate screen, one frame after the other; and given
  * back as it was on every way out, a deadly signal included. There is one a process: standard output is the terminal,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Looks again and again, and shows what was found: as bars on the terminal, or by the caller's own means each time. It
  * goes on when libvirt goes away and comes back, until it is told to end.

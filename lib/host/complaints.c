@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/complaints.h"
 
 #include <errno.h>

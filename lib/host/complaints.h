@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Says a thing once: when it first appears, then hourly while it lasts, and when it is resolved. The programs keep
  * their complaints in memory; membalance keeps them in the registry too, as a single pass has no memory of its own.

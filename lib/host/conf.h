@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What memsched.conf sets: one table of key, type, default and help drives parsing, the defaults and the tests that
  * hold man/memsched.conf to it. Its files are read by conffile.h.

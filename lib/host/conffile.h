@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files of the configuration: /etc/memsched.conf and its drop-ins. */
 #ifndef MEMSCHED_HOST_CONFFILE_H
 #define MEMSCHED_HOST_CONFFILE_H

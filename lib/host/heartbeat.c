@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/heartbeat.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Signs of life in /run/memsched: guard.json, which memguard writes, and the head of last-pass.json, which membalance
  * does. memstat, the metrics and memguard --check read them.

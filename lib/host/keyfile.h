@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Files of lines "key=value" in a state directory, from and to the members of a struct: a form says which. What is
  * damaged, or of another version, is no such file.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/movelog.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The record of moves: who asked a guest to go from what to what, when, why, and how far it came. It goes to the
  * journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was asked for, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The host's memory, read from /proc and /sys below a root directory. The only file that knows their formats.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is remembered in /run/memsched (statedir): registered guests, pending starts, what passes learned, the pause,
  * and the locks. Returns 0 or -errno; results are untouched on failure.

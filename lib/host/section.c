@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/section.h"
 
 #include <errno.h>

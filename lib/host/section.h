@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sections [guest PATTERN] of memsched.conf: what the administrator of many guests wishes for some of them. */
 #ifndef MEMSCHED_HOST_SECTION_H
 #define MEMSCHED_HOST_SECTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/setup.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How memsched is set up on this host, as its files tell: the hook, what is enabled, and where the configuration says
  * to write. For memstat --check; show/doctor judges it.

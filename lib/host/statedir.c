@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/statedir.h"
 
 #include <assert.h>

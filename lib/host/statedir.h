@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The directory /run/memsched and its files; no other source opens them. Each access is relative to a descriptor of a
  * directory that was checked: root or this user owns it, others cannot write to it, and it is no symlink. A file must

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/wakeup.h"
 
 #include <errno.h>

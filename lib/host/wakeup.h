@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What ends the guard's sleep before its time: pressure on the host's memory, and a guest that is being started.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plan/claims.h"
 
 #include "base/units.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What each guest claims by itself, and what it counts for. The claims are nested: bottom, basic,
  * need, comfort; HOW IT DECIDES in membalance(8).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plan/estimate.h"
 
 #include "base/units.h"

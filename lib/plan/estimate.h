@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From a sample and what was remembered to what a guest uses, how fast that grows, and whether its
  * figures can be trusted. Pure: no I/O, no clock, no allocation; time is an argument.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plan/fairshare.h"
 
 #include "base/units.h"

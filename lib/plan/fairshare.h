@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Weighted max-min fairness, exact: the largest common level that fits a capacity.
  * An item's share at level L is base + L * weight, kept between lo and hi. Levels are rationals, so nothing drifts and

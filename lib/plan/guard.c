@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plan/guard.h"
 
 #include "base/units.h"

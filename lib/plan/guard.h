@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * When the host is short, and how badly: levels with hysteresis, and how long one may look away:
  * LEVELS in memguard(8).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A guest as the whole suite sees it: what libvirt and the guest said, what the administrator hinted, what was
  * remembered, what was derived from these, and what was decided. Plain data; sizes in KiB, words as virsh uses them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory of the host as it was read: plain data, sizes in KiB. */
 #ifndef MEMSCHED_PLAN_HOST_H
 #define MEMSCHED_PLAN_HOST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plan/learn.h"
 
 #include <math.h>

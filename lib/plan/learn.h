@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What readings teach of a guest's load: how fast it grows, by how much it surges, the most it used
  * of late, whether it runs short, and whether its MemTotal follows its balloon.

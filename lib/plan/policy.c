@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plan/policy.h"
 
 #include "base/units.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Who gives, who gets, how much, and why: HOW IT DECIDES in membalance(8).
  * Pure: no I/O, no clock, no allocation (scratch is passed in); the order of guests does not

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plan/reclaim.h"
 
 #include <errno.h>

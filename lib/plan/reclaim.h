@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The guard's acting line: which guests give memory back, how much, in which order, until the host has what it needs.
  * LEVELS in memguard(8). The plan is pure; sending is virt_set.

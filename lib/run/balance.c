@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "run/balance.h"
 
 #include <errno.h>

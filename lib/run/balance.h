@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * membalance's line: read -> estimate -> plan -> take -> settle -> host again -> give -> remember. What it does and
  * why: HOW IT DECIDES in membalance(8).

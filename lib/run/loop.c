@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "run/loop.h"
 
 #include <errno.h>

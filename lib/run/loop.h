@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Signals, sleeping and sd_notify(3): what a command that runs on needs beside its passes.
  */

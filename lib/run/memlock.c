@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "run/memlock.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A process that has to act when the host has no memory left: it stays in memory, and is not the first to be killed. */
 #ifndef MEMSCHED_RUN_MEMLOCK_H
 #define MEMSCHED_RUN_MEMLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "run/monitor.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The guard on duty: keeps a snapshot of the guests, looks at the host, decides by guard.h, takes by reclaim.h, and
  * knows what came of it: memguard(8). It never waits for the lock of balancing passes, and for libvirt at most

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "run/on_critical.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A command of the administrator's, run without a shell and not waited for: its line is split at blanks beforehand.
  */

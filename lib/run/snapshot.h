@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The guests as they were read at one time, for balance, monitor and memstat alike: listed, recalled, read, given a
  * statistics period if they have none, and estimated.

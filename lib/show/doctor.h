@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Whether all is set up right, for memstat --check: one finding a check, each fault with what to do. Pure: judges what
  * was read; the sizes and words that it knows are those of the structs.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Sentences for people that explain a decision with the numbers that decided. Pure; works on the structs alone and
  * never shows a number that is not known.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The limits of a guest and where each comes from: memstat --show-config DOMAIN. */
 #ifndef MEMSCHED_SHOW_LIMITS_H
 #define MEMSCHED_SHOW_LIMITS_H

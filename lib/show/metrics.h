@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The text format of Prometheus, and the files of it that node_exporter's textfile collector reads.
  */

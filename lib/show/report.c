@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "show/report.h"
 
 #include <assert.h>

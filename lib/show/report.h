@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a pass found and did, as tables, as JSON (JSON in memstat(8) and membalance(8)), as metrics and as sentences.
  */

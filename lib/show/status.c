@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "show/status.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One line that says it all: how much the guests have, when the last pass was made, and how the guard finds the host.
  */
 #ifndef MEMSCHED_SHOW_STATUS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Rows of figures in words, by their columns: as a table, raw, as pairs, as members of a JSON object, as metrics.
  */

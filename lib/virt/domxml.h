@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Domain or metadata XML to device facts and hints, by xml.h. Sizes and counts are capped. Allocates only inside
  * libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very many

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One connection to libvirt and the calls made over it, as they are: each may block for ever, so all are made by
  * workers (virt.c). The only file that includes libvirt. Errors as in virt.h, and -ESRCH: the guest is gone (or is

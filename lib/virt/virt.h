@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The narrow door to libvirt: connect, list, read, set. None of libvirt's types leaves it.
  * A call to libvirt has no time limit of its own, so every call is made by one of a few workers, each with its own

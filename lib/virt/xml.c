@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virt/xml.h"
 
 #include <errno.h>

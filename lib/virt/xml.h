@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Documents that are hostile, read with libxml2: no network, no DTD (a document with one is refused where the DTD
  * begins), no entities, no other encoding than UTF-8; text is taken from direct text children only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Takes the host's memory and holds it until killed; the kernel's OOM killer takes it first.
  *   fill MIB_AVAILABLE [MIB_PER_S]        until so much is available; prints "filled MIB"

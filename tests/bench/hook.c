@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * hook [CALLS]: how long libvirt waits for the hook. Each round starts /bin/true, the stub and the helper alone, one
  * after another, as libvirt does: three pipes, the XML of a real domain on stdin, and waiting for the end of both

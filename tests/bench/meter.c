@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Measures how well the running guests are served: samples them and the host four times a second, and integrates.
  * usage: meter SECONDS [TRACE.csv]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The original program's rule, written anew as the yardstick of the scenarios.
  * usage: original SECONDS

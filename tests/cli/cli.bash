@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # cli.bash: what the cli tests share. Each test has a root of its own, so nothing of the machine is read or written.
 

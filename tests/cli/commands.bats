@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What every command has in common: its configuration, its manual, its --help, its completion.
 bats_require_minimum_version 1.5.0
 

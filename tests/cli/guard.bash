@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154 # root and node are cli.bash's; of what is set here tests make use
 # guard.bash: what the tests of memguard share. Needs cli.bash.
 

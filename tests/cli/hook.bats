@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # The hook as libvirt runs it. Whatever it is given and wherever it runs: exit 0, not a word, within its alarm, and nothing

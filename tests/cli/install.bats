@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # make install and uninstall below a directory of the test's: what is laid down, what stays, what is refused. The bed of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # memguard's --check and its single runs against the test driver, whose statistics are of 1989: nobody can be taken from. What
 # is taken from real guests is in tests/guests.
 bats_require_minimum_version 1.5.0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Who hears of memguard's loop: systemd, and whoever reads what it says or does not.
 bats_require_minimum_version 1.5.0
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # memguard's loop: levels, no-give, on_critical, SIGHUP and SIGTERM.
 bats_require_minimum_version 1.5.0
 

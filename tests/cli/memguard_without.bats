@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # memguard's loop without what it relies on: libvirt, a host or a registry that can be read, inotify, locked memory.
 bats_require_minimum_version 1.5.0
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # The packages and the tarball are built once, and compared with what make install lays down.

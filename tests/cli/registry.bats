@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # /run/memsched under passes: removed, replaced, full, read-only, and full of what is none of ours. Passes go on, one at

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # SIGHUP: the configuration is read again while a loop runs.
 bats_require_minimum_version 1.5.0
 

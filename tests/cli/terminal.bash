@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154 # world and root are the test's
 # terminal.bash: terminals for tests, by tmux, with a shell in them and memstat -w in that. dir has their files, world is the URI
 # that is watched, root what is its --root. Needs wait_for of cli.bash.

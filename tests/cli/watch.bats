@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # memstat --watch, on terminals of tmux and without one.
 bats_require_minimum_version 1.5.0
 

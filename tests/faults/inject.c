@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Loaded by LD_PRELOAD into a program of ours: the call number FAULT_AT of those of FAULT_KIND fails, and with
  * FAULT_EVERY set each one after it too. Only calls that the program makes count: by itself, or through the C library

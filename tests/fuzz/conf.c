@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libFuzzer: any file as the configuration. What is said is safe to print; a value that was taken is taken again. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libFuzzer: any document, as a domain and as the bare element. What is read is within bounds and safe to print. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libFuzzer: any files of the kernel's, one after another with a NUL between them. What is taken makes sense. */
 #include <string.h>
 

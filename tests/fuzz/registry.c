@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libFuzzer: any file as a record of each kind, as a pause and as the complaints. What is read can be written and read
  * again. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What targets that read files share: a root of their own in memory, and a check that holds. */
 #ifndef FUZZ_ROOT_H
 #define FUZZ_ROOT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libFuzzer: any text as a size, whole and in two parts, a duration, a percentage, a number. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libFuzzer: any bytes as an outside string: escaped into a buffer of any size, and as a string of JSON. */
 #include <ctype.h>
 #include <string.h>

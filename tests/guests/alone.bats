@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Guests that are left alone, each with its reason, beside one that is balanced.
 bats_require_minimum_version 1.5.0
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Four real guests, balanced. Their host keeps half of what it has for itself, so it has no plenty: single passes, which come back in
 # a minute or so, would leave idle memory to the guests of a host that has.
 bats_require_minimum_version 1.5.0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # bed.bash: functions for bats files and scripts that run inside the bed. Each wait has an end: then it says what it waited for.
 # A guest's files are $BED/guests/NAME.{xml,in,log,disk}; its load program is load.c.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The guard and real guests. A reserve beyond what the host has makes it short without filling it: nothing that is freed suffices.
 bats_require_minimum_version 1.5.0
 

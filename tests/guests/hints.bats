@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Hints in the metadata of four real guests, under load.
 bats_require_minimum_version 1.5.0
 

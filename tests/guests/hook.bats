@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # The hook under a real libvirtd: what is registered after each turn of a guest's life, and that guests start whatever

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # A herd of guests, some of whose QEMUs are stopped: 12, and 40 in check-long.
 bats_require_minimum_version 1.5.0
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Inside the test guest: holds as much memory as it is told to, so that the host can drive the guest's need.
  * usage: load NUMBER [hot]   NUMBER counts the starts since boot, hot touches what is held once a second (for swap).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Guests of another host, by qemu+ssh://. The host is this one again, behind libvirt's own ssh transport; only ssh itself is
 # a script that runs here what it should run there.
 bats_require_minimum_version 1.5.0

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Copies a guest that libvirt has saved from stdin to stdout, without the pages that are zero.
  * usage: slim <SAVED >SLIM

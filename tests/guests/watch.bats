@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # memstat --watch over real guests: bars that move, a QEMU that hangs, a libvirtd that comes and goes.
 bats_require_minimum_version 1.5.0
 

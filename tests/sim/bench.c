@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * bench [--guests N] [--load NAME] [--world NAME] [--controller NAME]: all fleets under all loads,
  * and all named worlds, through all controllers, and two tables of what came of it. NAME may be a

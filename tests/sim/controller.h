@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Something that balances a world: ours, or the rule of a peer. Each reads only what libvirt and the host tell.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The fleets of the bench: so many guests of 1 to 16 GiB with weights of 50 to 200, on a host that has half of what
  * they may grow to, under one kind of load.

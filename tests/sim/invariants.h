@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What must hold of every plan, and of every world after every pass. Design §4.
  */

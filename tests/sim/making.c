@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "making.h"
 
 #include <errno.h>

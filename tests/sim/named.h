@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Worlds by name, each made for one question: what the rule does on a host as people run them.
  */

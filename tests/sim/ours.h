@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The real lib/pass.c on a stage: libvirt, the registry, the host and the clocks that it sees are those of a simulated
  * world. ours.c defines the functions of virt.h and registry.h that a pass calls, and clock_gettime and nanosleep, for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The rules of others, each alone and pure, written anew from facts/peers.md §2; their golden vectors are in
  * peers_test.c. The controllers around them are in the same files.

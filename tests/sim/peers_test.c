@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The peers' own test vectors, as facts/peers.md §8 has them, on our renderings of their rules.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A simulated host and its virtual machines, honest to the page: a machine touches memory it was
  * given only when its use or its page cache grows into it; what it frees inside stays with QEMU

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The world against real guests: the scenarios of facts/real-guests.md, played by four simulated
  * guests of 384 to 768 MiB, give the figures that were measured there, within a factor. And the

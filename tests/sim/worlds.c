@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * worlds [--worlds N] [--seed S] [--first K] [--strict]: the real pass in N random worlds, the K-th first; the K-th
  * world of seed S is that of seed S + K. A world that breaks an invariant says so with its seed; worlds --seed S

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Run from the root of the tree, or with SRCDIR set to it: reads man/memsched.conf and its page. */
 #include <errno.h>
 #include <fcntl.h>

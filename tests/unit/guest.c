@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Words that JSON, tables and messages share: a change breaks the scripts of users. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parts of the hook's helper; what it does as a process is in tests/cli/hook.bats. */
 #include <fcntl.h>
 #include <ftw.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each test in a process of its own: what is locked or spared stays so. */
 #include <errno.h>
 #include <limits.h>

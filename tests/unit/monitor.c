@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The guard on duty, over the test driver: what it asks for, and that nothing is allocated before it does. */
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Run from the root of the tree: reads the roots below tests/cli/roots. */
 #include <errno.h>
 #include <fcntl.h>

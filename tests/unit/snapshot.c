@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The guests as the guard keeps them: what readings by a task bring, over the test driver. */
 #include <errno.h>
 #include <ftw.h>

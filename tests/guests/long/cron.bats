@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # The installed line of /etc/cron.d, run by Debian's cron at its own pace: six minutes.

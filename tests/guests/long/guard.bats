@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The guard on a host that runs short for real (STARVE=yes): four guests with 1.5 GiB of idle memory they have touched, 900 MiB
 # available, and a process that takes 500 MiB a second. The figures stand in the report.
 bats_require_minimum_version 1.5.0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # The deb is installed, upgraded, removed and purged for real, within the bed. Guests start after each step.

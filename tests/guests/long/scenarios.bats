@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Real guests under load: ours in turn with the original's rule. The figures stand in the report. `make bench` has more scenarios.
 bats_require_minimum_version 1.5.0
 

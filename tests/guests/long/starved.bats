@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Real guests on a host that another process has filled: only with STARVE=yes. The figures stand in the report.
 bats_require_minimum_version 1.5.0
 

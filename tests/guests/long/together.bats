@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # membalance and memguard together, on a host that runs short (STARVE=yes). The figures stand in the report; `all`, which needs no
 # short host, is in scenarios.bats. SOAK_SECONDS (60) is how long the soak takes with either.
 bats_require_minimum_version 1.5.0

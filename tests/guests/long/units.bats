@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
 # The installed units under a real systemd, in namespaces and a control group of its own. It sees the bed's libvirtd in
