@@ -151,7 +151,7 @@ lint:
 	@for unit in $(filter %.service,$(UNITS)); do echo "lint: $$unit"; \
 		systemd-analyze security --offline=true --no-pager --threshold=20 $$unit >build/exposure || \
 		{ cat build/exposure; exit 1; }; done
-	clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/unit/*.c tests/bench/*.c tests/faults/*.c)
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard lib/*/*.h tests/unit/*.[ch] tests/bench/*.c tests/faults/*.c)
 
 # Each target runs for FUZZ_SECONDS from the corpus that is kept; its findings are left in build/.
 FUZZ_SECONDS ?= 60

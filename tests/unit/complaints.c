@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,30 +11,21 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "host/complaints.h"
 
-static char root[] = "/tmp/memsched-complaints-XXXXXX";
+static char root[FOLDER_BYTES];
 static char said_path[sizeof(root) + 32];
 static struct registry *registry;
 static struct complaints complaints;
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
-	char run[sizeof(root) + 16];
-
 	(void)state;
-	snprintf(root, sizeof(root), "/tmp/memsched-complaints-XXXXXX");
-	if (!mkdtemp(root))
+	if (folder_make_root(root, "complaints"))
 		return -1;
-	snprintf(run, sizeof(run), "%s/run", root);
-	snprintf(said_path, sizeof(said_path), "%s/memsched/said", run);
-	return mkdir(run, 0755) || registry_open(root, true, &registry) || complaints_load(&complaints, registry);
+	snprintf(said_path, sizeof(said_path), "%s/run/memsched/said", root);
+	return registry_open(root, true, &registry) || complaints_load(&complaints, registry);
 }
 
 static int tear_down(void **state)
@@ -43,7 +33,7 @@ static int tear_down(void **state)
 	(void)state;
 	complaints_clear(&complaints);
 	registry_close(registry);
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(root);
 }
 
 /* As a process that starts now. */

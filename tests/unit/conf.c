@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "host/conffile.h"
 #include "host/section.h"
 
@@ -22,7 +23,7 @@
 	"grace=15000 period=0 exclude=(none) uri=qemu:///system critical=(none) textfile=(none) "                      \
 	"log=(none)"
 
-static char root[] = "/tmp/memsched-conf.XXXXXX";
+static char root[FOLDER_BYTES];
 
 /* All of a conf in one line, so that a row can name what it expects and everything else is compared with it. */
 static const char *show(const struct conf *c)
@@ -98,7 +99,7 @@ static void put(const char *path, const char *text)
 static int make_root(void **state)
 {
 	(void)state;
-	if (!mkdtemp(root) || mkdir(in_root("etc"), 0700) < 0)
+	if (folder_make(root, "conf") || mkdir(in_root("etc"), 0700) < 0)
 		return -1;
 	return 0;
 }
@@ -114,11 +115,8 @@ static int empty_root(void **state)
 
 static int remove_root(void **state)
 {
-	char command[sizeof(root) + 16];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	return system(command);
+	return folder_remove(root);
 }
 
 static void test_defaults(void **state)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,37 +11,26 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "host/heartbeat.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NOW_S UINT64_C(1764338400)
 
-static char root[40];
+static char root[FOLDER_BYTES];
 static struct registry *registry;
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
 
 static int set_up(void **state)
 {
-	char run[sizeof(root) + 16];
-
 	(void)state;
-	snprintf(root, sizeof(root), "/tmp/memsched-heartbeat-XXXXXX");
-	if (!mkdtemp(root))
-		return -1;
-	snprintf(run, sizeof(run), "%s/run", root);
-	return mkdir(run, 0755) || registry_open(root, true, &registry);
+	return folder_make_root(root, "heartbeat") || registry_open(root, true, &registry);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	registry_close(registry);
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(root);
 }
 
 static struct instant after_ms(uint64_t ms)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of the hook's helper; what it does as a process is in tests/cli/hook.bats. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +9,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #define main helper_main
 #include "../../hooks/memsched-hook.c"
 #undef main
@@ -47,30 +47,18 @@ static void test_start(void **state)
 
 /* ---- phases ---- */
 
-static char root[32];
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
+static char root[FOLDER_BYTES];
 
 static int set_up(void **state)
 {
-	char path[64];
-
 	(void)state;
-	snprintf(root, sizeof(root), "/tmp/memsched-hook-XXXXXX");
-	if (!mkdtemp(root))
-		return -1;
-	snprintf(path, sizeof(path), "%s/run", root);
-	return mkdir(path, 0755);
+	return folder_make_root(root, "hook");
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(root);
 }
 
 /* Makes length bytes of text stdin. */

@@ -2,7 +2,6 @@
 /* The guard on duty, over the test driver: what it asks for, and that nothing is allocated before it does. */
 #include <dlfcn.h>
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "base/clock.h"
 #include "virt/virt.h"
 #include "run/monitor.h"
@@ -146,7 +146,7 @@ void *realloc(void *was, size_t size)
 
 /* ---- a root, a world, a configuration ---- */
 
-static char root[64], uri[PATH_MAX];
+static char root[FOLDER_BYTES], uri[PATH_MAX];
 static struct conf conf;
 
 static FILE *create(const char *name)
@@ -192,8 +192,7 @@ static int set_up(void **state)
 	char path[PATH_MAX];
 
 	(void)state;
-	snprintf(root, sizeof(root), "/tmp/memsched-sentry-XXXXXX");
-	assert_non_null(mkdtemp(root));
+	assert_int_equal(folder_make(root, "monitor"), 0);
 	for (size_t i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "%s/%s", root, folders[i]);
 		assert_int_equal(mkdir(path, 0755), 0);
@@ -207,17 +206,11 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
 	conf_clear(&conf);
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(root);
 }
 
 static uint64_t in_time(void)
@@ -737,7 +730,7 @@ static void test_registry_removed(void **state)
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/run/memsched", root);
-	assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(path), 0);
 	assert_int_equal(monitor_open_registry(s), 0);
 	host_has(700 * MIB);
 	look(s);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "base/clock.h"
 #include "host/movelog.h"
 
@@ -128,7 +129,7 @@ static void test_long_name(void **state)
 
 /* ---- where it goes ---- */
 
-static char root[] = "/tmp/memsched-audit-XXXXXX";
+static char root[FOLDER_BYTES];
 
 static const char *path_of(const char *name)
 {
@@ -141,17 +142,13 @@ static const char *path_of(const char *name)
 static int set_up(void **state)
 {
 	(void)state;
-	memcpy(strrchr(root, '-') + 1, "XXXXXX", 6);
-	return mkdtemp(root) ? 0 : -1;
+	return folder_make(root, "movelog");
 }
 
 static int tear_down(void **state)
 {
-	char command[PATH_MAX];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", root);
-	return system(command);
+	return folder_remove(root);
 }
 
 static char *contents(const char *name)

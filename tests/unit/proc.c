@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "host/proc.h"
 
 #define PAGE_KIB ((uint64_t)sysconf(_SC_PAGESIZE) / 1024)
@@ -21,7 +22,7 @@ static const char *const paths[] = {"/proc/meminfo", "/proc/spl/kstat/zfs/arcsta
                                     "/proc/pressure/memory"};
 enum { MEMINFO, ARC, KSM, PRESSURE, PATHS };
 
-static char root[] = "/tmp/memsched-host.XXXXXX";
+static char root[FOLDER_BYTES];
 
 static void put(const char *path, const char *bytes, size_t length)
 {
@@ -52,16 +53,13 @@ static void put_all(const char *const text[PATHS])
 static int make_root(void **state)
 {
 	(void)state;
-	return mkdtemp(root) ? 0 : -1;
+	return folder_make(root, "proc");
 }
 
 static int remove_root(void **state)
 {
-	char command[sizeof(root) + 16];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	return system(command);
+	return folder_remove(root);
 }
 
 static void check(const char *what, const struct host *got, const struct host *want)

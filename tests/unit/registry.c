@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "host/registry.h"
 
 #define A "aaaaaaaa-0000-4000-8000-000000000001"
@@ -30,13 +30,7 @@
 
 /* ---- a root of our own ---- */
 
-static char root[] = "/tmp/memsched-registry-XXXXXX";
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
+static char root[FOLDER_BYTES];
 
 static void path_of(char *path, size_t size, const char *name)
 {
@@ -45,20 +39,14 @@ static void path_of(char *path, size_t size, const char *name)
 
 static int set_up(void **state)
 {
-	char path[PATH_MAX];
-
 	(void)state;
-	snprintf(root, sizeof(root), "/tmp/memsched-registry-XXXXXX");
-	if (!mkdtemp(root))
-		return -1;
-	path_of(path, sizeof(path), "run");
-	return mkdir(path, 0755);
+	return folder_make_root(root, "registry");
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(root);
 }
 
 static struct registry *open_registry(void)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "host/setup.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -19,25 +19,18 @@
 #define HELPER "/usr/sbin/memsched-hook"
 #define HOOK_TEXT "#!/bin/sh\nhelper=" HELPER "\n[ -x \"$helper\" ] && \"$helper\"\nexit 0\n"
 
-static char root[40];
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
+static char root[FOLDER_BYTES];
 
 static int set_up(void **state)
 {
 	(void)state;
-	snprintf(root, sizeof(root), "/tmp/memsched-setup-XXXXXX");
-	return mkdtemp(root) ? 0 : -1;
+	return folder_make(root, "setup");
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(root);
 }
 
 static const char *below(const char *path)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The guests as the guard keeps them: what readings by a task bring, over the test driver. */
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "base/clock.h"
 #include "plan/estimate.h"
 #include "host/registry.h"
@@ -29,7 +29,7 @@
 #define MANY 500
 #define UUID "00000000-0000-4000-8000-000000000%03u"
 
-static char root[64];
+static char root[FOLDER_BYTES];
 static struct conf conf;
 
 /* ---- what happens while a reading is under way ---- */
@@ -113,29 +113,18 @@ static void make_world(unsigned n)
 
 static int set_up(void **state)
 {
-	char path[80];
-
 	(void)state;
 	holds_up = patient = no_list = no_answers = one_is_gone = false; /* a test that failed may have left it */
-	snprintf(root, sizeof(root), "/tmp/memsched-snapshot-XXXXXX");
-	assert_non_null(mkdtemp(root));
-	snprintf(path, sizeof(path), "%s/run", root);
-	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(folder_make_root(root, "snapshot"), 0);
 	assert_int_equal(conf_init(&conf), 0);
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	conf_clear(&conf);
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(root);
 }
 
 static struct monitor *new_monitor(void)

@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <setjmp.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "folder.h"
 #include "base/clock.h"
 #include "host/registry.h"
 #include "host/wakeup.h"
@@ -59,21 +59,15 @@ static void test_stop(void **state)
 	stop = 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 /* A start becomes pending and ceases to be; its directory goes. */
 static void test_pending(void **state)
 {
-	char root[] = "/tmp/memsched-wake-XXXXXX", path[64];
+	char root[FOLDER_BYTES], path[64];
 	struct registry *r;
 	struct wakeup w = {.pressure = -1};
 
 	(void)state;
-	assert_non_null(mkdtemp(root));
+	assert_int_equal(folder_make(root, "wakeup"), 0);
 	snprintf(path, sizeof(path), "%s/run", root);
 	assert_int_equal(mkdir(path, 0755), 0);
 	assert_int_equal(registry_open(root, true, &r), 0);
@@ -88,7 +82,7 @@ static void test_pending(void **state)
 	assert_true(w.pending >= 0);
 
 	registry_close(r);
-	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(root), 0);
 	assert_int_equal(wakeup_wait(&w, LONG_MS, &stop), WAKEUP_PENDING);
 	assert_int_equal(w.pending, -1); /* to be watched anew */
 	wakeup_close(&w);
@@ -137,12 +131,12 @@ static void test_broken(void **state)
 
 static void test_no_trigger(void **state)
 {
-	char root[] = "/tmp/memsched-wake-XXXXXX", path[64];
+	char root[FOLDER_BYTES], path[64];
 	struct wakeup w;
 	FILE *f;
 
 	(void)state;
-	assert_non_null(mkdtemp(root));
+	assert_int_equal(folder_make(root, "wakeup"), 0);
 	assert_int_equal(wakeup_open(root, &w), -ENOSYS);
 	assert_int_equal(w.pressure, -1);
 	assert_int_equal(w.pending, -1);
@@ -160,7 +154,7 @@ static void test_no_trigger(void **state)
 	assert_non_null(fgets(path, sizeof(path), f));
 	fclose(f);
 	assert_string_equal(path, "some avg10=0.00\n");
-	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(root), 0);
 }
 
 /* ---- a kernel that takes triggers, or refuses them ---- */
@@ -200,12 +194,12 @@ static void test_refused(void **state)
 	    {{EINVAL, EBUSY}, -EBUSY},
 	    {{EINVAL, 0}, 0},
 	};
-	char root[] = "/tmp/memsched-wake-XXXXXX", path[64];
+	char root[FOLDER_BYTES], path[64];
 	int unused = dup(0), again, r;
 
 	(void)state;
 	close(unused);
-	assert_non_null(mkdtemp(root));
+	assert_int_equal(folder_make(root, "wakeup"), 0);
 	for (const char *const *at = (const char *const[]){"proc", "proc/pressure", "proc/pressure/memory", NULL}; *at;
 	     at++) {
 		snprintf(path, sizeof(path), "%s/%s", root, *at);
@@ -226,7 +220,7 @@ static void test_refused(void **state)
 		close(again);
 		assert_int_equal(again, unused);
 	}
-	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(root), 0);
 }
 
 /* The kernel's own, where it has one and lets us. */
