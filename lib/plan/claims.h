@@ -3,8 +3,8 @@
  * What each guest claims by itself, and what it counts for. The claims are nested: bottom, basic,
  * need, comfort; HOW IT DECIDES in membalance(8).
  */
-#ifndef MEMSCHED_CLAIMS_H
-#define MEMSCHED_CLAIMS_H
+#ifndef MEMSCHED_PLAN_CLAIMS_H
+#define MEMSCHED_PLAN_CLAIMS_H
 
 #include "plan/policy.h"
 

@@ -4,8 +4,8 @@
  * of late, whether it runs short, and whether its MemTotal follows its balloon.
  * Pure: no I/O, no clock, no allocation; time is an argument.
  */
-#ifndef MEMSCHED_LEARN_H
-#define MEMSCHED_LEARN_H
+#ifndef MEMSCHED_PLAN_LEARN_H
+#define MEMSCHED_PLAN_LEARN_H
 
 #include "plan/estimate.h"
 
