@@ -130,6 +130,29 @@ static void end_without_pass(void)
 
 /* ---- metrics ---- */
 
+/* Counts the pass, of which r came. Totals that cannot be read begin anew. */
+static void count_pass(struct balancer *b, int r, struct balance_report *rep)
+{
+	struct totals t = {0};
+
+	if (dry_run)
+		return;
+	registry_load_totals(b->registry, &t);
+	t.passes += !r;
+	t.failed += r && !*loop_stop();
+	for (size_t i = 0; i < rep->n; i++) {
+		const struct moves *m = &rep->guest[i].order.moves;
+
+		t.moves.gives += m->gives;
+		t.moves.takes += m->takes;
+		t.moves.given_kib = sat_add(t.moves.given_kib, m->given_kib);
+		t.moves.taken_kib = sat_add(t.moves.taken_kib, m->taken_kib);
+	}
+	r = registry_save_totals(b->registry, &t);
+	if (!rep->unsaved)
+		rep->unsaved = r;
+}
+
 /* rep: NULL where the pass failed, or is paused; then the metrics say so, and know no guest. */
 static void write_metrics(struct balancer *b, const struct balance_report *rep, uint64_t began_ms)
 {
@@ -147,6 +170,8 @@ static void write_metrics(struct balancer *b, const struct balance_report *rep, 
 		return;
 	if (rep)
 		status_read(rep, root, b->conf->uri, b->registry, &status);
+	else
+		status.has_totals = registry_load_totals(b->registry, &status.totals) == 0;
 	status.has_pass = true; /* this one, of which last-pass.json does not tell yet */
 	status.pass = (struct pass_beat){.ended_s = outcome.ended_s, .interval_ms = rep ? rep->interval_ms : 0};
 	b->textfile_error = report_metrics_file(b->conf->textfile, rep, &status, &outcome);
@@ -368,6 +393,7 @@ static int pass(struct balancer *b)
 	log_moves(b, &rep, r || !loop || *loop_stop());
 	rep.pause_unreadable = b->pause_unreadable;
 	rep.unusable = b->unusable;
+	count_pass(b, r, &rep);
 	if (!r || !*loop_stop())
 		write_metrics(b, r ? NULL : &rep, began_ms);
 	if (!r)

@@ -19,7 +19,7 @@ TESTS    := tests/faults/inject.so $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 # What a unit test replaces, by its own function or that of a library; -D_FILE_OFFSET_BITS=64 gives some of the C
 # library another name.
 tests/unit/monitor.test: WRAPPED := clock_gettime virt_open virt_list virt_set
-tests/unit/snapshot.test: WRAPPED := virt_open virt_list virt_read virt_set_period
+tests/unit/snapshot.test: WRAPPED := virt_open virt_list virt_read virt_set_period virt_set
 tests/unit/io.test: WRAPPED := realloc
 tests/unit/memlock.test: WRAPPED := getrlimit64
 tests/unit/wakeup.test: WRAPPED := fstatfs64 write

@@ -359,6 +359,33 @@ bool registry_is_stuck(const struct registry *r, uint64_t now_ms, int64_t *ret_p
 	return true;
 }
 
+/* ---- the totals ---- */
+
+static const struct keyfile_field totals_fields[] = {
+    {"passes", KEYFILE_FIELD(struct totals, passes)},
+    {"failed", KEYFILE_FIELD(struct totals, failed)},
+    {"gives", KEYFILE_FIELD(struct totals, moves.gives)},
+    {"takes", KEYFILE_FIELD(struct totals, moves.takes)},
+    {"given_kib", KEYFILE_FIELD(struct totals, moves.given_kib)},
+    {"taken_kib", KEYFILE_FIELD(struct totals, moves.taken_kib)},
+};
+static const struct keyfile_form totals_form = {STATEDIR_HOST, "version=1", totals_fields, COUNT(totals_fields)};
+
+int registry_load_totals(const struct registry *r, struct totals *ret_totals)
+{
+	struct totals totals = {0};
+	int error = keyfile_load(&r->dir, &totals_form, "totals", &totals);
+
+	if (!error)
+		*ret_totals = totals;
+	return error;
+}
+
+int registry_save_totals(struct registry *r, const struct totals *totals)
+{
+	return keyfile_save(&r->dir, &totals_form, "totals", totals);
+}
+
 /* ---- the pause ---- */
 
 struct pause {

@@ -112,6 +112,15 @@ void registry_forget(struct registry *r, const char *uuid);
  */
 void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s);
 
+/* What passes have done since /run began; the file "totals". -ENOENT none, -EBADMSG unreadable. */
+struct totals {
+	uint64_t passes;
+	uint64_t failed; /* could not ask libvirt; not among passes */
+	struct moves moves;
+};
+int registry_load_totals(const struct registry *r, struct totals *ret_totals);
+int registry_save_totals(struct registry *r, const struct totals *totals);
+
 /*
  * The administrator's pause: membalance makes no pass for so long, at most PAUSE_MAX_MS (-ERANGE); again counts anew.
  * now_ms is CLOCK_BOOTTIME: it goes on in suspend, nobody can set it, and /run ends with it. Resuming where nothing is

@@ -247,6 +247,12 @@ struct plan {
 	bool no_take; /* may be given to, is never taken from */
 };
 
+/* Commands that went well, and by how much they changed the size that the guest was on its way to. */
+struct moves {
+	uint64_t gives, takes;
+	uint64_t given_kib, taken_kib;
+};
+
 /* What was sent to the guest in this pass, by the code that sends. */
 struct order {
 	uint64_t kib;     /* the last target sent, or possibly sent; 0: none */
@@ -254,6 +260,7 @@ struct order {
 	bool sent;
 	int error;   /* -errno of the last command to it */
 	char *words; /* libvirt's own words for it; owned, NULL without error */
+	struct moves moves;
 };
 
 struct guest {

@@ -260,6 +260,18 @@ static bool may_still_grow(const struct guest *g)
 	return g->order.error == -ETIMEDOUT && g->order.kib > g->sample.actual_kib;
 }
 
+/* From where it was on its way to: a guest that is told again before it has arrived does not move twice. */
+static void count_move(struct guest *g, uint64_t ask_kib)
+{
+	uint64_t from_kib = g->past.asked_kib ? g->past.asked_kib : g->sample.actual_kib;
+	struct moves *m = &g->order.moves;
+
+	m->gives += ask_kib > from_kib;
+	m->takes += ask_kib < from_kib;
+	m->given_kib = sat_add(m->given_kib, sat_sub(ask_kib, from_kib));
+	m->taken_kib = sat_add(m->taken_kib, sat_sub(from_kib, ask_kib));
+}
+
 int guests_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms, struct instant at, unsigned *ret_sent)
 {
 	int r = virt_set(v, g, n, deadline_ms);
@@ -274,6 +286,8 @@ int guests_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms,
 			continue;
 		g[i].order.kib = ask_kib;
 		*ret_sent += well;
+		if (well)
+			count_move(&g[i], ask_kib);
 		if (well || may_still_grow(&g[i]))
 			estimate_asked(&g[i], ask_kib, at);
 	}

@@ -429,6 +429,9 @@ int report_metrics(FILE *out, const struct balance_report *rep, const struct sta
 
 	metrics_gauge(out, "memsched_", "build_info", "version of memsched");
 	r = metrics_sample(out, "memsched_", "build_info", version, 1, 0);
+	if (!r && status->has_totals)
+		r = table_write_metrics(out, "memsched_", totals_columns, NULL, &status->totals, 1,
+		                        sizeof(status->totals));
 	if (!r && outcome && outcome->paused_ms)
 		return write_pause(out, outcome->paused_ms);
 	if (!r && outcome)

@@ -50,8 +50,8 @@ void report_stat_json(FILE *out, const struct balance_report *rep, const struct 
 void report_pass_json(FILE *out, const struct balance_report *rep);
 
 /*
- * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep and status; NULL: nothing), to out,
- * or as the whole of the file at path. 0 or -errno: -ENOMEM, or as metrics_publish.
+ * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: nothing, and of status the
+ * totals alone), to out, or as the whole of the file at path. 0 or -errno: -ENOMEM, or as metrics_publish.
  */
 int report_metrics(FILE *out, const struct balance_report *rep, const struct status *status,
                    const struct outcome *outcome);

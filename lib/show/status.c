@@ -37,6 +37,7 @@ void status_read(const struct balance_report *rep, const char *root, const char 
 
 	sum_guests(rep, &s);
 	s.has_pass = registry && pass_beat_read(registry, &s.pass) == 0;
+	s.has_totals = registry && registry_load_totals(registry, &s.totals) == 0;
 	if (!s.remote)
 		s.presence = guard_beat_read(root, s.now_s, &s.guard);
 	*ret_status = s;
@@ -209,5 +210,22 @@ const struct column guard_columns[] = {
     {"refusals", "", "refusals_total", "emergencies in which guests did not free enough", COUNTER, refusals, NULL},
     {"commands", "", "commands_total", "balloon commands sent", COUNTER, commands, NULL},
     {"on-critical", "", "on_critical_total", "runs of the administrator's command", COUNTER, on_critical, NULL},
+    {.name = NULL},
+};
+
+CELL(totals, passes, number(true, CELL_NUMBER, s->passes))
+CELL(totals, passes_failed, number(true, CELL_NUMBER, s->failed))
+CELL(totals, gives, number(true, CELL_NUMBER, s->moves.gives))
+CELL(totals, takes, number(true, CELL_NUMBER, s->moves.takes))
+CELL(totals, given, number(true, CELL_KIB, s->moves.given_kib))
+CELL(totals, taken, number(true, CELL_KIB, s->moves.taken_kib))
+
+const struct column totals_columns[] = {
+    {"passes", "", "passes_total", "passes of membalance", COUNTER, passes, NULL},
+    {"failed", "", "passes_failed_total", "passes that could not ask libvirt", COUNTER, passes_failed, NULL},
+    {"gives", "", "gives_total", "balloon commands of passes that gave memory", COUNTER, gives, NULL},
+    {"takes", "", "takes_total", "balloon commands of passes that took memory", COUNTER, takes, NULL},
+    {"given", "", "given_bytes_total", "memory that passes gave to guests", COUNTER, given, NULL},
+    {"taken", "", "taken_bytes_total", "memory that passes took from guests", COUNTER, taken, NULL},
     {.name = NULL},
 };

@@ -16,6 +16,8 @@ struct status {
 	uint64_t given_back_kib;                    /* what balloons hold: maximum less actual */
 	bool has_pass;
 	struct pass_beat pass;
+	bool has_totals;
+	struct totals totals;
 	uint64_t paused_ms; /* what is left of a pause; 0: none */
 	bool remote;        /* the guests are on another host, so its guard is not known */
 	enum guard_presence presence;
@@ -39,5 +41,6 @@ const char *status_guard_word(const struct status *s);
 
 extern const struct column status_columns[]; /* rows: struct status */
 extern const struct column guard_columns[];  /* rows: struct guard_beat */
+extern const struct column totals_columns[]; /* rows: struct totals */
 
 #endif

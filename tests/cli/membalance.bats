@@ -565,6 +565,12 @@ listen() {
 
 # ---- metrics
 
+# counted PASSES FAILED GIVES BYTES: the counters in textfile.
+counted() {
+	diff <(printf 'memsched_%s %d\n' passes_total "$1" passes_failed_total "$2" gives_total "$3" takes_total 0 \
+		given_bytes_total "$4" taken_bytes_total 0) <(grep -E '^memsched_[a-z_]*_total ' "$textfile" | grep -v memsched_guard)
+}
+
 @test "metrics after each pass, good or bad, where a textfile is named" {
 	mkdir "$BATS_TEST_TMPDIR/metrics"
 	textfile=$BATS_TEST_TMPDIR/metrics/memsched.prom
@@ -581,6 +587,7 @@ listen() {
 	[ "${ended%.*}" -ge "$began" ] && [ "${ended%.*}" -le "$(date +%s)" ]
 	grep -qx 'memsched_pass_failed_domains 0' "$textfile"
 	grep -qx 'memsched_pass_commands 1' "$textfile"
+	counted 1 0 1 $(((102400 + 150000 - 204800) * 1024))
 	grep -qxF 'memsched_domain_want_bytes{domain="needy"} 258457600' "$textfile"
 	[ "$(ls -A "$BATS_TEST_TMPDIR/metrics")" = memsched.prom ]
 	# no guest is known where libvirt is away, and its absence is a figure
@@ -588,6 +595,7 @@ listen() {
 	[ "$status" -eq 75 ]
 	grep -qx 'memsched_pass_success 0' "$textfile"
 	! grep -q memsched_domain "$textfile"
+	counted 1 1 1 $(((102400 + 150000 - 204800) * 1024))
 	# nor while balancing is paused: what was known before would look as if it still held
 	run balance
 	pauses --pause 1h
@@ -595,8 +603,10 @@ listen() {
 	[ -z "$output" ]
 	grep -qE '^memsched_host_paused_seconds 3[0-9]{3}\.' "$textfile"
 	! grep -qE '^memsched_(pass|domain)_' "$textfile"
+	counted 2 1 1 $(((102400 + 150000 - 204800) * 1024))
 	metrics_are_clean "$textfile"
 }
+
 
 @test "metrics that cannot be written are a complaint, and not the pass's failure" {
 	echo "textfile = $BATS_TEST_TMPDIR/nowhere/memsched.prom" >"$root/etc/memsched.conf"

@@ -909,6 +909,30 @@ static void test_stuck(void **state)
 	registry_close(r);
 }
 
+/* They outlive the pass, and begin anew if they cannot be read. */
+static void test_totals(void **state)
+{
+	const struct totals totals = {1, 2, {3, 4, 5, UINT64_MAX}};
+	struct registry *r = open_registry(), *other = NULL;
+	struct totals read = {0};
+
+	(void)state;
+	assert_int_equal(registry_load_totals(r, &read), -ENOENT);
+	assert_int_equal(registry_save_totals(r, &totals), 0);
+	registry_close(r);
+	r = open_registry();
+	assert_int_equal(registry_load_totals(r, &read), 0);
+	assert_memory_equal(&read, &totals, sizeof(read));
+	assert_int_equal(mode_of("run/memsched/totals"), 0644);
+	assert_int_equal(registry_open_uri(root, "qemu+ssh://there/system", true, &other), 0);
+	assert_int_equal(registry_load_totals(other, &read), -ENOENT);
+	put("run/memsched/totals", "version=1\npasses=1\n");
+	assert_int_equal(registry_load_totals(r, &read), -EBADMSG);
+	assert_int_equal(read.passes, 1);
+	registry_close(other);
+	registry_close(r);
+}
+
 static void test_lock_is_a_symlink(void **state)
 {
 	struct registry *r = open_registry();
@@ -1403,6 +1427,7 @@ int main(void)
 	    TEST(test_read_while_written),
 	    TEST(test_lock),
 	    TEST(test_stuck),
+	    TEST(test_totals),
 	    TEST(test_lock_is_a_symlink),
 	    TEST(test_refresh),
 	    TEST(test_refresh_finds_another_pass),

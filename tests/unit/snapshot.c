@@ -83,6 +83,17 @@ int __wrap_virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t p
 	return __real_virt_set_period(v, g, n, period_s, deadline_ms);
 }
 
+int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
+
+/* Each command goes well; virt_set of the test driver would move the guests at once. */
+int __wrap_virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
+{
+	(void)v, (void)deadline_ms;
+	for (size_t i = 0; i < n; i++)
+		g[i].order.sent = g[i].plan.ask_kib > 0;
+	return 0;
+}
+
 static uint64_t in_time(void)
 {
 	return clock_ms(CLOCK_BOOTTIME) + TIME_MS;
@@ -541,25 +552,57 @@ static void test_gone(void **state)
 	monitor_free(NULL, 0);
 }
 
+static const struct {
+	const char *what;
+	uint64_t actual_kib, asked_kib;
+	uint64_t ask_kib;
+	struct moves moves;
+} sent[] = {
+    {"nothing", 1000, 0, 0, {0}},
+    {"a give", 1000, 0, 1300, {1, 0, 300, 0}},
+    {"a take", 1000, 0, 900, {0, 1, 0, 100}},
+    {"more, before it has arrived", 1000, 1300, 1400, {1, 0, 100, 0}},
+    {"less, before it has arrived", 1000, 1300, 1100, {0, 1, 0, 200}},
+    {"the same again", 1000, 1300, 1300, {0}},
+};
+
+static struct moves moves_of(struct guest *g, uint64_t ask_kib)
+{
+	unsigned n;
+
+	g->plan.ask_kib = ask_kib;
+	assert_int_equal(guests_send(NULL, g, 1, 0, clock_now(), &n), 0);
+	return g->order.moves;
+}
+
+static void test_moves(void **state)
+{
+	struct guest twice = {.sample = {.have = SAMPLE_ACTUAL, .actual_kib = 1000}};
+	struct moves moves;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
+		struct guest g = {.sample = {.have = SAMPLE_ACTUAL, .actual_kib = sent[i].actual_kib},
+		                  .past = {.asked_kib = sent[i].asked_kib}};
+
+		moves = moves_of(&g, sent[i].ask_kib);
+		if (memcmp(&moves, &sent[i].moves, sizeof(moves)))
+			fail_msg("%s", sent[i].what);
+	}
+	moves_of(&twice, 900);
+	moves = moves_of(&twice, 950);
+	assert_memory_equal(&moves, (&(struct moves){1, 1, 50, 100}), sizeof(moves));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_reading),
-	    TEST(test_nobody),
-	    TEST(test_memory),
-	    TEST(test_asked_meanwhile),
-	    TEST(test_period),
-	    TEST(test_registered),
-	    TEST(test_registered_unlisted),
-	    TEST(test_unreadable),
-	    TEST(test_many),
-	    TEST(test_beat),
-	    TEST(test_silent),
-	    TEST(test_silent_thread),
-	    TEST(test_silence),
-	    TEST(test_gone),
+	    TEST(test_reading),       TEST(test_nobody),  TEST(test_memory),     TEST(test_asked_meanwhile),
+	    TEST(test_moves),         TEST(test_period),  TEST(test_registered), TEST(test_registered_unlisted),
+	    TEST(test_unreadable),    TEST(test_many),    TEST(test_beat),       TEST(test_silent),
+	    TEST(test_silent_thread), TEST(test_silence), TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
