@@ -232,7 +232,6 @@ hostile() {
 	while IFS= read -r line; do
 		grep -qxF "$line" "$BATS_TEST_TMPDIR/metrics" || { echo "no $line"; return 1; }
 	done <<-'END'
-		memsched_build_info{version="0.1"} 1
 		memsched_host_total_bytes 17179869184
 		memsched_host_reserve_bytes 307200000
 		memsched_domain_actual_bytes{domain="needy"} 209715200
@@ -244,6 +243,7 @@ hostile() {
 		memsched_domain_stats_last_update_timestamp_seconds{domain="needy"} 627319920
 		# TYPE memsched_domain_actual_bytes gauge
 	END
+	grep -qxF "memsched_build_info{version=\"$(memstat --version | sed 's/.* //')\"} 1" "$BATS_TEST_TMPDIR/metrics"
 	! grep -q 'want_bytes{domain="plain"}' "$BATS_TEST_TMPDIR/metrics"
 	metrics_are_clean "$BATS_TEST_TMPDIR/metrics"
 }
