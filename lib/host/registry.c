@@ -192,6 +192,9 @@ static const struct keyfile_field past_fields[] = {
     {"rise_kibps", KEYFILE_FIELD(struct past, rise_kibps)},
     {"swap_in_kib", KEYFILE_FIELD(struct past, swap_in_kib)},
     {"major_faults", KEYFILE_FIELD(struct past, major_faults)},
+    {"has_rates", KEYFILE_FIELD(struct past, has_rates)},
+    {"swap_in_kibps", KEYFILE_FIELD(struct past, swap_in_kibps)},
+    {"faults_ps", KEYFILE_FIELD(struct past, faults_ps)},
     {"distress_samples", KEYFILE_FIELD(struct past, distress_samples)},
     {"distress_gives", KEYFILE_FIELD(struct past, distress_gives)},
     {"refused", KEYFILE_FIELD(struct past, refused)},
@@ -227,7 +230,7 @@ static const struct keyfile_field past_fields[] = {
     {"last.reached_kib", KEYFILE_FIELD(struct past, last.reached_kib)},
     {"last.reason", KEYFILE_FIELD(struct past, last.reason)},
 };
-static const struct keyfile_form past_form = {STATEDIR_STATE, "version=4", past_fields, COUNT(past_fields)};
+static const struct keyfile_form past_form = {STATEDIR_STATE, "version=5", past_fields, COUNT(past_fields)};
 
 static const struct keyfile_field record_fields[] = {
     {"name", KEYFILE_FIELD(struct record, name)},

@@ -170,6 +170,8 @@ struct past {
 	uint64_t growth_kibps;  /* smoothed rise of used */
 	uint64_t rise_kibps;    /* its last rise, unsmoothed */
 	uint64_t swap_in_kib, major_faults;
+	bool has_rates; /* between the last two new samples: */
+	uint64_t swap_in_kibps, faults_ps;
 	uint32_t distress_samples; /* in a row */
 	uint32_t distress_gives;   /* gives for distress that brought no relief, in a row */
 	uint32_t refused;          /* passes in a row that asked and saw nothing move */

@@ -76,15 +76,22 @@ static void learn_surge(struct past *p, const struct estimate *e, double dt_s, s
 	p->surge_kib = max_u64(p->surge_kib, whole(faded));
 }
 
+static void learn_rates(struct past *p, const struct sample *s, double dt_s)
+{
+	p->has_rates = p->has_used && dt_s > 0;
+	p->swap_in_kibps = whole(per_second(s->swap_in_kib, p->swap_in_kib, dt_s));
+	p->faults_ps = whole(per_second(s->major_faults, p->major_faults, dt_s));
+}
+
 /* A guest with memory to spare may swap in what it had swapped out before, or read mapped files. */
-static void learn_distress(struct past *p, const struct guest *g, const struct estimate *e, double dt_s)
+static void learn_distress(struct past *p, const struct guest *g, const struct estimate *e)
 {
 	const struct sample *s = &g->sample;
 	bool is_low = e->free_kib < scale_u64(g->target_kib, 2, 1);
-	bool swaps = s->have & SAMPLE_SWAP_IN && per_second(s->swap_in_kib, p->swap_in_kib, dt_s) > SWAP_KIBPS;
-	bool faults = s->have & SAMPLE_MAJOR_FAULTS && per_second(s->major_faults, p->major_faults, dt_s) > FAULTS_PS;
+	bool swaps = s->have & SAMPLE_SWAP_IN && p->swap_in_kibps > SWAP_KIBPS;
+	bool faults = s->have & SAMPLE_MAJOR_FAULTS && p->faults_ps > FAULTS_PS;
 
-	p->distress_samples = p->has_used && is_low && (swaps || faults) ? p->distress_samples + 1 : 0;
+	p->distress_samples = p->has_rates && is_low && (swaps || faults) ? p->distress_samples + 1 : 0;
 	if (!p->distress_samples)
 		p->distress_gives = 0;
 }
@@ -96,7 +103,8 @@ void learn_load(struct past *p, const struct guest *g, const struct estimate *e,
 
 	learn_growth(p, e, dt_s);
 	learn_surge(p, e, dt_s, at);
-	learn_distress(p, g, e, dt_s);
+	learn_rates(p, s, dt_s);
+	learn_distress(p, g, e);
 	p->used_kib = e->used_kib;
 	p->has_used = true;
 	p->swap_in_kib = s->swap_in_kib;
@@ -170,7 +178,7 @@ void learn_follows(struct past *p, const struct sample *s)
 
 void learn_anew(struct past *p)
 {
-	p->has_used = false;
+	p->has_used = p->has_rates = false;
 	p->growth_kibps = p->rise_kibps = 0;
 	p->surge_kib = 0;
 	p->low = p->peak = (struct extreme){.since_ms = 0};

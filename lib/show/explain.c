@@ -434,6 +434,9 @@ char *text_explain_size(char *buffer, size_t size, const struct guest *g)
 		say(&s, ", %s are used", SIZE(g->est.used_kib));
 	if (g->sample.have & SAMPLE_RSS)
 		say(&s, ", and the host holds %s for it", SIZE(g->sample.rss_kib));
+	if (g->est.distress)
+		say(&s, "; it is SWAPPING: %s/s read from swap, %" PRIu64 " major faults/s",
+		    SIZE(g->past.swap_in_kibps), g->past.faults_ps);
 	return text_copy(buffer, size, s.text);
 }
 

@@ -73,9 +73,13 @@ GUEST_CELL(last_update,
                           .number = g->sample.last_update_s}))
 
 GUEST_CELL(cache, kib_if(g->est.has_used &&HAS(SAMPLE_USABLE), g->est.cache_kib))
-GUEST_CELL(swap_in, SAMPLED(swap_in_kib, SAMPLE_SWAP_IN))
-GUEST_CELL(faults, ((struct cell){.kind = HAS(SAMPLE_MAJOR_FAULTS) ? CELL_NUMBER : CELL_NONE,
-                                  .number = g->sample.major_faults}))
+#define RATED(bit) (HAS(bit) && g->past.has_rates && !g->est.stale)
+GUEST_CELL(swap_in, kib_if(RATED(SAMPLE_SWAP_IN), g->past.swap_in_kibps))
+GUEST_CELL(faults,
+           ((struct cell){.kind = RATED(SAMPLE_MAJOR_FAULTS) ? CELL_NUMBER : CELL_NONE, .number = g->past.faults_ps}))
+GUEST_CELL(swap_in_total, SAMPLED(swap_in_kib, SAMPLE_SWAP_IN))
+GUEST_CELL(faults_total, ((struct cell){.kind = HAS(SAMPLE_MAJOR_FAULTS) ? CELL_NUMBER : CELL_NONE,
+                                        .number = g->sample.major_faults}))
 GUEST_CELL(swapping, yes_no(g->est.distress))
 GUEST_CELL(period, ((struct cell){.kind = g->device.period_s ? CELL_MS : CELL_NONE,
                                   .number = g->device.period_s * UINT64_C(1000)}))
@@ -116,10 +120,13 @@ const struct column guest_columns[] = {
     {"last-update", "Last-update", "stats_last_update_timestamp_seconds",
      "when the statistics were taken, in seconds since 1970", 0, guest_last_update, NULL},
     {"cache", "Cache", "cache_bytes", "page cache of the guest, as estimated", 0, guest_cache, NULL},
-    {"swap-in", "Swap-in", "swap_in_bytes_total", "what the guest read from swap since it booted", COUNTER,
-     guest_swap_in, NULL},
-    {"faults", "Faults", "major_faults_total", "major page faults of the guest since it booted", COUNTER, guest_faults,
+    {"swap-in", "Swap-in", "swap_in_bytes_per_second", "what the guest reads from swap a second", 0, guest_swap_in,
      NULL},
+    {"faults", "Faults", "major_faults_per_second", "major page faults of the guest a second", 0, guest_faults, NULL},
+    {"swap-in-total", "Swap-in-total", "swap_in_bytes_total", "what the guest read from swap since it booted", COUNTER,
+     guest_swap_in_total, NULL},
+    {"faults-total", "Faults-total", "major_faults_total", "major page faults of the guest since it booted", COUNTER,
+     guest_faults_total, NULL},
     {"swapping", "Swapping", "swapping", "whether it reads from swap or faults heavily now", 0, guest_swapping, NULL},
     {"period", "Period", "stats_period_seconds", "period of its statistics", 0, guest_period, NULL},
     {"qemu", "QEMU", "qemu_bytes", "what QEMU itself holds, as far as it is known", 0, guest_qemu, NULL},

@@ -1307,6 +1307,7 @@ static void test_distress_rate(void **state)
 	s.g.device.period_s = 10;
 	s.g.sample.usable_kib = s.g.sample.unused_kib = 100000;
 	update(&s);
+	expect("one sample is no rate", s.g.past.has_rates, false);
 	for (int i = 0; i < 4; i++) {
 		wait_ms(&s, 9000);
 		s.g.sample.swap_in_kib += 799;
@@ -1315,8 +1316,11 @@ static void test_distress_rate(void **state)
 	for (int i = 0; i < 2; i++) {
 		wait_ms(&s, 9000);
 		s.g.sample.swap_in_kib += 811;
+		s.g.sample.major_faults += 30;
 		expect(s.what, next(&s)->distress, i == 1);
 	}
+	expect("swap-in a second", s.g.past.swap_in_kibps, 81);
+	expect("faults a second", s.g.past.faults_ps, 3);
 }
 
 /* Samples in distress; gives it a step after each that says so. Returns how many were given. */

@@ -585,6 +585,8 @@ static const struct {
     {GUEST(NONE, ACTUAL(391), USED(366), MAXIMUM(1024)), "it has 391 MiB of at most 1 GiB, 366 MiB are used"},
     {GUEST(NONE, .sample = {.have = SAMPLE_ACTUAL | SAMPLE_RSS, .actual_kib = MIB(391), .rss_kib = MIB(402)}),
      "it has 391 MiB, and the host holds 402 MiB for it"},
+    {GUEST(NONE, ACTUAL(391), USED(366), .est.distress = true, .past = {.swap_in_kibps = MIB(3), .faults_ps = 40}),
+     "it has 391 MiB, 366 MiB are used; it is SWAPPING: 3 MiB/s read from swap, 40 major faults/s"},
 };
 
 static void test_sizes(void **state)

@@ -287,6 +287,9 @@ static const struct past example = {
     .rise_kibps = 11,
     .swap_in_kib = 12,
     .major_faults = 13,
+    .has_rates = true,
+    .swap_in_kibps = 40,
+    .faults_ps = 41,
     .distress_samples = UINT32_MAX,
     .distress_gives = 14,
     .refused = 15,
@@ -440,10 +443,10 @@ static const struct {
 	int result;
 } past_rows[] = {
     {"", -EBADMSG},
-    {"version=4\n", -EBADMSG},
-    {"version=3\nanything else\n", -ENOENT},
-    {"version=5\nanything else\n", -ENOENT},
-    {"version=4\nknown=1\ndomain_id=7\n", -EBADMSG},
+    {"version=5\n", -EBADMSG},
+    {"version=4\nanything else\n", -ENOENT},
+    {"version=6\nanything else\n", -ENOENT},
+    {"version=5\nknown=1\ndomain_id=7\n", -EBADMSG},
     {"known=1\n", -EBADMSG},
 };
 
