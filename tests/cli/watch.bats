@@ -16,7 +16,7 @@ teardown() {
 	terminal_end
 }
 
-# guests NUMBER: a world of so many.
+# guests NUMBER [PERIOD]: a world of so many. The test driver's statistics are of 1989: fresh by a very long PERIOD alone.
 guests() {
 	local i
 	world=test://$dir/world.xml
@@ -24,9 +24,10 @@ guests() {
 	{
 		sed '/<domain/,$d' tests/cli/node.xml
 		for ((i = 1; i <= $1; i++)); do
-			printf "<domain type='test'><name>vm%02d</name><memory unit='MiB'>1024</memory>" "$i"
-			printf "<currentMemory unit='MiB'>%d</currentMemory><os><type>hvm</type></os>" $((200 + 10 * i))
-			echo "<devices><memballoon model='virtio'><stats period='1'/></memballoon></devices></domain>"
+			printf "<domain type='test'><name>vm%02d</name><uuid>11111111-0000-4000-8000-0000000000%02d</uuid>" "$i" "$i"
+			printf "<memory unit='MiB'>1024</memory><currentMemory unit='MiB'>%d</currentMemory>" $((200 + 10 * i))
+			printf "<os><type>hvm</type></os>"
+			echo "<devices><memballoon model='virtio'><stats period='${2:-1}'/></memballoon></devices></domain>"
 		done
 		echo '</node>'
 	} >"$dir/world.xml"
@@ -58,6 +59,17 @@ guests() {
 	sees ' Maximum  Want  Reason$'
 	press q
 	given_back 0
+}
+
+@test "a guest that is swapping is in the first line, narrow and wide" {
+	guests 3 1000000000
+	membalance -c "$world" --root "$root"
+	sed -i 's/^distress_samples=0$/distress_samples=2/' "$root"/run/memsched/state/*02
+	watching 80x24
+	sees '^3 guests: 660M of 3G; 1 SWAPPING; last pass [0-9]+ s ago \(single\); guard: not run' '^vm02 .* distress$'
+	pane resize-window -x 200 -y 50
+	sees '^3 guests: 3G maximum, 660M now, 330M used, 2.4G given back; 1 SWAPPING; last pass .*; guard: not running$'
+	[ "$(shown | grep -c ' distress$')" -eq 1 ]
 }
 
 @test "more guests than fit: scrolling, and what is cut is said" {
