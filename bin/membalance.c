@@ -621,7 +621,8 @@ static int set_pause(void)
 	/* 30 for 30m would be over before anyone looks */
 	if (pause_for &&
 	    (!has_unit(pause_for) || duration_parse(pause_for, &for_ms) || !for_ms || for_ms > PAUSE_MAX_MS)) {
-		say_error(&membalance, "bad value '%s' for '--pause': must be a time such as 30m (1ms to 168h)",
+		say_error(&membalance,
+		          "bad value '%s' for '--pause': must be a time with its unit, such as 30m (1ms to 168h)",
 		          text_escape(word, sizeof(word), pause_for, text_is_utf8()));
 		return EXIT_USAGE;
 	}

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "show/explain.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SIZE(kib) text_size((char[TEXT_SIZE]){0}, TEXT_SIZE, kib)
@@ -222,14 +223,14 @@ static void add_name(char *names, size_t size, size_t n, const char *name)
 static void examine_guests_for(const struct round *r, const struct guest_check *c)
 {
 	const struct balance_report *rep = r->e->report;
-	char names[64 * NAMES_MOST] = "", more[32] = "", first[64] = "";
+	char names[64 * NAMES_MOST] = "", more[32] = "", first[TEXT_GUEST_WORD] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < rep->n; i++)
 		if (c->has_fault(r, &rep->guest[i])) {
 			add_name(names, sizeof(names), n++, rep->guest[i].name);
 			if (n == 1)
-				text_escape(first, sizeof(first), rep->guest[i].name, text_is_utf8());
+				text_guest_word(first, &rep->guest[i]);
 		}
 	if (n > NAMES_MOST)
 		snprintf(more, sizeof(more), " and %zu more", n - NAMES_MOST);

@@ -14,18 +14,17 @@
 #define AGE(ms) text_age((char[TEXT_AGE]){""}, TEXT_AGE, (ms) / 1000)
 
 #define WORDS_TEXT 240 /* of libvirt's own words */
-#define NAME_TEXT 128
 
-#define NAME_WORD(g) name_word((char[NAME_TEXT]){""}, g)
+#define NAME_WORD(g) text_guest_word((char[TEXT_GUEST_WORD]){""}, g)
 
-/* A guest as a word of a command: its UUID if a shell would not take the name as it is. */
-static const char *name_word(char word[NAME_TEXT], const struct guest *g)
+char *text_guest_word(char word[TEXT_GUEST_WORD], const struct guest *g)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+:@";
 	const char *name = g->name ? g->name : "";
 	size_t length = strspn(name, plain);
 
-	snprintf(word, NAME_TEXT, "%s", *name && *name != '-' && !name[length] && length < NAME_TEXT ? name : g->uuid);
+	snprintf(word, TEXT_GUEST_WORD, "%s",
+	         *name && *name != '-' && !name[length] && length < TEXT_GUEST_WORD ? name : g->uuid);
 	return word;
 }
 

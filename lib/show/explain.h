@@ -19,6 +19,10 @@
  */
 char *text_explain(char *buffer, size_t size, const struct guest *g);
 
+/* The guest as a word of a command: its UUID if a shell or virsh would not take the name as it is. Returns word. */
+#define TEXT_GUEST_WORD 128
+char *text_guest_word(char word[TEXT_GUEST_WORD], const struct guest *g);
+
 /* 1 if that is a give, -1 if it is a take, 0 if the guest keeps what it has. */
 int explain_direction(const struct guest *g);
 

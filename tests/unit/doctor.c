@@ -18,6 +18,8 @@
 
 /* A host on which all is well; each test plants its faults. */
 static struct conf conf;
+#define UUID "11111111-0000-4000-8000-000000000001"
+
 static struct setup setup;
 static struct guest guests[N_GUESTS];
 static struct balance_report report;
@@ -40,6 +42,7 @@ static int set_up(void **state)
 	                       .is_root = true};
 	for (size_t i = 0; i < N_GUESTS; i++)
 		guests[i] = (struct guest){.name = (char *)(uintptr_t)names[i],
+		                           .uuid = UUID,
 		                           .answered = true,
 		                           .device = {.balloon = true, .period_s = 1, .reporting = true},
 		                           .past = {.known = true, .still_ms = 1, .asked_ms = 1},
@@ -104,6 +107,10 @@ static void hook_after_daemon(void)
 static void no_daemon_known(void)
 {
 	setup.daemon_began_s = 0;
+}
+static void odd_name(void)
+{
+	guests[6].plan.reason = REASON_STUCK;
 }
 static void libvirt_is_away(void)
 {
@@ -284,6 +291,8 @@ static const struct {
     {no_period, "guests", "period", VERDICT_WARN, "2 of 7 (db3, web\\x0A) have no statistics period"},
     {no_period, "guests", "period", VERDICT_WARN, "'virsh dommemstat db3 --period 1 --live --config'"},
     {stuck, "guests", "balloon moves", VERDICT_WARN, "'memstat --explain db1'"},
+    {odd_name, "guests", "balloon moves", VERDICT_WARN,
+     "1 of 7 (web\\x0A) do not move when they are told, or the host gets nothing back: 'memstat --explain " UUID "'"},
     {moved, "guests", "other movers", VERDICT_WARN, "1 of 7 (db1) have moved without being asked"},
     {deflates, "guests", "autodeflate", VERDICT_WARN, "autodeflate='off'"},
     {none_reports, "guests", "free page reporting", VERDICT_WARN, "7 of 7 (db1, db2, db3, db4, db5 and 2 more) keep"},
