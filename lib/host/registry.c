@@ -229,6 +229,10 @@ static const struct keyfile_field past_fields[] = {
     {"last.asked_kib", KEYFILE_FIELD(struct past, last.asked_kib)},
     {"last.reached_kib", KEYFILE_FIELD(struct past, last.reached_kib)},
     {"last.reason", KEYFILE_FIELD(struct past, last.reason)},
+    {"told.decided_ms", KEYFILE_FIELD(struct past, told.decided_ms)},
+    {"told.from_kib", KEYFILE_FIELD(struct past, told.from_kib)},
+    {"told.asked_kib", KEYFILE_FIELD(struct past, told.asked_kib)},
+    {"told.reason", KEYFILE_FIELD(struct past, told.reason)},
 };
 static const struct keyfile_form past_form = {STATEDIR_STATE, "version=5", past_fields, COUNT(past_fields)};
 

@@ -406,8 +406,9 @@ void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at)
 
 bool past_is_sound(const struct past *p, uint64_t now_ms)
 {
-	const uint64_t times_ms[] = {p->seen_ms,   p->still_ms,        p->asked_ms,     p->sample_ms,
-	                             p->booted_ms, p->last.decided_ms, p->low.since_ms, p->peak.since_ms};
+	const uint64_t times_ms[] = {p->seen_ms,         p->still_ms,     p->asked_ms,
+	                             p->sample_ms,       p->booted_ms,    p->last.decided_ms,
+	                             p->told.decided_ms, p->low.since_ms, p->peak.since_ms};
 
 	for (size_t i = 0; i < sizeof(times_ms) / sizeof(*times_ms); i++)
 		if (times_ms[i] > now_ms)

@@ -137,6 +137,13 @@ struct decision {
 	uint32_t reason;      /* enum reason */
 };
 
+/* The last pass that told a guest to move. */
+struct told {
+	uint64_t decided_ms; /* CLOCK_BOOTTIME; 0: none has */
+	uint64_t from_kib, asked_kib;
+	uint32_t reason; /* enum reason */
+};
+
 /* The least or the most of a figure in this window of time and in the one before. */
 struct extreme {
 	uint64_t since_ms; /* this window began; 0: nothing was seen */
@@ -197,6 +204,7 @@ struct past {
 	uint64_t rest_actual_kib;   /* at the last rest; 0: there was none */
 	uint64_t rest_available_kib;
 	struct decision last;
+	struct told told;
 };
 
 #define QEMU_USUAL_KIB (48 * 1024)

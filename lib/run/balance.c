@@ -329,6 +329,13 @@ static struct decision decision_of(const struct guest *g, struct instant at)
 	};
 }
 
+static void note_decision(struct past *past, struct decision d)
+{
+	past->last = d;
+	if (d.asked_kib)
+		past->told = (struct told){d.decided_ms, d.from_kib, d.asked_kib, d.reason};
+}
+
 static void remember(struct pass *p)
 {
 	struct instant at = clock_now();
@@ -342,7 +349,7 @@ static void remember(struct pass *p)
 		if (g->reread)
 			estimate_reread(&past, g->sample.actual_kib, at);
 		if (g->plan.reason != REASON_NONE)
-			past.last = decision_of(g, at);
+			note_decision(&past, decision_of(g, at));
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
 		if (g->answered && !g->vanished) /* the hook has removed its record */

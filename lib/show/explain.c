@@ -461,6 +461,16 @@ static void say_decision(struct sentence *s, const struct decision *d)
 		say(s, "wanted it to go from %s to %s and told it nothing", SIZE(d->from_kib), SIZE(d->want_kib));
 }
 
+static void say_told(struct sentence *s, const struct guest *g)
+{
+	const struct told *t = &g->past.told;
+
+	if (t->decided_ms)
+		say(s, "; it was last told to move %s ago, from %s to %s (%s)",
+		    AGE(sat_sub(g->past.seen_ms, t->decided_ms)), SIZE(t->from_kib), SIZE(t->asked_kib),
+		    reason_word(t->reason));
+}
+
 char *text_explain_last(char *buffer, size_t size, const struct guest *g)
 {
 	const struct decision *d = &g->past.last;
@@ -473,6 +483,8 @@ char *text_explain_last(char *buffer, size_t size, const struct guest *g)
 	say(&s, " (%s)", reason_word(d->reason));
 	if (d->asked_kib)
 		say_outcome(&s, g);
+	else
+		say_told(&s, g);
 	return text_copy(buffer, size, s.text);
 }
 

@@ -31,7 +31,8 @@ char *text_explain_size(char *buffer, size_t size, const struct guest *g);
 
 /*
  * What the last pass decided for g (g->past.last), how long that is ago (by g->past.seen_ms), and what came of it: "the
- * last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 512 MiB".
+ * last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 512 MiB". If it told it
+ * nothing: also when and why a pass did last (g->past.told).
  */
 char *text_explain_last(char *buffer, size_t size, const struct guest *g);
 

@@ -551,6 +551,13 @@ static const struct {
     {GUEST(NONE, LAST(AGO(1), .from_kib = MIB(391), .want_kib = MIB(300), .asked_kib = MIB(300),
                       .reason = REASON_UNRESPONSIVE)),
      "the last pass, 1 s ago, told it to go from 391 MiB to 300 MiB (unresponsive)"},
+    {GUEST(NONE,
+           .past = {.seen_ms = 1000000,
+                    .last = {AGO(2), .from_kib = MIB(274), .want_kib = MIB(274), .reason = REASON_AT_TARGET},
+                    .told = {AGO(130), .from_kib = MIB(384), .asked_kib = MIB(274), .reason = REASON_ABOVE_TARGET}}),
+     "the last pass, 2 s ago, kept it at 274 MiB (at-target); it was last told to move 2 min ago, from 384 MiB to 274 "
+     "MiB "
+     "(above-target)"},
     {GUEST(NONE, LAST(.decided_ms = 2000000, .want_kib = 1, .from_kib = 1, .reason = UINT32_MAX)),
      "the last pass, 0 s ago, kept it at 1 KiB (none)"},
 };

@@ -302,6 +302,7 @@ static const struct past example = {
     .no_gain = 20,
     .booted_ms = 21,
     .last = {.decided_ms = 22, .from_kib = 23, .want_kib = 24, .asked_kib = 25, .reached_kib = 26, .reason = 27},
+    .told = {.decided_ms = 42, .from_kib = 43, .asked_kib = 44, .reason = 45},
 };
 
 static void test_past(void **state)
