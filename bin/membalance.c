@@ -437,7 +437,8 @@ static int yield_to_other(struct balancer *b, bool aloud)
 	if (registry_is_stuck(b->registry, clock_ms(CLOCK_MONOTONIC), &pid, &idle_ms))
 		complain_of_holder(b, pid, idle_ms);
 	else if (aloud)
-		say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'", root_words);
+		say_warning(&membalance, "another pass holds the lock in '%s/run/memsched'; '--dry-run' needs none",
+		            root_words);
 	return EXIT_AGAIN;
 }
 

@@ -58,6 +58,7 @@ GUEST_CELL(weight, ((struct cell){.kind = g->hints.weight ? CELL_NUMBER : CELL_N
 GUEST_CELL(hints, words(g->hints.voided ? "voided" : g->hints.present ? "yes" : NULL))
 GUEST_CELL(used, kib_if(g->est.has_used, g->est.used_kib))
 GUEST_CELL(want, kib_if(!g->plan.fixed, g->plan.want_kib))
+GUEST_CELL(lack, kib_if(!g->plan.fixed && HAS(SAMPLE_ACTUAL), sat_sub(g->plan.basic_kib, g->sample.actual_kib)))
 GUEST_CELL(age, ((struct cell){.kind = g->est.has_age ? CELL_MS : CELL_NONE, .number = g->est.age_ms}))
 GUEST_CELL(reason, words(reason_word(g->plan.reason)))
 GUEST_CELL(last_want, kib_if(g->past.last.want_kib, g->past.last.want_kib))
@@ -107,6 +108,7 @@ const struct column guest_columns[] = {
     {"rss", "RSS", "rss_bytes", "what the host holds for the guest", IN_JSON, guest_rss, NULL},
     {"want", "Want", "want_bytes", "size that a pass would plan for the guest now", SHOWN | IN_JSON, guest_want, NULL},
     {"reason", "Reason", "reason", "why that size", SHOWN | IN_JSON, guest_reason, NULL},
+    {"lack", "Lack", "lack_bytes", "what the guest needs and does not have", 0, guest_lack, NULL},
     {"min", "Min", "min_bytes", "hint: never less", IN_JSON, guest_min, NULL},
     {"max", "Max", "max_bytes", "hint: never more", IN_JSON, guest_max, NULL},
     {"weight", "Weight", "weight", "hint: share under shortage", IN_JSON, guest_weight, NULL},

@@ -32,8 +32,10 @@ static void sum_guests(const struct balance_report *rep, struct status *s)
 void status_read(const struct balance_report *rep, const char *root, const char *uri, const struct registry *registry,
                  struct status *ret_status)
 {
-	struct status s = {
-	    .now_s = clock_ms(CLOCK_REALTIME) / 1000, .paused_ms = rep->paused_ms, .remote = uri_is_remote(uri)};
+	struct status s = {.now_s = clock_ms(CLOCK_REALTIME) / 1000,
+	                   .shortage_kib = rep->budget.shortage_kib,
+	                   .paused_ms = rep->paused_ms,
+	                   .remote = uri_is_remote(uri)};
 
 	sum_guests(rep, &s);
 	s.has_pass = registry && pass_beat_read(registry, &s.pass) == 0;
@@ -134,6 +136,8 @@ char *text_status(char *buffer, size_t size, const struct status *s, bool brief)
 	struct line l = {.text = buffer, .size = size};
 
 	add_guests(&l, s, brief);
+	if (s->shortage_kib)
+		add(&l, "; SHORT of %s", SHORT(s->shortage_kib));
 	if (s->swapping)
 		add(&l, "; %zu SWAPPING", s->swapping);
 	add_pass(&l, s);
@@ -160,6 +164,7 @@ CELL(status, maximum, number(true, CELL_KIB, s->maximum_kib))
 CELL(status, actual, number(true, CELL_KIB, s->actual_kib))
 CELL(status, used, number(true, CELL_KIB, s->used_kib))
 CELL(status, given_back, number(true, CELL_KIB, s->given_back_kib))
+CELL(status, shortage, number(true, CELL_KIB, s->shortage_kib))
 CELL(status, swapping, number(true, CELL_NUMBER, s->swapping))
 CELL(status, last_pass, number(s->has_pass, CELL_NUMBER, s->pass.ended_s))
 CELL(status, interval, number(s->has_pass && s->pass.interval_ms, CELL_MS, s->pass.interval_ms))
@@ -172,6 +177,7 @@ const struct column status_columns[] = {
     {"actual", "", "actual_bytes", "what the balloons leave the guests", IN_JSON, actual, NULL},
     {"used", "", "used_bytes", "what the guests use, as estimated", IN_JSON, used, NULL},
     {"given-back", "", "given_back_bytes", "what the balloons of the guests hold", IN_JSON, given_back, NULL},
+    {"shortage", "", "shortage_bytes", "what the host lacks for all needs", IN_JSON, shortage, NULL},
     {"swapping", "", "swapping", "guests that read from swap or fault heavily", IN_JSON, swapping, NULL},
     {"last-pass", "", "last_pass_timestamp_seconds", "when the last pass ended", IN_JSON, last_pass, NULL},
     {"interval", "", "interval_seconds", "interval of the loop that made the last pass", IN_JSON, interval, NULL},

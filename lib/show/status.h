@@ -14,6 +14,7 @@ struct status {
 	size_t swapping;                            /* of them: in distress */
 	uint64_t maximum_kib, actual_kib, used_kib; /* sums, of the guests of which it is known */
 	uint64_t given_back_kib;                    /* what balloons hold: maximum less actual */
+	uint64_t shortage_kib;                      /* what the host lacks for all needs */
 	bool has_pass;
 	struct pass_beat pass;
 	bool has_totals;

@@ -35,6 +35,9 @@ static const struct {
      "30 guests: 214G maximum, 132G now, 96G used, 82G given back; 2 SWAPPING; last pass 12 s ago (loop 5 s); guard: "
      "calm",
      BRIEF "2 SWAPPING; last pass 12 s ago (loop 5 s); guard: calm"},
+    {{SUMS, PASS(12, 5000), GUARD(CALM, 9), .shortage_kib = GIB(3)},
+     LONG "SHORT of 3G; last pass 12 s ago (loop 5 s); guard: calm",
+     BRIEF "SHORT of 3G; last pass 12 s ago (loop 5 s); guard: calm"},
     {{SUMS, PASS(60, 0), GUARD(TIGHT, 9)},
      LONG "last pass 60 s ago (single); guard: tight for 9 s, lacks 2G, freed 1G",
      BRIEF "last pass 60 s ago (single); guard: tight for 9 s"},
