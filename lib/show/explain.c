@@ -171,16 +171,16 @@ static bool say_bound(struct sentence *s, const struct guest *g)
 	return true;
 }
 
-/* What it claims, and what of that the host shares; nothing of a guest that was not planned for. */
+/* Its claims, and which of them the host shares; nothing of a guest that was not planned for. */
 static void say_claims(struct sentence *s, const struct guest *g)
 {
 	static const char *const layers[] = {"the least", "basic needs", "surges", "page cache"};
 
 	if (!g->plan.basic_kib || g->plan.fixed || g->plan.reason == REASON_SHARED_SHORTAGE)
 		return;
-	say(s, "; it claims %s", SIZE(g->plan.basic_kib));
+	say(s, "; it needs %s", SIZE(g->plan.basic_kib));
 	if (g->plan.need_kib > g->plan.basic_kib)
-		say(s, ", %s for its surges", SIZE(g->plan.need_kib));
+		say(s, ", %s with its surges", SIZE(g->plan.need_kib));
 	if (g->plan.comfort_kib > g->plan.need_kib)
 		say(s, ", %s with page cache", SIZE(g->plan.comfort_kib));
 	if (g->plan.level_kib)
@@ -333,10 +333,20 @@ static void say_bottom(struct sentence *s, const struct guest *g)
 
 static void say_level(struct sentence *s, const struct guest *g)
 {
-	say(s, "weight %" PRIu32 " gets %s headroom of the wished %s above %s used", weight_of(g),
-	    SIZE(sat_sub(goal_kib(g), g->est.used_kib)), SIZE(g->target_kib), SIZE(g->est.used_kib));
-	if (g->plan.level_kib)
-		say(s, " at a shared level of %s for weight %d", SIZE(g->plan.level_kib), WEIGHT_DEFAULT);
+	char has[TEXT_SIZE], by_weight[TEXT_SIZE];
+	bool by_level;
+
+	text_size(has, sizeof(has), sat_sub(goal_kib(g), g->est.used_kib));
+	text_size(by_weight, sizeof(by_weight), level_headroom_kib(g));
+	by_level = strcmp(has, by_weight) == 0;
+	say(s, "%s are used, and ", SIZE(g->est.used_kib));
+	if (by_level)
+		say(s, "weight %" PRIu32 " gets it ", weight_of(g));
+	else
+		say(s, "it gets ");
+	say(s, "%s of the wished headroom of %s", has, SIZE(g->target_kib));
+	if (g->plan.level_kib && !by_level)
+		say(s, ", where weight %" PRIu32 " would get %s", weight_of(g), by_weight);
 	if (g->est.blind)
 		say(s, ", as nothing is taken on statistics of before its last move");
 }
@@ -345,13 +355,12 @@ static void tell_shared(struct sentence *s, const struct guest *g)
 {
 	uint64_t goal = goal_kib(g);
 
-	say(s, "memory is short, ");
-	if (!g->est.has_used)
-		say(s, "weight %" PRIu32 " gets ", weight_of(g));
-	else
+	say(s, "memory is short");
+	if (g->est.has_used) {
+		say(s, ": ");
 		(is_at_bottom(g) ? say_bottom : say_level)(s, g);
-	say(s, "%s%s less than the %s it needs", g->est.has_used ? ", " : "", SIZE(sat_sub(g->plan.basic_kib, goal)),
-	    SIZE(g->plan.basic_kib));
+	}
+	say(s, "; it needs %s, %s more", SIZE(g->plan.basic_kib), SIZE(sat_sub(g->plan.basic_kib, goal)));
 	if (g->plan.want_kib > goal)
 		say(s, ", %s of them once others gave them", SIZE(g->plan.want_kib - goal));
 	say_growth(s, g);
@@ -508,36 +517,36 @@ static void say_room(struct sentence *s, const struct host *host, uint64_t reser
 		say(s, " and %s for guests that start or are left alone", SIZE(other));
 }
 
-static void say_layers(struct sentence *s, const struct budget *b)
+static void say_needs(struct sentence *s, const struct budget *b)
 {
+	say(s, "guests need %s", SIZE(b->demand_kib));
 	if (b->need_kib > b->demand_kib)
-		say(s, ", %s for surges", SIZE(b->need_kib));
+		say(s, ", %s with surges", SIZE(b->need_kib));
 	if (b->comfort_kib > b->need_kib)
 		say(s, ", %s with page cache", SIZE(b->comfort_kib));
-	if (!b->shortage_kib && b->has_level)
-		say(s, "; memory for %s is shared, %s for weight %d", b->layer == LAYER_NEED ? "surges" : "page cache",
-		    SIZE(b->level_kib), WEIGHT_DEFAULT);
 }
 
 char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
-                        const struct budget *balance)
+                        const struct budget *b)
 {
 	struct sentence s = {.used = 0};
 
-	say(&s, "guests need %s of %s that host and guests can make up (", SIZE(balance->demand_kib),
-	    SIZE(balance->capacity_kib));
-	say_room(&s, host, reserve_kib, balance);
+	say_needs(&s, b);
+	say(&s, "; %s can be provided (", SIZE(b->capacity_kib));
+	say_room(&s, host, reserve_kib, b);
 	say(&s, ")");
 	if (host->limit_kib)
 		say(&s, "; a control group limits what is available to less than %s", SIZE(host->limit_kib));
-	say_layers(&s, balance);
-	if (balance->promised_kib)
-		say(&s, "; %s are promised but untouched", SIZE(balance->promised_kib));
-	if (balance->shortage_kib)
-		say(&s, "; short by %s", SIZE(balance->shortage_kib));
-	if (balance->least)
+	if (!b->shortage_kib && b->has_level)
+		say(&s, "; memory for %s is shared, %s for weight %d", b->layer == LAYER_NEED ? "surges" : "page cache",
+		    SIZE(b->level_kib), WEIGHT_DEFAULT);
+	if (b->promised_kib)
+		say(&s, "; %s are promised but untouched", SIZE(b->promised_kib));
+	if (b->shortage_kib)
+		say(&s, "; short by %s", SIZE(b->shortage_kib));
+	if (b->least)
 		say(&s, ": not even the least headroom fits, nothing is given");
-	else if (balance->shortage_kib && balance->has_level)
-		say(&s, ": a guest of weight %d gets %s headroom", WEIGHT_DEFAULT, SIZE(balance->level_kib));
+	else if (b->shortage_kib && b->has_level)
+		say(&s, ": a guest of weight %d gets %s headroom", WEIGHT_DEFAULT, SIZE(b->level_kib));
 	return text_copy(buffer, size, s.text);
 }

@@ -41,6 +41,6 @@ char *text_explain_pause(char *buffer, size_t size, uint64_t left_ms);
 
 /* The same for the host: demand, capacity, promised, reserve, shortage. */
 char *text_explain_host(char *buffer, size_t size, const struct host *host, uint64_t reserve_kib,
-                        const struct budget *balance);
+                        const struct budget *b);
 
 #endif

@@ -103,16 +103,15 @@ static const struct {
      "keep 900 MiB: 366 MiB are used and 534 MiB free, 146 MiB are wished, and no guest needs them"},
     {GUEST(PAGE_CACHE, ACTUAL(812), .est = {.has_used = true, .used_kib = MIB(366), .cache_kib = MIB(400)}, WISHED,
            .plan.want_kib = MIB(912), MAXIMUM(1024)),
-     "give 100 MiB to reach 912 MiB: the host has plenty for its page cache: 366 MiB are used, 400 MiB are page "
-     "cache"},
+     "give 100 MiB to reach 912 MiB: the host has plenty for its page cache: 366 MiB are used, 400 MiB are page cache"},
     {GUEST(AT_TARGET, ACTUAL(512), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024),
            .plan.basic_kib = MIB(512), .plan.need_kib = MIB(512), .plan.comfort_kib = MIB(512)),
-     "keep 512 MiB: 366 MiB are used, 146 MiB free, as wished; it claims 512 MiB"},
+     "keep 512 MiB: 366 MiB are used, 146 MiB free, as wished; it needs 512 MiB"},
     {GUEST(BELOW_TARGET, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(550), MAXIMUM(1024),
            .plan.basic_kib = MIB(512), .plan.need_kib = MIB(600), .plan.comfort_kib = MIB(900),
            .plan.level_kib = MIB(38), .plan.layer = LAYER_NEED),
-     "give 159 MiB to reach 550 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free; it claims 512 MiB, 600 "
-     "MiB for its surges, 900 MiB with page cache; memory for surges is shared"},
+     "give 159 MiB to reach 550 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free; it needs 512 MiB, 600 "
+     "MiB with its surges, 900 MiB with page cache; memory for surges is shared"},
 
     /* bounds, by where they come from */
     {GUEST(AT_MIN, ACTUAL(300), USED(100), WISHED, .plan.want_kib = MIB(300), MAXIMUM(1024), .plan.floor_kib = MIB(300),
@@ -120,8 +119,8 @@ static const struct {
      "keep 300 MiB: 100 MiB are used and 200 MiB free, 146 MiB are wished, but its min hint is 300 MiB"},
     {GUEST(AT_MIN, ACTUAL(360), USED(100), WISHED, .plan.want_kib = MIB(360), MAXIMUM(2048),
            .plan.floor_kib = MIB(360)),
-     "keep 360 MiB: 100 MiB are used and 260 MiB free, 146 MiB are wished, "
-     "but the floor for its maximum of 2 GiB is 360 MiB"},
+     "keep 360 MiB: 100 MiB are used and 260 MiB free, 146 MiB are wished, but the floor for its maximum of 2 GiB is "
+     "360 MiB"},
     {GUEST(AT_MIN, ACTUAL(400), USED(100), WISHED, .plan.want_kib = MIB(400), .device.maximum_kib = MIB(1024),
            .plan.ceil_kib = MIB(400), .plan.floor_kib = MIB(400),
            .hints = {.has_min = true, .min_kib = MIB(500), .has_max = true, .max_kib = MIB(400)}),
@@ -140,8 +139,8 @@ static const struct {
      "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
     {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .plan.want_kib = MIB(448), .plan.ceil_kib = MIB(448),
            .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(704)}),
-     "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, "
-     "but its hard limit of 704 MiB leaves it 448 MiB at most"},
+     "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, but its hard limit of 704 MiB leaves it "
+     "448 MiB at most"},
     {GUEST(AT_MAX, ACTUAL(500), USED(390), WISHED, .plan.want_kib = MIB(500), .device.maximum_kib = MIB(1024),
            .plan.ceil_kib = MIB(400), .hints = {.has_max = true, .max_kib = MIB(400)}),
      "keep 500 MiB: 390 MiB are used, 110 MiB of the wished 146 MiB are free, but its max hint is 400 MiB"},
@@ -149,8 +148,8 @@ static const struct {
     {GUEST(AT_MAX, ACTUAL(448), USED(390), WISHED, .plan.want_kib = MIB(448), .plan.ceil_kib = MIB(448),
            .device = {.maximum_kib = MIB(1024), .hard_limit_kib = MIB(704)},
            .hints = {.has_max = true, .max_kib = MIB(600)}),
-     "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, "
-     "but its hard limit of 704 MiB leaves it 448 MiB at most"},
+     "keep 448 MiB: 390 MiB are used, 58 MiB of the wished 146 MiB are free, but its hard limit of 704 MiB leaves it "
+     "448 MiB at most"},
     {GUEST(AT_MAX, ACTUAL(512), GROWS(390, 20), WISHED, .plan.want_kib = MIB(512), MAXIMUM(512)),
      "keep 512 MiB: 390 MiB are used, 122 MiB of the wished 146 MiB are free, but its maximum is 512 MiB"},
     /* bounds that did not decide */
@@ -165,8 +164,8 @@ static const struct {
      "give 49 MiB to reach 561 MiB: it swaps in or faults heavily; 302 MiB are used and 210 MiB free, 146 MiB are "
      "wished"},
     {GUEST(DISTRESS, ACTUAL(512), USED(302), WISHED, .plan.want_kib = MIB(512), MAXIMUM(512)),
-     "keep 512 MiB: it swaps in or faults heavily; 302 MiB are used and 210 MiB free, 146 MiB are wished, "
-     "but its maximum is 512 MiB"},
+     "keep 512 MiB: it swaps in or faults heavily; 302 MiB are used and 210 MiB free, 146 MiB are wished, but its "
+     "maximum is 512 MiB"},
     {GUEST(BOOTING, ACTUAL(512), USED(100), .plan.want_kib = MIB(512)),
      "keep 512 MiB: it is booting, nothing is taken yet"},
     {GUEST(BOOTING, ACTUAL(512), .plan.want_kib = MIB(512), .plan.fixed = true),
@@ -230,83 +229,80 @@ static const struct {
 
     /* not enough */
     {GUEST(HOST_RESERVE, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
-     "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), "
-     "but the host cannot spare them without touching its reserve"},
+     "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), but the host "
+     "cannot spare them without touching its reserve"},
     {GUEST(HOST_RESERVE, ACTUAL(391), GROWS(366, 20), WISHED, .plan.want_kib = MIB(552), .plan.grant_kib = MIB(441),
            MAXIMUM(1024)),
      "give 50 MiB to reach 441 MiB: 111 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free, "
      "and use grows by 20 MiB/s), but the host cannot spare them without touching its reserve"},
     {GUEST(NO_GIVE, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
-     "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), "
-     "but memguard lets nothing be given while the host is short"},
+     "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), but memguard "
+     "lets nothing be given while the host is short"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.basic_kib = MIB(512), LEVEL(52)),
-     "keep 391 MiB: memory is short, weight 100 gets 25 MiB headroom of the wished 146 MiB above 366 MiB used at a "
-     "shared level of 52 MiB for weight 100, 121 MiB less than the 512 MiB it needs, 27 MiB of them once others gave "
-     "them"},
+     "keep 391 MiB: memory is short: 366 MiB are used, and it gets 25 MiB of the wished headroom of 146 MiB, where "
+     "weight 100 would get 52 MiB; it needs 512 MiB, 121 MiB more, 27 MiB of them once others gave them"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.grant_kib = MIB(400),
            .plan.basic_kib = MIB(512), LEVEL(52)),
-     "give 9 MiB to reach 400 MiB: memory is short, weight 100 gets 34 MiB headroom of the wished 146 MiB above 366 "
-     "MiB used at a shared level of 52 MiB for weight 100, 112 MiB less than the 512 MiB it needs, 18 MiB of them once "
-     "others gave them"},
+     "give 9 MiB to reach 400 MiB: memory is short: 366 MiB are used, and it gets 34 MiB of the wished headroom of 146 "
+     "MiB, where weight 100 would get 52 MiB; it needs 512 MiB, 112 MiB more, 18 MiB of them once others gave them"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.grant_kib = MIB(418),
            .plan.basic_kib = MIB(512), LEVEL(52)),
-     "give 27 MiB to reach 418 MiB: memory is short, weight 100 gets 52 MiB headroom of the wished 146 MiB above 366 "
-     "MiB used at a shared level of 52 MiB for weight 100, 94 MiB less than the 512 MiB it needs"},
+     "give 27 MiB to reach 418 MiB: memory is short: 366 MiB are used, and weight 100 gets it 52 MiB of the wished "
+     "headroom of 146 MiB; it needs 512 MiB, 94 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(500), GROWS(366, 20), .plan.want_kib = MIB(426), .plan.basic_kib = MIB(552),
            LEVEL(20), .hints.weight = 300),
-     "take 74 MiB to reach 426 MiB: memory is short, weight 300 gets 60 MiB headroom of the wished 146 MiB above 366 "
-     "MiB used at a shared level of 20 MiB for weight 100, 126 MiB less than the 552 MiB it needs, and use grows by 20 "
-     "MiB/s"},
+     "take 74 MiB to reach 426 MiB: memory is short: 366 MiB are used, and weight 300 gets it 60 MiB of the wished "
+     "headroom of 146 MiB; it needs 552 MiB, 126 MiB more, and use grows by 20 MiB/s"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), .plan.want_kib = MIB(391), .plan.basic_kib = MIB(512)),
-     "keep 391 MiB: memory is short, weight 100 gets 121 MiB less than the 512 MiB it needs"},
+     "keep 391 MiB: memory is short; it needs 512 MiB, 121 MiB more"},
 
     /* its bottom decides, not the level: the least headroom, the floor, a hint; and what it has where that is less */
     {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(20)),
-     "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
-     "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
+     "take 97 MiB to reach 403 MiB: memory is short: it is kept at its least headroom of 37 MiB above 366 MiB used, "
+     "where weight 100 would get 20 MiB; it needs 512 MiB, 109 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(403), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(20),
            .hints.weight = 50),
-     "keep 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, where weight 50 "
-     "would get 10 MiB, 109 MiB less than the 512 MiB it needs"},
+     "keep 403 MiB: memory is short: it is kept at its least headroom of 37 MiB above 366 MiB used, where weight 50 "
+     "would get 10 MiB; it needs 512 MiB, 109 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(405), USED(366), .plan.want_kib = MIB(405), .plan.basic_kib = MIB(512), LEVEL(20),
            .hints.weight = 200),
-     "keep 405 MiB: memory is short, weight 200 gets 39 MiB headroom of the wished 146 MiB above 366 MiB used at a "
-     "shared level of 20 MiB for weight 100, 107 MiB less than the 512 MiB it needs"},
+     "keep 405 MiB: memory is short: 366 MiB are used, and it gets 39 MiB of the wished headroom of 146 MiB, where "
+     "weight 200 would get 40 MiB; it needs 512 MiB, 107 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(0)),
-     "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
-     "109 MiB less than the 512 MiB it needs"},
+     "take 97 MiB to reach 403 MiB: memory is short: it is kept at its least headroom of 37 MiB above 366 MiB used; it "
+     "needs 512 MiB, 109 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(386), .plan.basic_kib = MIB(512), LEVEL(10)),
-     "keep 386 MiB: memory is short, it is kept below its least headroom of 37 MiB with 20 MiB above 366 MiB used, "
-     "where weight 100 would get 10 MiB, 126 MiB less than the 512 MiB it needs"},
+     "keep 386 MiB: memory is short: it is kept below its least headroom of 37 MiB with 20 MiB above 366 MiB used, "
+     "where weight 100 would get 10 MiB; it needs 512 MiB, 126 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(396), .plan.grant_kib = MIB(396),
            .plan.basic_kib = MIB(512), LEVEL(30)),
-     "give 10 MiB to reach 396 MiB: memory is short, weight 100 gets 30 MiB headroom of the wished 146 MiB above 366 "
-     "MiB used at a shared level of 30 MiB for weight 100, 116 MiB less than the 512 MiB it needs"},
+     "give 10 MiB to reach 396 MiB: memory is short: 366 MiB are used, and weight 100 gets it 30 MiB of the wished "
+     "headroom of 146 MiB; it needs 512 MiB, 116 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(360), USED(366), .plan.want_kib = MIB(360), .plan.basic_kib = MIB(512), LEVEL(0)),
-     "keep 360 MiB: memory is short, it is kept below its least headroom of 37 MiB with 0 KiB above 366 MiB used, 152 "
-     "MiB less than the 512 MiB it needs"},
+     "keep 360 MiB: memory is short: it is kept below its least headroom of 37 MiB with 0 KiB above 366 MiB used; it "
+     "needs 512 MiB, 152 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(500), USED(300), .plan.want_kib = MIB(360), .plan.basic_kib = MIB(446),
            FLOOR(360, 20)),
-     "take 140 MiB to reach 360 MiB: memory is short, it is kept at its floor of 360 MiB with 60 MiB above 300 MiB "
-     "used, where weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
+     "take 140 MiB to reach 360 MiB: memory is short: it is kept at its floor of 360 MiB with 60 MiB above 300 MiB "
+     "used, where weight 100 would get 20 MiB; it needs 446 MiB, 86 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(360), USED(300), .plan.want_kib = MIB(360), .plan.basic_kib = MIB(446),
            FLOOR(360, 20), .hints = {.has_min = true, .min_kib = MIB(360)}),
-     "keep 360 MiB: memory is short, it is kept at its min hint of 360 MiB with 60 MiB above 300 MiB used, where "
-     "weight 100 would get 20 MiB, 86 MiB less than the 446 MiB it needs"},
+     "keep 360 MiB: memory is short: it is kept at its min hint of 360 MiB with 60 MiB above 300 MiB used, where "
+     "weight 100 would get 20 MiB; it needs 446 MiB, 86 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(350), USED(300), .plan.want_kib = MIB(350), .plan.basic_kib = MIB(446),
            FLOOR(360, 20)),
-     "keep 350 MiB: memory is short, it is kept below its floor of 360 MiB with 50 MiB above 300 MiB used, where "
-     "weight 100 would get 20 MiB, 96 MiB less than the 446 MiB it needs"},
+     "keep 350 MiB: memory is short: it is kept below its floor of 360 MiB with 50 MiB above 300 MiB used, where "
+     "weight 100 would get 20 MiB; it needs 446 MiB, 96 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(500), .plan.basic_kib = MIB(512), LEVEL(20),
            .est.blind = true),
-     "keep 500 MiB: memory is short, weight 100 gets 134 MiB headroom of the wished 146 MiB above 366 MiB used at a "
-     "shared level of 20 MiB for weight 100, as nothing is taken on statistics of before its last move, 12 MiB less "
-     "than the 512 MiB it needs"},
+     "keep 500 MiB: memory is short: 366 MiB are used, and it gets 134 MiB of the wished headroom of 146 MiB, where "
+     "weight 100 would get 20 MiB, as nothing is taken on statistics of before its last move; it needs 512 MiB, 12 MiB "
+     "more"},
     /* looked at again after the command */
     {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(20),
            .reread = true, .past.actual_kib = MIB(500)),
-     "take 97 MiB to reach 403 MiB: memory is short, it is kept at its least headroom of 37 MiB above 366 MiB used, "
-     "where weight 100 would get 20 MiB, 109 MiB less than the 512 MiB it needs"},
+     "take 97 MiB to reach 403 MiB: memory is short: it is kept at its least headroom of 37 MiB above 366 MiB used, "
+     "where weight 100 would get 20 MiB; it needs 512 MiB, 109 MiB more"},
 
     /* failed, in libvirt's words or ours */
     {GUEST(FAILED, ACTUAL(391), .plan.want_kib = MIB(512), .order.error = -EIO,
@@ -339,10 +335,10 @@ static void test_of_a_plan(void **state)
 {
 	static const struct policy_conf conf = {.step_kib = MIB(50), .reserve_kib = MIB(300), .tolerance_kib = 5000};
 	static const char *const says[] = {
-	    "take 23.4 MiB to reach 427 MiB: memory is short, it is kept at its least headroom of 36.6 MiB above "
-	    "390 MiB used, where weight 1 would get 853 KiB, 110 MiB less than the 536 MiB it needs",
-	    "give 23.4 MiB to reach 473 MiB: memory is short, weight 100 gets 83.4 MiB headroom of the wished 146 MiB "
-	    "above 390 MiB used at a shared level of 83.4 MiB for weight 100, 63.1 MiB less than the 536 MiB it needs"};
+	    "take 23.4 MiB to reach 427 MiB: memory is short: it is kept at its least headroom of 36.6 MiB above 390 "
+	    "MiB used, where weight 1 would get 853 KiB; it needs 536 MiB, 110 MiB more",
+	    "give 23.4 MiB to reach 473 MiB: memory is short: 390 MiB are used, and weight 100 gets it 83.4 MiB of the "
+	    "wished headroom of 146 MiB; it needs 536 MiB, 63.1 MiB more"};
 	struct host host = {.available_kib = conf.reserve_kib};
 	struct fairshare_item item[2];
 	struct fairshare_edge edge[4];
@@ -467,14 +463,12 @@ static const struct {
     {MIB(1400),
      300000,
      {.room_kib = (int64_t)MIB(1400) - 300000, .capacity_kib = MIB(2458), .demand_kib = MIB(1946)},
-     "guests need 1.9 GiB of 2.4 GiB that host and guests can make up (1.4 GiB available, 1.1 GiB room above a reserve "
-     "of 293 MiB)"},
+     "guests need 1.9 GiB; 2.4 GiB can be provided (1.4 GiB available, 1.1 GiB room above a reserve of 293 MiB)"},
     {MIB(1400),
      MIB(300),
      {.room_kib = (int64_t)MIB(1000), .capacity_kib = MIB(2458), .demand_kib = MIB(1946), .promised_kib = MIB(120)},
-     "guests need 1.9 GiB of 2.4 GiB that host and guests can make up (1.4 GiB available, 1000 MiB room above a "
-     "reserve "
-     "of 300 MiB and 100 MiB for guests that start or are left alone); 120 MiB are promised but untouched"},
+     "guests need 1.9 GiB; 2.4 GiB can be provided (1.4 GiB available, 1000 MiB room above a reserve of 300 MiB and "
+     "100 MiB for guests that start or are left alone); 120 MiB are promised but untouched"},
     {MIB(260),
      MIB(300),
      {.room_kib = -(int64_t)MIB(40),
@@ -483,8 +477,8 @@ static const struct {
       .shortage_kib = MIB(300),
       .has_level = true,
       .level_kib = MIB(52)},
-     "guests need 1.2 GiB of 900 MiB that host and guests can make up (260 MiB available, 40 MiB too little for a "
-     "reserve of 300 MiB); short by 300 MiB: a guest of weight 100 gets 52 MiB headroom"},
+     "guests need 1.2 GiB; 900 MiB can be provided (260 MiB available, 40 MiB too little for a reserve of 300 MiB); "
+     "short by 300 MiB: a guest of weight 100 gets 52 MiB headroom"},
     {MIB(260),
      MIB(300),
      {.room_kib = -(int64_t)MIB(140),
@@ -493,9 +487,9 @@ static const struct {
       .shortage_kib = MIB(300),
       .least = true,
       .has_level = true},
-     "guests need 1.2 GiB of 900 MiB that host and guests can make up (260 MiB available, 140 MiB too little for a "
-     "reserve of 300 MiB and 100 MiB for guests that start or are left alone); short by 300 MiB: not even the least "
-     "headroom fits, nothing is given"},
+     "guests need 1.2 GiB; 900 MiB can be provided (260 MiB available, 140 MiB too little for a reserve of 300 MiB and "
+     "100 MiB for guests that start or are left alone); short by 300 MiB: not even the least headroom fits, nothing is "
+     "given"},
     {MIB(1400),
      300000,
      {.room_kib = (int64_t)MIB(1400) - 300000,
@@ -506,13 +500,12 @@ static const struct {
       .layer = LAYER_COMFORT,
       .has_level = true,
       .level_kib = MIB(52)},
-     "guests need 1.9 GiB of 2.4 GiB that host and guests can make up (1.4 GiB available, 1.1 GiB room above a reserve "
-     "of 293 MiB), 2 GiB for surges, 4 GiB with page cache; memory for page cache is shared, 52 MiB for weight 100"},
+     "guests need 1.9 GiB, 2 GiB with surges, 4 GiB with page cache; 2.4 GiB can be provided (1.4 GiB available, 1.1 "
+     "GiB room above a reserve of 293 MiB); memory for page cache is shared, 52 MiB for weight 100"},
     {0,
      0,
      {.room_kib = 0},
-     "guests need 0 KiB of 0 KiB that host and guests can make up (0 KiB available, 0 KiB room above a reserve of "
-     "0 KiB)"},
+     "guests need 0 KiB; 0 KiB can be provided (0 KiB available, 0 KiB room above a reserve of 0 KiB)"},
     {UINT64_MAX,
      UINT64_MAX,
      {.room_kib = INT64_MIN,
@@ -522,8 +515,8 @@ static const struct {
       .shortage_kib = UINT64_MAX,
       .has_level = true,
       .level_kib = UINT64_MAX},
-     "guests need 16 ZiB of 16 ZiB that host and guests can make up (16 ZiB available, 8 ZiB too little for a reserve "
-     "of 16 ZiB); 16 ZiB are promised but untouched; short by 16 ZiB: a guest of weight 100 gets 16 ZiB headroom"},
+     "guests need 16 ZiB; 16 ZiB can be provided (16 ZiB available, 8 ZiB too little for a reserve of 16 ZiB); 16 ZiB "
+     "are promised but untouched; short by 16 ZiB: a guest of weight 100 gets 16 ZiB headroom"},
 };
 
 #define LAST(...) .past = {.seen_ms = 1000000, .last = {__VA_ARGS__}}
@@ -556,8 +549,7 @@ static const struct {
                     .last = {AGO(2), .from_kib = MIB(274), .want_kib = MIB(274), .reason = REASON_AT_TARGET},
                     .told = {AGO(130), .from_kib = MIB(384), .asked_kib = MIB(274), .reason = REASON_ABOVE_TARGET}}),
      "the last pass, 2 s ago, kept it at 274 MiB (at-target); it was last told to move 2 min ago, from 384 MiB to 274 "
-     "MiB "
-     "(above-target)"},
+     "MiB (above-target)"},
     {GUEST(NONE, LAST(.decided_ms = 2000000, .want_kib = 1, .from_kib = 1, .reason = UINT32_MAX)),
      "the last pass, 0 s ago, kept it at 1 KiB (none)"},
 };
