@@ -276,6 +276,18 @@ static void examine_reserve(const struct round *r)
 		find(r, "host", "reserve", VERDICT_PASS, "%s of %s", SIZE(reserve_kib), SIZE(host_kib));
 }
 
+static void examine_plenty(const struct round *r)
+{
+	uint64_t plenty_kib = r->e->report->budget.plenty_kib, host_kib = host_pageable_kib(&r->e->report->host);
+
+	if (plenty_kib > host_kib / 2)
+		find(r, "host", "plenty", VERDICT_WARN,
+		     "%s is more than half of %s: page cache of guests gets nothing: lower 'plenty' or remove it",
+		     SIZE(plenty_kib), SIZE(host_kib));
+	else
+		find(r, "host", "plenty", VERDICT_PASS, "%s of %s", SIZE(plenty_kib), SIZE(host_kib));
+}
+
 static void examine_swap(const struct round *r)
 {
 	const struct host *h = &r->e->report->host;
@@ -429,6 +441,7 @@ void doctor_examine(const struct examination *e, void (*say)(void *arg, const st
 	examine_guests(&r);
 	if (e->report && here) {
 		examine_reserve(&r);
+		examine_plenty(&r);
 		examine_swap(&r);
 		examine_kernel(&r);
 	}

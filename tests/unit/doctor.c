@@ -182,6 +182,10 @@ static void large_reserve(void)
 	report.reserve_kib = GIB(33);
 	report.host.available_kib = GIB(40);
 }
+static void large_plenty(void)
+{
+	report.budget.plenty_kib = GIB(33);
+}
 static void no_swap(void)
 {
 	report.host.swap_kib = report.host.swap_free_kib = 0;
@@ -302,6 +306,7 @@ static const struct {
     {short_host, "host", "available memory", VERDICT_FAIL, "512 MiB, less than the reserve of 1 GiB"},
     {small_reserve, "host", "reserve", VERDICT_WARN, "512 MiB is less than 1/128 of 64 GiB"},
     {large_reserve, "host", "reserve", VERDICT_WARN, "33 GiB is more than half of 64 GiB"},
+    {large_plenty, "host", "plenty", VERDICT_WARN, "33 GiB is more than half of 64 GiB"},
     {no_swap, "host", "swap", VERDICT_WARN, "none: "},
     {full_swap, "host", "swap", VERDICT_WARN, "3 GiB of 4 GiB are in use, compressed in memory (zram)"},
     {no_pressure, "host", "pressure", VERDICT_WARN, "psi=1"},
