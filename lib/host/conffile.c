@@ -160,7 +160,7 @@ static void begin_section(struct reader *r, char *title)
 	memset(r->seen, 0, sizeof(r->seen));
 	r->keys = NULL;
 	if (strncmp(title, "guest", n) != 0 || n != strlen("guest")) {
-		complain(r, 0, "unknown section '[%s]': its lines are ignored",
+		complain(r, 0, "unknown section '[%s]': its lines are ignored, only '[guest PATTERN]' is known",
 		         text_escape(words, sizeof(words), title, text_is_utf8()));
 	} else if (!*patterns || !conf_is_plain(patterns)) {
 		complain(r, -EINVAL, "'[guest]' needs a shell pattern of names: [guest PATTERN]");

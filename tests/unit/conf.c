@@ -439,9 +439,13 @@ static void test_section_files(void **state)
 	     "warning " IN ":3: 'min' again: this value holds, not that of line 2\n"},
 	    {TITLE "mni = 1GiB\n", 0, "warning " IN ":2: unknown key 'mni', did you mean 'min'?\n"},
 	    {"[network x]\nmin = y\nreserve = z\n" TITLE "min = 1GiB\n", 0,
-	     "warning " IN ":1: unknown section '[network x]': its lines are ignored\n"},
-	    {"[guests x]\n", 0, "warning " IN ":1: unknown section '[guests x]': its lines are ignored\n"},
-	    {"[]\n", 0, "warning " IN ":1: unknown section '[]': its lines are ignored\n"},
+	     "warning " IN
+	     ":1: unknown section '[network x]': its lines are ignored, only '[guest PATTERN]' is known\n"},
+	    {"[guests x]\n", 0,
+	     "warning " IN
+	     ":1: unknown section '[guests x]': its lines are ignored, only '[guest PATTERN]' is known\n"},
+	    {"[]\n", 0,
+	     "warning " IN ":1: unknown section '[]': its lines are ignored, only '[guest PATTERN]' is known\n"},
 	    {"[guest]\n", -EINVAL, "error " IN ":1: '[guest]' needs a shell pattern of names: [guest PATTERN]\n"},
 	    {"min = 1GiB\n", -EINVAL, "error " IN ":1: 'min' must stand in a section [guest PATTERN]\n"},
 	    {TITLE "reserve = 1GiB\n", -EINVAL, "error " IN ":2: 'reserve' must stand before the first section\n"},
