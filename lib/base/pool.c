@@ -132,6 +132,11 @@ static bool wait_for_job(struct worker *w)
 	return false;
 }
 
+static bool is_over(const struct pool *p)
+{
+	return (p->next == p->n && !p->running) || p->failure || !count_live(p, true);
+}
+
 static bool finish_job(struct worker *w, int result)
 {
 	struct pool *p = w->pool;
@@ -147,7 +152,8 @@ static bool finish_job(struct worker *w, int result)
 	p->running--;
 	if (result == -ENOTCONN)
 		p->failure = result;
-	pthread_cond_signal(&p->news);
+	if (is_over(p)) /* the caller need not look at each */
+		pthread_cond_signal(&p->news);
 	return result != -ENOTCONN;
 }
 
@@ -277,11 +283,6 @@ static void wait_for_news(struct pool *p, uint64_t ms)
 		t.tv_sec++;
 	}
 	pthread_cond_timedwait(&p->news, &p->lock, &t);
-}
-
-static bool is_over(const struct pool *p)
-{
-	return (p->next == p->n && !p->running) || p->failure || !count_live(p, true);
 }
 
 static int wait_for_all(struct pool *p, uint64_t began_ms, uint64_t deadline_ms, const volatile sig_atomic_t *stop)
