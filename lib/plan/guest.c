@@ -12,6 +12,12 @@ int guest_order(const void *a, const void *b)
 	return strcmp(((const struct guest *)a)->name, ((const struct guest *)b)->name);
 }
 
+bool guest_facts_due(const struct guest *g, uint64_t maximum_kib, uint64_t now_ms)
+{
+	return !g->facts_ms || now_ms >= g->facts_ms + FACTS_MS ||
+	       (maximum_kib && maximum_kib != g->device.maximum_kib + g->device.outside_kib);
+}
+
 void guest_clear(struct guest *g)
 {
 	free(g->name);

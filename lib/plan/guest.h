@@ -288,6 +288,7 @@ struct guest {
 	struct sample sample;
 	struct device device;
 	struct hints hints;
+	uint64_t facts_ms;  /* CLOCK_BOOTTIME when device and hints were read; 0: they were not, or of another boot */
 	bool unreadable;    /* a record or what was remembered could not be read, and counts as absent */
 	bool registered;    /* the hook (or an earlier pass) wrote a record */
 	uint64_t started_s; /* wall clock of a start the hook saw; 0: none */
@@ -341,6 +342,12 @@ const char *run_state_word(enum run_state state);
 
 /* By name, for qsort. */
 int guest_order(const void *a, const void *b);
+
+#define FACTS_MS 10000 /* device and hints are read again after this, for a change that shows nowhere else */
+
+/* Whether device and hints must be read: never read, old, or the maximum (with all devices; 0: not known) is another.
+ */
+bool guest_facts_due(const struct guest *g, uint64_t maximum_kib, uint64_t now_ms);
 
 /* Frees what the guest owns and zeroes it. */
 void guest_clear(struct guest *g);

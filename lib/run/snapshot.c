@@ -54,6 +54,7 @@ static void recall_from(struct guest *g, const struct guest *known)
 	g->past = known->past;
 	g->device = known->device; /* should it not answer */
 	g->unreadable = known->unreadable;
+	g->migrating = known->migrating; /* then virt_read asks whether it still does */
 }
 
 int snapshot_recall(const struct snapshot *s, struct snapshot *ret_before)
@@ -282,6 +283,10 @@ int guests_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms,
 		bool well = ask_kib && g[i].order.sent && !g[i].order.error;
 
 		g[i].plan.ask_kib = 0;
+		if (ask_kib && g[i].migrating) { /* since it was read */
+			g[i].plan.fixed = true;
+			g[i].plan.reason = REASON_MIGRATING;
+		}
 		if (!well && !(ask_kib && g[i].order.error == -ETIMEDOUT))
 			continue;
 		g[i].order.kib = ask_kib;

@@ -9,6 +9,7 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "virt/domxml.h"
@@ -19,10 +20,13 @@
 
 #define OCCUPIED_MOST_MS 200 /* QEMU answers a command in 1 ms */
 #define BUSY_RETRIES 2
-#define BUSY_PAUSE_NS 5000000
+#define FOUND 256
+
+static const struct timespec busy_pause = {.tv_nsec = 5000000};
 
 struct libvirt {
 	virConnectPtr conn;
+	virDomainPtr found[FOUND]; /* the last of each hash: they need not be looked up again */
 	char *words;
 };
 
@@ -143,6 +147,9 @@ int libvirt_open(const char *uri, bool read_only, struct libvirt **ret_link, cha
 
 void libvirt_close(struct libvirt *l)
 {
+	for (size_t i = 0; i < FOUND; i++)
+		if (l->found[i])
+			virDomainFree(l->found[i]);
 	virConnectClose(l->conn);
 	free(l->words);
 	free(l);
@@ -167,6 +174,28 @@ static int guest_init(virDomainPtr dom, struct guest *ret_guest)
 	return 0;
 }
 
+static virDomainPtr *found_slot(struct libvirt *l, const char *uuid)
+{
+	unsigned hash = 0;
+
+	while (*uuid)
+		hash = 31 * hash + (unsigned char)*uuid++;
+	return &l->found[hash % FOUND];
+}
+
+/* Takes the domain over. */
+static void found_keep(struct libvirt *l, virDomainPtr dom)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN] = "";
+	virDomainPtr *slot;
+
+	virDomainGetUUIDString(dom, uuid);
+	slot = found_slot(l, uuid);
+	if (*slot)
+		virDomainFree(*slot);
+	*slot = dom;
+}
+
 int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n)
 {
 	virDomainPtr *dom;
@@ -183,7 +212,7 @@ int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n)
 		if (!rc && virDomainGetID(dom[i]) != (unsigned)-1)
 			rc = guest_init(dom[i], &g[n]);
 		n += g && g[n].name;
-		virDomainFree(dom[i]);
+		found_keep(l, dom[i]);
 	}
 	free(dom);
 	if (rc < 0) {
@@ -197,13 +226,20 @@ int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n)
 
 /* ---- one guest ---- */
 
-/* -ESRCH too where it is no longer the guest that was listed: it was restarted meanwhile. */
+static int guest_look_up(struct libvirt *l, const struct guest *g, virDomainPtr *ret_dom)
+{
+	*ret_dom = virDomainLookupByUUIDString(l->conn, g->uuid);
+	return *ret_dom ? 0 : link_fail(l);
+}
+
+/* -ESRCH too if it is no longer the guest that was listed: it was restarted meanwhile. */
 static int guest_find(struct libvirt *l, const struct guest *g, virDomainPtr *ret_dom)
 {
-	virDomainPtr dom = virDomainLookupByUUIDString(l->conn, g->uuid);
+	virDomainPtr dom = NULL;
+	int rc = guest_look_up(l, g, &dom);
 
-	if (!dom)
-		return link_fail(l);
+	if (rc < 0)
+		return rc;
 	if ((int)virDomainGetID(dom) != g->domain_id) {
 		virDomainFree(dom);
 		return link_refuse(l, -ESRCH, "domain is not running");
@@ -212,11 +248,29 @@ static int guest_find(struct libvirt *l, const struct guest *g, virDomainPtr *re
 	return 0;
 }
 
+/* For calls that tell themselves which boot of the guest they found. The domain stays l's. */
+static int guest_find_any(struct libvirt *l, const struct guest *g, virDomainPtr *ret_dom)
+{
+	virDomainPtr dom = *found_slot(l, g->uuid);
+	char uuid[VIR_UUID_STRING_BUFLEN] = "";
+	int rc = 0;
+
+	if (dom)
+		virDomainGetUUIDString(dom, uuid);
+	if (strcmp(uuid, g->uuid) != 0) {
+		rc = guest_look_up(l, g, &dom);
+		if (!rc)
+			found_keep(l, dom);
+	}
+	*ret_dom = dom;
+	return rc;
+}
+
 /*
- * The one question that is answered while QEMU is stopped: whether its monitor is free, so that what is asked next does
- * not wait behind somebody else's question that is never answered.
+ * The one question that is answered while QEMU is stopped: whether its monitor is free, so that the next question does
+ * not wait behind another one that is never answered. -EBUSY: it is not, but QEMU may be healthy.
  */
-static int guest_probe(struct libvirt *l, virDomainPtr dom, bool *ret_free)
+static int guest_probe(struct libvirt *l, virDomainPtr dom)
 {
 	virDomainControlInfo info = {.state = VIR_DOMAIN_CONTROL_OK};
 
@@ -230,22 +284,147 @@ static int guest_probe(struct libvirt *l, virDomainPtr dom, bool *ret_free)
 		return link_refuse(l, -ETIMEDOUT, "its monitor is unusable");
 	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime > OCCUPIED_MOST_MS)
 		return link_refuse(l, -ETIMEDOUT, "its monitor does not answer");
-	*ret_free = info.state == VIR_DOMAIN_CONTROL_OK;
-	return 0;
+	return info.state == VIR_DOMAIN_CONTROL_OK ? 0 : -EBUSY;
 }
 
-/* Somebody else's question is answered a moment later, or QEMU does not answer him either. */
-static int guest_await(struct libvirt *l, virDomainPtr dom, bool *ret_free)
+/* ---- sample ---- */
+
+#define SAMPLE(member) offsetof(struct sample, member)
+
+static const struct {
+	const char *field; /* in bulk */
+	int tag;
+	unsigned bit;
+	size_t at;
+} values[] = {
+    {"balloon.current", VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, SAMPLE_ACTUAL, SAMPLE(actual_kib)},
+    {"balloon.rss", VIR_DOMAIN_MEMORY_STAT_RSS, SAMPLE_RSS, SAMPLE(rss_kib)},
+    {"balloon.available", VIR_DOMAIN_MEMORY_STAT_AVAILABLE, SAMPLE_AVAILABLE, SAMPLE(available_kib)},
+    {"balloon.unused", VIR_DOMAIN_MEMORY_STAT_UNUSED, SAMPLE_UNUSED, SAMPLE(unused_kib)},
+    {"balloon.usable", VIR_DOMAIN_MEMORY_STAT_USABLE, SAMPLE_USABLE, SAMPLE(usable_kib)},
+    {"balloon.swap_in", VIR_DOMAIN_MEMORY_STAT_SWAP_IN, SAMPLE_SWAP_IN, SAMPLE(swap_in_kib)},
+    {"balloon.major_fault", VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, SAMPLE_MAJOR_FAULTS, SAMPLE(major_faults)},
+    {"balloon.last-update", VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, SAMPLE_LAST_UPDATE, SAMPLE(last_update_s)},
+};
+
+/* What one bulk call tells of a guest. */
+struct stats {
+	int64_t domain_id;
+	enum run_state run;
+	uint64_t maximum_kib; /* with all its memory devices; 0: the driver does not tell */
+	struct sample sample;
+	bool complete; /* QEMU was asked; false: another client holds the guest's job, and actual is all there is */
+};
+
+static void sample_put(struct sample *s, size_t row, uint64_t value)
 {
-	static const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
-	int rc = guest_probe(l, dom, ret_free);
-
-	for (int i = 0; !rc && !*ret_free && i < BUSY_RETRIES; i++) {
-		nanosleep(&pause, NULL);
-		rc = guest_probe(l, dom, ret_free);
-	}
-	return rc;
+	memcpy((char *)s + values[row].at, &value, sizeof(value));
+	s->have |= values[row].bit;
 }
+
+static int sample_check(struct libvirt *l, const struct sample *s)
+{
+	if (!(s->have & SAMPLE_RSS) || s->rss_kib)
+		return 0;
+	/* its QEMU ended while it was asked, which libvirt does not call an error */
+	return link_refuse(l, -ESRCH, "domain is not running");
+}
+
+/* The statistics of one domain: actual is live. Waits if another client holds the guest's job, so probe first. */
+static int sample_take(struct libvirt *l, virDomainPtr dom, struct sample *ret_sample)
+{
+	virDomainMemoryStatStruct stat[VIR_DOMAIN_MEMORY_STAT_NR];
+	int n = virDomainMemoryStats(dom, stat, LENGTH(stat), 0);
+	struct sample s = {0};
+
+	if (n < 0)
+		return guest_fail(l, dom);
+	for (int i = 0; i < n; i++)
+		for (size_t row = 0; row < LENGTH(values); row++)
+			if (stat[i].tag == values[row].tag)
+				sample_put(&s, row, stat[i].val);
+	*ret_sample = s;
+	return sample_check(l, &s);
+}
+
+static struct stats stats_of(const virDomainStatsRecord *record)
+{
+	struct stats s = {.domain_id = (int)virDomainGetID(record->dom)};
+	int state = VIR_DOMAIN_NOSTATE;
+	unsigned long long value;
+
+	virTypedParamsGetInt(record->params, record->nparams, "state.state", &state);
+	s.run = state > 0 && state < RUN_COUNT ? (enum run_state)state : RUN_NOSTATE;
+	if (virTypedParamsGetULLong(record->params, record->nparams, "balloon.maximum", &value) > 0)
+		s.maximum_kib = value;
+	for (size_t row = 0; row < LENGTH(values); row++)
+		if (virTypedParamsGetULLong(record->params, record->nparams, values[row].field, &value) > 0)
+			sample_put(&s.sample, row, value);
+	s.complete = s.sample.have & SAMPLE_RSS;
+	return s;
+}
+
+/*
+ * One call for state and sample that does not wait for the guest's job. Here actual is what QEMU last announced, up to
+ * a second ago. A call for all guests would be stopped by a single QEMU that is.
+ */
+static int stats_take(struct libvirt *l, virDomainPtr dom, struct stats *ret_stats)
+{
+	virDomainPtr list[] = {dom, NULL};
+	virDomainStatsRecordPtr *record = NULL;
+	int n = virDomainListGetStats(list, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, &record,
+	                              VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+	struct stats s = {.run = RUN_SHUTOFF};
+
+	if (n < 0)
+		return guest_fail(l, dom);
+	if (n > 0)
+		s = stats_of(record[0]);
+	virDomainStatsRecordListFree(record);
+	if (s.run == RUN_SHUTOFF)
+		return link_refuse(l, -ESRCH, "domain is not running");
+	*ret_stats = s;
+	return sample_check(l, &s.sample);
+}
+
+/* Another client's question is answered a moment later, or QEMU does not answer that one either. */
+static int stats_await(struct libvirt *l, virDomainPtr dom, struct stats *ret_stats)
+{
+	int rc = stats_take(l, dom, ret_stats);
+
+	if (!rc && !ret_stats->maximum_kib) { /* the test driver has no more than the state in bulk */
+		ret_stats->complete = true;
+		return sample_take(l, dom, &ret_stats->sample);
+	}
+	for (int i = 0; !rc && !ret_stats->complete && i < BUSY_RETRIES; i++) {
+		nanosleep(&busy_pause, NULL);
+		rc = stats_take(l, dom, ret_stats);
+	}
+	if (!rc && !ret_stats->complete)
+		rc = guest_probe(l, dom);
+	return rc == -EBUSY ? 0 : rc;
+}
+
+/* Alone, it keeps the old sample if another client keeps the monitor busy. */
+int libvirt_sample(struct libvirt *l, struct guest *g)
+{
+	virDomainPtr dom = NULL;
+	int rc = guest_find(l, g, &dom);
+
+	if (rc < 0)
+		return rc;
+	rc = guest_probe(l, dom);
+	for (int i = 0; rc == -EBUSY && i < BUSY_RETRIES; i++) {
+		nanosleep(&busy_pause, NULL);
+		rc = guest_probe(l, dom);
+	}
+	if (!rc)
+		rc = sample_take(l, dom, &g->sample);
+	virDomainFree(dom);
+	return rc == -EBUSY ? -EAGAIN : rc;
+}
+
+/* ---- read ---- */
 
 /*
  * A guest that may have all that forbids taking from it, and that is not to fail each pass for it. Hints that were
@@ -291,71 +470,6 @@ static int guest_read_xml(struct libvirt *l, virDomainPtr dom, struct guest *g)
 	return 0;
 }
 
-/* ---- sample ---- */
-
-#define SAMPLE(member) offsetof(struct sample, member)
-
-static const struct {
-	int tag;
-	unsigned bit;
-	size_t at;
-} values[] = {
-    {VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, SAMPLE_ACTUAL, SAMPLE(actual_kib)},
-    {VIR_DOMAIN_MEMORY_STAT_RSS, SAMPLE_RSS, SAMPLE(rss_kib)},
-    {VIR_DOMAIN_MEMORY_STAT_AVAILABLE, SAMPLE_AVAILABLE, SAMPLE(available_kib)},
-    {VIR_DOMAIN_MEMORY_STAT_UNUSED, SAMPLE_UNUSED, SAMPLE(unused_kib)},
-    {VIR_DOMAIN_MEMORY_STAT_USABLE, SAMPLE_USABLE, SAMPLE(usable_kib)},
-    {VIR_DOMAIN_MEMORY_STAT_SWAP_IN, SAMPLE_SWAP_IN, SAMPLE(swap_in_kib)},
-    {VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, SAMPLE_MAJOR_FAULTS, SAMPLE(major_faults)},
-    {VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, SAMPLE_LAST_UPDATE, SAMPLE(last_update_s)},
-};
-
-static void sample_put(struct sample *s, size_t row, uint64_t value)
-{
-	memcpy((char *)s + values[row].at, &value, sizeof(value));
-	s->have |= values[row].bit;
-}
-
-/*
- * The statistics of one domain rather than those in bulk: here actual is live; there it is what QEMU last announced, up
- * to a second ago, and one stopped QEMU keeps them all.
- */
-static int sample_take(struct libvirt *l, virDomainPtr dom, struct sample *ret_sample)
-{
-	virDomainMemoryStatStruct stat[VIR_DOMAIN_MEMORY_STAT_NR];
-	int n = virDomainMemoryStats(dom, stat, LENGTH(stat), 0);
-	struct sample s = {0};
-
-	if (n < 0)
-		return guest_fail(l, dom);
-	for (int i = 0; i < n; i++)
-		for (size_t row = 0; row < LENGTH(values); row++)
-			if (stat[i].tag == values[row].tag)
-				sample_put(&s, row, stat[i].val);
-	if (s.have & SAMPLE_RSS &&
-	    !s.rss_kib) /* its QEMU ended while it was asked, which libvirt does not call an error */
-		return link_refuse(l, -ESRCH, "domain is not running");
-	*ret_sample = s;
-	return 0;
-}
-
-/* What needs no monitor is read in any case; *ret_free tells whether there is a sample. */
-static int guest_sample(struct libvirt *l, virDomainPtr dom, struct guest *g, bool *ret_free)
-{
-	int state, rc;
-
-	if (virDomainGetState(dom, &state, NULL, 0) < 0)
-		return guest_fail(l, dom);
-	if (state == VIR_DOMAIN_SHUTOFF)
-		return link_refuse(l, -ESRCH, "domain is not running");
-	rc = guest_await(l, dom, ret_free);
-	if (!rc && *ret_free)
-		rc = sample_take(l, dom, &g->sample);
-	if (!rc)
-		g->run = state > 0 && state < RUN_COUNT ? (enum run_state)state : RUN_NOSTATE;
-	return rc;
-}
-
 /* Of the jobs a guest can be busy with, only a backup lets its memory be set. */
 static bool is_migrating(virDomainPtr dom)
 {
@@ -369,48 +483,58 @@ static bool is_migrating(virDomainPtr dom)
 	return type != VIR_DOMAIN_JOB_NONE && operation != VIR_DOMAIN_JOB_OPERATION_BACKUP;
 }
 
-static int guest_read(struct libvirt *l, virDomainPtr dom, struct guest *g)
+/*
+ * Not while another client holds the guest's job: both questions would wait for it, the XML since libvirt 11.0, for up
+ * to 30 s.
+ */
+static int guest_read_facts(struct libvirt *l, virDomainPtr dom, const struct stats *s, struct guest *g)
 {
-	bool is_free = false;
-	int rc = guest_read_xml(l, dom, g);
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+	int rc;
 
-	if (!rc)
-		rc = guest_sample(l, dom, g, &is_free);
+	if (!guest_facts_due(g, s->maximum_kib, now_ms))
+		return 0;
+	if (!s->complete) {
+		if (!g->facts_ms)
+			g->device = (struct device){.maximum_kib = s->maximum_kib, .unknown = true};
+		return 0;
+	}
+	rc = guest_read_xml(l, dom, g);
 	if (rc)
 		return rc;
-	if (!(g->sample.have & SAMPLE_ACTUAL)) { /* without a balloon, or while somebody else is asking */
+	g->facts_ms = now_ms;
+	g->migrating = s->run == RUN_RUNNING && is_migrating(dom);
+	return 0;
+}
+
+static int guest_read(struct libvirt *l, virDomainPtr dom, struct guest *g)
+{
+	struct stats s = {.run = RUN_NOSTATE};
+	int rc = stats_await(l, dom, &s);
+
+	if (rc)
+		return rc;
+	if (s.domain_id != g->domain_id)
+		g->facts_ms = 0;
+	g->domain_id = s.domain_id;
+	rc = guest_read_facts(l, dom, &s, g);
+	if (rc)
+		return rc;
+	g->run = s.run;
+	g->sample = s.sample;
+	if (!(g->sample.have & SAMPLE_ACTUAL)) {
 		g->sample.actual_kib = g->device.current_kib;
 		g->sample.have |= SAMPLE_ACTUAL;
 	}
-	/* asked for jobs only if the monitor was free just now: else the question waits for 30 s */
-	g->migrating = is_free && g->run == RUN_RUNNING && is_migrating(dom);
 	return 0;
 }
 
 int libvirt_read(struct libvirt *l, struct guest *g)
 {
-	virDomainPtr dom = virDomainLookupByUUIDString(l->conn, g->uuid);
-	int rc;
-
-	if (!dom)
-		return link_fail(l);
-	g->domain_id = (int)virDomainGetID(dom);
-	rc = g->domain_id < 0 ? link_refuse(l, -ESRCH, "domain is not running") : guest_read(l, dom, g);
-	virDomainFree(dom);
-	return rc;
-}
-
-int libvirt_sample(struct libvirt *l, struct guest *g)
-{
-	bool is_free = false;
 	virDomainPtr dom = NULL;
-	int rc = guest_find(l, g, &dom);
+	int rc = guest_find_any(l, g, &dom);
 
-	if (rc < 0)
-		return rc;
-	rc = guest_sample(l, dom, g, &is_free);
-	virDomainFree(dom);
-	return rc;
+	return rc ? rc : guest_read(l, dom, g);
 }
 
 /* ---- set ---- */
@@ -422,7 +546,9 @@ int libvirt_set(struct libvirt *l, struct guest *g)
 
 	if (rc < 0)
 		return rc;
-	if (virDomainSetMemoryFlags(dom, (unsigned long)min_u64(g->plan.ask_kib, ULONG_MAX), VIR_DOMAIN_MEM_LIVE) < 0)
+	g->migrating = is_migrating(dom); /* or the command waits for 30 s */
+	if (!g->migrating &&
+	    virDomainSetMemoryFlags(dom, (unsigned long)min_u64(g->plan.ask_kib, ULONG_MAX), VIR_DOMAIN_MEM_LIVE) < 0)
 		rc = guest_fail(l, dom);
 	virDomainFree(dom);
 	return rc;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One connection to libvirt and the calls made over it, as they are: each may block for ever, so all are made by
- * workers (virt.c). The only file that includes libvirt. Errors as in virt.h, and -ESRCH: the guest is gone (or is
- * another one by now), -ENOTSUP: the driver cannot do this. libvirt_words has libvirt's own words for the last of them.
+ * workers (virt.c). One worker alone uses it: libvirt's client (9.0) can fail to send a call while another thread waits
+ * in one, and goes on only when that is answered, which a stopped QEMU never does. The only file that includes libvirt.
+ * Errors as in virt.h, and -ESRCH: the guest is gone (or is another one by now), -ENOTSUP: the driver cannot do this.
+ * libvirt_words has libvirt's own words for the last of them.
  */
 #ifndef MEMSCHED_VIRT_LIBVIRT_H
 #define MEMSCHED_VIRT_LIBVIRT_H
@@ -26,15 +28,18 @@ char *libvirt_uri(struct libvirt *l);
 int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n);
 
 /*
- * Device facts, hints, state and sample of g, found by g->uuid; g->domain_id becomes what it is now. -ETIMEDOUT: QEMU
- * has held its monitor for too long.
+ * State and sample of g, found by g->uuid, in one call if it was found over this connection before; g->domain_id
+ * becomes the one it has now. Device, hints and whether it migrates too if guest_facts_due: while another client holds
+ * the guest's job they stay as they are, and are unknown if they were never read. -ETIMEDOUT: QEMU has held its monitor
+ * for too long.
  */
 int libvirt_read(struct libvirt *l, struct guest *g);
 
-/* The sample alone, if the guest still bears g->domain_id. */
+/* The sample alone, with actual as it is at this moment, if the guest still bears g->domain_id. -EAGAIN: another client
+ * kept its monitor busy, and the sample is the old one. */
 int libvirt_sample(struct libvirt *l, struct guest *g);
 
-/* Sends g->plan.ask_kib, likewise. */
+/* Sends g->plan.ask_kib, likewise, unless the guest turns out to be migrating, which is no error. */
 int libvirt_set(struct libvirt *l, struct guest *g);
 
 int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s);

@@ -37,12 +37,23 @@ struct round {
 	size_t n_spare;
 };
 
+/* What the XML of a guest said: it is not read in each round. */
+struct facts {
+	char uuid[UUID_TEXT];
+	int64_t domain_id;
+	uint64_t read_ms;
+	struct device device;
+	struct hints hints;
+};
+
 struct virt {
 	struct pool *workers;
 	struct connector *connector;
 	unsigned size; /* workers */
 	bool remote;
 	struct round round;
+	struct facts *facts; /* of the guests that were read last, in the order of their UUIDs */
+	size_t n_facts;
 	char words[WORDS_BYTES];
 };
 
@@ -308,6 +319,7 @@ void virt_close(struct virt *v)
 		return;
 	pool_free(v->workers, clock_ms(CLOCK_BOOTTIME) + GOODBYE_MS);
 	round_clear(&v->round);
+	free(v->facts);
 	free(v);
 }
 
@@ -446,6 +458,68 @@ static bool is_there(const struct guest *g)
 	return !g->hung && !g->vanished;
 }
 
+/* ---- facts ---- */
+
+static int facts_order(const void *a, const void *b)
+{
+	return strcmp(((const struct facts *)a)->uuid, ((const struct facts *)b)->uuid);
+}
+
+static struct facts *facts_find(const struct virt *v, const struct guest *g)
+{
+	struct facts key = {.domain_id = g->domain_id}, *f = NULL;
+
+	memcpy(key.uuid, g->uuid, sizeof(key.uuid));
+	if (v->n_facts)
+		f = bsearch(&key, v->facts, v->n_facts, sizeof(*f), facts_order);
+	return f && f->domain_id == g->domain_id ? f : NULL;
+}
+
+/* Of the guests that are like that. */
+static void facts_forget(struct virt *v, const struct guest *g, size_t n, bool (*is)(const struct guest *g))
+{
+	for (size_t i = 0; i < n; i++) {
+		struct facts *f = is(&g[i]) ? facts_find(v, &g[i]) : NULL;
+
+		if (f)
+			f->read_ms = 0;
+	}
+}
+
+static void facts_recall(const struct virt *v, struct guest *g)
+{
+	const struct facts *f = facts_find(v, g);
+
+	g->facts_ms = 0;
+	if (!f)
+		return;
+	g->facts_ms = g->migrating ? 0 : f->read_ms; /* that may be over */
+	g->device = f->device;
+	g->hints = f->hints;
+}
+
+/* Without memory for them they are read again next time. */
+static void facts_remember(struct virt *v, const struct guest *g, size_t n)
+{
+	struct facts *f = reallocarray(v->facts, n + 1, sizeof(*f));
+
+	v->n_facts = 0;
+	if (!f)
+		return;
+	v->facts = f;
+	for (size_t i = 0; i < n; i++, g++) {
+		if (!g->facts_ms)
+			continue;
+		f[v->n_facts] = (struct facts){.domain_id = g->domain_id,
+		                               .read_ms = g->migrating ? 0 : g->facts_ms,
+		                               .device = g->device,
+		                               .hints = g->hints};
+		memcpy(f[v->n_facts++].uuid, g->uuid, sizeof(f->uuid));
+	}
+	if (v->n_facts)
+		qsort(f, v->n_facts, sizeof(*f), facts_order);
+}
+
 /* ---- read ---- */
 
 static int do_read(struct libvirt *l, struct call *c)
@@ -461,6 +535,7 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	int rc;
 
 	for (size_t i = 0; i < n; i++) {
+		facts_recall(v, &g[i]);
 		g[i].answered = g[i].hung = g[i].vanished = g[i].migrating = false;
 		g[i].sample = (struct sample){.have = 0};
 		guest_forgive(&g[i]);
@@ -468,6 +543,7 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	rc = for_guests(v, g, n, is_there, do_read, 0, deadline_ms);
 	for (size_t i = 0; i < n && rc >= 0; i++)
 		g[i].hung = !g[i].answered && !g[i].vanished && !g[i].order.error;
+	facts_remember(v, g, n);
 	return rc < 0 ? rc : 0;
 }
 
@@ -492,13 +568,18 @@ static int do_set(struct libvirt *l, struct call *c)
 {
 	int rc = libvirt_set(l, &c->guest);
 
-	c->guest.order.sent = !rc;
+	c->guest.order.sent = !rc && !c->guest.migrating;
 	return rc;
 }
 
 static bool has_ask(const struct guest *g)
 {
 	return g->plan.ask_kib && is_there(g);
+}
+
+static bool is_migrating(const struct guest *g)
+{
+	return g->migrating;
 }
 
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
@@ -512,8 +593,10 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 		}
 	rc = for_guests(v, g, n, has_ask, do_set, 0, deadline_ms);
 	for (size_t i = 0; i < n; i++)
-		if (rc >= 0 && g[i].plan.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].order.error)
+		if (rc >= 0 && g[i].plan.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].migrating &&
+		    !g[i].order.error)
 			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
+	facts_forget(v, g, n, is_migrating);
 	return rc < 0 ? rc : 0;
 }
 
@@ -529,6 +612,7 @@ static bool lacks_period(const struct guest *g)
 
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms)
 {
+	facts_forget(v, g, n, lacks_period);
 	return for_guests(v, g, n, lacks_period, do_set_period, period_s, deadline_ms);
 }
 

@@ -44,19 +44,21 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 void guests_free(struct guest *g, size_t n);
 
 /*
- * Reads device facts, hints, state and a sample of each guest, side by side. Each is probed first and not asked while
- * somebody holds its QEMU's monitor. Sets answered, hung, vanished, migrating. Returns 0 also when some did not answer;
- * an error only where libvirt itself is gone.
+ * Reads state and a sample of each guest, side by side; actual lags by up to a second. Device facts, hints and whether
+ * a guest migrates are read once for each boot, and again if they may have changed (guest_facts_due) or it was seen
+ * migrating. A guest whose job another client holds has no sample but actual. Sets answered, hung, vanished, migrating.
+ * Returns 0 also when some did not answer; an error only if libvirt itself is gone.
  */
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
-/* Reads again only the sample of the guests for which want(g) is true, and sets reread. Who does not answer keeps the
- * old one and is hung, so leave it time; who could not even be asked in time just keeps the old one. */
+/* Reads again only the sample of the guests for which want(g) is true, actual as it is now, and sets reread. Who does
+ * not answer keeps the old one and is hung, so leave it time; who could not even be asked in time just keeps the old
+ * one. */
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms);
 
 /*
  * Sends plan.ask_kib to each guest that has one and is not hung: sets order.sent, error and words (-ETIMEDOUT: no
- * answer in time), hung, vanished. The outcome of before stays where there is none.
+ * answer in time), hung, vanished, migrating, which is no error. The outcome of before stays where there is none.
  */
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 

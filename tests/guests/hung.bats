@@ -48,13 +48,69 @@ balanced() {
 	jq -e --argjson stopped "$1" --argjson all "$HERD" '
 		([.moves[] | select(.reason == "unresponsive")] | length) == $stopped
 		and ([.moves[] | select(.action == "shrink" or .action == "grow" or .action == "keep")] | length) == $all - $stopped
-		and .result == "partly"' <<<"$output"
+		and .result == "partly"' <<<"$output" || { jq -c '.moves[] | [.name, .action, .reason, .error]' <<<"$output"; return 1; }
 }
 
 @test "all healthy: nobody is unresponsive" {
 	run --separate-stderr membalance -J --target 30MiB --deadline 60s
 	[ "$status" -eq 0 ]
 	jq -e --argjson all "$HERD" '.result == "done" and (.moves | length) == $all and all(.moves[]; .reason != "unresponsive")' <<<"$output"
+}
+
+# calls NUMBER: how often this procedure of libvirt's protocol was called.
+calls() {
+	grep -c "RPC_CLIENT_MSG_TX_QUEUE.*prog=536903814 .*proc=$1 " "$log" || :
+}
+
+@test "a loop asks once a guest and pass, and for its XML only now and then" {
+	log=$BATS_TEST_TMPDIR/calls
+	begin=$SECONDS
+	LIBVIRT_LOG_FILTERS=2:rpc.netclient LIBVIRT_LOG_OUTPUTS=1:file:$log loop_begin --dry-run
+	loop_goes_on 8
+	loop_end
+	most=$(((SECONDS + 1 - begin) / 10 + 1)) # of readings every 10 s
+	passes=$(calls 273)                  # lists
+	[ "$passes" -ge 8 ]
+	[ "$(calls 344)" -ge $((HERD * (passes - 1))) ]
+	[ "$(calls 344)" -le $((HERD * (passes + 1))) ]
+	[ "$(calls 14)" -ge "$HERD" ]
+	[ "$(calls 14)" -le $((HERD * most)) ]
+}
+
+# has_reason GUEST REASON: whether the last pass said so.
+has_reason() {
+	tail -n 1 "$passes" | jq -e --arg name "$1" --arg reason "$2" 'any(.moves[]; .name == $name and .reason == $reason)' >/dev/null
+}
+
+lacks_reason() {
+	! has_reason "$@"
+}
+
+has_job() {
+	virsh domjobinfo "$1" | grep -q '^Operation: *Dump'
+}
+
+@test "a guest that is dumped under a loop is left alone, and back when that is over" {
+	helper=/usr/lib/libvirt/libvirt_iohelper
+	cp $helper "$BED/iohelper"
+	printf '#!/bin/sh\nuntil [ -e %s/go ]; do sleep 0.1; done\nexec %s/iohelper "$@"\n' "$BED" "$BED" >"$BED/waiting"
+	chmod +x "$BED/waiting"
+	loop_begin
+	loop_goes_on 2
+	mount --bind "$BED/waiting" $helper
+	virsh dump g1 "$BED/dump" --live >/dev/null 3>&- 4>&- &
+	dump=$!
+	wait_until 60 has_job g1
+	umount -l $helper
+	guest_tell g1 60
+	wait_until 60 has_reason g1 migrating
+	loop_goes_on 2
+	touch "$BED/go"
+	wait "$dump"
+	wait_until 60 lacks_reason g1 migrating
+	loop_end
+	jq -es 'all(.[].moves[]; .reason != "failed" and (.reason != "migrating" or .action == "skip"))' "$passes"
+	guest_tell g1 0
 }
 
 @test "one stopped: named, the others are balanced; continued, it is back in the next pass" {

@@ -62,12 +62,36 @@ static void test_hard_ceiling(void **state)
 	}
 }
 
+static void test_facts_due(void **state)
+{
+	static const struct {
+		uint64_t read_ms, maximum_kib;
+		bool due;
+	} rows[] = {
+	    {.read_ms = 0, .maximum_kib = MIB(1536), .due = true},
+	    {.read_ms = 50000, .maximum_kib = MIB(1536)},
+	    {.read_ms = 50000, .maximum_kib = 0}, /* the driver does not tell */
+	    {.read_ms = 50001 - FACTS_MS, .maximum_kib = MIB(1536)},
+	    {.read_ms = 50000 - FACTS_MS, .maximum_kib = MIB(1536), .due = true},
+	    {.read_ms = 50000, .maximum_kib = MIB(2048), .due = true}, /* a DIMM was plugged */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct guest g = {.facts_ms = rows[i].read_ms,
+		                        .device = {.maximum_kib = MIB(1024), .outside_kib = MIB(512)}};
+
+		assert_int_equal(guest_facts_due(&g, rows[i].maximum_kib, 50000), rows[i].due);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_reason_words),
 	    cmocka_unit_test(test_run_state_words),
 	    cmocka_unit_test(test_hard_ceiling),
+	    cmocka_unit_test(test_facts_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,6 +253,28 @@ static void test_asked_meanwhile(void **state)
 	monitor_free(s, in_time());
 }
 
+/* That a guest migrates may be found when it is told to give: the next reading asks whether it still does. */
+static void test_migrating(void **state)
+{
+	struct monitor *s;
+	struct snapshot *h;
+	uint64_t read_ms;
+
+	(void)state;
+	make_world(1);
+	s = new_monitor();
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	h = monitor_snapshot(s);
+	read_ms = h->guest->facts_ms;
+	h->guest->migrating = true;
+	poll(NULL, 0, 5);
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	h = monitor_snapshot(s);
+	assert_true(h->guest->facts_ms > read_ms);
+	assert_false(h->guest->migrating || h->guest->plan.fixed);
+	monitor_free(s, in_time());
+}
+
 static void test_period(void **state)
 {
 	struct monitor *s;
@@ -599,10 +621,10 @@ static void test_moves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_reading),       TEST(test_nobody),  TEST(test_memory),     TEST(test_asked_meanwhile),
-	    TEST(test_moves),         TEST(test_period),  TEST(test_registered), TEST(test_registered_unlisted),
-	    TEST(test_unreadable),    TEST(test_many),    TEST(test_beat),       TEST(test_silent),
-	    TEST(test_silent_thread), TEST(test_silence), TEST(test_gone),
+	    TEST(test_reading),   TEST(test_nobody),        TEST(test_memory),     TEST(test_asked_meanwhile),
+	    TEST(test_moves),     TEST(test_period),        TEST(test_registered), TEST(test_registered_unlisted),
+	    TEST(test_migrating), TEST(test_unreadable),    TEST(test_many),       TEST(test_beat),
+	    TEST(test_silent),    TEST(test_silent_thread), TEST(test_silence),    TEST(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

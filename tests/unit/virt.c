@@ -253,6 +253,32 @@ static void test_period(void **state)
 	close_all(v, g, n);
 }
 
+/* A command changes the XML here, so what device says tells when that was read. */
+static void test_xml_is_read_once(void **state)
+{
+	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON) DOMAIN("b", "02", "1", BALLOON)), false);
+	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+	struct guest *g;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	g[1].plan.ask_kib = 300000;
+	assert_int_equal(virt_set(v, g, n, in_time()), 0);
+	guests_free(g, n);
+	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(g[1].sample.actual_kib, 300000);
+	if (clock_ms(CLOCK_BOOTTIME) < began_ms + FACTS_MS) /* else it was time to read it again */
+		assert_int_equal(g[1].device.current_kib, 524288);
+
+	g[1].domain_id += 5; /* another boot */
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(g[1].device.current_kib, 300000);
+	close_all(v, g, n);
+}
+
 static void test_read_only(void **state)
 {
 	struct virt *v = open_uri(world(DOMAIN("a", "01", "1", BALLOON)), true);
@@ -476,6 +502,7 @@ int main(void)
 	    cmocka_unit_test(test_prepared),
 	    cmocka_unit_test(test_another_boot_is_another_guest),
 	    cmocka_unit_test(test_period),
+	    cmocka_unit_test(test_xml_is_read_once),
 	    cmocka_unit_test(test_read_only),
 	    cmocka_unit_test(test_no_guests),
 	    cmocka_unit_test(test_many_with_hostile_names),
