@@ -569,6 +569,23 @@ int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s)
 
 /* ---- host ---- */
 
+#define NODE_AVAILABLE "available" /* since libvirt 12.3, whose header has a name for it */
+
+/* Of pages of 4 KiB. A host without KSM, or that does not tell, has merged nothing. */
+static uint64_t node_ksm_kib(virConnectPtr conn)
+{
+	virTypedParameter params[16];
+	unsigned long long pages = 0;
+	int n = 0;
+
+	if (virNodeGetMemoryParameters(conn, NULL, &n, 0) < 0 || n > (int)LENGTH(params) ||
+	    virNodeGetMemoryParameters(conn, params, &n, 0) < 0)
+		return 0;
+	virTypedParamsGetULLong(params, n, VIR_NODE_MEMORY_SHARED_PAGES_SHARING, &pages);
+	virTypedParamsClear(params, n);
+	return scale_u64(pages, 4, 1);
+}
+
 int libvirt_host(struct libvirt *l, struct host *ret_host)
 {
 	struct host h = {.total_kib = 0};
@@ -580,6 +597,7 @@ int libvirt_host(struct libvirt *l, struct host *ret_host)
 	    {VIR_NODE_MEMORY_STATS_FREE, &h.free_kib},
 	    {VIR_NODE_MEMORY_STATS_BUFFERS, &h.buffers_kib},
 	    {VIR_NODE_MEMORY_STATS_CACHED, &h.cached_kib},
+	    {NODE_AVAILABLE, &h.available_kib},
 	};
 	virNodeMemoryStats stat[16];
 	int n = 0;
@@ -595,7 +613,9 @@ int libvirt_host(struct libvirt *l, struct host *ret_host)
 				*rows[row].value = stat[i].value;
 	if (!h.total_kib)
 		return link_refuse(l, -ENOTSUP, "the driver does not tell the host's memory");
-	h.available_kib = sat_add(h.free_kib, sat_add(h.buffers_kib, h.cached_kib));
+	if (!h.available_kib)
+		h.available_kib = sat_add(h.free_kib, sat_add(h.buffers_kib, h.cached_kib));
+	h.ksm_kib = node_ksm_kib(l->conn);
 	*ret_host = h;
 	return 0;
 }

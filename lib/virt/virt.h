@@ -73,7 +73,10 @@ int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms);
  * error. */
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);
 
-/* The node statistics of a remote host: available is estimated as free + buffers + cached. */
+/*
+ * The node statistics of a remote host, and what KSM merged. Before libvirt 12.3 available is estimated as
+ * free + buffers + cached.
+ */
 int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host);
 
 #endif

@@ -48,6 +48,16 @@ own_memory() {
 	[ ! -e /run/memsched/hosts ]
 }
 
+@test "a sixteenth of what KSM has merged there is promised" {
+	local pages=/sys/kernel/mm/ksm/pages_sharing
+	[ -e $pages ] || skip 'the kernel has no KSM'
+	echo 100000000 >"$BATS_TEST_TMPDIR/pages" # 381 GiB
+	mount --bind "$BATS_TEST_TMPDIR/pages" $pages
+	run --separate-stderr membalance -c "$there" --dry-run -J
+	umount $pages
+	jq -e '.host.promised_bytes >= 100000000 * 4096 / 16' <<<"$output"
+}
+
 @test "membalance balances it, and leaves what is known of this host's guests alone" {
 	local gone=00000000-0000-4000-8000-000000000001 reserve
 	# A host with plenty would leave idle memory to a guest that is seen again in a minute.
