@@ -5,8 +5,10 @@
 
 #define FALL_LEAST_MS 150 /* a fall is measured over at least this: single looks jitter */
 #define FALL_MOST_MS 600  /* and no further back than this: a flood does not announce itself */
+#define SEEN_GAP_MS 25    /* of remembered looks but the last: all together must span FALL_LEAST_MS */
 #define FORESEEN_HOLD 10
 #define NAP_LEAST_MS 100
+#define NAP_NEAR_MS 5
 #define NAP_MOST_MS 2000
 #define NAP_FALLING_MS 25
 #define FILL_KIB_PER_MS (6000 * KIB_PER_MIB / 1000)
@@ -29,11 +31,14 @@ uint64_t guard_critical_kib(const struct guard_conf *conf)
 	return conf->reserve_kib / 2;
 }
 
+/* The last look gives way to this one if it was soon after the one before. */
 static void remember(struct guard *g, uint64_t available_kib, uint64_t now_ms)
 {
-	if (g->n_seen < GUARD_SEEN)
+	bool soon = g->n_seen > 1 && g->seen[0].at_ms - g->seen[1].at_ms < SEEN_GAP_MS;
+
+	if (g->n_seen < GUARD_SEEN && !soon)
 		g->n_seen++;
-	for (unsigned i = g->n_seen - 1; i > 0; i--)
+	for (unsigned i = g->n_seen - 1; i > 0 && !soon; i--)
 		g->seen[i] = g->seen[i - 1];
 	g->seen[0].at_ms = now_ms;
 	g->seen[0].available_kib = available_kib;
@@ -104,8 +109,11 @@ uint64_t guard_lack_kib(const struct guard_conf *conf, const struct guard *g, ui
 uint32_t guard_nap_ms(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib)
 {
 	uint64_t spare_kib = g->level == GUARD_CALM ? sat_sub(available_kib, guard_tight_kib(conf)) : 0;
+	uint32_t least_ms = NAP_LEAST_MS, most_ms = NAP_MOST_MS;
 
-	if (spare_kib < 2 * g->fall_kibps)
-		return NAP_FALLING_MS;
-	return (uint32_t)clamp_u64(spare_kib / FILL_KIB_PER_MS, NAP_LEAST_MS, NAP_MOST_MS);
+	if (spare_kib < scale_u64(g->fall_kibps, 2, 1))
+		least_ms = most_ms = NAP_FALLING_MS;
+	if (available_kib < scale_u64(conf->reserve_kib, 2, 1))
+		least_ms = NAP_NEAR_MS;
+	return (uint32_t)clamp_u64(spare_kib / FILL_KIB_PER_MS, least_ms, most_ms);
 }

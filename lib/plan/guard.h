@@ -57,9 +57,9 @@ enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint
 uint64_t guard_lack_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
 
 /*
- * How long the guard may sleep: as memory can be filled at 6000 MiB/s (earlyoom's figure), what is left above tight
- * takes so long; 100 ms to 2 s, 100 ms while not calm. 25 ms where the pace that was measured leads to tight within two
- * seconds.
+ * How long the guard may sleep: memory can be filled at 6000 MiB/s (earlyoom's figure), so that what is left above
+ * tight lasts so long; at most 2 s, and 25 ms if the pace that was measured leads to tight within two seconds. At least
+ * 100 ms, and 5 ms below twice the reserve.
  */
 uint32_t guard_nap_ms(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
 

@@ -122,6 +122,17 @@ static void test_fall(void **state)
 	assert_int_equal(guard_lack_kib(&conf, &g, 100 * MIB), 300 * MIB);
 }
 
+/* However often the guard looks. */
+static void test_fall_between_short_naps(void **state)
+{
+	struct guard g = {.level = GUARD_CALM, 0};
+
+	(void)state;
+	for (uint64_t ms = 1; ms < 1000; ms += 5)
+		guard_step(&conf, &g, 20000 * MIB - 500 * ms * MIB / 1000, 0, ms);
+	assert_in_range(g.fall_kibps, 499 * MIB, 501 * MIB);
+}
+
 /* Whatever is seen, no level is below what the figure alone demands, and rising without end leads to calm. */
 static void test_any_walk(void **state)
 {
@@ -157,11 +168,12 @@ static void test_nap(void **state)
 		uint64_t fall_mibps;
 		uint32_t nap_ms;
 	} rows[] = {
-	    {GUARD_CALM, 0, 0, 100},         {GUARD_CALM, 300, 0, 100},    {GUARD_CALM, 900, 0, 100},
+	    {GUARD_CALM, 0, 0, 5},           {GUARD_CALM, 300, 0, 5},      {GUARD_CALM, 540, 0, 40},
+	    {GUARD_CALM, 799, 0, 83},        {GUARD_CALM, 801, 0, 100},    {GUARD_CALM, 900, 0, 100},
 	    {GUARD_CALM, 3300, 0, 500},      {GUARD_CALM, 12300, 0, 2000}, {GUARD_CALM, 999999, 0, 2000},
 	    {GUARD_CRITICAL, 12300, 0, 100}, {GUARD_CALM, 1299, 500, 25}, /* tight within two seconds */
-	    {GUARD_CALM, 1301, 500, 166},    {GUARD_CALM, 300, 1, 25},     {GUARD_TIGHT, 12300, 1, 25},
-	    {GUARD_CRITICAL, 0, 500, 25},
+	    {GUARD_CALM, 1301, 500, 166},    {GUARD_CALM, 300, 1, 5},      {GUARD_CALM, 600, 200, 25},
+	    {GUARD_TIGHT, 12300, 1, 25},     {GUARD_TIGHT, 799, 0, 5},     {GUARD_CRITICAL, 0, 500, 5},
 	};
 
 	(void)state;
@@ -178,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_levels),
 	    cmocka_unit_test(test_fall),
+	    cmocka_unit_test(test_fall_between_short_naps),
 	    cmocka_unit_test(test_any_walk),
 	    cmocka_unit_test(test_nap),
 	};
