@@ -60,6 +60,11 @@ static void find_claims(const struct policy_conf *conf, struct guest *g)
 	g->plan.comfort_kib = max_u64(g->plan.need_kib, min_u64(g->plan.ceil_kib, sat_add(with_cache_kib, buffer_kib)));
 }
 
+uint64_t claim_plain_kib(const struct guest *g)
+{
+	return sat_sub(sat_sub(g->est.free_kib, g->est.cache_kib), g->target_kib);
+}
+
 uint64_t claim_least_kib(const struct guest *g)
 {
 	return min_u64(sat_add(g->plan.bottom_kib, g->est.foreseen_kib), g->plan.basic_kib);

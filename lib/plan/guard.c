@@ -7,6 +7,7 @@
 #define FALL_MOST_MS 600  /* and no further back than this: a flood does not announce itself */
 #define SEEN_GAP_MS 25    /* of remembered looks but the last: all together must span FALL_LEAST_MS */
 #define FORESEEN_HOLD 10
+#define CLAW_BACK_S 3 /* until guests have given what they were told: 1 s old figures, 2 s of the balloon */
 #define NAP_LEAST_MS 100
 #define NAP_NEAR_MS 5
 #define NAP_MOST_MS 2000
@@ -104,6 +105,15 @@ enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint
 uint64_t guard_lack_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib)
 {
 	return sat_sub(sat_add(conf->reserve_kib, g->fall_kibps), available_kib);
+}
+
+uint64_t guard_take_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib)
+{
+	uint64_t lack_kib = sat_sub(conf->reserve_kib, available_kib);
+
+	if (!lack_kib && sat_sub(available_kib, g->fall_kibps) >= guard_tight_kib(conf))
+		return 0;
+	return scale_u64(max_u64(lack_kib, scale_u64(g->fall_kibps, CLAW_BACK_S, 1)), 2, 1);
 }
 
 uint32_t guard_nap_ms(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib)

@@ -57,6 +57,12 @@ enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint
 uint64_t guard_lack_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
 
 /*
+ * What guests must give while the host is tight: twice what it lacks up to the reserve, or twice what it loses until
+ * that has arrived, whichever is more. 0 if it is neither short nor will be within a second.
+ */
+uint64_t guard_take_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
+
+/*
  * How long the guard may sleep: memory can be filled at 6000 MiB/s (earlyoom's figure), so that what is left above
  * tight lasts so long; at most 2 s, and 25 ms if the pace that was measured leads to tight within two seconds. At least
  * 100 ms, and 5 ms below twice the reserve.

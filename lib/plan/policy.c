@@ -276,10 +276,9 @@ static uint64_t left_kib(const struct guest *g, bool needed)
 /* Of what is plainly unused as much as can be corrected in time; page cache by halves. */
 static uint64_t pace_kib(const struct policy_conf *conf, const struct guest *g, uint64_t excess_kib)
 {
-	uint64_t plain_kib = sat_sub(sat_sub(g->est.free_kib, g->est.cache_kib), g->target_kib);
+	uint64_t plain_kib = min_u64(claim_plain_kib(g), excess_kib);
 	uint64_t kib, lead_ms = max_u64(g->est.lead_ms, QUICK_MS);
 
-	plain_kib = min_u64(plain_kib, excess_kib);
 	kib = max_u64(plain_kib / 8, scale_u64(plain_kib, 4 * QUICK_MS, 5 * lead_ms));
 	kib = sat_add(kib, (excess_kib - plain_kib) / CACHE_FRACTION);
 	return clamp_u64(kib, min_u64(conf->step_kib, excess_kib), excess_kib);

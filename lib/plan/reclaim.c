@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "plan/claims.h"
+
 #define LEAST_HEADROOM 8            /* target / 8: half of what policy leaves in a shortage */
 #define RISEN_KIB (8 * KIB_PER_MIB) /* a guest that grows, not one that stirs */
 #define LAG_MS 1000                 /* of actual behind the balloon */
@@ -46,6 +48,9 @@ static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
 	return sat_sub(size_kib, policy_held_kib(g));
 }
 
+/* What guests give in turn: a later stage only if the earlier ones do not suffice. */
+enum stage { STAGE_PLAIN, STAGE_CACHE, STAGE_HEADROOM };
+
 /*
  * What QEMU holds more than before the statistics is in use, whatever they say. Where the host is not short yet, a
  * guest that grows will need as much again before it is read again, and what was never touched would free nothing.
@@ -56,7 +61,7 @@ static uint64_t idle_kib(enum reclaim_way way, const struct guest *g)
 
 	if (!may_take(g))
 		return 0;
-	if (way <= RECLAIM_HELD)
+	if (way == RECLAIM_ROOM)
 		spared_kib = sat_add(scale_u64(spared_kib, 2, 1), untouched_kib(g, g->sample.actual_kib));
 	return sat_sub(policy_excess_kib(g), spared_kib);
 }
@@ -69,17 +74,52 @@ static uint64_t most_kib(enum reclaim_way way, const struct guest *g)
 	return max_u64(idle_kib(way, g), sat_sub(g->sample.actual_kib, reclaim_bottom_kib(g)));
 }
 
-/* A crumb that nobody is told to give for does not count as given. */
-static struct fairshare_item squeeze_item(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
+static uint64_t stage_kib(enum reclaim_way way, enum stage stage, const struct guest *g)
 {
-	uint64_t least_kib = sat_add(told_kib(g), tolerance_kib), most = most_kib(way, g);
-	struct fairshare_item item = {.lo_kib = told_kib(g)};
+	if (stage == STAGE_PLAIN)
+		return min_u64(idle_kib(way, g), claim_plain_kib(g));
+	return stage == STAGE_CACHE ? idle_kib(way, g) : most_kib(way, g);
+}
 
-	if (way != RECLAIM_ROOM && idle_kib(way, g) > least_kib)
-		item.lo_kib = idle_kib(way, g);
-	item.hi_kib = most > least_kib ? most : item.lo_kib;
+/* What it gives however little is needed: what the stages before this one have, and what the host cannot honour. */
+static uint64_t least_kib(enum reclaim_way way, enum stage stage, const struct guest *g)
+{
+	uint64_t before_kib = stage > STAGE_PLAIN ? stage_kib(way, stage - 1, g) : 0;
+
+	if (way != RECLAIM_IDLE)
+		return before_kib;
+	return max_u64(before_kib, min_u64(idle_kib(way, g), untouched_kib(g, g->sample.actual_kib)));
+}
+
+/* A crumb that no guest is told to give for does not count as given. */
+static struct fairshare_item squeeze_item(enum reclaim_way way, enum stage stage, uint64_t tolerance_kib,
+                                          const struct guest *g)
+{
+	uint64_t crumb_kib = sat_add(told_kib(g), tolerance_kib);
+	uint64_t least = least_kib(way, stage, g), most = max_u64(least, stage_kib(way, stage, g));
+	struct fairshare_item item = {.lo_kib = least > crumb_kib ? least : told_kib(g)};
+
+	item.hi_kib = most > crumb_kib ? most : item.lo_kib;
 	item.weight = max_u64(1, scale_u64(item.hi_kib, 10000, weight_of(g)));
 	return item;
+}
+
+/* Finds what each guest gives: what frees nothing does not spare the others. */
+static struct fairshare find_level(enum reclaim_way way, enum stage stage, uint64_t need_kib, uint64_t tolerance_kib,
+                                   const struct guest *g, size_t n, struct policy_scratch *scratch)
+{
+	struct fairshare level;
+
+	for (size_t i = 0; i < n; i++) {
+		struct fairshare_item *item = &scratch->item[i];
+
+		*item = squeeze_item(way, stage, tolerance_kib, &g[i]);
+		if (way != RECLAIM_ROOM)
+			need_kib =
+			    sat_add(need_kib, min_u64(item->lo_kib, untouched_kib(&g[i], g[i].sample.actual_kib)));
+	}
+	fairshare_find(scratch->item, n, need_kib, scratch->edge, &level); /* at level 0 each gives its least */
+	return level;
 }
 
 /*
@@ -112,15 +152,11 @@ uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t toleranc
                       struct policy_scratch *scratch)
 {
 	uint64_t sum_kib = 0, crumbs_kib = 0;
-	struct fairshare level;
+	enum stage stage = way == RECLAIM_HARD ? STAGE_HEADROOM : STAGE_PLAIN;
+	struct fairshare level = find_level(way, stage, need_kib, tolerance_kib, g, n, scratch);
 
-	for (size_t i = 0; i < n; i++) {
-		scratch->item[i] = squeeze_item(way, tolerance_kib, &g[i]);
-		if (way == RECLAIM_HARD) /* what frees nothing does not spare the others */
-			need_kib = sat_add(
-			    need_kib, min_u64(scratch->item[i].lo_kib, untouched_kib(&g[i], g[i].sample.actual_kib)));
-	}
-	fairshare_find(scratch->item, n, need_kib, scratch->edge, &level); /* at level 0 each gives its least */
+	if (!level.bounded && stage == STAGE_PLAIN)
+		level = find_level(way, STAGE_CACHE, need_kib, tolerance_kib, g, n, scratch);
 	for (size_t i = 0; i < n; i++) {
 		const struct fairshare_item *item = &scratch->item[i];
 

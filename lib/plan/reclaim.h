@@ -10,10 +10,10 @@
 #include "plan/policy.h"
 
 enum reclaim_way {
-	RECLAIM_ROOM, /* of what is idle and was touched, what is needed: for a guest that starts */
-	RECLAIM_HELD, /* all of that, whatever is needed: the host will be tight, or was */
-	RECLAIM_IDLE, /* all that is idle: it is tight */
-	RECLAIM_HARD, /* and of the rest what is needed, down to the guard's bottom: it is critical */
+	RECLAIM_ROOM, /* of what is idle and was touched, what is needed: a guest starts, the host will be tight, or was
+	               */
+	RECLAIM_IDLE, /* and all that was never touched: it is tight */
+	RECLAIM_HARD, /* all that is idle, and of the rest what is needed, down to the guard's bottom: it is critical */
 };
 
 /* Below this the guard takes nothing: the guest's floor, or, where that is more, what it uses and may soon use, or by
@@ -23,8 +23,9 @@ uint64_t reclaim_bottom_kib(const struct guest *g);
 /*
  * Plans so that need_kib come back, counting what guests were told to give and have not given yet. Sets want_kib of all
  * guests, and ask_kib of those that are to be told. They have been judged; what each gives is in proportion to what it
- * could give by its weight. Nobody is told for a share within the tolerance: who comes next in g gives it too, so that
- * no more than the tolerance is missing however many share. Returns what all give together, what is on its way
+ * could give by its weight: of memory that is plainly unused first, and of page cache if all of that does not suffice.
+ * No guest is told for a share within the tolerance: the next in g gives it too, so that no more than the tolerance is
+ * missing however many share. Returns what all give together, what is on its way
  * included; what nobody was told is not. Who was read more than a second after it was told and has not given it is
  * told again, as far as it may still be taken.
  */

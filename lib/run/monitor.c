@@ -393,10 +393,8 @@ static void record(struct monitor *s, const struct sight *v)
 /* A level is held for some seconds, in which the host is not short any more. */
 static enum reclaim_way way_of(const struct sight *v)
 {
-	if (v->level == GUARD_CALM)
+	if (v->level == GUARD_CALM || v->foreseen || v->host.available_kib >= v->reserve_kib)
 		return RECLAIM_ROOM;
-	if (v->foreseen || v->host.available_kib >= v->reserve_kib)
-		return RECLAIM_HELD;
 	return v->level == GUARD_CRITICAL ? RECLAIM_HARD : RECLAIM_IDLE;
 }
 
@@ -404,11 +402,15 @@ static enum reclaim_way way_of(const struct sight *v)
 static void decide(struct monitor *s, const struct guard_conf *gc, struct sight *v)
 {
 	uint64_t coming_kib = sat_add(v->pending_kib, v->starting_kib);
+	uint64_t left_kib = sat_sub(v->host.available_kib, coming_kib);
 
-	v->lack_kib = guard_lack_kib(gc, &s->guard, sat_sub(v->host.available_kib, coming_kib));
+	v->lack_kib = guard_lack_kib(gc, &s->guard, left_kib);
 	if (v->level == GUARD_CALM) /* a fall that does not lead below is no lack */
 		v->lack_kib = sat_sub(sat_add(v->reserve_kib, coming_kib), v->host.available_kib);
 	v->way = way_of(v);
+	v->need_kib = v->lack_kib;
+	if (v->level > GUARD_CALM && v->way != RECLAIM_HARD)
+		v->need_kib = guard_take_kib(gc, &s->guard, left_kib);
 	v->squeezing = v->level > GUARD_CALM || (coming_kib && v->lack_kib);
 }
 
@@ -444,19 +446,22 @@ static bool is_old(const struct snapshot *s)
 	return sat_sub(clock_ms(CLOCK_BOOTTIME), s->began_ms) > OLD_MS;
 }
 
-/* What guests are touching now is left to them only as long as the host can bear it. */
-static void plan(struct monitor *s, struct sight *v)
+/* Returns what guests give of need_kib. */
+static uint64_t plan(struct monitor *s, enum reclaim_way way, uint64_t need_kib)
 {
-	const struct guard_conf gc = {.reserve_kib = v->reserve_kib};
-	uint64_t tolerance_kib = s->conf->tolerance_kib, bearable_kib;
 	struct snapshot *h = &s->snapshot;
 
-	v->planned_kib = reclaim_plan(v->way, v->lack_kib, tolerance_kib, h->guest, h->n, &h->scratch);
-	bearable_kib = sat_add(sat_sub(v->host.available_kib, guard_critical_kib(&gc)), v->planned_kib);
-	if (v->way != RECLAIM_HELD || reclaim_growing_kib(h->guest, h->n) <= bearable_kib)
-		return;
-	v->way = RECLAIM_IDLE;
-	v->planned_kib = reclaim_plan(v->way, v->lack_kib, tolerance_kib, h->guest, h->n, &h->scratch);
+	return reclaim_plan(way, need_kib, s->conf->tolerance_kib, h->guest, h->n, &h->scratch);
+}
+
+/* What guests are touching now is left to them only as long as the host can bear it, with all that they can give. */
+static bool is_bearable(struct monitor *s, const struct sight *v)
+{
+	const struct guard_conf gc = {.reserve_kib = v->reserve_kib};
+	uint64_t growing_kib = reclaim_growing_kib(s->snapshot.guest, s->snapshot.n);
+	uint64_t bearable_kib = sat_sub(v->host.available_kib, guard_critical_kib(&gc));
+
+	return growing_kib <= bearable_kib || growing_kib - bearable_kib <= plan(s, RECLAIM_ROOM, UINT64_MAX);
 }
 
 /* Returns the number of commands, or -errno of virt_set. */
@@ -479,7 +484,9 @@ static void squeeze(struct monitor *s, struct sight *v)
 		v->sent = s->virt || s->dry_run ? 0 : -ENOTCONN;
 		return;
 	}
-	plan(s, v);
+	if (v->level > GUARD_CALM && v->way == RECLAIM_ROOM && !is_bearable(s, v))
+		v->way = RECLAIM_IDLE;
+	v->planned_kib = plan(s, v->way, v->need_kib);
 	if (s->dry_run)
 		return;
 	note_before(h);

@@ -32,6 +32,7 @@ struct sight {
 	bool foreseen;                      /* it is tight only because that is foreseen */
 	uint64_t pending_kib, starting_kib; /* what guests that are being started, and those that boot, will need */
 	uint64_t lack_kib;                  /* what is to come back */
+	uint64_t need_kib;                  /* what guests must give for that */
 	bool squeezing;                     /* it is to come back from guests */
 	enum reclaim_way way;
 	uint64_t planned_kib; /* what guests give, what is on its way included */

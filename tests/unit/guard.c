@@ -133,6 +133,25 @@ static void test_fall_between_short_naps(void **state)
 	assert_in_range(g.fall_kibps, 499 * MIB, 501 * MIB);
 }
 
+static void test_take(void **state)
+{
+	const struct {
+		uint64_t available_mib, fall_mibps, take_mib;
+	} rows[] = {
+	    {400, 0, 0},      {399, 0, 2},         {100, 0, 600}, {100, 10, 600}, /* twice the lack */
+	    {100, 200, 1200}, {390, 100, 600},                                    /* twice what is lost in 3 s */
+	    {400, 100, 0},    {400, 101, 606},                                    /* only if it leads below tight */
+	    {9000, 8700, 0},  {9000, 8701, 52206},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
+		const struct guard g = {.level = GUARD_TIGHT, .fall_kibps = rows[r].fall_mibps * MIB};
+
+		assert_int_equal(guard_take_kib(&conf, &g, rows[r].available_mib * MIB), rows[r].take_mib * MIB);
+	}
+}
+
 /* Whatever is seen, no level is below what the figure alone demands, and rising without end leads to calm. */
 static void test_any_walk(void **state)
 {
@@ -191,6 +210,7 @@ int main(void)
 	    cmocka_unit_test(test_levels),
 	    cmocka_unit_test(test_fall),
 	    cmocka_unit_test(test_fall_between_short_naps),
+	    cmocka_unit_test(test_take),
 	    cmocka_unit_test(test_any_walk),
 	    cmocka_unit_test(test_nap),
 	};

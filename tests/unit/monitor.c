@@ -274,7 +274,10 @@ static void test_calm(void **state)
 	monitor_free(s, in_time());
 }
 
-/* All that is idle comes back at once: 1024 MiB each, of which 512 and the target are kept. */
+/*
+ * All that is idle comes back at once, for it was not touched and the host cannot honour it: 1024 MiB each, of which
+ * 512 and the target are kept.
+ */
 static void test_tight(void **state)
 {
 	struct monitor *s = on_duty(false);
@@ -297,6 +300,23 @@ static void test_tight(void **state)
 	monitor_free(s, in_time());
 	assert_false(registry_no_give(r));
 	registry_close(r);
+}
+
+/* What was touched comes back as far as is needed: twice what the host lacks. */
+static void test_tight_touched(void **state)
+{
+	struct monitor *s = on_duty(false);
+	struct sight v;
+
+	(void)state;
+	touch_all(s);
+	host_has(700 * MIB);
+	v = look(s);
+	assert_int_equal(v.lack_kib, 324 * MIB);
+	assert_in_range(v.planned_kib, 648 * MIB - 5000, 648 * MIB);
+	assert_int_equal(v.sent, GUESTS);
+	assert_int_equal(look(s).sent, 0);
+	monitor_free(s, in_time());
 }
 
 /* Somebody else set the balloons since: what was told is told again, once it is known that it did not come. */
@@ -359,7 +379,7 @@ static struct sight look_at_a_fall(struct monitor *s)
 {
 	struct sight v;
 
-	host_has(3000 * MIB);
+	host_has(1500 * MIB);
 	look(s);
 	passed_ms += 200;
 	host_has(1100 * MIB);
@@ -376,7 +396,7 @@ static void test_foreseen_untouched(void **state)
 	struct sight v = look_at_a_fall(s);
 
 	(void)state;
-	assert_int_equal(v.way, RECLAIM_HELD);
+	assert_int_equal(v.way, RECLAIM_ROOM);
 	assert_int_equal(v.planned_kib, 0);
 	assert_int_equal(v.sent, 0);
 	host_has(700 * MIB); /* it has come */
@@ -386,7 +406,10 @@ static void test_foreseen_untouched(void **state)
 	monitor_free(s, in_time());
 }
 
-/* What is idle and touched comes back beforehand; a level that is held when the host has recovered takes no more. */
+/*
+ * Of what is idle and touched twice as much comes back beforehand as is lost until then; a level that is held when the
+ * host has recovered takes no more.
+ */
 static void test_foreseen(void **state)
 {
 	struct monitor *s = on_duty(false);
@@ -395,15 +418,17 @@ static void test_foreseen(void **state)
 	(void)state;
 	touch_all(s);
 	v = look_at_a_fall(s);
-	assert_int_equal(v.way, RECLAIM_HELD);
-	assert_int_equal(v.planned_kib, GUESTS * (512 * MIB - 150000));
+	assert_int_equal(v.way, RECLAIM_ROOM);
+	assert_in_range(v.need_kib, 1, 2 * 3 * 2000 * MIB);
+	assert_in_range(v.planned_kib, v.need_kib - 5000, v.need_kib);
 	assert_int_equal(v.sent, GUESTS);
 	host_has(500 * MIB);
 	assert_int_equal(look(s).way, RECLAIM_HARD);
 	host_has(5000 * MIB);
 	v = look(s);
 	assert_int_equal(v.level, GUARD_CRITICAL);
-	assert_int_equal(v.way, RECLAIM_HELD);
+	assert_int_equal(v.way, RECLAIM_ROOM);
+	assert_int_equal(v.need_kib, 0);
 	assert_int_equal(v.sent, 0);
 	monitor_free(s, in_time());
 }
@@ -877,6 +902,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_calm),
 	    TEST(test_tight),
+	    TEST(test_tight_touched),
 	    TEST(test_told_again),
 	    TEST(test_foreseen),
 	    TEST(test_foreseen_untouched),

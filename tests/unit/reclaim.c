@@ -26,6 +26,7 @@ enum trait { PLAIN, FIXED, NO_TAKE, BLIND, HUNG, VANISHED, ERROR, STUCK };
 /* A guest that was judged. MiB; each has a headroom of TARGET beyond what it uses. */
 struct row {
 	uint64_t actual, used, floor, told; /* told: the size it was told to go to before; 0: none */
+	uint64_t cache;                     /* of what it does not use */
 	uint64_t rss, risen;                /* rss without QEMU's own; 0: not known */
 	uint64_t late_ms;                   /* it was read so long after it was told */
 	uint32_t weight;                    /* 0: the default */
@@ -45,6 +46,8 @@ static struct guest guest_of(const struct row *row)
 	}
 	g.est.has_used = true;
 	g.est.used_kib = row->used * MIB;
+	g.est.free_kib = sat_sub(row->actual, row->used) * MIB;
+	g.est.cache_kib = row->cache * MIB;
 	g.plan.floor_kib = row->floor * MIB;
 	g.plan.need_kib = max_u64(g.plan.floor_kib, (row->used + TARGET) * MIB);
 	g.hints.weight = row->weight;
@@ -105,12 +108,47 @@ static void test_plans(void **state)
 	     {600, 200},
 	     600},
 	    {"room: nothing needed, nothing taken", RECLAIM_ROOM, 0, {{.actual = 1000, .used = 472}}, {1000}, {0}, 0},
-	    {"idle: all that is idle, whatever is needed",
+	    {"idle: what is needed, in equal parts of what is idle",
 	     RECLAIM_IDLE,
+	     300,
+	     {{.actual = 1000, .used = 472}, {.actual = 400, .used = 72}},
+	     {800, 300},
+	     {800, 300},
+	     300},
+	    {"idle: and what was never touched, which frees nothing",
+	     RECLAIM_IDLE,
+	     100,
+	     {{.actual = 1000, .used = 472, .rss = 700}, {.actual = 1000, .used = 472, .rss = 1000}},
+	     {700, 900},
+	     {700, 900},
+	     400},
+	    {"page cache stays as long as there is unused memory",
+	     RECLAIM_IDLE,
+	     300,
+	     {{.actual = 1000, .used = 472, .cache = 400}, {.actual = 1000, .used = 472, .cache = 100}},
+	     {1000, 700},
+	     {0, 700},
+	     300},
+	    {"and then each gives the same part of what is idle, but all that is unused",
+	     RECLAIM_IDLE,
+	     400,
+	     {{.actual = 1000, .used = 472, .cache = 400}, {.actual = 1000, .used = 472, .cache = 100}},
+	     {900, 700},
+	     {900, 700},
+	     400},
+	    {"room: page cache likewise",
+	     RECLAIM_ROOM,
+	     700,
+	     {{.actual = 1000, .used = 472, .cache = 400}, {.actual = 1000, .used = 472, .cache = 100}},
+	     {650, 650},
+	     {650, 650},
+	     700},
+	    {"hard: page cache goes with the rest",
+	     RECLAIM_HARD,
 	     1,
-	     {{.actual = 1000, .used = 472}, {.actual = 200, .used = 72}},
-	     {600, 200},
-	     {600, 0},
+	     {{.actual = 1000, .used = 472, .cache = 400}},
+	     {600},
+	     {600},
 	     400},
 	    {"idle: headroom is left alone however much is needed",
 	     RECLAIM_IDLE,
@@ -119,22 +157,22 @@ static void test_plans(void **state)
 	     {600},
 	     {0},
 	     0},
-	    {"held: of what is idle all but what was never touched",
-	     RECLAIM_HELD,
-	     1,
+	    {"room: of what is idle all but what was never touched",
+	     RECLAIM_ROOM,
+	     9000,
 	     {{.actual = 1000, .used = 472, .rss = 700}, {.actual = 1000, .used = 472, .rss = 1000}},
 	     {900, 600},
 	     {900, 600},
 	     500},
-	    {"held: however much is needed; what it was told before is no more touched than it was",
-	     RECLAIM_HELD,
+	    {"room: what it was told before is no more touched than it was",
+	     RECLAIM_ROOM,
 	     9000,
 	     {{.actual = 1000, .used = 472, .rss = 550}, {.actual = 1000, .used = 472, .rss = 700, .told = 900}},
 	     {1000, 900},
 	     {0, 0},
 	     100},
-	    {"held: who is touching what it has will need as much again",
-	     RECLAIM_HELD,
+	    {"room: a guest that is touching what it has will need as much again",
+	     RECLAIM_ROOM,
 	     9000,
 	     {{.actual = 1000, .used = 472, .rss = 900, .risen = 150},
 	      {.actual = 1000, .used = 472, .rss = 900, .risen = 50},
@@ -151,7 +189,7 @@ static void test_plans(void **state)
 	     300},
 	    {"idle: what was touched since the statistics is used",
 	     RECLAIM_IDLE,
-	     1,
+	     9000,
 	     {{.actual = 1000, .used = 472, .rss = 900, .risen = 100}},
 	     {700},
 	     {700},
@@ -170,7 +208,13 @@ static void test_plans(void **state)
 	     {588},
 	     {588},
 	     412},
-	    {"held: where that is not known, all", RECLAIM_HELD, 1, {{.actual = 1000, .used = 472}}, {600}, {600}, 400},
+	    {"room: where that is not known, all",
+	     RECLAIM_ROOM,
+	     9000,
+	     {{.actual = 1000, .used = 472}},
+	     {600},
+	     {600},
+	     400},
 	    {"hard: all idle; who has no more gives of the headroom first",
 	     RECLAIM_HARD,
 	     456,
@@ -363,7 +407,7 @@ static uint64_t ms_until_taken(bool beside_a_pass)
 		}
 		if (g.sample.actual_kib <= 426 * MIB + TOLERANCE)
 			return ms;
-		plan(RECLAIM_IDLE, 1, &g, 1);
+		plan(RECLAIM_IDLE, 9000 * MIB, &g, 1);
 		if (g.plan.ask_kib) {
 			estimate_asked(&g, g.plan.ask_kib, (struct instant){ms, ms});
 			balloon_mib = g.plan.ask_kib / MIB;
@@ -421,14 +465,13 @@ static void test_spares_untouched(void **state)
 		enum reclaim_way way;
 		bool spares;
 	} rows[] = {
-	    {{.actual = 1000, .used = 472, .rss = 500}, RECLAIM_HELD, true},
 	    {{.actual = 1000, .used = 472, .rss = 500}, RECLAIM_ROOM, true},
 	    {{.actual = 1000, .used = 472, .rss = 500}, RECLAIM_IDLE, false},
-	    {{.actual = 1000, .used = 472, .rss = 1000, .risen = 300}, RECLAIM_HELD, true},
-	    {{.actual = 1000, .used = 472, .rss = 1000}, RECLAIM_HELD, false},
-	    {{.actual = 604, .used = 472, .rss = 500}, RECLAIM_HELD, false},
-	    {{.actual = 1000, .floor = 1000, .rss = 500}, RECLAIM_HELD, false},
-	    {{.actual = 1000, .used = 472, .rss = 500, .trait = FIXED}, RECLAIM_HELD, false},
+	    {{.actual = 1000, .used = 472, .rss = 1000, .risen = 300}, RECLAIM_ROOM, true},
+	    {{.actual = 1000, .used = 472, .rss = 1000}, RECLAIM_ROOM, false},
+	    {{.actual = 604, .used = 472, .rss = 500}, RECLAIM_ROOM, false},
+	    {{.actual = 1000, .floor = 1000, .rss = 500}, RECLAIM_ROOM, false},
+	    {{.actual = 1000, .used = 472, .rss = 500, .trait = FIXED}, RECLAIM_ROOM, false},
 	};
 
 	(void)state;
@@ -531,6 +574,7 @@ static struct row random_row(struct rng *r)
 	    .late_ms = rng_chance(r, 50) ? rng_between(r, 0, 2000) : 0,
 	    .rss = rng_chance(r, 70) ? rng_between(r, 1, 4000) : 0,
 	    .risen = rng_chance(r, 40) ? rng_between(r, 1, 500) : 0,
+	    .cache = rng_chance(r, 50) ? rng_between(r, 0, 3000) : 0,
 	    .weight = rng_chance(r, 50) ? (uint32_t)rng_between(r, 1, 10000) : 0,
 	    .trait = rng_chance(r, 40) ? (enum trait)rng_between(r, FIXED, STUCK) : PLAIN,
 	};
@@ -543,7 +587,7 @@ static uint64_t spared_kib(enum reclaim_way way, const struct guest *g)
 {
 	uint64_t untouched_kib = sat_sub(g->sample.actual_kib, policy_held_kib(g));
 
-	if (way > RECLAIM_HELD)
+	if (way != RECLAIM_ROOM)
 		return g->est.risen_kib;
 	return 2 * g->est.risen_kib + (g->sample.have & SAMPLE_RSS ? untouched_kib : 0);
 }
