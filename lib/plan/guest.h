@@ -265,8 +265,9 @@ struct moves {
 
 /* What was sent to the guest in this pass, by the code that sends. */
 struct order {
-	uint64_t kib;     /* the last target sent, or possibly sent; 0: none */
-	uint64_t rss_kib; /* before the guard told it to give in this emergency; 0: it did not */
+	uint64_t kib;        /* the last target sent, or possibly sent; 0: none */
+	uint64_t rss_kib;    /* before the guard told it to give in this emergency; 0: it did not */
+	uint64_t before_kib; /* its size before the guard told it to give; 0: it did not, or owes it nothing any more */
 	bool sent;
 	int error;   /* -errno of the last command to it */
 	char *words; /* libvirt's own words for it; owned, NULL without error */

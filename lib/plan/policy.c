@@ -53,8 +53,8 @@ static uint64_t plenty_kib(const struct policy_conf *conf, uint64_t capacity_kib
 	return sat_sub(max_u64(kib, scale_u64(conf->reserve_kib, 2, 1)), conf->reserve_kib);
 }
 
-static void find_budget(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib,
-                        const struct guest *g, size_t n, struct budget *b)
+void policy_budget(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, const struct guest *g,
+                   size_t n, struct budget *b)
 {
 	uint64_t bespoken_kib = sat_add(conf->reserve_kib, pending_kib), touched_kib = 0;
 
@@ -423,7 +423,7 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
 {
 	for (size_t i = 0; i < n; i++)
 		policy_judge(conf, &g[i]);
-	find_budget(conf, host, pending_kib, g, n, ret_budget);
+	policy_budget(conf, host, pending_kib, g, n, ret_budget);
 	find_shares(ret_budget, g, n, scratch);
 	if (ret_budget->shortage_kib)
 		plan_shortage(conf, ret_budget, g, n);

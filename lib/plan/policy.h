@@ -76,6 +76,10 @@ static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
 void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
                  size_t n, struct policy_scratch *scratch, struct budget *ret_budget);
 
+/* What the host has for guests that were judged: all of the budget but how it is shared. */
+void policy_budget(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, const struct guest *g,
+                   size_t n, struct budget *ret_budget);
+
 /*
  * Judges one guest by itself: its bounds and need, whether it is left alone or only never taken
  * from, and why. What policy_plan begins with; want is its actual.

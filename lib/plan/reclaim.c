@@ -168,6 +168,33 @@ uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t toleranc
 	return sum_kib;
 }
 
+bool reclaim_owes(uint64_t tolerance_kib, const struct guest *g)
+{
+	bool at_rest = !g->past.asked_kib;
+
+	if (at_rest && sat_add(g->sample.actual_kib, tolerance_kib) < g->order.kib)
+		return false;
+	return sat_add(guest_told_kib(g), tolerance_kib) < min_u64(g->order.before_kib, g->plan.ceil_kib);
+}
+
+uint64_t reclaim_return(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
+                        size_t n, struct policy_scratch *scratch)
+{
+	struct budget budget;
+	uint64_t sum_kib;
+
+	for (size_t i = 0; i < n; i++) {
+		g[i].plan.want_kib = g[i].sample.actual_kib;
+		if (reclaim_owes(conf->tolerance_kib, &g[i]))
+			g[i].plan.want_kib = min_u64(g[i].order.before_kib, g[i].plan.ceil_kib);
+	}
+	policy_budget(conf, host, pending_kib, g, n, &budget);
+	sum_kib = policy_grant(conf, budget.spare_kib / 2, REASON_NONE, g, n, scratch);
+	for (size_t i = 0; i < n; i++)
+		g[i].plan.ask_kib = g[i].plan.grant_kib;
+	return sum_kib;
+}
+
 enum reason reclaim_refusal(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
 {
 	if (g->hung)

@@ -32,6 +32,20 @@ uint64_t reclaim_bottom_kib(const struct guest *g);
 uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
                       struct policy_scratch *scratch);
 
+/*
+ * Plans to give back what was taken, as far as order.before_kib tells, out of half of what the host has to spare: the
+ * rest follows when it is seen what became of it. Sets want_kib, and ask_kib of the guests that are to be told. They
+ * have been judged; guests in need come first. Returns what was handed out.
+ */
+uint64_t reclaim_return(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
+                        size_t n, struct policy_scratch *scratch);
+
+/*
+ * Whether it is smaller than before the guard told it to give. Not if it has been made smaller still since, by an
+ * administrator or another program: then that holds.
+ */
+bool reclaim_owes(uint64_t tolerance_kib, const struct guest *g);
+
 /* What guests were told to give and have not given yet. */
 uint64_t reclaim_coming_kib(const struct guest *g, size_t n);
 

@@ -20,6 +20,7 @@
 #define READ_GAP_MS 500    /* between two readings, however long they take */
 #define GRACE_MS 500       /* until what was read by a deadline is handed over */
 #define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
+#define REST_MS 3000       /* before memory is given back: three passes of a loop */
 #define PERIOD_S 1         /* of the statistics of guests that have none */
 #define WORDS_BYTES 512
 
@@ -53,6 +54,8 @@ struct monitor {
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was there and did not answer */
+	uint64_t uneasy_ms;        /* when guests had to give last */
+	uint64_t return_ms;        /* when giving back was tried last */
 	bool stale; /* a reading found its connection dead: then this one is, which only its use would tell */
 	uint64_t pending_kib;
 	bool pending_unreadable;
@@ -159,6 +162,8 @@ static int run_reading(void *arg)
 static void inherit(struct guest *g, const struct guest *before)
 {
 	g->order.rss_kib = before->order.rss_kib;
+	g->order.before_kib = before->order.before_kib;
+	g->order.kib = before->order.kib;
 	if (before->past.asked_ms == g->past.asked_ms)
 		return;
 	g->past.asked_kib = before->past.asked_kib;
@@ -426,9 +431,14 @@ static void forbid_gives(struct monitor *s, struct sight *v)
 
 static void note_before(struct snapshot *s)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->guest[i].plan.ask_kib && !s->guest[i].order.rss_kib)
-			s->guest[i].order.rss_kib = guest_rss_kib(&s->guest[i]);
+	for (size_t i = 0; i < s->n; i++) {
+		struct guest *g = &s->guest[i];
+
+		if (g->plan.ask_kib && !g->order.rss_kib)
+			g->order.rss_kib = guest_rss_kib(g);
+		if (g->plan.ask_kib && !g->order.before_kib)
+			g->order.before_kib = g->sample.actual_kib;
+	}
 }
 
 static uint64_t freed_kib(const struct snapshot *s)
@@ -464,16 +474,21 @@ static bool is_bearable(struct monitor *s, const struct sight *v)
 	return growing_kib <= bearable_kib || growing_kib - bearable_kib <= plan(s, RECLAIM_ROOM, UINT64_MAX);
 }
 
-/* Returns the number of commands, or -errno of virt_set. */
-static int send_plan(struct virt *v, struct snapshot *s, uint64_t deadline_ms, struct instant at)
+static void send_plan(struct monitor *s, struct sight *v)
 {
-	unsigned sent;
-	int r = guests_send(v, s->guest, s->n, deadline_ms, at, &sent);
+	struct snapshot *h = &s->snapshot;
+	unsigned sent = 0;
+	int r = -ENOTCONN;
 
-	for (size_t i = 0; i < s->n; i++)
-		if (s->guest[i].order.error == -ETIMEDOUT && !s->guest[i].hung)
-			s->guest[i].order.error = 0; /* it was not its turn in time: the next look's */
-	return r < 0 && !sent ? r : (int)sent;
+	if (s->virt)
+		r = guests_send(s->virt, h->guest, h->n, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS, v->at, &sent);
+	for (size_t i = 0; i < h->n; i++)
+		if (h->guest[i].order.error == -ETIMEDOUT && !h->guest[i].hung)
+			h->guest[i].order.error = 0; /* it was not its turn in time: the next look's */
+	v->sent = r < 0 && !sent ? r : (int)sent;
+	s->ready = 0; /* who hangs has kept what was prepared for him */
+	if (sent)
+		v->sent_ms = clock_ms(CLOCK_BOOTTIME);
 }
 
 static void squeeze(struct monitor *s, struct sight *v)
@@ -490,10 +505,55 @@ static void squeeze(struct monitor *s, struct sight *v)
 	if (s->dry_run)
 		return;
 	note_before(h);
-	v->sent = s->virt ? send_plan(s->virt, h, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS, v->at) : -ENOTCONN;
-	s->ready = 0; /* who hangs has kept what was prepared for him */
-	if (v->sent > 0)
-		v->sent_ms = clock_ms(CLOCK_BOOTTIME);
+	send_plan(s, v);
+}
+
+/* ---- giving back ---- */
+
+/* A pass that decided since the host is calm again has left the guest what it needs. */
+static bool has_been_balanced(const struct monitor *s, const struct guest *g)
+{
+	struct past past;
+
+	return s->registry && !registry_load_past(s->registry, g->uuid, &past) && past.last.decided_ms > s->uneasy_ms;
+}
+
+static bool owes_any(struct monitor *s)
+{
+	bool owes = false;
+
+	for (size_t i = 0; i < s->snapshot.n; i++) {
+		struct guest *g = &s->snapshot.guest[i];
+
+		if (!g->order.before_kib)
+			continue;
+		if (!reclaim_owes(s->conf->tolerance_kib, g) || has_been_balanced(s, g))
+			g->order.before_kib = 0;
+		owes |= g->order.before_kib != 0;
+	}
+	return owes;
+}
+
+/* Once a reading, when the host has been calm for some time: a loop of passes has acted by then, and knows better. */
+static bool may_give_back(const struct monitor *s, const struct sight *v)
+{
+	const struct snapshot *h = &s->snapshot;
+
+	return !s->dry_run && s->virt && v->at.now_ms - s->uneasy_ms >= REST_MS &&
+	       h->began_ms > max_u64(s->uneasy_ms, s->return_ms) && !is_old(h);
+}
+
+static void give_back(struct monitor *s, struct sight *v)
+{
+	const struct policy_conf policy = conf_policy(s->conf, host_pageable_kib(&v->host));
+	struct snapshot *h = &s->snapshot;
+
+	if (!may_give_back(s, v) || !owes_any(s))
+		return;
+	s->return_ms = v->at.now_ms;
+	v->returned_kib = reclaim_return(&policy, &v->host, v->pending_kib, h->guest, h->n, &h->scratch);
+	if (v->returned_kib)
+		send_plan(s, v);
 }
 
 /* The connection died with libvirtd: another is needed now, not in calm times. */
@@ -516,7 +576,11 @@ static void send_again(struct monitor *s, struct sight *v)
 static void act(struct monitor *s, struct sight *v)
 {
 	if (v->squeezing)
+		s->uneasy_ms = v->at.now_ms;
+	if (v->squeezing)
 		squeeze(s, v);
+	else
+		give_back(s, v);
 	if (v->squeezing && v->sent == -ENOTCONN)
 		send_again(s, v);
 	v->freed_kib = freed_kib(&s->snapshot);

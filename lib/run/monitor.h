@@ -35,12 +35,13 @@ struct sight {
 	uint64_t need_kib;                  /* what guests must give for that */
 	bool squeezing;                     /* it is to come back from guests */
 	enum reclaim_way way;
-	uint64_t planned_kib; /* what guests give, what is on its way included */
-	uint64_t freed_kib;   /* what QEMUs hold less than before they were told to give, in this emergency */
-	int sent;             /* commands; -errno: none could be sent */
-	uint64_t sent_ms;     /* CLOCK_BOOTTIME when they had been sent; 0: none was */
-	int no_give;          /* -errno where gives cannot be forbidden */
-	uint32_t nap_ms;      /* until the next look, as far as the host is concerned */
+	uint64_t planned_kib;  /* what guests give, what is on its way included */
+	uint64_t returned_kib; /* what they are given back of what was taken */
+	uint64_t freed_kib;    /* what QEMUs hold less than before they were told to give, in this emergency */
+	int sent;              /* commands; -errno: none could be sent */
+	uint64_t sent_ms;      /* CLOCK_BOOTTIME when they had been sent; 0: none was */
+	int no_give;           /* -errno where gives cannot be forbidden */
+	uint32_t nap_ms;       /* until the next look, as far as the host is concerned */
 };
 
 struct monitor;

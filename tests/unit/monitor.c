@@ -818,6 +818,83 @@ static void test_freed(void **state)
 	monitor_free(s, in_time());
 }
 
+/* What the guests were told has come: the test driver does not tell it to other connections. */
+static void obey(struct monitor *s)
+{
+	struct snapshot *h = monitor_snapshot(s);
+
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	for (size_t i = 0; i < h->n; i++) {
+		h->guest[i].sample.actual_kib = h->guest[i].past.asked_kib;
+		h->guest[i].past.asked_kib = 0;
+	}
+}
+
+/* After an emergency: the guests obeyed, and it is calm again, for long enough. */
+static void calm_again(struct monitor *s)
+{
+	host_has(8192 * MIB);
+	look(s);
+	passed_ms += GUARD_HOLD_MS - 1000;
+	assert_int_equal(look(s).level, GUARD_TIGHT);
+	passed_ms += 1000;
+	assert_int_equal(look(s).level, GUARD_CALM);
+	passed_ms += 3000;
+	obey(s);
+}
+
+/* The guard that took gives back, once, if nobody else does. */
+static void test_gives_back(void **state)
+{
+	struct monitor *s;
+	struct sight v;
+
+	(void)state;
+	make_world(4);
+	s = on_duty(false);
+	touch_all(s);
+	host_has(700 * MIB);
+	v = look(s);
+	assert_in_range(v.planned_kib, 648 * MIB - 5000, 648 * MIB);
+	calm_again(s);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_CALM);
+	assert_int_equal(v.returned_kib, 648 * MIB);
+	assert_int_equal(v.sent, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(monitor_snapshot(s)->guest[i].past.asked_kib, 1024 * MIB);
+	assert_int_equal(look(s).sent, 0);
+	obey(s);
+	assert_int_equal(look(s).sent, 0);
+	monitor_free(s, in_time());
+}
+
+/* What passes have decided since it is calm again holds. */
+static void test_leaves_it_to_passes(void **state)
+{
+	struct monitor *s;
+	struct registry *r;
+	struct past past = {.known = true};
+
+	(void)state;
+	make_world(4);
+	s = on_duty(false);
+	r = registry_of_a_pass();
+	touch_all(s);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, 4);
+	calm_again(s);
+	past.last.decided_ms = clock_ms(CLOCK_BOOTTIME);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(registry_save_past(r, monitor_snapshot(s)->guest[i].uuid, &past), 0);
+	past.last.decided_ms -= GUARD_HOLD_MS; /* while it was tight */
+	assert_int_equal(registry_save_past(r, monitor_snapshot(s)->guest[3].uuid, &past), 0);
+	assert_int_equal(look(s).sent, 1);
+	assert_int_equal(monitor_snapshot(s)->guest[3].past.asked_kib, 1024 * MIB);
+	registry_close(r);
+	monitor_free(s, in_time());
+}
+
 /* A single run waits as long as something is on its way, and no longer. */
 static void test_awaits(void **state)
 {
@@ -917,6 +994,8 @@ int main(void)
 	    TEST(test_starting),
 	    TEST(test_woken),
 	    TEST(test_freed),
+	    TEST(test_gives_back),
+	    TEST(test_leaves_it_to_passes),
 	    TEST(test_awaits),
 	    TEST(test_sends_again),
 	    TEST(test_sends_in_time),

@@ -27,6 +27,7 @@ enum trait { PLAIN, FIXED, NO_TAKE, BLIND, HUNG, VANISHED, ERROR, STUCK };
 struct row {
 	uint64_t actual, used, floor, told; /* told: the size it was told to go to before; 0: none */
 	uint64_t cache;                     /* of what it does not use */
+	uint64_t before, last;              /* its size before the guard told it to give, and what it told it last */
 	uint64_t rss, risen;                /* rss without QEMU's own; 0: not known */
 	uint64_t late_ms;                   /* it was read so long after it was told */
 	uint32_t weight;                    /* 0: the default */
@@ -44,6 +45,9 @@ static struct guest guest_of(const struct row *row)
 		g.sample.rss_kib = row->rss * MIB + QEMU_USUAL_KIB;
 		g.est.risen_kib = row->risen * MIB;
 	}
+	g.order.before_kib = row->before * MIB;
+	g.order.kib = row->last * MIB;
+	g.plan.ceil_kib = 5000 * MIB;
 	g.est.has_used = true;
 	g.est.used_kib = row->used * MIB;
 	g.est.free_kib = sat_sub(row->actual, row->used) * MIB;
@@ -429,6 +433,89 @@ static void test_second_writer(void **state)
 	assert_in_range(ms_until_taken(true), 2000, 4000);
 }
 
+static void test_owes(void **state)
+{
+	const struct {
+		struct row guest;
+		bool owes;
+	} rows[] = {
+	    {{.actual = 600, .before = 1000, .last = 600}, true},
+	    {{.actual = 600}, false},
+	    {{.actual = 995, .before = 1000, .last = 600}, false},
+	    {{.actual = 600, .before = 1000, .last = 1000, .told = 1000}, false}, /* it is on its way */
+	    {{.actual = 700, .before = 1000, .last = 600, .told = 600}, true},
+	    {{.actual = 594, .before = 1000, .last = 600}, false}, /* another has taken */
+	    {{.actual = 596, .before = 1000, .last = 600}, true},
+	    {{.actual = 650, .before = 1000, .last = 700, .told = 700}, true},
+	    {{.actual = 4990, .before = 9000, .last = 4990}, true},
+	    {{.actual = 4996, .before = 9000, .last = 4990}, false}, /* its ceiling */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct guest g = guest_of(&rows[i].guest);
+
+		if (reclaim_owes(TOLERANCE, &g) != rows[i].owes)
+			fail_msg("row %zu", i);
+	}
+}
+
+/* Half of what the host has to spare, to guests in need first. */
+static void test_return(void **state)
+{
+	const struct policy_conf conf = {.reserve_kib = 400 * MIB, .tolerance_kib = TOLERANCE};
+	const struct {
+		const char *what;
+		uint64_t available;
+		struct row guest[HERD];
+		uint64_t ask[HERD];
+	} rows[] = {
+	    {"there is room for all",
+	     9000,
+	     {{.actual = 600, .used = 472, .before = 1000, .last = 600}, {.actual = 800, .used = 472}},
+	     {1000, 0}},
+	    {"half of the room, in equal parts",
+	     1000,
+	     {{.actual = 600, .used = 100, .before = 1000, .last = 600},
+	      {.actual = 600, .used = 100, .before = 1000, .last = 600}},
+	     {750, 750}},
+	    {"a guest that lacks memory comes first",
+	     1000,
+	     {{.actual = 600, .used = 100, .before = 1000, .last = 600},
+	      {.actual = 600, .used = 700, .before = 1000, .last = 600}},
+	     {0, 900}},
+	    {"what guests may still touch is no room",
+	     1000,
+	     {{.actual = 600, .used = 600, .rss = 600, .before = 1000, .last = 600},
+	      {.actual = 1000, .used = 472, .rss = 600}},
+	     {700, 0}},
+	    {"no room", 400, {{.actual = 600, .before = 1000, .last = 600}}, {0}},
+	    {"a guest that is left alone", 9000, {{.actual = 600, .before = 1000, .last = 600, .trait = FIXED}}, {0}},
+	    {"one that is never taken from",
+	     9000,
+	     {{.actual = 600, .before = 1000, .last = 600, .trait = NO_TAKE}},
+	     {1000}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		const struct host host = {.available_kib = rows[i].available * MIB};
+		struct fairshare_item item[HERD];
+		struct fairshare_edge edge[2 * HERD];
+		struct policy_scratch scratch = {item, edge};
+		struct guest g[HERD];
+		size_t n = 0;
+
+		for (; n < HERD && rows[i].guest[n].actual; n++)
+			g[n] = guest_of(&rows[i].guest[n]);
+		reclaim_return(&conf, &host, 0, g, n, &scratch);
+		for (size_t k = 0; k < n; k++)
+			if (!is_about(g[k].plan.ask_kib, rows[i].ask[k] * MIB))
+				fail_msg("%s: guest %zu: ask %llu KiB", rows[i].what, k,
+				         (unsigned long long)g[k].plan.ask_kib);
+	}
+}
+
 static void test_refusals(void **state)
 {
 	const struct {
@@ -647,6 +734,8 @@ int main(void)
 	    cmocka_unit_test(test_plans),
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_second_writer),
+	    cmocka_unit_test(test_owes),
+	    cmocka_unit_test(test_return),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_spares_untouched),
 	    cmocka_unit_test(test_bottom),
