@@ -33,7 +33,7 @@ struct conf {
 	uint32_t deadline_ms;
 	uint32_t settle_ms;
 	uint32_t boot_grace_ms;
-	uint32_t stats_period_s; /* 0: 1 in a loop, 10 for single passes */
+	uint32_t stats_period_s; /* 0: the interval of the loop, at most 10; 10 for single passes */
 	char *exclude;           /* shell patterns of domain names, separated by spaces or commas; owned; NULL: none */
 	char *uri;               /* owned */
 	char *on_critical;       /* argv split on blanks, the first an absolute path; owned; NULL: none */

@@ -10,8 +10,9 @@
 #include "host/section.h"
 #include "run/snapshot.h"
 
-#define POLL_MS 100   /* between two looks at a balloon that moves */
-#define GIVE_MS 300   /* of the deadline are left to the commands that follow a wait */
+#define POLL_MS 100 /* between two looks at a balloon that moves */
+#define GIVE_MS 300 /* of the deadline are left to the commands that follow a wait */
+#define PERIOD_MOST_S 10
 #define ROUND_MS 1000 /* a round of takes and gives needs this much of the deadline to be worth it */
 
 struct pass {
@@ -33,7 +34,7 @@ static uint32_t wished_period_s(const struct balance_conf *pc)
 {
 	if (pc->conf->stats_period_s)
 		return pc->conf->stats_period_s;
-	return pc->interval_ms ? 1 : 10;
+	return pc->interval_ms ? (uint32_t)clamp_u64(pc->interval_ms / 1000, 1, PERIOD_MOST_S) : PERIOD_MOST_S;
 }
 
 static void prepare(struct pass *p, const struct balance_conf *pc, struct virt *v, struct registry *r)

@@ -21,7 +21,7 @@
 #define GRACE_MS 500       /* until what was read by a deadline is handed over */
 #define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
 #define REST_MS 3000       /* before memory is given back: three passes of a loop */
-#define PERIOD_S 1         /* of the statistics of guests that have none */
+#define PERIOD_S 1         /* of statistics, where none is configured */
 #define WORDS_BYTES 512
 
 /* Reads the guests: the task's while one is under way. */
@@ -124,7 +124,11 @@ static void judge_all(const struct conf *c, struct snapshot *s)
 static int read_guests(struct reader *rd)
 {
 	const struct snapshot_conf sc = {
-	    .conf = rd->conf, .interval_ms = MONITOR_READ_MS, .period_s = PERIOD_S, .set_period = !rd->read_only};
+	    .conf = rd->conf,
+	    .interval_ms = MONITOR_READ_MS,
+	    .period_s = rd->conf->stats_period_s ? rd->conf->stats_period_s : PERIOD_S,
+	    .set_period = !rd->read_only,
+	};
 	struct registry *r = NULL;
 	int error = 0;
 

@@ -197,7 +197,10 @@ static int await_stats(struct reading *rd, uint64_t since_s)
 	return r;
 }
 
-/* A guest without a period reported once, when its driver came up, or never: let it begin now. */
+/*
+ * A guest without a period reported once, when its driver came up, or never: let it begin now. One whose period is
+ * longer than a pass can wait grows unseen: its next report comes after the new one.
+ */
 static int start_stats(struct reading *rd)
 {
 	uint64_t since_s = clock_now().wall_ms / 1000;

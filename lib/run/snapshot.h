@@ -25,8 +25,8 @@ struct snapshot {
 struct snapshot_conf {
 	const struct conf *conf;
 	uint32_t interval_ms;              /* of the loop; 0: single passes */
-	uint32_t period_s;                 /* of the statistics of guests that have none */
-	bool set_period;                   /* for guests that have none */
+	uint32_t period_s;                 /* the longest period that statistics may have */
+	bool set_period;                   /* for guests that have none or a longer one */
 	bool await_stats;                  /* waits for what they report first */
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 };

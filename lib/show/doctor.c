@@ -183,7 +183,7 @@ static const struct guest_check {
     {"statistics", "fresh in all", has_no_statistics, VERDICT_WARN,
      "have none that tell their free memory now; look at the driver in the guest, and at 'virsh dommemstat ", "'"},
     {"period", "at most 10 s in all", has_no_period, VERDICT_WARN,
-     "have no statistics period, or one of more than 10 s; a pass sets that of guests that run and have none: 'virsh "
+     "have no statistics period, or one of more than 10 s; a pass sets it in running guests: 'virsh "
      "dommemstat ",
      " --period 1 --live --config'"},
     {"balloon moves", "in all", does_not_move, VERDICT_WARN,

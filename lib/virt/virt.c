@@ -439,18 +439,29 @@ static int round_run(struct virt *v, uint64_t deadline_ms)
 	return rc < 0 ? rc : done;
 }
 
-/* Calls function for each guest that is wanted; returns for how many it went well. */
-static int for_guests(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g),
-                      call_function *function, uint32_t period_s, uint64_t deadline_ms)
+static int round_begin(struct virt *v, size_t n)
 {
-	int rc = n > v->round.room ? round_grow(&v->round, n + n / 2) : 0;
+	return n > v->round.room ? round_grow(&v->round, n + n / 2) : 0;
+}
 
-	for (size_t i = 0; i < n && !rc; i++)
-		if (want(&g[i]))
-			rc = round_add(&v->round, &g[i], function, period_s);
+/* Makes the calls unless adding them failed with rc; returns how many went well. */
+static int round_finish(struct virt *v, int rc, uint64_t deadline_ms)
+{
 	rc = rc < 0 ? virt_fail(v, rc, NULL) : round_run(v, deadline_ms);
 	round_end(&v->round);
 	return rc;
+}
+
+/* Calls function for each guest that is wanted; returns for how many it went well. */
+static int for_guests(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g),
+                      call_function *function, uint64_t deadline_ms)
+{
+	int rc = round_begin(v, n);
+
+	for (size_t i = 0; i < n && !rc; i++)
+		if (want(&g[i]))
+			rc = round_add(&v->round, &g[i], function, 0);
+	return round_finish(v, rc, deadline_ms);
 }
 
 static bool is_there(const struct guest *g)
@@ -475,15 +486,12 @@ static struct facts *facts_find(const struct virt *v, const struct guest *g)
 	return f && f->domain_id == g->domain_id ? f : NULL;
 }
 
-/* Of the guests that are like that. */
-static void facts_forget(struct virt *v, const struct guest *g, size_t n, bool (*is)(const struct guest *g))
+static void facts_forget(struct virt *v, const struct guest *g)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct facts *f = is(&g[i]) ? facts_find(v, &g[i]) : NULL;
+	struct facts *f = facts_find(v, g);
 
-		if (f)
-			f->read_ms = 0;
-	}
+	if (f)
+		f->read_ms = 0;
 }
 
 static void facts_recall(const struct virt *v, struct guest *g)
@@ -540,7 +548,7 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 		g[i].sample = (struct sample){.have = 0};
 		guest_forgive(&g[i]);
 	}
-	rc = for_guests(v, g, n, is_there, do_read, 0, deadline_ms);
+	rc = for_guests(v, g, n, is_there, do_read, deadline_ms);
 	for (size_t i = 0; i < n && rc >= 0; i++)
 		g[i].hung = !g[i].answered && !g[i].vanished && !g[i].order.error;
 	facts_remember(v, g, n);
@@ -557,7 +565,7 @@ static int do_sample(struct libvirt *l, struct call *c)
 
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms)
 {
-	int rc = for_guests(v, g, n, want, do_sample, 0, deadline_ms);
+	int rc = for_guests(v, g, n, want, do_sample, deadline_ms);
 
 	return rc < 0 ? rc : 0;
 }
@@ -577,11 +585,6 @@ static bool has_ask(const struct guest *g)
 	return g->plan.ask_kib && is_there(g);
 }
 
-static bool is_migrating(const struct guest *g)
-{
-	return g->migrating;
-}
-
 int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 {
 	int rc;
@@ -591,12 +594,14 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 			g[i].order.sent = false;
 			guest_forgive(&g[i]);
 		}
-	rc = for_guests(v, g, n, has_ask, do_set, 0, deadline_ms);
+	rc = for_guests(v, g, n, has_ask, do_set, deadline_ms);
 	for (size_t i = 0; i < n; i++)
 		if (rc >= 0 && g[i].plan.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].migrating &&
 		    !g[i].order.error)
 			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
-	facts_forget(v, g, n, is_migrating);
+	for (size_t i = 0; i < n; i++)
+		if (g[i].migrating)
+			facts_forget(v, &g[i]);
 	return rc < 0 ? rc : 0;
 }
 
@@ -605,22 +610,30 @@ static int do_set_period(struct libvirt *l, struct call *c)
 	return libvirt_set_period(l, &c->guest, c->period_s);
 }
 
-static bool lacks_period(const struct guest *g)
+static bool reports_too_seldom(const struct guest *g, uint32_t period_s)
 {
-	return g->answered && is_there(g) && g->run == RUN_RUNNING && g->device.balloon && !g->device.period_s;
+	return g->answered && is_there(g) && g->run == RUN_RUNNING && g->device.balloon &&
+	       (!g->device.period_s || g->device.period_s > period_s);
 }
 
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms)
 {
-	facts_forget(v, g, n, lacks_period);
-	return for_guests(v, g, n, lacks_period, do_set_period, period_s, deadline_ms);
+	int rc = round_begin(v, n);
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		if (!reports_too_seldom(&g[i], period_s))
+			continue;
+		facts_forget(v, &g[i]);
+		rc = round_add(&v->round, &g[i], do_set_period, period_s);
+	}
+	return round_finish(v, rc, deadline_ms);
 }
 
 /* A greeting for each worker, so that each is started and connects. */
 static int greet(struct virt *v, uint64_t deadline_ms)
 {
 	struct guest *nobody = calloc(v->size, sizeof(*nobody));
-	int rc = nobody ? for_guests(v, nobody, v->size, is_there, do_greet, 0, deadline_ms) : -ENOMEM;
+	int rc = nobody ? for_guests(v, nobody, v->size, is_there, do_greet, deadline_ms) : -ENOMEM;
 
 	guests_free(nobody, nobody ? v->size : 0);
 	return rc;

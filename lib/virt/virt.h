@@ -69,8 +69,11 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
  */
 int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms);
 
-/* Sets the statistics period of the running guests that have a balloon and no period. Returns how many were set, or an
- * error. */
+/*
+ * Sets the live statistics period of the running guests that have a balloon and no period or a longer one; their
+ * configuration stays as it is. Returns how many were set, or an error. What is known of a guest shows it when it is
+ * read again.
+ */
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);
 
 /*

@@ -250,6 +250,10 @@ static void test_period(void **state)
 	assert_int_equal(g[2].device.period_s, 0);
 	assert_int_equal(g[3].device.period_s, 3);
 	assert_int_equal(virt_set_period(v, g, n, 10, in_time()), 0);
+	assert_int_equal(virt_set_period(v, g, n, 2, in_time()), 2); /* they report less often */
+	assert_int_equal(virt_read(v, g, n, in_time()), 0);
+	assert_int_equal(g[0].device.period_s, 2);
+	assert_int_equal(g[3].device.period_s, 2);
 	close_all(v, g, n);
 }
 
