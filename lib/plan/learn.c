@@ -149,13 +149,14 @@ static void learn_rss_rise(struct past *p, const struct sample *s, struct instan
 
 void learn_rss(struct past *p, const struct sample *s, bool fresh, struct instant at, struct estimate *e)
 {
-	uint64_t shown_kib = sat_sub(p->in_use_kib, p->in_use_before_kib);
+	/* the first sample is older than all that rss rose by since */
+	uint64_t shown_kib = p->in_use_before_kib ? sat_sub(p->in_use_kib, p->in_use_before_kib) : 0;
 
 	if (fresh || !p->has_rss)
 		p->rss_before_kib = p->has_rss ? p->rss_kib : s->rss_kib;
 	learn_rss_rise(p, s, at);
 	e->risen_kib = sat_sub(s->rss_kib, p->rss_before_kib);
-	if (e->has_used && p->in_use_before_kib)
+	if (e->has_used)
 		e->hidden_kib = sat_sub(e->risen_kib, shown_kib);
 	if (e->hidden_kib < HIDDEN_KIB)
 		e->hidden_kib = 0;

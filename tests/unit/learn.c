@@ -175,6 +175,24 @@ static void test_hidden_is_what_the_sample_does_not_explain(void **state)
 	assert_int_equal(s.e.risen_kib, 15 * MIB);
 }
 
+/* A guest that reports each minute has reported once, and grows. */
+static void test_all_is_hidden_before_the_second_sample(void **state)
+{
+	struct scene s = scene();
+
+	(void)state;
+	passes(&s, 0, 400, 900);
+	assert_int_equal(s.e.hidden_kib, 0);
+	for (uint64_t i = 1; i < 5; i++) {
+		at_s(&s, i);
+		s.g.sample.rss_kib = (900 + 25 * i) * MIB;
+		learn_rss(&s.g.past, &s.g.sample, false, s.at, &s.e);
+		assert_int_equal(s.e.hidden_kib, 25 * i * MIB);
+	}
+	passes(&s, 60, 300, 1000); /* it shows */
+	assert_int_equal(s.e.hidden_kib, 0);
+}
+
 static void test_the_fastest_rise_of_rss_fades(void **state)
 {
 	struct scene s = scene();
@@ -277,6 +295,7 @@ int main(void)
 	    cmocka_unit_test(test_a_surge_of_single_passes),
 	    cmocka_unit_test(test_a_hidden_surge_is_found_in_rss),
 	    cmocka_unit_test(test_hidden_is_what_the_sample_does_not_explain),
+	    cmocka_unit_test(test_all_is_hidden_before_the_second_sample),
 	    cmocka_unit_test(test_the_fastest_rise_of_rss_fades),
 	    cmocka_unit_test(test_a_peak_lasts_half_a_minute_to_a_minute),
 	    cmocka_unit_test(test_follows_is_found_out_at_two_rests),
