@@ -62,7 +62,7 @@ guard() {
 	is_full light && is_full heavy
 }
 
-@test "tight: all that is idle comes back, the headroom stays; what could not be freed is said" {
+@test "tight: what is idle comes back, here all of it; the headroom stays; what could not be freed is said" {
 	wait_until 60 tight_frees_no_more
 	at_most light 300
 	usable=$(guest_stat light usable)
