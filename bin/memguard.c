@@ -13,12 +13,12 @@
 #include "host/complaints.h"
 #include "host/heartbeat.h"
 #include "host/movelog.h"
-#include "host/proc.h"
 #include "host/wakeup.h"
 #include "run/loop.h"
 #include "run/memlock.h"
 #include "run/monitor.h"
 #include "run/on_critical.h"
+#include "show/plugin.h"
 #include "show/report.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -78,14 +78,9 @@ static const struct program memguard = {
 
 /* ---- words ---- */
 
-/* "210 MiB available of a reserve of 293 MiB" */
 static const char *host_words(const struct sight *v, char *text, size_t size)
 {
-	char available[TEXT_SIZE], reserve[TEXT_SIZE];
-
-	snprintf(text, size, "%s available, reserve %s", text_size(available, sizeof(available), v->host.available_kib),
-	         text_size(reserve, sizeof(reserve), v->reserve_kib));
-	return text;
+	return report_available(text, size, v->host.available_kib, v->reserve_kib);
 }
 
 static void say_cannot(const struct sight *v, const char *refused)
@@ -195,48 +190,6 @@ static void explain_all(struct monitor *s, const struct sight *v, const struct c
 }
 
 /* ---- --check ---- */
-
-static int check_host(const struct conf *conf)
-{
-	static const char *const words[] = {"OK", "WARNING", "CRITICAL"};
-	struct host host;
-	struct sight v = {.level = GUARD_CALM};
-	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
-	struct guard guard = {.level = GUARD_CALM};
-	struct guard_beat beat;
-	enum guard_presence presence = guard_beat_read(root, clock_ms(CLOCK_REALTIME) / 1000, &beat);
-	uint64_t state;
-	char text[SENTENCE];
-	int r = proc_read(root, &host);
-
-	if (r) {
-		printf("MEMGUARD UNKNOWN - cannot read '%s/proc/meminfo': %s\n", root_words, strerror(-r));
-		return 3;
-	}
-	v.host = host;
-	v.reserve_kib = gc.reserve_kib = conf_reserve_kib(conf, host_pageable_kib(&host));
-	v.level = guard_step(&gc, &guard, host.available_kib, 0, clock_now().now_ms);
-	state = max_u64(v.level, presence != GUARD_PRESENT);
-	printf("MEMGUARD %s - %s%s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[state],
-	       presence == GUARD_ABSENT   ? "no memguard is running: "
-	       : presence == GUARD_SILENT ? "memguard hangs: "
-	                                  : "",
-	       host_words(&v, text, sizeof(text)), (unsigned long long)host.available_kib * 1024,
-	       (unsigned long long)guard_tight_kib(&gc) * 1024, (unsigned long long)guard_critical_kib(&gc) * 1024,
-	       (unsigned long long)host.total_kib * 1024, (unsigned long long)v.reserve_kib * 1024);
-	return (int)state;
-}
-
-/* Monitoring systems keep standard output alone, and take what comes after a | for figures. */
-static void show_unknown(void)
-{
-	const char *words = *first_error() ? first_error() : "wrong usage or configuration";
-
-	printf("MEMGUARD UNKNOWN - ");
-	for (; *words; words++)
-		putchar(*words == '|' ? '/' : *words);
-	putchar('\n');
-}
 
 /* Who asked and hears nothing is not to take that for OK. */
 static _Noreturn void end_check(int code)
@@ -702,14 +655,13 @@ int main(int argc, char **argv)
 		code = EXIT_USAGE;
 	}
 	if (code && check) {
-		show_unknown();
-		end_check(3);
+		end_check(plugin_unknown(*first_error() ? first_error() : "wrong usage or configuration"));
 	}
 	if (code)
 		program_end(&memguard, code);
 	options_warn(&memguard, &conf);
 	if (check)
-		end_check(check_host(&conf));
+		end_check(plugin_host(&conf, root, root_words));
 	loop_catch_signals();
 	if (!once && !dry_run)
 		loop_catch_reload(); /* before anything shows that it runs */

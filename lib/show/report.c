@@ -625,3 +625,12 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
 	         text_explain_host(why, sizeof(why), &rep->host, rep->reserve_kib, &rep->budget));
 	say(arg, "host short", sentence);
 }
+
+const char *report_available(char *text, size_t size, uint64_t available_kib, uint64_t reserve_kib)
+{
+	char available[TEXT_SIZE], reserve[TEXT_SIZE];
+
+	snprintf(text, size, "%s available, reserve %s", text_size(available, sizeof(available), available_kib),
+	         text_size(reserve, sizeof(reserve), reserve_kib));
+	return text;
+}

@@ -82,4 +82,7 @@ char *report_unreadable(char *buffer, size_t size, const char *uuid);
 void report_complain(const struct balance_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
                      void *arg);
 
+/* "210 MiB available, reserve 293 MiB". Returns text. */
+const char *report_available(char *text, size_t size, uint64_t available_kib, uint64_t reserve_kib);
+
 #endif
