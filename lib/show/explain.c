@@ -341,7 +341,7 @@ static void say_level(struct sentence *s, const struct guest *g)
 	by_level = strcmp(has, by_weight) == 0;
 	say(s, "%s are used, and ", SIZE(g->est.used_kib));
 	if (by_level)
-		say(s, "weight %" PRIu32 " gets it ", weight_of(g));
+		say(s, "with weight %" PRIu32 " it gets ", weight_of(g));
 	else
 		say(s, "it gets ");
 	say(s, "%s of the wished headroom of %s", has, SIZE(g->target_kib));

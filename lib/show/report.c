@@ -85,8 +85,8 @@ GUEST_CELL(swapping, yes_no(g->est.distress))
 GUEST_CELL(period, ((struct cell){.kind = g->device.period_s ? CELL_MS : CELL_NONE,
                                   .number = g->device.period_s * UINT64_C(1000)}))
 GUEST_CELL(qemu, kib_if(g->past.has_qemu, g->past.qemu_kib))
-GUEST_CELL(last_move, ((struct cell){.kind = g->past.asked_kib ? CELL_MS : CELL_NONE,
-                                     .number = sat_sub(g->past.seen_ms, g->past.asked_ms)}))
+GUEST_CELL(last_move, ((struct cell){.kind = g->past.told.decided_ms ? CELL_MS : CELL_NONE,
+                                     .number = sat_sub(g->past.seen_ms, g->past.told.decided_ms)}))
 
 #define COUNTER COLUMN_COUNTER
 
@@ -132,7 +132,7 @@ const struct column guest_columns[] = {
     {"swapping", "Swapping", "swapping", "whether it reads from swap or faults heavily now", 0, guest_swapping, NULL},
     {"period", "Period", "stats_period_seconds", "period of its statistics", 0, guest_period, NULL},
     {"qemu", "QEMU", "qemu_bytes", "what QEMU itself holds, as far as it is known", 0, guest_qemu, NULL},
-    {"last-move", "Last-move", "last_move_age_seconds", "how long ago its balloon was last told to move", 0,
+    {"last-move", "Last-move", "last_move_age_seconds", "how long ago a pass last told it to move", 0,
      guest_last_move, NULL},
     {"last-want", "Last-want", "last_want_bytes", "size that the last pass planned", 0, guest_last_want, ""},
     {"last-reason", "Last-reason", "last_reason", "why the last pass planned that", 0, guest_last_reason, ""},

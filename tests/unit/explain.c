@@ -247,11 +247,13 @@ static const struct {
      "MiB, where weight 100 would get 52 MiB; it needs 512 MiB, 112 MiB more, 18 MiB of them once others gave them"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.grant_kib = MIB(418),
            .plan.basic_kib = MIB(512), LEVEL(52)),
-     "give 27 MiB to reach 418 MiB: memory is short: 366 MiB are used, and weight 100 gets it 52 MiB of the wished "
+     "give 27 MiB to reach 418 MiB: memory is short: 366 MiB are used, and with weight 100 it gets 52 MiB of the "
+     "wished "
      "headroom of 146 MiB; it needs 512 MiB, 94 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(500), GROWS(366, 20), .plan.want_kib = MIB(426), .plan.basic_kib = MIB(552),
            LEVEL(20), .hints.weight = 300),
-     "take 74 MiB to reach 426 MiB: memory is short: 366 MiB are used, and weight 300 gets it 60 MiB of the wished "
+     "take 74 MiB to reach 426 MiB: memory is short: 366 MiB are used, and with weight 300 it gets 60 MiB of the "
+     "wished "
      "headroom of 146 MiB; it needs 552 MiB, 126 MiB more, and use grows by 20 MiB/s"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), .plan.want_kib = MIB(391), .plan.basic_kib = MIB(512)),
      "keep 391 MiB: memory is short; it needs 512 MiB, 121 MiB more"},
@@ -276,7 +278,8 @@ static const struct {
      "where weight 100 would get 10 MiB; it needs 512 MiB, 126 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(386), USED(366), .plan.want_kib = MIB(396), .plan.grant_kib = MIB(396),
            .plan.basic_kib = MIB(512), LEVEL(30)),
-     "give 10 MiB to reach 396 MiB: memory is short: 366 MiB are used, and weight 100 gets it 30 MiB of the wished "
+     "give 10 MiB to reach 396 MiB: memory is short: 366 MiB are used, and with weight 100 it gets 30 MiB of the "
+     "wished "
      "headroom of 146 MiB; it needs 512 MiB, 116 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(360), USED(366), .plan.want_kib = MIB(360), .plan.basic_kib = MIB(512), LEVEL(0)),
      "keep 360 MiB: memory is short: it is kept below its least headroom of 37 MiB with 0 KiB above 366 MiB used; it "
@@ -337,7 +340,8 @@ static void test_of_a_plan(void **state)
 	static const char *const says[] = {
 	    "take 23.4 MiB to reach 427 MiB: memory is short: it is kept at its least headroom of 36.6 MiB above 390 "
 	    "MiB used, where weight 1 would get 853 KiB; it needs 536 MiB, 110 MiB more",
-	    "give 23.4 MiB to reach 473 MiB: memory is short: 390 MiB are used, and weight 100 gets it 83.4 MiB of the "
+	    "give 23.4 MiB to reach 473 MiB: memory is short: 390 MiB are used, and with weight 100 it gets 83.4 MiB "
+	    "of the "
 	    "wished headroom of 146 MiB; it needs 536 MiB, 63.1 MiB more"};
 	struct host host = {.available_kib = conf.reserve_kib};
 	struct fairshare_item item[2];
