@@ -68,7 +68,10 @@ bool text_is_plain(uint32_t code)
 	    {0xfeff, 0xfeff},   /* BOM */
 	    {0xffa0, 0xffa0},   /* Hangul filler */
 	    {0xfff0, 0xfffb},   /* ignorable, annotations */
+	    {0x13430, 0x1343f}, /* hieroglyph format */
+	    {0x16fe4, 0x16fe4}, /* Khitan filler */
 	    {0x1bca0, 0x1bca3}, /* shorthand format */
+	    {0x1d159, 0x1d159}, /* musical note that is not seen */
 	    {0x1d173, 0x1d17a}, /* musical format */
 	    {0xe0000, 0xe0fff}, /* tags, variants, ignorable */
 	};
