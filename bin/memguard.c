@@ -569,7 +569,6 @@ static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
 {
 	struct duty d = {.conf = conf, .sentry = s, .audit = audit};
 
-	say_without_waiting();
 	settle_in(&d);
 	while (!*loop_stop()) {
 		uint32_t nap_ms = look(&d);
@@ -654,11 +653,12 @@ int main(int argc, char **argv)
 		          text_escape(uri, sizeof(uri), conf.uri, text_is_utf8()));
 		code = EXIT_USAGE;
 	}
-	if (code && check) {
+	if (code && check)
 		end_check(plugin_unknown(*first_error() ? first_error() : "wrong usage or configuration"));
-	}
 	if (code)
 		program_end(&memguard, code);
+	if (!once && !dry_run && !check)
+		say_without_waiting(); /* a reader that takes nothing keeps no host unguarded */
 	options_warn(&memguard, &conf);
 	if (check)
 		end_check(plugin_host(&conf, root, root_words));

@@ -67,6 +67,17 @@ hears_no_more() {
 	stop
 }
 
+@test "a warning of its configuration that nobody takes does not keep it from guarding" {
+	echo 'unknown = 1' >>"$root/etc/memsched.conf"
+	mkfifo "$said"
+	exec 7<>"$said"
+	dd if=/dev/zero of="$said" oflag=nonblock bs=4096 count=100 2>/dev/null || true
+	start
+	available 100000
+	wait_for no_give_held
+	stop
+}
+
 hears_of_it() {
 	grep -Eaq 'memguard: [1-9] lines before this are lost: nobody took them$' "$BATS_TEST_TMPDIR/heard" &&
 		grep -aq '^memguard: read the configuration again' "$BATS_TEST_TMPDIR/heard"
