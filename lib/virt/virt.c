@@ -486,12 +486,15 @@ static struct facts *facts_find(const struct virt *v, const struct guest *g)
 	return f && f->domain_id == g->domain_id ? f : NULL;
 }
 
+/* Read again next time; what was read stays until then. */
+#define FACTS_OLD_MS 1
+
 static void facts_forget(struct virt *v, const struct guest *g)
 {
 	struct facts *f = facts_find(v, g);
 
 	if (f)
-		f->read_ms = 0;
+		f->read_ms = FACTS_OLD_MS;
 }
 
 static void facts_recall(const struct virt *v, struct guest *g)
@@ -501,7 +504,7 @@ static void facts_recall(const struct virt *v, struct guest *g)
 	g->facts_ms = 0;
 	if (!f)
 		return;
-	g->facts_ms = g->migrating ? 0 : f->read_ms; /* that may be over */
+	g->facts_ms = g->migrating ? FACTS_OLD_MS : f->read_ms; /* that may be over */
 	g->device = f->device;
 	g->hints = f->hints;
 }
@@ -519,7 +522,7 @@ static void facts_remember(struct virt *v, const struct guest *g, size_t n)
 		if (!g->facts_ms)
 			continue;
 		f[v->n_facts] = (struct facts){.domain_id = g->domain_id,
-		                               .read_ms = g->migrating ? 0 : g->facts_ms,
+		                               .read_ms = g->migrating ? FACTS_OLD_MS : g->facts_ms,
 		                               .device = g->device,
 		                               .hints = g->hints};
 		memcpy(f[v->n_facts++].uuid, g->uuid, sizeof(f->uuid));
@@ -612,7 +615,7 @@ static int do_set_period(struct libvirt *l, struct call *c)
 
 static bool reports_too_seldom(const struct guest *g, uint32_t period_s)
 {
-	return g->answered && is_there(g) && g->run == RUN_RUNNING && g->device.balloon &&
+	return g->answered && is_there(g) && g->run == RUN_RUNNING && g->device.balloon && !g->migrating &&
 	       (!g->device.period_s || g->device.period_s > period_s);
 }
 
