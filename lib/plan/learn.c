@@ -156,7 +156,7 @@ void learn_rss(struct past *p, const struct sample *s, bool fresh, struct instan
 		p->rss_before_kib = p->has_rss ? p->rss_kib : s->rss_kib;
 	learn_rss_rise(p, s, at);
 	e->risen_kib = sat_sub(s->rss_kib, p->rss_before_kib);
-	if (e->has_used)
+	if (e->has_used && (p->in_use_before_kib || !fresh))
 		e->hidden_kib = sat_sub(e->risen_kib, shown_kib);
 	if (e->hidden_kib < HIDDEN_KIB)
 		e->hidden_kib = 0;

@@ -2,8 +2,10 @@
 #include "plan/reclaim.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "plan/claims.h"
 
 #define LEAST_HEADROOM 8            /* target / 8: half of what policy leaves in a shortage */
@@ -181,7 +183,7 @@ uint64_t reclaim_return(const struct policy_conf *conf, const struct host *host,
                         size_t n, struct policy_scratch *scratch)
 {
 	struct budget budget;
-	uint64_t sum_kib;
+	uint64_t spare_kib, sum_kib;
 
 	for (size_t i = 0; i < n; i++) {
 		g[i].plan.want_kib = g[i].sample.actual_kib;
@@ -189,7 +191,9 @@ uint64_t reclaim_return(const struct policy_conf *conf, const struct host *host,
 			g[i].plan.want_kib = min_u64(g[i].order.before_kib, g[i].plan.ceil_kib);
 	}
 	policy_budget(conf, host, pending_kib, g, n, &budget);
-	sum_kib = policy_grant(conf, budget.spare_kib / 2, REASON_NONE, g, n, scratch);
+	spare_kib =
+	    sat_sub(budget.room_kib > 0 ? (uint64_t)budget.room_kib : 0, budget.promised_kib); /* lends nothing */
+	sum_kib = policy_grant(conf, spare_kib / 2, REASON_NONE, g, n, scratch);
 	for (size_t i = 0; i < n; i++)
 		g[i].plan.ask_kib = g[i].plan.grant_kib;
 	return sum_kib;
@@ -255,4 +259,35 @@ int reclaim_order(const void *a, const void *b)
 	if (weight_of(x) != weight_of(y))
 		return weight_of(x) < weight_of(y) ? -1 : 1;
 	return strcmp(x->name, y->name);
+}
+
+static size_t add_refusal(char *text, size_t size, size_t used, const struct guest *g, enum reason why)
+{
+	char name[128];
+	int n;
+
+	text_escape(name, sizeof(name), g->name, text_is_utf8());
+	n = snprintf(text + used, size - used, "%s%s (%s)", used ? ", " : "", name, reason_word(why));
+	return n > 0 && used + (size_t)n < size ? used + (size_t)n : 0;
+}
+
+void reclaim_refusals(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g, size_t n, char *text,
+                      size_t size)
+{
+	size_t used = 0, left = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < n; i++) {
+		enum reason why = reclaim_refusal(way, tolerance_kib, &g[i]);
+		size_t longer = why && !left ? add_refusal(text, size - 32, used, &g[i], why) : 0;
+
+		if (longer)
+			used = longer;
+		else
+			left += why != REASON_NONE;
+	}
+	if (left)
+		snprintf(text + used, size - used, "%s%zu more", used ? " and " : "", left);
+	if (!used && !left)
+		snprintf(text, size, "%s", n ? "nobody, it is within the tolerance" : "nobody");
 }

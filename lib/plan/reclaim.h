@@ -68,4 +68,8 @@ uint64_t reclaim_starting_kib(const struct guest *g, size_t n);
 /* The order in which guests are told: least weight first, then by name. For qsort. */
 int reclaim_order(const void *a, const void *b);
 
+/* "db (at-min), web (at-min) and 3 more": the guests that refuse, and why; names escaped, as many as fit. */
+void reclaim_refusals(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g, size_t n, char *text,
+                      size_t size);
+
 #endif

@@ -14,6 +14,7 @@
 
 #define WORKERS 4
 #define AGAIN_MS 3000
+#define GONE_MS 100        /* between two attempts to connect to a libvirtd that is not there */
 #define OLD_MS 8000        /* a reading takes 2 s at most, and begins a second after the last */
 #define POLL_MS 100        /* until it is seen whether a slow reading is over */
 #define READING_MS 2000    /* a healthy reading of 40 guests takes 40 ms */
@@ -21,7 +22,9 @@
 #define GRACE_MS 500       /* until what was read by a deadline is handed over */
 #define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
 #define REST_MS 3000       /* before memory is given back: three passes of a loop */
-#define PERIOD_S 1         /* of statistics, where none is configured */
+#define REST_MOST_MS 300000
+#define TOO_SOON_MS 60000 /* an emergency so soon after memory was given back was perhaps its work */
+#define PERIOD_S 1        /* of statistics, where none is configured */
 #define WORDS_BYTES 512
 
 /* Reads the guests: the task's while one is under way. */
@@ -53,9 +56,10 @@ struct monitor {
 	struct registry *registry; /* NULL: not there */
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
-	uint64_t again_ms;         /* no new connection before: libvirtd was there and did not answer */
+	uint64_t again_ms;         /* no new connection before: libvirtd was not there or did not answer */
 	uint64_t uneasy_ms;        /* when guests had to give last */
 	uint64_t return_ms;        /* when giving back was tried last */
+	uint64_t rest_ms;          /* before it is tried after an emergency; grows if that brings the next one */
 	bool stale; /* a reading found its connection dead: then this one is, which only its use would tell */
 	uint64_t pending_kib;
 	bool pending_unreadable;
@@ -84,6 +88,7 @@ int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct 
 	}
 	*rd = (struct reader){.conf = conf, .root = root, .read_only = dry_run};
 	*s = (struct monitor){.conf = conf, .root = root, .dry_run = dry_run, .proc = {.root = root}, .reader = rd};
+	s->rest_ms = REST_MS;
 	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
 	*ret_monitor = s;
 	return 0;
@@ -514,12 +519,27 @@ static void squeeze(struct monitor *s, struct sight *v)
 
 /* ---- giving back ---- */
 
-/* A pass that decided since the host is calm again has left the guest what it needs. */
+/* A pass that decided since the host is calm again has left the guest what it needs, if it could. */
 static bool has_been_balanced(const struct monitor *s, const struct guest *g)
 {
 	struct past past;
 
-	return s->registry && !registry_load_past(s->registry, g->uuid, &past) && past.last.decided_ms > s->uneasy_ms;
+	return s->registry && !registry_load_past(s->registry, g->uuid, &past) && past.last.decided_ms > s->uneasy_ms &&
+	       past.last.reason != REASON_NO_GIVE && past.last.reason != REASON_UNRESPONSIVE &&
+	       past.last.reason != REASON_FAILED;
+}
+
+/* A pass that goes on, or a loop that is neither paused nor stuck: what the host has to spare is for it to give. */
+static bool is_balanced_now(struct monitor *s, uint64_t now_ms)
+{
+	uint64_t left_ms = 0, idle_ms;
+	int64_t pid;
+	int r = s->registry ? registry_lock(s->registry) : 0;
+
+	if (!r && s->registry)
+		registry_unlock(s->registry);
+	return r == -EWOULDBLOCK && !registry_is_stuck(s->registry, clock_ms(CLOCK_MONOTONIC), &pid, &idle_ms) &&
+	       !(registry_paused(s->registry, now_ms, &left_ms) == 0 && left_ms);
 }
 
 static bool owes_any(struct monitor *s)
@@ -543,7 +563,7 @@ static bool may_give_back(const struct monitor *s, const struct sight *v)
 {
 	const struct snapshot *h = &s->snapshot;
 
-	return !s->dry_run && s->virt && v->at.now_ms - s->uneasy_ms >= REST_MS &&
+	return !s->dry_run && s->virt && v->at.now_ms - s->uneasy_ms >= s->rest_ms &&
 	       h->began_ms > max_u64(s->uneasy_ms, s->return_ms) && !is_old(h);
 }
 
@@ -552,12 +572,25 @@ static void give_back(struct monitor *s, struct sight *v)
 	const struct policy_conf policy = conf_policy(s->conf, host_pageable_kib(&v->host));
 	struct snapshot *h = &s->snapshot;
 
-	if (!may_give_back(s, v) || !owes_any(s))
+	if (!may_give_back(s, v) || !owes_any(s) || is_balanced_now(s, v->at.now_ms))
 		return;
 	s->return_ms = v->at.now_ms;
-	v->returned_kib = reclaim_return(&policy, &v->host, v->pending_kib, h->guest, h->n, &h->scratch);
+	v->returned_kib =
+	    reclaim_return(&policy, &v->host, sat_add(v->pending_kib, v->starting_kib), h->guest, h->n, &h->scratch);
 	if (v->returned_kib)
 		send_plan(s, v);
+}
+
+/* Guests have to give, from now on or still. */
+static void note_emergency(struct monitor *s, uint64_t now_ms)
+{
+	bool begins = s->return_ms > s->uneasy_ms;
+
+	if (begins && now_ms - s->return_ms < TOO_SOON_MS)
+		s->rest_ms = min_u64(s->rest_ms * 2, REST_MOST_MS);
+	else if (now_ms - s->uneasy_ms > REST_MOST_MS)
+		s->rest_ms = REST_MS;
+	s->uneasy_ms = now_ms;
 }
 
 /* The connection died with libvirtd: another is needed now, not in calm times. */
@@ -571,8 +604,8 @@ static void send_again(struct monitor *s, struct sight *v)
 	r = virt_open(s->conf->uri, false, WORKERS, v->at.now_ms + 2 * MONITOR_SEND_MS, &s->virt);
 	if (r)
 		s->virt = NULL;
-	if (r == -ETIMEDOUT) /* each attempt leaves a thread that waits, and keeps us from looking */
-		s->again_ms = clock_ms(CLOCK_BOOTTIME) + AGAIN_MS;
+	if (r) /* one that times out leaves a thread that waits, and keeps us from looking */
+		s->again_ms = clock_ms(CLOCK_BOOTTIME) + (r == -ETIMEDOUT ? AGAIN_MS : GONE_MS);
 	if (s->virt)
 		squeeze(s, v);
 }
@@ -580,7 +613,7 @@ static void send_again(struct monitor *s, struct sight *v)
 static void act(struct monitor *s, struct sight *v)
 {
 	if (v->squeezing)
-		s->uneasy_ms = v->at.now_ms;
+		note_emergency(s, v->at.now_ms);
 	if (v->squeezing)
 		squeeze(s, v);
 	else
@@ -620,36 +653,6 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 
 /* ---- what could not be done ---- */
 
-static size_t add_refusal(char *text, size_t size, size_t used, const struct guest *g, enum reason why)
-{
-	char name[128];
-	int n;
-
-	text_escape(name, sizeof(name), g->name, text_is_utf8());
-	n = snprintf(text + used, size - used, "%s%s (%s)", used ? ", " : "", name, reason_word(why));
-	return n > 0 && used + (size_t)n < size ? used + (size_t)n : 0;
-}
-
-static void list_refusals(struct monitor *s, enum reclaim_way way, const struct snapshot *h, char *text, size_t size)
-{
-	size_t used = 0, left = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < h->n; i++) {
-		enum reason why = reclaim_refusal(way, s->conf->tolerance_kib, &h->guest[i]);
-		size_t longer = why && !left ? add_refusal(text, size - 32, used, &h->guest[i], why) : 0;
-
-		if (longer)
-			used = longer;
-		else
-			left += why != REASON_NONE;
-	}
-	if (left)
-		snprintf(text + used, size - used, "%s%zu more", used ? " and " : "", left);
-	if (!used && !left)
-		snprintf(text, size, "%s", h->n ? "nobody, it is within the tolerance" : "nobody");
-}
-
 /* Whose turn it was not in time is told at the next look. */
 static bool awaits(const struct snapshot *h, const struct sight *sight)
 {
@@ -673,7 +676,7 @@ bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused,
 	if (cannot && unseen)
 		snprintf(refused, size, "all (libvirt does not answer)");
 	else if (cannot)
-		list_refusals(s, sight->way, h, refused, size);
+		reclaim_refusals(sight->way, s->conf->tolerance_kib, h->guest, h->n, refused, size);
 	return cannot;
 }
 

@@ -358,6 +358,8 @@ static void test_sends_again(void **state)
 	conf_set(&conf, "uri", "qemu+unix:///system?socket=/nowhere");
 	assert_int_equal(look(s).sent, -ENOTCONN);
 	conf_set(&conf, "uri", uri);
+	assert_int_equal(look(s).sent, -ENOTCONN); /* not 200 attempts a second */
+	passed_ms += 100;
 	assert_int_equal(look(s).sent, GUESTS);
 	monitor_free(s, in_time());
 }
@@ -869,6 +871,87 @@ static void test_gives_back(void **state)
 	monitor_free(s, in_time());
 }
 
+/* Room that was made for a guest that boots is not given back to the others. */
+static void test_keeps_room_for_a_start(void **state)
+{
+	struct monitor *s;
+	struct snapshot *h;
+	struct sight v;
+
+	(void)state;
+	make_world(4);
+	s = on_duty(false);
+	touch_all(s);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, 4);
+	calm_again(s);
+	h = monitor_snapshot(s);
+	h->guest[0].est.booting = h->guest[0].plan.no_take = true;
+	h->guest[0].sample.rss_kib = 224 * MIB;
+	host_has(1824 * MIB + 100);
+	v = look(s);
+	assert_int_equal(v.starting_kib, 800 * MIB);
+	assert_in_range(v.returned_kib, 0, 100);
+	monitor_free(s, in_time());
+}
+
+/* What the host has to spare is for a pass to give, if one goes on. */
+static void test_leaves_it_to_a_pass_that_goes_on(void **state)
+{
+	struct monitor *s;
+	struct registry *r;
+
+	(void)state;
+	make_world(4);
+	s = on_duty(false);
+	touch_all(s);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, 4);
+	calm_again(s);
+	r = registry_of_a_pass();
+	assert_int_equal(registry_lock(r), 0);
+	assert_int_equal(look(s).returned_kib, 0);
+	registry_unlock(r);
+	assert_int_equal(look(s).returned_kib, 648 * MIB);
+	registry_close(r);
+	monitor_free(s, in_time());
+}
+
+/* As if the guard had taken half of what each guest had. */
+static void take_half(struct monitor *s)
+{
+	struct snapshot *h = monitor_snapshot(s);
+
+	for (size_t i = 0; i < h->n; i++) {
+		h->guest[i].sample.actual_kib = h->guest[i].order.kib = 512 * MIB;
+		h->guest[i].past.asked_kib = 0;
+		h->guest[i].order.before_kib = 1024 * MIB;
+	}
+}
+
+/* If giving back brings the next emergency, it takes longer each time. */
+static void test_gives_back_later(void **state)
+{
+	struct monitor *s;
+
+	(void)state;
+	make_world(4);
+	s = on_duty(false);
+	touch_all(s);
+	host_has(700 * MIB);
+	look(s);
+	calm_again(s);
+	assert_int_equal(look(s).returned_kib, 648 * MIB);
+	host_has(700 * MIB);
+	assert_true(look(s).squeezing);
+	calm_again(s);
+	take_half(s);
+	assert_int_equal(look(s).returned_kib, 0);
+	passed_ms += 3000;
+	assert_int_equal(look(s).returned_kib, 4 * 512 * MIB);
+	monitor_free(s, in_time());
+}
+
 /* What passes have decided since it is calm again holds. */
 static void test_leaves_it_to_passes(void **state)
 {
@@ -995,6 +1078,9 @@ int main(void)
 	    TEST(test_woken),
 	    TEST(test_freed),
 	    TEST(test_gives_back),
+	    TEST(test_keeps_room_for_a_start),
+	    TEST(test_leaves_it_to_a_pass_that_goes_on),
+	    TEST(test_gives_back_later),
 	    TEST(test_leaves_it_to_passes),
 	    TEST(test_awaits),
 	    TEST(test_sends_again),
