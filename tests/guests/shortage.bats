@@ -123,11 +123,12 @@ fill_caches() {
 	guest_ask heavy 230 40 # it lives without more, too
 	wait_until 60 lacks heavy
 	last light '.reason == "stuck" and .action == "keep"'
-	# Never more than was there: room, and what others gave since.
-	jq -es '[., .[1:]] | transpose | map(select(all(. != null)) |
-		(.[0].host.available_bytes - .[0].host.reserve_bytes) as $room |
-		([.[0].moves, .[1].moves | map({(.name): .from_bytes}) | add] | {grown: (.[1].heavy - .[0].heavy), freed: (.[0].light - .[1].light)}) |
-		.grown <= ([$room, 0] | max) + ([.freed, 0] | max) + 2 * 1048576) | all' "$passes" ||
+	# Never more than was there: room, and what others gave since. What a pass sees of a balloon that moves may be a second old, so that
+	# the growth it shows may be what the pass before had room for, too.
+	jq -es '[., .[1:], .[2:]] | transpose | map(select(all(. != null)) |
+		(map(.host.available_bytes - .host.reserve_bytes) | [([.[0], 0] | max), ([.[1], 0] | max)] | add) as $room |
+		(map(.moves | map({(.name): .from_bytes}) | add) | {grown: (.[2].heavy - .[1].heavy), freed: (.[0].light - .[2].light)}) |
+		.grown <= $room + ([.freed, 0] | max) + 2 * 1048576) | all' "$passes" ||
 		{ jq -c '[.host, .moves]' "$passes"; return 1; }
 	stuck=$(($(guest_actual light) / 1024))
 	before=$(wc -l <"$passes")
