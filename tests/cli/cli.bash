@@ -15,6 +15,12 @@ cli_setup() {
 	exec {never}<><(:)
 }
 
+# be_patient: single runs have a minute, however slow the machine is. For tests that are not about the deadline of 5 s.
+be_patient() {
+	mkdir "$root/etc/memsched.conf.d"
+	echo 'deadline = 1m' >"$root/etc/memsched.conf.d/patient.conf"
+}
+
 # python3 -c "$pty_spawn" COMMAND...: runs it in a terminal of its own, whose other side is our stdin and stdout. Not
 # script(1), which is not in the same package everywhere.
 # shellcheck disable=SC2034

@@ -3,6 +3,7 @@
 # guard.bash: what the tests of memguard share. Needs cli.bash.
 
 guard_setup() {
+	be_patient
 	said=$BATS_TEST_TMPDIR/said
 	notify=$BATS_TEST_TMPDIR/notify
 	pid=

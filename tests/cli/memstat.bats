@@ -4,6 +4,7 @@ bats_require_minimum_version 1.5.0
 setup() {
 	load cli.bash
 	cli_setup
+	be_patient
 }
 
 stat() {

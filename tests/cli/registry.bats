@@ -7,6 +7,7 @@ bats_require_minimum_version 1.5.0
 setup() {
 	load cli.bash
 	cli_setup
+	be_patient
 	registry=$root/run/memsched
 	passes=$BATS_TEST_TMPDIR/passes
 	said=$BATS_TEST_TMPDIR/said

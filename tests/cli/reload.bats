@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 setup() {
 	load cli.bash
 	cli_setup
+	be_patient
 	conf=$root/etc/memsched.conf
 	out=$BATS_TEST_TMPDIR/out err=$BATS_TEST_TMPDIR/err
 	: >"$out"

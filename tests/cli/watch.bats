@@ -6,6 +6,7 @@ setup() {
 	load cli.bash
 	load terminal.bash
 	cli_setup
+	be_patient
 	terminal_setup
 	meminfo 16777216 4194304
 	world=$node
