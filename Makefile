@@ -63,7 +63,7 @@ HELPERS  := $(patsubst %.c,%,$(wildcard hooks/*.c))
 all: $(COMMANDS) $(HELPERS)
 
 lib/virt/libvirt.o: COMPILE += $(VIRT_CFLAGS)
-lib/virt/domxml.o lib/virt/xml.o: COMPILE += $(XML_CFLAGS)
+lib/virt/domxml.o: COMPILE += $(XML_CFLAGS)
 %.o: %.c
 	$(call show,CC)$(COMPILE) -c -o $@ $<
 

@@ -297,7 +297,8 @@ static void tell_commands(const struct sight *v)
 		         (unsigned long long)(v->sent_ms - v->at.now_ms));
 }
 
-/* Tells an administrator in the foreground what is guarded, after the first reading of the guests. */
+/* An administrator in the foreground sees which host and how many guests are guarded, once the guests have been read.
+ */
 static void introduce(struct duty *d, const struct sight *v)
 {
 	const struct snapshot *s = monitor_snapshot(d->sentry);

@@ -56,7 +56,7 @@ bool registry_is_stuck(const struct registry *r, uint64_t now_ms, int64_t *ret_p
 
 /*
  * Whether the guard forbids gives (it holds a flock on no-give): 1 or 0; -errno if that is not known, which must count
- * as 1. A user who may not read the file cannot give either, and gets 0.
+ * as 1. A user without the right to read the file has none to give memory either, and gets 0.
  */
 int registry_no_give(const struct registry *r);
 
@@ -129,8 +129,7 @@ int registry_save_totals(struct registry *r, const struct totals *totals);
 #define PAUSE_MAX_MS (UINT64_C(168) * 3600 * 1000)
 int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms);
 int registry_resume(struct registry *r);
-/* What is left of it; 0: not paused. -EBADMSG: it makes no sense, which counts as not paused. Else -errno: not known.
- */
+/* The rest of the pause; 0: not paused. -EBADMSG: the file is damaged, which counts as not paused. Else -errno. */
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms);
 
 /* Files that others fill: reads a text of less than size bytes and ends it; writes one whole or not at all. */

@@ -74,7 +74,7 @@ static void find_daemon(const char *root, struct setup *s)
 			s->daemon_began_s = (uint64_t)st.st_mtime;
 }
 
-/* ---- what is enabled ---- */
+/* ---- units and cron ---- */
 
 /* Also a link to a unit that is not there: systemd complains of it, and an upgrade may bring it. */
 static bool is_wanted(const char *root, const char *target, const char *unit)

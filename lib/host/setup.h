@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How memsched is set up on this host, as its files tell: the hook, what is enabled, and where the configuration says
- * to write. For memstat --check; show/doctor judges it.
+ * The setup of memsched on this host, from its files: the hook, the enabled units, and the files that the configuration
+ * names for output. For memstat --check; show/doctor judges it.
  */
 #ifndef MEMSCHED_HOST_SETUP_H
 #define MEMSCHED_HOST_SETUP_H
@@ -14,7 +14,7 @@ struct setup {
 	bool has_helper;
 	uint64_t hook_changed_s;        /* wall clock: content or mode */
 	uint64_t daemon_began_s;        /* libvirtd, or virtqemud; 0: not known */
-	bool cron, timer, loop;         /* what is enabled to make passes: cron's line, the units */
+	bool cron, timer, loop;         /* cron's line and the units that make passes are enabled */
 	bool guard;                     /* memguard's unit is enabled */
 	bool zram;                      /* a swap device is compressed memory */
 	int on_critical, log, textfile; /* 0: usable, or not configured; -errno */

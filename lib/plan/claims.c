@@ -4,7 +4,7 @@
 #include "base/units.h"
 
 #define LEAST_HEADROOM 4  /* target / 4: with less, guests die */
-#define CLAW_BACK_MS 5000 /* until what was taken from others has arrived */
+#define CLAW_BACK_MS 5000 /* until memory that is taken from other guests arrives */
 #define LEAP_KIB                                                                                                       \
 	(256 * KIB_PER_MIB)          /* what a guest of which nothing is known may touch at once                       \
 	                              */

@@ -17,7 +17,7 @@ uint64_t claim_headroom_kib(const struct guest *g);
 /* What it is left in any case: a quarter of its target, and what it is foreseen to grow by. */
 uint64_t claim_least_kib(const struct guest *g);
 
-/* What is plainly unused of what it has free beyond its target: to take it costs no page cache. */
+/* The memory that is free beyond the target and holds no page cache: taking it costs the guest nothing. */
 uint64_t claim_plain_kib(const struct guest *g);
 
 /* What of its size it keeps at this claim; less is never taken for a claim of others. */

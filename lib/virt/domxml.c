@@ -1,54 +1,200 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <libxml/SAX2.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
 
 #include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "plan/policy.h"
+#include "plan/hints.h"
 #include "virt/domxml.h"
-#include "virt/xml.h"
 
 #define VALUE_BYTES 64
 #define WEIGHT_MOST 10000
-#define SMALL_KIB (16 * KIB_PER_MIB)            /* no Linux guest lives with less */
 #define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* what libvirt shows where a limit of memtune was taken away */
 
-/* ---- hints ---- */
+/*
+ * No encoding but UTF-8, which libvirt writes: iconv would load modules for one that the document declares, and libxml2
+ * 2.9.14 reads through NULL if it has no memory for the text in another encoding, even for UTF-8 as the one given.
+ */
+#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER | XML_PARSE_IGNORE_ENC)
+#define ERRORS_MAX 64 /* beside undeclared entities; of 100, libxml2 2.13 does not tell any more */
 
-struct context { /* what a sentence and a judgement need besides the hint */
-	const char *domain;
-	uint64_t maximum_kib;
+/* ---- documents ---- */
+
+struct trouble { /* that came up while a document was parsed */
+	unsigned errors, entities;
+	bool stopped, no_memory;
 };
 
-/* Takes "hint %s" and the like for the rest of the sentence; what comes from outside is escaped by then. */
-__attribute__((format(printf, 3, 4))) static void add_fault(struct hints *h, const struct context *in,
-                                                            const char *format, ...)
+static void stop_parsing(xmlParserCtxt *ctxt)
 {
-	char domain[96], text[2 * HINT_FAULT_TEXT];
-	va_list args;
-	int n;
+	struct trouble *t = ctxt->_private;
 
-	if (h->n_faults == HINT_FAULTS)
+	t->stopped = true;
+	xmlStopParser(ctxt);
+}
+
+/* Before anything it declares can be used: entities in values of attributes are expanded whatever the options. */
+static void refuse_dtd(void *ctxt, const xmlChar *name, const xmlChar *external_id, const xmlChar *system_id)
+{
+	(void)name, (void)external_id, (void)system_id;
+	stop_parsing(ctxt);
+}
+
+/*
+ * Each error ends the parsing but an undeclared entity: libvirt drops the DTD of a definition and hands on what it
+ * declared for <metadata>. A reference without an entity is put there, before an element for one in its attributes.
+ */
+static void note_error(void *arg, const char *message, ...)
+{
+	xmlParserCtxt *ctxt = arg;
+	const xmlError *error = xmlCtxtGetLastError(ctxt);
+	struct trouble *t = ctxt->_private;
+
+	(void)message;
+	t->errors++;
+	t->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
+	if (!error || error->level < XML_ERR_FATAL)
 		return;
-	text_escape(domain, sizeof(domain), in->domain ? in->domain : "", text_is_utf8());
-	n = snprintf(text, sizeof(text), "domain '%s': ", domain);
-	va_start(args, format);
-	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
-	va_end(args);
-	text_copy(h->fault[h->n_faults++], HINT_FAULT_TEXT, text);
+	if (error->code != XML_ERR_UNDECLARED_ENTITY || !ctxt->node || t->errors > ERRORS_MAX) {
+		stop_parsing(ctxt);
+		return;
+	}
+	t->entities++;
+	/* libxml2 2.14 reports an early end, or content behind the end, only in a document without errors. */
+	ctxt->wellFormed = 1;
+	ctxt->errNo = XML_ERR_OK;
+	xmlSAX2Reference(ctxt, BAD_CAST "undeclared");
 }
 
-static void void_hint(struct hints *h, const struct context *in, const char *hint, const char *value, const char *why)
+/* What has no parser to blame: of that memory alone makes a document incomplete. Nothing is printed. */
+static void note_general_error(void *trouble, const char *message, ...)
 {
-	char name[64], given[64];
+	const xmlError *error = xmlGetLastError();
 
-	h->voided = true;
-	add_fault(h, in, "hint %s '%s' is ignored: %s", text_escape(name, sizeof(name), hint, text_is_utf8()),
-	          text_escape(given, sizeof(given), value, text_is_utf8()), why);
+	(void)message;
+	if (trouble && (!error || error->code == XML_ERR_NO_MEMORY))
+		((struct trouble *)trouble)->no_memory = true;
 }
+
+static bool xml_is_entity(const xmlNode *node)
+{
+	return node && node->type == XML_ENTITY_REF_NODE;
+}
+
+static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
+
+/* Whether libxml2 takes the first bytes for those of another encoding than UTF-8. */
+static bool is_recoded(const char *xml, size_t length)
+{
+	return length < 2 || !strchr(" \t\r\n<", xml[0]) || !xml[0] || !xml[1];
+}
+
+/* Whether it is whole. */
+static bool parse(const char *xml, size_t length, struct trouble *trouble, xmlDoc **ret_doc)
+{
+	xmlParserCtxt *ctxt = xmlNewParserCtxt();
+	bool whole;
+
+	if (!ctxt) {
+		trouble->no_memory = true;
+		return false;
+	}
+	ctxt->sax->internalSubset = refuse_dtd;
+	ctxt->sax->error = note_error;
+	ctxt->_private = trouble;
+	*ret_doc = xmlCtxtReadMemory(ctxt, xml, (int)length, NULL, NULL, PARSE_OPTIONS);
+	trouble->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
+	whole = trouble->entities ? trouble->errors <= ERRORS_MAX : ctxt->wellFormed;
+	xmlFreeParserCtxt(ctxt);
+	return whole && !trouble->stopped && !trouble->no_memory && *ret_doc && xmlDocGetRootElement(*ret_doc);
+}
+
+static int xml_read(const char *xml, size_t length, size_t most_bytes, xmlDoc **ret_doc)
+{
+	struct trouble trouble = {0};
+	xmlDoc *doc = NULL;
+	bool good;
+
+	if (length > most_bytes)
+		return -EMSGSIZE;
+	if (is_recoded(xml, length))
+		return -EBADMSG;
+	xmlSetGenericErrorFunc(&trouble, note_general_error); /* of this thread */
+	pthread_once(&parser_once, xmlInitParser); /* left to itself, it races where several threads parse first */
+	good = parse(xml, length, &trouble, &doc);
+	xmlSetGenericErrorFunc(NULL, note_general_error);
+	if (good) {
+		*ret_doc = doc;
+		return 0;
+	}
+	xmlFreeDoc(doc);
+	return trouble.no_memory ? -ENOMEM : -EBADMSG;
+}
+
+/* NULL, which libxml2 leaves without memory, is no name. */
+static bool xml_is_same(const xmlChar *name, const char *ours)
+{
+	return name && strcmp((const char *)name, ours) == 0;
+}
+
+static bool xml_has_namespace(const xmlNode *node, const char *namespace)
+{
+	return node->ns ? namespace && xml_is_same(node->ns->href, namespace) : !namespace;
+}
+
+static bool xml_is_named(const xmlNode *node, const char *name)
+{
+	return node->type == XML_ELEMENT_NODE && xml_is_same(node->name, name);
+}
+
+/* The value of an attribute without namespace (libvirt puts none on attributes); NULL if it is absent. */
+static const char *xml_attribute(const xmlNode *node, const char *name)
+{
+	const xmlAttr *a = xmlHasNsProp(node, BAD_CAST name, NULL);
+	const xmlNode *value = a ? a->children : NULL;
+
+	if (!a)
+		return NULL;
+	return value && value->type == XML_TEXT_NODE && value->content ? (const char *)value->content : "";
+}
+
+static bool xml_attribute_is(const xmlNode *node, const char *name, const char *value)
+{
+	const char *is = xml_attribute(node, name);
+
+	return is && strcmp(is, value) == 0;
+}
+
+/*
+ * The text that stands directly in node, as far as it fits. -EINVAL if something else but comments stands there too,
+ * -E2BIG if it was cut.
+ */
+static int xml_text(const xmlNode *node, char *text, size_t size)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (const xmlNode *c = node->children; c; c = c->next) {
+		if (c->type == XML_COMMENT_NODE || c->type == XML_PI_NODE)
+			continue;
+		if (c->type != XML_TEXT_NODE && c->type != XML_CDATA_SECTION_NODE)
+			return -EINVAL;
+		used += (size_t)snprintf(text + used, size - used, "%s", c->content ? (const char *)c->content : "");
+		if (used >= size)
+			return -E2BIG;
+	}
+	return 0;
+}
+
+/* ---- hints ---- */
 
 static int read_min(const char *text, const char *unit, struct hints *h)
 {
@@ -124,7 +270,7 @@ static const xmlAttr *find_unknown(const xmlAttr *from, const char *known)
 	return a;
 }
 
-static void void_attribute(struct hints *h, const struct context *in, const char *hint, const char *value,
+static void void_attribute(struct hints *h, const struct hint_context *in, const char *hint, const char *value,
                            const xmlAttr *unknown)
 {
 	struct text_nearest nearest = {.given = (const char *)unknown->name};
@@ -133,10 +279,10 @@ static void void_attribute(struct hints *h, const struct context *in, const char
 	text_nearest_try(&nearest, "unit");
 	text_escape(name, sizeof(name), nearest.given, text_is_utf8());
 	snprintf(why, sizeof(why), "unknown attribute '%s'%s", name, nearest.word ? ", did you mean 'unit'?" : "");
-	void_hint(h, in, hint, value, why);
+	hints_void(h, in, hint, value, why);
 }
 
-static void read_part(const struct part *part, const xmlNode *element, const struct context *in, struct hints *h)
+static void read_part(const struct part *part, const xmlNode *element, const struct hint_context *in, struct hints *h)
 {
 	const xmlNode *node = find_part(element, part->name, NULL);
 	char text[VALUE_BYTES], value[2 * VALUE_BYTES];
@@ -151,7 +297,7 @@ static void read_part(const struct part *part, const xmlNode *element, const str
 	r = xml_text(node, text, sizeof(text));
 	snprintf(value, sizeof(value), "%s%s%s", text, unit ? " " : "", unit ? unit : "");
 	if (find_part(element, part->name, node)) {
-		void_hint(h, in, part->name, value, "it is there twice");
+		hints_void(h, in, part->name, value, "it is there twice");
 		return;
 	}
 	if (unknown) {
@@ -161,11 +307,11 @@ static void read_part(const struct part *part, const xmlNode *element, const str
 	if (r == 0)
 		r = part->read(text, unit, h);
 	if (r < 0)
-		void_hint(h, in, part->name, value, r == -ERANGE ? part->range : part->form);
+		hints_void(h, in, part->name, value, r == -ERANGE ? part->range : part->form);
 }
 
 /* A guest is left alone if nobody can tell what its administrator wants. */
-static void read_managed(const xmlNode *element, const struct context *in, struct hints *h)
+static void read_managed(const xmlNode *element, const struct hint_context *in, struct hints *h)
 {
 	static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off", "0"};
 	const char *managed = xml_attribute(element, "managed");
@@ -181,8 +327,8 @@ static void read_managed(const xmlNode *element, const struct context *in, struc
 	if (is_yes || is_no)
 		return;
 	h->voided = true;
-	add_fault(h, in, "hint managed '%s' is neither yes nor no: the guest is left alone",
-	          text_escape(given, sizeof(given), managed, text_is_utf8()));
+	hints_fault(h, in, "hint managed '%s' is neither yes nor no: the guest is left alone",
+	            text_escape(given, sizeof(given), managed, text_is_utf8()));
 }
 
 /* ---- names that are none of ours ---- */
@@ -226,7 +372,7 @@ static bool is_part(const xmlNode *node)
 	return false;
 }
 
-static void void_unknown(const xmlNode *element, const struct context *in, struct hints *h)
+static void void_unknown(const xmlNode *element, const struct hint_context *in, struct hints *h)
 {
 	struct unknown u = {.used = 0};
 	char more[32] = "";
@@ -242,72 +388,18 @@ static void void_unknown(const xmlNode *element, const struct context *in, struc
 	h->voided = true;
 	if (u.more)
 		snprintf(more, sizeof(more), " and %u more", u.more);
-	add_fault(h, in, "unknown hints are ignored: %s%s", u.list, more);
-}
-
-/* ---- how they fit together ---- */
-
-static void void_max(struct hints *h, const struct context *in, const char *what, uint64_t least_kib)
-{
-	char value[32], least[32], why[80];
-
-	snprintf(why, sizeof(why), "below %s (%s)", what, text_size(least, sizeof(least), least_kib));
-	void_hint(h, in, "max", text_size(value, sizeof(value), h->max_kib), why);
-	h->has_max = false;
-	h->max_kib = 0;
-}
-
-/* Most who write so little forgot the unit. It holds all the same, as it would in libvirt. */
-static bool note_small(struct hints *h, const struct context *in, const char *hint, uint64_t kib)
-{
-	char size[TEXT_SIZE];
-
-	if (kib >= SMALL_KIB)
-		return false;
-	add_fault(h, in, "hint %s is only %s: a number without a unit is KiB", hint,
-	          text_size(size, sizeof(size), kib));
-	return true;
-}
-
-static void note_low(struct hints *h, const struct context *in, uint64_t floor_kib)
-{
-	char size[TEXT_SIZE], floor[TEXT_SIZE];
-
-	if (h->min_kib < floor_kib)
-		add_fault(h, in, "hint min is %s, less than a guest of this size keeps without it (%s)",
-		          text_size(size, sizeof(size), h->min_kib), text_size(floor, sizeof(floor), floor_kib));
-}
-
-static void judge_bounds(const struct context *in, struct hints *h)
-{
-	uint64_t floor_kib = policy_floor_kib(in->maximum_kib);
-
-	if (h->has_max && h->max_kib < floor_kib)
-		void_max(h, in, "the least a guest of this size keeps", floor_kib);
-	if (h->has_max && h->has_min && h->min_kib > h->max_kib)
-		void_max(h, in, "min", h->min_kib);
-	if (h->has_min && !note_small(h, in, "min", h->min_kib))
-		note_low(h, in, floor_kib);
-	if (h->has_max)
-		note_small(h, in, "max", h->max_kib);
-	if (h->has_target)
-		note_small(h, in, "target", h->target_kib);
-	if (in->maximum_kib) {
-		h->min_kib = min_u64(h->min_kib, in->maximum_kib);
-		h->max_kib = min_u64(h->max_kib, in->maximum_kib);
-		h->target_kib = min_u64(h->target_kib, in->maximum_kib);
-	}
+	hints_fault(h, in, "unknown hints are ignored: %s%s", u.list, more);
 }
 
 /* What an undeclared entity stood for may have been any of the hints. */
-static void read_hints(const xmlNode *element, const struct context *in, struct hints *h)
+static void read_hints(const xmlNode *element, const struct hint_context *in, struct hints *h)
 {
 	bool unknown = xml_is_entity(element->prev);
 
 	h->present = true;
 	h->opted_out = unknown && xml_attribute(element, "managed");
 	if (!xml_is_named(element, "memory")) {
-		void_hint(h, in, "element", (const char *)element->name, "its name is not 'memory'");
+		hints_void(h, in, "element", (const char *)element->name, "its name is not 'memory'");
 		return;
 	}
 	if (!unknown)
@@ -315,18 +407,18 @@ static void read_hints(const xmlNode *element, const struct context *in, struct 
 	for (const xmlNode *c = element->children; c; c = c->next)
 		unknown |= xml_is_entity(c);
 	if (unknown) {
-		void_hint(h, in, "element", "memory", "an undeclared entity stands in it");
+		hints_void(h, in, "element", "memory", "an undeclared entity stands in it");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		read_part(&parts[i], element, in, h);
 	void_unknown(element, in, h);
-	judge_bounds(in, h);
+	hints_judge(in, h);
 }
 
 int domxml_read_hints(const char *xml, size_t length, const char *name, uint64_t maximum_kib, struct hints *ret_hints)
 {
-	const struct context in = {.domain = name, .maximum_kib = maximum_kib};
+	const struct hint_context in = {.domain = name, .maximum_kib = maximum_kib};
 	struct hints h = {.weight = WEIGHT_DEFAULT};
 	const xmlNode *root;
 	xmlDoc *doc;
@@ -532,7 +624,7 @@ static int read_domain(const xmlNode *root, struct domxml *d)
 		d->device.current_kib = min_u64(d->device.current_kib, d->device.maximum_kib);
 	}
 	if (hints)
-		read_hints(hints, &(struct context){d->name, d->device.maximum_kib}, &d->hints);
+		read_hints(hints, &(struct hint_context){d->name, d->device.maximum_kib}, &d->hints);
 	return d->no_memory ? -ENOMEM : 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domain or metadata XML to device facts and hints, by xml.h. Sizes and counts are capped. Allocates only inside
- * libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very many
- * attributes (100000: 10 s); libvirt has paid that price before us, and the hook's helper has an alarm. References to
- * entities void the hints they stand in.
+ * Domain or metadata XML to device facts and hints. The only file with libxml2. Sizes and counts are capped. Allocates
+ * only inside libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very
+ * many attributes (100000: 10 s); libvirt has paid that price before us, and the hook's helper has an alarm. References
+ * to entities void the hints they stand in.
  */
 #ifndef MEMSCHED_VIRT_DOMXML_H
 #define MEMSCHED_VIRT_DOMXML_H
