@@ -104,11 +104,6 @@ bool claim_keeps_all(const struct guest *g)
 	return g->plan.no_take || g->est.blind;
 }
 
-uint64_t policy_excess_kib(const struct guest *g)
-{
-	return claim_keeps_all(g) ? 0 : sat_sub(g->sample.actual_kib, claim_keep_kib(g, g->plan.need_kib));
-}
-
 /* ---- left alone ---- */
 
 static bool has_balloon_driver(const struct guest *g)

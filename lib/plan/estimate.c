@@ -269,6 +269,20 @@ static bool follows_balloon(const struct past *p, const struct guest *g, const s
  * free than there is was taken before the balloon moved, by a guest that does not report by itself.
  * ret_new: used can be compared with the last one.
  */
+/*
+ * Where it is only not known yet whether available follows the balloon, the guest uses at most what it does if it
+ * follows: if not, what the balloon took looks used, too.
+ */
+static uint64_t doubt_kib(const struct past *p, const struct guest *g, const struct estimate *e)
+{
+	uint64_t most_kib;
+
+	if (!p->learned || e->stale || !sample_has(&g->sample, SAMPLE_AVAILABLE))
+		return UINT64_MAX;
+	most_kib = sat_add(sat_sub(g->sample.available_kib, e->free_kib), p->overhead_kib);
+	return sat_sub(most_kib, e->used_kib);
+}
+
 static bool find_used(struct past *p, const struct guest *g, struct estimate *e, bool *ret_new)
 {
 	const struct sample *s = &g->sample;
@@ -281,6 +295,7 @@ static bool find_used(struct past *p, const struct guest *g, struct estimate *e,
 		e->used_kib = tells ? s->actual_kib - e->free_kib : p->used_kib;
 		*ret_new = tells;
 		e->blind = !tells;
+		e->doubt_kib = tells ? 0 : doubt_kib(p, g, e);
 		return tells || p->has_used;
 	}
 	if (e->settled && !e->stale) {

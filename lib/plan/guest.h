@@ -232,9 +232,10 @@ struct estimate {
 	uint64_t risen_kib;    /* what QEMU holds more than before the last new sample, which cannot tell of it */
 	uint64_t hidden_kib;   /* the part of it that the sample does not explain */
 	bool has_age;
-	uint64_t age_ms; /* of the sample */
-	bool settled;    /* the sample was taken with the balloon at rest */
-	bool blind;      /* used is of before the last move: this sample cannot tell it */
+	uint64_t age_ms;    /* of the sample */
+	bool settled;       /* the sample was taken with the balloon at rest */
+	bool blind;         /* used is of before the last move: this sample cannot tell it */
+	uint64_t doubt_kib; /* if blind, it may use so much more by now; UINT64_MAX: any amount */
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 

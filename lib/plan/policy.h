@@ -86,10 +86,6 @@ void policy_budget(const struct policy_conf *conf, const struct host *host, uint
  */
 void policy_judge(const struct policy_conf *conf, struct guest *g);
 
-/* What a guest that was judged has beyond its need, its floor and what it uses with headroom; 0
- * where nothing may be taken from it now. */
-uint64_t policy_excess_kib(const struct guest *g);
-
 /*
  * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises
  * given_kib, the size a guest is told to grow to, from what it was told before (or actual) towards

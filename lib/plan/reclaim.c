@@ -16,13 +16,13 @@ uint64_t reclaim_bottom_kib(const struct guest *g)
 {
 	uint64_t used_kib = sat_add(g->est.used_kib, max_u64(g->est.foreseen_kib, g->est.risen_kib));
 
-	used_kib = max_u64(used_kib, g->est.implied_kib);
+	used_kib = sat_add(max_u64(used_kib, g->est.implied_kib), g->est.doubt_kib);
 	return max_u64(g->plan.floor_kib, sat_add(used_kib, g->target_kib / LEAST_HEADROOM));
 }
 
 static bool may_take(const struct guest *g)
 {
-	return !g->plan.fixed && !g->plan.no_take && !g->est.blind && !g->hung && !g->vanished && !g->order.error;
+	return !g->plan.fixed && !g->plan.no_take && !g->hung && !g->vanished && !g->order.error;
 }
 
 /* What it was told to give and has not given; a guest that does not obey is not waited for. */
@@ -50,6 +50,14 @@ static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
 	return sat_sub(size_kib, policy_held_kib(g));
 }
 
+/* What it has beyond its need, its floor and what it uses with headroom. */
+static uint64_t excess_kib(const struct guest *g)
+{
+	uint64_t keep_kib = sat_add(claim_keep_kib(g, g->plan.need_kib), g->est.doubt_kib);
+
+	return g->plan.no_take ? 0 : sat_sub(g->sample.actual_kib, keep_kib);
+}
+
 /* What guests give in turn: a later stage only if the earlier ones do not suffice. */
 enum stage { STAGE_PLAIN, STAGE_CACHE, STAGE_HEADROOM };
 
@@ -65,7 +73,7 @@ static uint64_t idle_kib(enum reclaim_way way, const struct guest *g)
 		return 0;
 	if (way == RECLAIM_ROOM)
 		spared_kib = sat_add(scale_u64(spared_kib, 2, 1), untouched_kib(g, g->sample.actual_kib));
-	return sat_sub(policy_excess_kib(g), spared_kib);
+	return sat_sub(excess_kib(g), spared_kib);
 }
 
 /* The most that may come of it by this way. */
@@ -207,14 +215,14 @@ enum reason reclaim_refusal(enum reclaim_way way, uint64_t tolerance_kib, const 
 		return g->plan.reason;
 	if (g->order.error)
 		return REASON_FAILED;
-	if (g->est.blind)
-		return REASON_STALE_STATS;
-	return most_kib(way, g) > tolerance_kib ? REASON_NONE : REASON_AT_MIN;
+	if (most_kib(way, g) > tolerance_kib)
+		return REASON_NONE;
+	return g->est.blind ? REASON_STALE_STATS : REASON_AT_MIN;
 }
 
 bool reclaim_spares_untouched(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
 {
-	return reclaim_refusal(way, tolerance_kib, g) == REASON_AT_MIN && policy_excess_kib(g) > tolerance_kib;
+	return reclaim_refusal(way, tolerance_kib, g) == REASON_AT_MIN && excess_kib(g) > tolerance_kib;
 }
 
 uint64_t reclaim_promised_kib(const struct guest *g, size_t n)

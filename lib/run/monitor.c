@@ -22,6 +22,7 @@
 #define GRACE_MS 500       /* until what was read by a deadline is handed over */
 #define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
 #define REST_MS 3000       /* before memory is given back: three passes of a loop */
+#define FALL_S 10          /* a fall that leads to the reserve within this may go on when memory was given back */
 #define REST_MOST_MS 300000
 #define TOO_SOON_MS 60000 /* an emergency so soon after memory was given back was perhaps its work */
 #define PERIOD_S 1        /* of statistics, where none is configured */
@@ -58,6 +59,7 @@ struct monitor {
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was not there or did not answer */
 	uint64_t uneasy_ms;        /* when guests had to give last */
+	uint64_t busy_ms;          /* when guests were on their way to what they have to give, or the host fell */
 	uint64_t return_ms;        /* when giving back was tried last */
 	uint64_t rest_ms;          /* before it is tried after an emergency; grows if that brings the next one */
 	bool stale; /* a reading found its connection dead: then this one is, which only its use would tell */
@@ -468,9 +470,8 @@ static bool is_old(const struct snapshot *s)
 /* Returns what guests give of need_kib. */
 static uint64_t plan(struct monitor *s, enum reclaim_way way, uint64_t need_kib)
 {
-	struct snapshot *h = &s->snapshot;
-
-	return reclaim_plan(way, need_kib, s->conf->tolerance_kib, h->guest, h->n, &h->scratch);
+	return reclaim_plan(way, need_kib, s->conf->tolerance_kib, s->snapshot.guest, s->snapshot.n,
+	                    &s->snapshot.scratch);
 }
 
 /* What guests are touching now is left to them only as long as the host can bear it, with all that they can give. */
@@ -563,7 +564,7 @@ static bool may_give_back(const struct monitor *s, const struct sight *v)
 {
 	const struct snapshot *h = &s->snapshot;
 
-	return !s->dry_run && s->virt && v->at.now_ms - s->uneasy_ms >= s->rest_ms &&
+	return !s->dry_run && s->virt && v->at.now_ms - max_u64(s->uneasy_ms, s->busy_ms) >= s->rest_ms &&
 	       h->began_ms > max_u64(s->uneasy_ms, s->return_ms) && !is_old(h);
 }
 
@@ -593,6 +594,15 @@ static void note_emergency(struct monitor *s, uint64_t now_ms)
 	s->uneasy_ms = now_ms;
 }
 
+/* A flood is not over as long as what guests give makes up for it. */
+static void note_busy(struct monitor *s, const struct sight *v)
+{
+	uint64_t left_kib = sat_sub(v->host.available_kib, scale_u64(s->guard.fall_kibps, FALL_S, 1));
+
+	if (reclaim_coming_kib(s->snapshot.guest, s->snapshot.n) || (s->guard.fall_kibps && left_kib < v->reserve_kib))
+		s->busy_ms = v->at.now_ms;
+}
+
 /* The connection died with libvirtd: another is needed now, not in calm times. */
 static void send_again(struct monitor *s, struct sight *v)
 {
@@ -614,6 +624,7 @@ static void act(struct monitor *s, struct sight *v)
 {
 	if (v->squeezing)
 		note_emergency(s, v->at.now_ms);
+	note_busy(s, v);
 	if (v->squeezing)
 		squeeze(s, v);
 	else
@@ -654,15 +665,12 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 /* ---- what could not be done ---- */
 
 /* Whose turn it was not in time is told at the next look. */
-static bool awaits(const struct snapshot *h, const struct sight *sight)
+bool monitor_awaits(const struct monitor *s, const struct sight *sight)
 {
+	const struct snapshot *h = &s->snapshot;
+
 	return sight->sent > 0 || (sight->sent == 0 && sight->planned_kib) ||
 	       (!is_old(h) && reclaim_coming_kib(h->guest, h->n));
-}
-
-bool monitor_awaits(struct monitor *s, const struct sight *sight)
-{
-	return awaits(&s->snapshot, sight);
 }
 
 bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size)
@@ -671,7 +679,7 @@ bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused,
 	bool unseen = sight->sent == -ENOTCONN || s->error != 0;
 	const struct snapshot *h = &s->snapshot;
 	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
-	              !awaits(h, sight) && (unseen || h->began_ms);
+	              !monitor_awaits(s, sight) && (unseen || h->began_ms);
 
 	if (cannot && unseen)
 		snprintf(refused, size, "all (libvirt does not answer)");

@@ -106,7 +106,7 @@ void monitor_wait(struct monitor *s, struct wakeup *w, uint32_t nap_ms, const vo
 int monitor_look(struct monitor *s, struct sight *ret_sight);
 
 /* Whether more is on its way: guests were told at this look, or before and have not given it yet. */
-bool monitor_awaits(struct monitor *s, const struct sight *sight);
+bool monitor_awaits(const struct monitor *s, const struct sight *sight);
 
 /*
  * Whether the host is short though nothing more is on its way: who gave nothing more, and why, as "a (stuck), b

@@ -294,6 +294,29 @@ static void test_first_sight(void **state)
 	}
 }
 
+/*
+ * A guest on its first way down, which uses 50 MiB more since. If its available follows, that is all; if not, what the
+ * balloon took looks used, too. One of which more is known may have used any amount.
+ */
+static void test_doubt(void **state)
+{
+	struct scene s = scene("on its first way down");
+
+	(void)state;
+	expect(s.what, update(&s)->doubt_kib, 0);
+	ask(&s, 700 * MIB);
+	move(&s, -(int64_t)(200 * MIB));
+	expect(s.what, uses_more(&s, 50 * MIB)->blind, true);
+	expect(s.what, s.g.est.used_kib, 400 * MIB);
+	expect(s.what, s.g.est.doubt_kib, 50 * MIB);
+	s.g.sample.available_kib += 200 * MIB;
+	expect(s.what, next(&s)->doubt_kib, 250 * MIB);
+	s.g.past.learned = false;
+	s.g.past.follows = STAYS;
+	move(&s, -(int64_t)(10 * MIB));
+	expect(s.what, next(&s)->doubt_kib, UINT64_MAX);
+}
+
 /* Damage that parses: each time beyond now, and waits longer than any here. */
 static void test_unsound(void **state)
 {
@@ -1573,6 +1596,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_used),
 	    cmocka_unit_test(test_first_sight),
+	    cmocka_unit_test(test_doubt),
 	    cmocka_unit_test(test_unsound),
 	    cmocka_unit_test(test_forgets),
 	    cmocka_unit_test(test_memory_devices),

@@ -832,8 +832,8 @@ static void obey(struct monitor *s)
 	}
 }
 
-/* After an emergency: the guests obeyed, and it is calm again, for long enough. */
-static void calm_again(struct monitor *s)
+/* After an emergency: it is calm again, for long enough. */
+static void calm_down(struct monitor *s)
 {
 	host_has(8192 * MIB);
 	look(s);
@@ -842,6 +842,12 @@ static void calm_again(struct monitor *s)
 	passed_ms += 1000;
 	assert_int_equal(look(s).level, GUARD_CALM);
 	passed_ms += 3000;
+}
+
+/* And the guests obeyed. */
+static void calm_again(struct monitor *s)
+{
+	calm_down(s);
 	obey(s);
 }
 
@@ -868,6 +874,37 @@ static void test_gives_back(void **state)
 	assert_int_equal(look(s).sent, 0);
 	obey(s);
 	assert_int_equal(look(s).sent, 0);
+	monitor_free(s, in_time());
+}
+
+/* What guests still have to give, or a host that falls, says that a flood goes on. */
+static void test_gives_nothing_back_in_a_flood(void **state)
+{
+	struct monitor *s;
+	struct sight v;
+
+	(void)state;
+	make_world(4);
+	s = on_duty(false);
+	touch_all(s);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, 4);
+	calm_down(s);
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	assert_true(monitor_awaits(s, &(struct sight){.sent = 0}));
+	assert_int_equal(look(s).returned_kib, 0);
+	obey(s);
+	for (unsigned i = 1; i < 5; i++) { /* it may be at its reserve in 10 s */
+		passed_ms += 1000;
+		host_has((8192 - 1000 * i) * MIB);
+		v = look(s);
+		assert_int_equal(v.level, GUARD_CALM);
+		assert_int_equal(v.returned_kib, 0);
+	}
+	passed_ms += 2900;
+	assert_int_equal(look(s).returned_kib, 0);
+	passed_ms += 100;
+	assert_int_equal(look(s).returned_kib, 648 * MIB);
 	monitor_free(s, in_time());
 }
 
@@ -1078,6 +1115,7 @@ int main(void)
 	    TEST(test_woken),
 	    TEST(test_freed),
 	    TEST(test_gives_back),
+	    TEST(test_gives_nothing_back_in_a_flood),
 	    TEST(test_keeps_room_for_a_start),
 	    TEST(test_leaves_it_to_a_pass_that_goes_on),
 	    TEST(test_gives_back_later),

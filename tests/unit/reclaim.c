@@ -28,6 +28,7 @@ struct row {
 	uint64_t actual, used, floor, told; /* told: the size it was told to go to before; 0: none */
 	uint64_t cache;                     /* of what it does not use */
 	uint64_t before, last;              /* its size before the guard told it to give, and what it told it last */
+	uint64_t doubt;                     /* of a blind guest; 0: what it uses is not known at all */
 	uint64_t rss, risen;                /* rss without QEMU's own; 0: not known */
 	uint64_t late_ms;                   /* it was read so long after it was told */
 	uint32_t weight;                    /* 0: the default */
@@ -65,6 +66,8 @@ static struct guest guest_of(const struct row *row)
 		g.plan.reason = REASON_STUCK;
 	g.est.stuck = row->trait == STUCK;
 	g.est.blind = row->trait == BLIND;
+	if (g.est.blind)
+		g.est.doubt_kib = row->doubt ? row->doubt * MIB : UINT64_MAX;
 	g.hung = row->trait == HUNG;
 	g.vanished = row->trait == VANISHED;
 	g.order.error = row->trait == ERROR ? -EIO : 0;
@@ -332,6 +335,20 @@ static void test_plans(void **state)
 	     {1000, 1000, 1000, 1000},
 	     {0},
 	     0},
+	    {"a sample of before its move: less what it may use beyond it",
+	     RECLAIM_IDLE,
+	     9000,
+	     {{.actual = 1000, .used = 472, .trait = BLIND, .doubt = 100}},
+	     {700},
+	     {700},
+	     300},
+	    {"critical: its bottom is as much higher",
+	     RECLAIM_HARD,
+	     9000,
+	     {{.actual = 1000, .used = 472, .trait = BLIND, .doubt = 100}},
+	     {588},
+	     {588},
+	     412},
 	    {"nobody", RECLAIM_HARD, 9000, {{0}}, {0}, {0}, 0},
 	};
 
@@ -662,6 +679,7 @@ static struct row random_row(struct rng *r)
 	    .rss = rng_chance(r, 70) ? rng_between(r, 1, 4000) : 0,
 	    .risen = rng_chance(r, 40) ? rng_between(r, 1, 500) : 0,
 	    .cache = rng_chance(r, 50) ? rng_between(r, 0, 3000) : 0,
+	    .doubt = rng_chance(r, 50) ? rng_between(r, 1, 1000) : 0,
 	    .weight = rng_chance(r, 50) ? (uint32_t)rng_between(r, 1, 10000) : 0,
 	    .trait = rng_chance(r, 40) ? (enum trait)rng_between(r, FIXED, STUCK) : PLAIN,
 	};
@@ -675,8 +693,8 @@ static uint64_t spared_kib(enum reclaim_way way, const struct guest *g)
 	uint64_t untouched_kib = sat_sub(g->sample.actual_kib, policy_held_kib(g));
 
 	if (way != RECLAIM_ROOM)
-		return g->est.risen_kib;
-	return 2 * g->est.risen_kib + (g->sample.have & SAMPLE_RSS ? untouched_kib : 0);
+		return sat_add(g->est.doubt_kib, g->est.risen_kib);
+	return sat_add(g->est.doubt_kib, 2 * g->est.risen_kib + (g->sample.have & SAMPLE_RSS ? untouched_kib : 0));
 }
 
 /* What must hold whatever the world is like. */
@@ -686,8 +704,7 @@ static void check_plan(enum reclaim_way way, uint64_t need_kib, uint64_t sum_kib
 	bool all = true;
 
 	for (size_t i = 0; i < n; i++) {
-		bool alone = g[i].plan.fixed || g[i].plan.no_take || g[i].est.blind || g[i].hung || g[i].vanished ||
-		             g[i].order.error;
+		bool alone = g[i].plan.fixed || g[i].plan.no_take || g[i].hung || g[i].vanished || g[i].order.error;
 		uint64_t bottom_kib = reclaim_bottom_kib(&g[i]), least_kib;
 
 		assert_true(g[i].plan.want_kib <= g[i].sample.actual_kib);
