@@ -67,13 +67,15 @@ SHELLONLY := $(if $(findstring fsanitize,$(CFLAGS)),$(addprefix tests/cli/,insta
 CLI := $(filter-out $(SHELLONLY),$(wildcard tests/cli/*.bats))
 cli: all tests/faults/inject.so
 	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(CLI),install hook memstat membalance)
-# Each file has a bed of its own. Guests wait more than they work, so only memory limits the beds: 2.5 GiB each.
+# Each file has a bed of its own, which takes 2.5 GiB. Guests wait half of their time.
+# Tests with the tag "long" are for check-long.
+GUESTS := $(wildcard tests/guests/*.bats)
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
-	@beds=$$(awk '$$1 == "MemAvailable:" { print int($$2 / 2621440) }' /proc/meminfo); \
-	[ $$beds -ge 1 ] || beds=1; \
+	@beds=$$(awk -v most=$$((3 * $(JOBS))) '$$1 == "MemAvailable:" { n = int($$2 / 2621440) } \
+		END { print n < 1 ? 1 : n < most ? n : most }' /proc/meminfo); \
 	WITHIN=tests/guests/bed LIMIT=1200 JOBS=$$beds tests/run guests \
-		$(call longest,$(wildcard tests/guests/*.bats),hook hung guard balance hints)
+		$(call longest,$(if $(filter long,$(TAGS)),$(shell grep -l test_tags=long $(GUESTS)),$(GUESTS)),hook guard balance hung hints)
 quick: all
 	@$(SUBMAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j3 -O) unit sim cli
 
@@ -82,7 +84,8 @@ deps:
 check:
 	@tests/deps build test guests
 	@$(SUBMAKE) all
-	@$(SUBMAKE) quick guests
+	@$(SUBMAKE) quick
+	@$(SUBMAKE) guests TAGS='!long'
 demo:
 	$(if $(filter 0,$(shell id -u)),,$(error make demo needs root: try sudo make demo))
 	@tests/deps build guests
@@ -106,6 +109,7 @@ check-long:
 	done; \
 	$(SUBMAKE) sanitize valgrind fuzz || status=1; \
 	LIMIT=3600 tests/run long tests/faults/provoke || status=1; \
+	$(SUBMAKE) guests TAGS=long || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/claims.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/cli/packages.bats tests/guests/long/packages.bats || status=1; \

@@ -79,6 +79,7 @@ is_balanced() {
 		.reason == "at-target" or .reason == "above-target" or .reason == "at-min"'
 }
 
+# bats test_tags=long
 @test "a guest that reboots is left in peace, and then balanced again" {
 	loop_begin
 	loop_goes_on 4

@@ -87,6 +87,7 @@ single_pass_gave() {
 	jq -es 'any(.[].moves[]; .name == "busy" and .action == "grow" and .reached_bytes > .from_bytes)' "$BATS_TEST_TMPDIR/passes" >/dev/null
 }
 
+# bats test_tags=long
 @test "single passes know growth and overhead from the last" {
 	guest_load busy 200 12
 	wait_until 60 single_pass_gave ||
@@ -96,6 +97,7 @@ single_pass_gave() {
 	grep -q '^learned=1' /run/memsched/state/"$(virsh domuuid busy)"
 }
 
+# bats test_tags=long
 @test "what the guest is left with is what it was told" {
 	membalance
 	wait_until 30 is_left_with_want idle1
@@ -153,6 +155,7 @@ loop_has_told() {
 	jq -e 'select(.name == "busy") | .action == "shrink" and .reached_bytes < .from_bytes' "$log"
 }
 
+# bats test_tags=long
 @test "what the guard takes is on record too, and no pause binds it" {
 	spoil busy
 	root=$BATS_TEST_TMPDIR/root
@@ -179,6 +182,7 @@ loop_has_told() {
 	[ -z "$output$stderr" ]
 }
 
+# bats test_tags=long
 @test "libvirtd gone: once it says so; a loop goes on when it is back" {
 	membalance --interval 500ms -J >"$BATS_TEST_TMPDIR/passes" 2>"$BATS_TEST_TMPDIR/said" 3>&- &
 	pid=$!

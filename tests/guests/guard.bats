@@ -77,6 +77,7 @@ tight_frees_no_more() {
 	[ "$status" -eq 1 ] && [[ $output == *"cannot free: needed "*"light (at-min)"* && $output == *"mute (no-driver)"* ]]
 }
 
+# bats test_tags=long
 @test "critical: everyone to the guard's bottom, which a guest outlives; min holds" {
 	# shellcheck disable=SC2046
 	run memguard --once --deadline 20s --explain $(reserve 40)
@@ -114,6 +115,7 @@ balanced_up() {
 	at_least light 260
 }
 
+# bats test_tags=long
 @test "libvirtd is restarted in the middle: the guard stays and goes on, and tells once" {
 	# shellcheck disable=SC2046
 	guard $(reserve 62)
@@ -160,6 +162,7 @@ serves_the_known() {
 	jq -es "[.[] | $2 | .name] | contains([\"heavy\", \"light\"])" <<<"$output"
 }
 
+# bats test_tags=long
 @test "a slow hook of another guest: the guard, passes and memstat go on serving the others" {
 	cat >/etc/libvirt/hooks/qemu.d/aslow <<-HOOK
 		#!/bin/sh
@@ -231,6 +234,7 @@ serves_the_known() {
 }
 
 # Its workers are in calls that do not come back, its keeper is in one for the list.
+# bats test_tags=long
 @test "it ends when it is told to, with a libvirtd and a QEMU that hang" {
 	kill -STOP "$(guest_pid heavy)"
 	# shellcheck disable=SC2046

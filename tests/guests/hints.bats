@@ -59,6 +59,7 @@ wanted() {
 	[[ $(memstat -o hints idle1 2>/dev/null) == *voided* ]]
 }
 
+# bats test_tags=long
 @test "min and max hold over a whole load, a min that is raised meanwhile soon after" {
 	hint busy ''
 	hint idle1 '<min unit="MiB">300</min>'

@@ -103,6 +103,7 @@ started_s() {
 	[ -z "$(ls $registry/pending)" ]
 }
 
+# bats test_tags=long
 @test "a start that fails leaves nothing" {
 	printf '#!/bin/sh\n[ "$2" != start ]\n' >/etc/libvirt/hooks/qemu.d/99-refuse
 	chmod 755 /etc/libvirt/hooks/qemu.d/99-refuse
@@ -118,6 +119,7 @@ started_s() {
 	wait_until 60 is_forgotten
 }
 
+# bats test_tags=long
 @test "the guest switches itself off" {
 	guest_start own uuid=$uuid metadata="$hints" max=512
 	is_registered
@@ -147,6 +149,7 @@ started_s() {
 	[ "$(started_s)" -gt "$first" ]
 }
 
+# bats test_tags=long
 @test "managed save and start" {
 	empty >"$BATS_TEST_TMPDIR/empty.xml"
 	virsh -q define "$BATS_TEST_TMPDIR/empty.xml"
@@ -157,6 +160,7 @@ started_s() {
 	is_registered
 }
 
+# bats test_tags=long
 @test "suspend, resume and reset: nothing changes" {
 	local record
 	empty_start
@@ -183,6 +187,7 @@ started_s() {
 	[ "$(started_s)" = 0 ]
 }
 
+# bats test_tags=long
 @test "libvirtd is away while the guest ends" {
 	empty_start
 	kill -KILL "$(<"$BED/libvirtd.pid")"
@@ -202,6 +207,7 @@ still_starts() {
 	[ $((SECONDS - started)) -le 60 ]
 }
 
+# bats test_tags=long
 @test "guests start without the helper" {
 	mv $helper $helper.away
 	still_starts
@@ -249,6 +255,7 @@ still_starts() {
 	[ -z "$output" ]
 }
 
+# bats test_tags=long
 @test "guests start while a balancing pass holds the lock" {
 	mkdir $registry
 	exec {fd}>$registry/lock
@@ -257,6 +264,7 @@ still_starts() {
 	exec {fd}>&-
 }
 
+# bats test_tags=long
 @test "guests start twice over where a copy of the hook lies beside it" {
 	cp $hook $hook.dpkg-old
 	still_starts
@@ -339,6 +347,7 @@ has() {
 	grep -qx "$1" "$registry/domains/$uuid"
 }
 
+# bats test_tags=long
 @test "hints that virsh changes in a running guest are registered by the next pass" {
 	empty >"$BATS_TEST_TMPDIR/empty.xml"
 	virsh -q define "$BATS_TEST_TMPDIR/empty.xml"
@@ -363,6 +372,7 @@ has() {
 	has hints.present=0
 }
 
+# bats test_tags=long
 @test "a start that the hook registers while a pass is under way keeps its time" {
 	local pass
 	mv $helper $helper.away
@@ -383,6 +393,7 @@ has() {
 	[ "$(started_s)" -gt 0 ]
 }
 
+# bats test_tags=long
 @test "definitions that libvirt cannot hand on whole: their guests do not fail, nor do passes" {
 	local deep out
 	deep=$(printf '<a>%.0s' {1..40})$(printf '<b/>%.0s' {1..75000})$(printf '</a>%.0s' {1..40}) # 5 MB once it is indented

@@ -90,6 +90,7 @@ has_job() {
 	virsh domjobinfo "$1" | grep -q '^Operation: *Dump'
 }
 
+# bats test_tags=long
 @test "a guest that is dumped under a loop is left alone, and back when that is over" {
 	helper=/usr/lib/libvirt/libvirt_iohelper
 	cp $helper "$BED/iohelper"
@@ -123,6 +124,7 @@ has_job() {
 	jq -e 'all(.moves[]; .reason != "unresponsive")' <<<"$(grep '^{' <<<"$output")"
 }
 
+# bats test_tags=long
 @test "six stopped: the same, and memstat says so" {
 	stopped STOP 6
 	balanced 6 40MiB

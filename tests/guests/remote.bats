@@ -75,6 +75,7 @@ own_memory() {
 	[ "$(find /run/memsched/hosts/*/state -type f | wc -l)" -eq 2 ]
 }
 
+# bats test_tags=long
 @test "each host has its own lock" {
 	exec {lock}<>"$(echo /run/memsched/hosts/*/lock)"
 	flock -n "$lock"

@@ -104,6 +104,7 @@ says_how_it_shares() {
 	wait_until 60 says_how_it_shares || { echo "$output"; return 1; }
 }
 
+# bats test_tags=long
 @test "a guest that ignores its balloon is stuck after 3 passes; others get what is there; it obeys again: back within 2" {
 	virsh metadata heavy urn:memsched:domain:1.0 --key memsched --live --remove >/dev/null
 	guest_ask light cache 0
@@ -161,6 +162,7 @@ swaps_in() {
 	[ "$(guest_stat swaps swap_in)" -ge 4096 ]
 }
 
+# bats test_tags=long
 @test "a guest that swaps is given to although it has more unused than the target: distress" {
 	guest_stop light heavy
 	guest_start swaps max=512 current=256 cmdline=zram=256M

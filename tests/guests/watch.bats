@@ -73,6 +73,7 @@ bar_is() {
 	given_back 0
 }
 
+# bats test_tags=long
 @test "libvirtd goes away and comes back" {
 	watching 80x24
 	sees '^w1 +█'
