@@ -87,7 +87,7 @@ static void say_cannot(const struct sight *v, const char *refused)
 {
 	char text[SENTENCE + 128];
 
-	say_error(&memguard, "%s", monitor_complaint(text, sizeof(text), v, refused));
+	say_error(&memguard, "%s", report_cannot_free(text, sizeof(text), v, refused));
 }
 
 static void say_of_libvirt(const struct conf *conf, int error, const char *words)
@@ -328,7 +328,7 @@ static void complain_of_shortage(struct duty *d, const struct sight *v)
 	}
 	d->beat.refusals += !d->refused;
 	d->refused = true;
-	monitor_complaint(text, sizeof(text), v, refused);
+	report_cannot_free(text, sizeof(text), v, refused);
 	if (complaints_raise(&complaints, CANNOT_FREE, text, v->at.now_ms / 1000, MINUTE_MS / 1000))
 		say_error(&memguard, "%s", text);
 }

@@ -10,35 +10,17 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "host/proc.h"
-#include "run/loop.h"
+#include "run/reader.h"
 
-#define WORKERS 4
 #define AGAIN_MS 3000
-#define GONE_MS 100        /* between two attempts to connect to a libvirtd that is not there */
-#define OLD_MS 8000        /* a reading takes 2 s at most, and begins a second after the last */
-#define POLL_MS 100        /* until it is seen whether a slow reading is over */
-#define READING_MS 2000    /* a healthy reading of 40 guests takes 40 ms */
-#define READ_GAP_MS 500    /* between two readings, however long they take */
-#define GRACE_MS 500       /* until what was read by a deadline is handed over */
-#define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
-#define REST_MS 3000       /* before memory is given back: three passes of a loop */
-#define FALL_S 10          /* a fall that leads to the reserve within this may go on when memory was given back */
+#define GONE_MS 100  /* between two attempts to connect to a libvirtd that is not there */
+#define OLD_MS 8000  /* a reading takes 2 s at most, and begins a second after the last */
+#define POLL_MS 100  /* until it is seen whether a slow reading is over */
+#define GRACE_MS 500 /* until what was read by a deadline is handed over */
+#define REST_MS 3000 /* before memory is given back: three passes of a loop */
+#define FALL_S 10    /* a fall that leads to the reserve within this may go on when memory was given back */
 #define REST_MOST_MS 300000
 #define TOO_SOON_MS 60000 /* an emergency so soon after memory was given back was perhaps its work */
-#define PERIOD_S 1        /* of statistics, where none is configured */
-#define WORDS_BYTES 512
-
-/* Reads the guests: the task's while one is under way. */
-struct reader {
-	const struct conf *conf;
-	const char *root;
-	bool read_only;
-	uint64_t end_ms, ended_ms;
-	struct virt *virt;        /* NULL: not connected */
-	struct snapshot before;   /* what was known */
-	struct snapshot snapshot; /* what was read */
-	char words[WORDS_BYTES];  /* for what failed */
-};
 
 struct monitor {
 	const struct conf *conf;
@@ -48,12 +30,8 @@ struct monitor {
 	struct guard guard;
 	struct snapshot snapshot;
 	struct reader *reader;
-	struct task *task; /* a reading under way; NULL: none */
-	struct backoff backoff;
-	uint64_t read_ms; /* when to read again */
-	uint64_t beat_ms;
-	int error; /* of the last reading */
-	char words[WORDS_BYTES];
+	bool at_rest;
+	bool owes;                 /* memory of guests may be to be given back */
 	struct registry *registry; /* NULL: not there */
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
@@ -68,30 +46,18 @@ struct monitor {
 	struct movelog *audit; /* NULL: nobody asks for moves */
 };
 
-static void reader_free(void *arg)
-{
-	struct reader *rd = arg;
-
-	snapshot_clear(&rd->before);
-	snapshot_clear(&rd->snapshot);
-	virt_close(rd->virt);
-	free(rd);
-}
-
 int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor)
 {
 	struct monitor *s = calloc(1, sizeof(*s));
-	struct reader *rd = calloc(1, sizeof(*rd));
 
-	if (!s || !rd) {
+	if (!s || reader_new(conf, root, dry_run, &s->reader)) {
 		free(s);
-		free(rd);
 		return -ENOMEM;
 	}
-	*rd = (struct reader){.conf = conf, .root = root, .read_only = dry_run};
-	*s = (struct monitor){.conf = conf, .root = root, .dry_run = dry_run, .proc = {.root = root}, .reader = rd};
+	s->conf = conf;
+	s->root = s->proc.root = root;
+	s->dry_run = dry_run;
 	s->rest_ms = REST_MS;
-	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
 	*ret_monitor = s;
 	return 0;
 }
@@ -100,10 +66,7 @@ void monitor_free(struct monitor *s, uint64_t deadline_ms)
 {
 	if (!s)
 		return;
-	if (s->task)
-		task_wait(s->task, deadline_ms);
-	if (task_free(s->task))
-		reader_free(s->reader);
+	reader_free(s->reader, deadline_ms);
 	registry_close(s->registry);
 	virt_close(s->virt);
 	snapshot_clear(&s->snapshot);
@@ -117,57 +80,6 @@ struct snapshot *monitor_snapshot(struct monitor *s)
 }
 
 /* ---- readings ---- */
-
-static void judge_all(const struct conf *c, struct snapshot *s)
-{
-	const struct policy_conf policy = conf_policy(c, 0);
-
-	for (size_t i = 0; i < s->n; i++)
-		policy_judge(&policy, &s->guest[i]);
-	if (s->n > 0)
-		qsort(s->guest, s->n, sizeof(*s->guest), reclaim_order);
-}
-
-static int read_guests(struct reader *rd)
-{
-	const struct snapshot_conf sc = {
-	    .conf = rd->conf,
-	    .interval_ms = MONITOR_READ_MS,
-	    .period_s = rd->conf->stats_period_s ? rd->conf->stats_period_s : PERIOD_S,
-	    .set_period = !rd->read_only,
-	};
-	struct registry *r = NULL;
-	int error = 0;
-
-	if (!rd->virt)
-		error = virt_open(rd->conf->uri, rd->read_only, WORKERS, rd->end_ms, &rd->virt);
-	if (error)
-		return error;
-	registry_open(rd->root, false, &r);
-	error = snapshot_read(&sc, rd->virt, r, &rd->before, rd->end_ms, &rd->snapshot);
-	registry_close(r);
-	if (!error)
-		judge_all(rd->conf, &rd->snapshot);
-	return error;
-}
-
-static int run_reading(void *arg)
-{
-	struct reader *rd = arg;
-	int error = read_guests(rd);
-
-	if (error)
-		snapshot_clear(&rd->snapshot);
-	else if (snapshot_is_silent(&rd->snapshot))
-		error = -ETIMEDOUT;
-	snprintf(rd->words, sizeof(rd->words), "%s", error ? virt_words(rd->virt) : "");
-	if (error == -ENOTCONN) {
-		virt_close(rd->virt);
-		rd->virt = NULL;
-	}
-	rd->ended_ms = clock_ms(CLOCK_BOOTTIME);
-	return error;
-}
 
 /* What was told while the guests were read is not known to the reading. */
 static void inherit(struct guest *g, const struct guest *before)
@@ -195,95 +107,54 @@ static void replace_snapshot(struct monitor *s, struct snapshot *fresh)
 	*fresh = (struct snapshot){.n = 0};
 }
 
-/* A libvirtd that is silent has calls of ours already, and answers them when it can: only one that is gone is asked
- * with growing pauses. */
-static void end_reading(struct monitor *s, int error, bool silent, const char *words)
-{
-	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
-
-	s->error = error;
-	snprintf(s->words, sizeof(s->words), "%s", words);
-	if (silent)
-		s->read_ms = now_ms + MONITOR_READ_MS;
-	else if (error)
-		s->read_ms = now_ms + min_u64(backoff_next_ms(&s->backoff), PAUSE_MOST_MS);
-	if (silent || !error)
-		s->backoff = (struct backoff){0};
-}
-
-/* Takes over what a reading brought, if it is over. Allocates nothing. */
+/* Allocates nothing. */
 static void take_reading(struct monitor *s)
 {
-	struct reader *rd = s->reader;
-	int error = s->task ? task_result(s->task) : -EINPROGRESS;
-	bool has_read;
+	struct snapshot fresh;
 
-	if (error == -EINPROGRESS)
+	if (!reader_take(s->reader, &fresh))
 		return;
-	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
-	has_read = rd->snapshot.began_ms > 0;
-	if (has_read)
-		replace_snapshot(s, &rd->snapshot);
-	snapshot_clear(&rd->before);
-	s->stale |= error == -ENOTCONN;
-	s->read_ms = max_u64(s->read_ms, rd->ended_ms + READ_GAP_MS);
-	end_reading(s, error, error && has_read, rd->words);
-	task_free(s->task);
-	s->task = NULL;
-}
-
-static int begin_reading(struct monitor *s, uint64_t end_ms)
-{
-	struct reader *rd = s->reader;
-	int r = snapshot_recall(&s->snapshot, &rd->before);
-
-	rd->end_ms = end_ms;
-	if (!r)
-		r = task_start(run_reading, reader_free, rd, &s->task);
-	if (r) {
-		snapshot_clear(&rd->before);
-		end_reading(s, r, false, strerror(-r));
-		s->beat_ms = clock_ms(CLOCK_BOOTTIME); /* a reading that cannot begin does not hang */
-		return r;
-	}
-	s->beat_ms = clock_ms(CLOCK_BOOTTIME);
-	s->read_ms = s->beat_ms + MONITOR_READ_MS;
-	return 0;
+	if (fresh.began_ms)
+		replace_snapshot(s, &fresh);
+	s->stale |= reader_error(s->reader) == -ENOTCONN;
 }
 
 uint32_t monitor_keep_reading(struct monitor *s)
 {
-	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), due_ms;
 
 	take_reading(s);
-	if (!s->task && now_ms >= s->read_ms)
-		begin_reading(s, now_ms + READING_MS);
-	return (uint32_t)max_u64(sat_sub(s->read_ms, now_ms), s->task ? POLL_MS : 0);
+	due_ms = reader_due_ms(s->reader, s->at_rest);
+	if (!reader_is_reading(s->reader) && now_ms >= due_ms) {
+		reader_begin(s->reader, &s->snapshot, now_ms + READER_TAKES_MS);
+		due_ms = reader_due_ms(s->reader, s->at_rest);
+	}
+	return (uint32_t)max_u64(sat_sub(due_ms, now_ms), reader_is_reading(s->reader) ? POLL_MS : 0);
 }
 
 int monitor_read(struct monitor *s, uint64_t end_ms)
 {
-	int r = s->task ? 0 : begin_reading(s, end_ms);
+	int r = reader_is_reading(s->reader) ? 0 : reader_begin(s->reader, &s->snapshot, end_ms);
 
-	if (!r && task_wait(s->task, end_ms + GRACE_MS) == -EINPROGRESS)
+	if (!r && !reader_wait(s->reader, end_ms + GRACE_MS))
 		return -ETIMEDOUT;
 	take_reading(s);
-	return s->error;
+	return reader_error(s->reader);
 }
 
 bool monitor_is_reading(const struct monitor *s)
 {
-	return s->task != NULL;
+	return reader_is_reading(s->reader);
 }
 
 int monitor_error(const struct monitor *s)
 {
-	return s->error;
+	return reader_error(s->reader);
 }
 
 uint64_t monitor_beat_ms(const struct monitor *s)
 {
-	return s->beat_ms;
+	return reader_beat_ms(s->reader);
 }
 
 /* ---- in calm times ---- */
@@ -299,8 +170,7 @@ static void disconnect(struct monitor *s)
 void monitor_reconnect(struct monitor *s)
 {
 	disconnect(s);
-	virt_close(s->reader->virt);
-	s->reader->virt = NULL;
+	reader_disconnect(s->reader);
 }
 
 int monitor_open_registry(struct monitor *s)
@@ -333,17 +203,19 @@ int monitor_prepare(struct monitor *s, uint64_t deadline_ms)
 	if (s->dry_run || (s->virt && s->ready >= n && s->ready))
 		return 0;
 	if (!s->virt)
-		r = virt_open(s->conf->uri, false, WORKERS, deadline_ms, &s->virt);
+		r = virt_open(s->conf->uri, false, READER_WORKERS, deadline_ms, &s->virt);
 	if (!r)
-		r = virt_prepare(s->virt, n + WORKERS, deadline_ms);
+		r = virt_prepare(s->virt, n + READER_WORKERS, deadline_ms);
 	if (!r)
-		s->ready = n + WORKERS;
+		s->ready = n + READER_WORKERS;
 	return r;
 }
 
 const char *monitor_words(const struct monitor *s)
 {
-	return *s->words ? s->words : virt_words(s->virt);
+	const char *words = reader_words(s->reader);
+
+	return *words ? words : virt_words(s->virt);
 }
 
 int monitor_watch_pending(const struct monitor *s)
@@ -573,7 +445,10 @@ static void give_back(struct monitor *s, struct sight *v)
 	const struct policy_conf policy = conf_policy(s->conf, host_pageable_kib(&v->host));
 	struct snapshot *h = &s->snapshot;
 
-	if (!may_give_back(s, v) || !owes_any(s) || is_balanced_now(s, v->at.now_ms))
+	if (!may_give_back(s, v))
+		return;
+	s->owes = owes_any(s);
+	if (!s->owes || is_balanced_now(s, v->at.now_ms))
 		return;
 	s->return_ms = v->at.now_ms;
 	v->returned_kib =
@@ -592,6 +467,7 @@ static void note_emergency(struct monitor *s, uint64_t now_ms)
 	else if (now_ms - s->uneasy_ms > REST_MOST_MS)
 		s->rest_ms = REST_MS;
 	s->uneasy_ms = now_ms;
+	s->owes = true;
 }
 
 /* A flood is not over as long as what guests give makes up for it. */
@@ -611,7 +487,7 @@ static void send_again(struct monitor *s, struct sight *v)
 	if (v->at.now_ms < s->again_ms)
 		return;
 	disconnect(s);
-	r = virt_open(s->conf->uri, false, WORKERS, v->at.now_ms + 2 * MONITOR_SEND_MS, &s->virt);
+	r = virt_open(s->conf->uri, false, READER_WORKERS, v->at.now_ms + 2 * MONITOR_SEND_MS, &s->virt);
 	if (r)
 		s->virt = NULL;
 	if (r) /* one that times out leaves a thread that waits, and keeps us from looking */
@@ -636,6 +512,14 @@ static void act(struct monitor *s, struct sight *v)
 		s->snapshot.guest[i].order.rss_kib = 0;
 }
 
+/* Nothing happens that readings would have to follow: what guests do cannot harm a host that has so much to spare. */
+static bool is_at_rest(struct monitor *s, const struct sight *v)
+{
+	return v->level == GUARD_CALM && !v->pending_kib && !v->starting_kib &&
+	       v->host.available_kib >= scale_u64(v->reserve_kib, 2, 1) &&
+	       v->at.now_ms - max_u64(s->uneasy_ms, s->busy_ms) >= s->rest_ms && !s->owes;
+}
+
 int monitor_look(struct monitor *s, struct sight *ret_sight)
 {
 	struct sight v = {.at = clock_now()};
@@ -657,6 +541,7 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 	act(s, &v);
 	if (s->audit && s->conf->log)
 		record(s, &v);
+	s->at_rest = is_at_rest(s, &v);
 	v.nap_ms = guard_nap_ms(&gc, &s->guard, v.host.available_kib);
 	*ret_sight = v;
 	return 0;
@@ -664,19 +549,20 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 
 /* ---- what could not be done ---- */
 
-/* Whose turn it was not in time is told at the next look. */
+/* Whose turn it was not in time is told at the next look, and what is old is read anew. */
 bool monitor_awaits(const struct monitor *s, const struct sight *sight)
 {
 	const struct snapshot *h = &s->snapshot;
 
-	return sight->sent > 0 || (sight->sent == 0 && sight->planned_kib) ||
-	       (!is_old(h) && reclaim_coming_kib(h->guest, h->n));
+	if (is_old(h))
+		return reader_is_reading(s->reader);
+	return sight->sent > 0 || (sight->sent == 0 && sight->planned_kib) || reclaim_coming_kib(h->guest, h->n);
 }
 
 bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size)
 {
 	const struct guard_conf gc = {.reserve_kib = sight->reserve_kib};
-	bool unseen = sight->sent == -ENOTCONN || s->error != 0;
+	bool unseen = sight->sent == -ENOTCONN || reader_error(s->reader) != 0;
 	const struct snapshot *h = &s->snapshot;
 	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
 	              !monitor_awaits(s, sight) && (unseen || h->began_ms);
@@ -686,15 +572,4 @@ bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused,
 	else if (cannot)
 		reclaim_refusals(sight->way, s->conf->tolerance_kib, h->guest, h->n, refused, size);
 	return cannot;
-}
-
-char *monitor_complaint(char *buffer, size_t size, const struct sight *sight, const char *refused)
-{
-	uint64_t lack_kib = sat_sub(sight->reserve_kib, sight->host.available_kib);
-	char needed[TEXT_SIZE], freed[TEXT_SIZE];
-
-	snprintf(buffer, size, "cannot free: needed %s, freed %s, refused: %s",
-	         text_size(needed, sizeof(needed), sat_add(lack_kib, sight->freed_kib)),
-	         text_size(freed, sizeof(freed), sight->freed_kib), refused);
-	return buffer;
 }

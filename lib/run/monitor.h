@@ -20,8 +20,7 @@
 #include "host/wakeup.h"
 #include "run/snapshot.h"
 
-#define MONITOR_SEND_MS 300  /* a healthy QEMU answers in 1 ms */
-#define MONITOR_READ_MS 1000 /* between two readings, as between two statistics */
+#define MONITOR_SEND_MS 300 /* a healthy QEMU answers in 1 ms */
 
 /* What was seen and done at one look. */
 struct sight {
@@ -56,8 +55,9 @@ void monitor_free(struct monitor *s, uint64_t deadline_ms);
 struct snapshot *monitor_snapshot(struct monitor *s);
 
 /*
- * Begins a reading if none is under way and it is time: MONITOR_READ_MS after the last began, later if that was slow,
- * or, if libvirt is gone, with pauses that grow to some seconds. Returns how long this can wait, in ms.
+ * Begins a reading if none is under way and it is time: READER_GAP_MS after the last began (READER_REST_MS at rest,
+ * which the last look tells), later if that was slow, or, if libvirt is gone, with pauses that grow to some seconds.
+ * Returns how long this can wait, in ms.
  */
 uint32_t monitor_keep_reading(struct monitor *s);
 /*
@@ -113,7 +113,4 @@ bool monitor_awaits(const struct monitor *s, const struct sight *sight);
  * (at-min)", cut to size.
  */
 bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size);
-/* "cannot free: needed 412 MiB, freed 96 MiB, refused: ...". Returns buffer. */
-char *monitor_complaint(char *buffer, size_t size, const struct sight *sight, const char *refused);
-
 #endif

@@ -626,6 +626,17 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
 	say(arg, "host short", sentence);
 }
 
+const char *report_cannot_free(char *text, size_t size, const struct sight *sight, const char *refused)
+{
+	uint64_t lack_kib = sat_sub(sight->reserve_kib, sight->host.available_kib);
+	char needed[TEXT_SIZE], freed[TEXT_SIZE];
+
+	snprintf(text, size, "cannot free: needed %s, freed %s, refused: %s",
+	         text_size(needed, sizeof(needed), sat_add(lack_kib, sight->freed_kib)),
+	         text_size(freed, sizeof(freed), sight->freed_kib), refused);
+	return text;
+}
+
 const char *report_available(char *text, size_t size, uint64_t available_kib, uint64_t reserve_kib)
 {
 	char available[TEXT_SIZE], reserve[TEXT_SIZE];

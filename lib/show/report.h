@@ -14,6 +14,7 @@
 #include "host/movelog.h"
 #include "plan/estimate.h"
 #include "run/balance.h"
+#include "run/monitor.h"
 #include "show/status.h"
 #include "show/table.h"
 
@@ -81,6 +82,9 @@ char *report_unreadable(char *buffer, size_t size, const char *uuid);
 /* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
 void report_complain(const struct balance_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
                      void *arg);
+
+/* "cannot free: needed 412 MiB, freed 96 MiB, refused: ...". Returns text. */
+const char *report_cannot_free(char *text, size_t size, const struct sight *sight, const char *refused);
 
 /* "210 MiB available, reserve 293 MiB". Returns text. */
 const char *report_available(char *text, size_t size, uint64_t available_kib, uint64_t reserve_kib);

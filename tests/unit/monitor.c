@@ -21,6 +21,8 @@
 #include "base/clock.h"
 #include "virt/virt.h"
 #include "run/monitor.h"
+#include "run/reader.h"
+#include "show/report.h"
 
 #define MIB KIB_PER_MIB
 #define GUESTS 40 /* more than qsort would sort without memory of its own */
@@ -815,7 +817,7 @@ static void test_freed(void **state)
 	h->guest[3].sample.rss_kib += 32 * MIB;
 	v = look(s);
 	assert_int_equal(v.freed_kib, 96 * MIB);
-	assert_string_equal(monitor_complaint(text, sizeof(text), &v, "db (at-min)"),
+	assert_string_equal(report_cannot_free(text, sizeof(text), &v, "db (at-min)"),
 	                    "cannot free: needed 420 MiB, freed 96 MiB, refused: db (at-min)");
 	monitor_free(s, in_time());
 }
@@ -874,6 +876,36 @@ static void test_gives_back(void **state)
 	assert_int_equal(look(s).sent, 0);
 	obey(s);
 	assert_int_equal(look(s).sent, 0);
+	monitor_free(s, in_time());
+}
+
+/* At rest guests are read each 10 s; at once as soon as the host has less than twice its reserve. */
+static void test_reads_seldom_at_rest(void **state)
+{
+	struct monitor *s;
+	char refused[200];
+	struct sight v;
+
+	(void)state;
+	make_world(4);
+	s = on_duty(false);
+	host_has(8192 * MIB);
+	passed_ms += 3000; /* as after an emergency */
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	assert_int_equal(look(s).level, GUARD_CALM);
+	assert_in_range(monitor_keep_reading(s), READER_REST_MS - 1000, READER_REST_MS);
+	passed_ms += READER_REST_MS - 1000;
+	assert_in_range(monitor_keep_reading(s), 1, 1000);
+	assert_false(monitor_is_reading(s));
+	host_has(700 * MIB);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_TIGHT);
+	assert_int_equal(v.sent, 0); /* what guests use may have changed since */
+	monitor_keep_reading(s);
+	assert_true(monitor_is_reading(s));
+	assert_false(monitor_cannot(s, &v, refused, sizeof(refused)));
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	assert_in_range(monitor_keep_reading(s), 0, READER_GAP_MS);
 	monitor_free(s, in_time());
 }
 
@@ -1116,6 +1148,7 @@ int main(void)
 	    TEST(test_freed),
 	    TEST(test_gives_back),
 	    TEST(test_gives_nothing_back_in_a_flood),
+	    TEST(test_reads_seldom_at_rest),
 	    TEST(test_keeps_room_for_a_start),
 	    TEST(test_leaves_it_to_a_pass_that_goes_on),
 	    TEST(test_gives_back_later),
