@@ -80,8 +80,7 @@ struct balancer {
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
 	uint64_t paused_ms; /* left of a pause; 0: there is none */
-	bool pause_unreadable;
-	int unusable; /* -errno of the registry, where a dry run does without */
+	int unusable;       /* -errno of the registry, where a dry run does without */
 	struct movelog audit;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
@@ -337,16 +336,19 @@ static int read_pause(struct balancer *b)
 		return 0;
 	b->paused_ms = 0;
 	r = registry_paused(b->registry, clock_ms(CLOCK_BOOTTIME), &b->paused_ms);
-	b->pause_unreadable = r == -EBADMSG;
 	if (b->paused_ms && !was_paused && (verbose || explain))
 		say_warning(&membalance, "%s", text_explain_pause(sentence, sizeof(sentence), b->paused_ms));
-	return r == -EBADMSG ? 0 : r;
+	return r;
 }
 
-static int refuse_unknown_pause(int error)
+static int refuse_unknown_pause(struct balancer *b, int error, uint64_t began_ms)
 {
-	say_complaint(&membalance, LOG_ERR, "paused", "cannot read '%s/run/memsched/paused': %s", root_words,
-	              strerror(-error));
+	char sentence[SENTENCE];
+
+	write_metrics(b, NULL, began_ms);
+	notify_pass(b, error, NULL);
+	say_complaint(&membalance, LOG_ERR, "paused", "%s", report_pause_unknown(sentence, sizeof(sentence), error));
+	complain_of_metrics(b);
 	end_without_pass();
 	return EXIT_AGAIN;
 }
@@ -377,7 +379,7 @@ static int pass(struct balancer *b)
 		registry_note_pass(b->registry, clock_ms(CLOCK_MONOTONIC), pc.interval_ms);
 	r = read_pause(b);
 	if (r)
-		return refuse_unknown_pause(r);
+		return refuse_unknown_pause(b, r, began_ms);
 	if (b->paused_ms) {
 		write_log(b);
 		write_metrics(b, NULL, began_ms);
@@ -391,7 +393,6 @@ static int pass(struct balancer *b)
 	if (!r)
 		r = (dry_run ? balance_decide : balance_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
-	rep.pause_unreadable = b->pause_unreadable;
 	rep.unusable = b->unusable;
 	count_pass(b, r, &rep);
 	if (!r || !*loop_stop())

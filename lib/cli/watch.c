@@ -56,7 +56,7 @@ static int decide(struct looker *l, const struct balance_conf *pc)
 	if (!r)
 		report->unusable = unusable == -ENOENT ? 0 : unusable;
 	if (!r && registry)
-		report->pause_unreadable = registry_paused(registry, clock_ms(CLOCK_BOOTTIME), &report->paused_ms) < 0;
+		report->pause_unknown = registry_paused(registry, clock_ms(CLOCK_BOOTTIME), &report->paused_ms);
 	if (!r)
 		status_read(report, pc->root, pc->conf->uri, registry, &l->look.status);
 	registry_close(registry);

@@ -193,7 +193,7 @@ int keyfile_load(const struct statedir *dir, const struct keyfile_form *form, co
 	if (!rest || strncmp(line, form->version, strlen("version=")) != 0)
 		return -EBADMSG;
 	if (strcmp(line, form->version) != 0)
-		return -ENOENT;
+		return -EPROTO;
 	while ((line = strsep(&rest, "\n")) && rest)
 		if (!read_line(line, form, base, &found))
 			return -EBADMSG;

@@ -264,10 +264,18 @@ static const struct keyfile_field pending_fields[] = {
 };
 static const struct keyfile_form pending_form = {STATEDIR_PENDING, "version=1", pending_fields, COUNT(pending_fields)};
 
+/* What another version remembers is learned again. */
+static int load_form(const struct registry *r, const struct keyfile_form *form, const char *name, void *base)
+{
+	int error = keyfile_load(&r->dir, form, name, base);
+
+	return error == -EPROTO ? -ENOENT : error;
+}
+
 int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past)
 {
 	struct past past = {0};
-	int error = keyfile_load(&r->dir, &past_form, uuid, &past);
+	int error = load_form(r, &past_form, uuid, &past);
 
 	if (error == 0)
 		*ret_past = past;
@@ -282,7 +290,7 @@ int registry_save_past(struct registry *r, const char *uuid, const struct past *
 int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record)
 {
 	struct record record = {0};
-	int error = keyfile_load(&r->dir, &record_form, uuid, &record);
+	int error = load_form(r, &record_form, uuid, &record);
 
 	if (error == 0 && (record.hints.weight < 1 || record.hints.weight > 10000))
 		error = -EBADMSG;
@@ -381,7 +389,7 @@ static const struct keyfile_form totals_form = {STATEDIR_HOST, "version=1", tota
 int registry_load_totals(const struct registry *r, struct totals *ret_totals)
 {
 	struct totals totals = {0};
-	int error = keyfile_load(&r->dir, &totals_form, "totals", &totals);
+	int error = load_form(r, &totals_form, "totals", &totals);
 
 	if (!error)
 		*ret_totals = totals;
@@ -450,9 +458,13 @@ static void add_pending(void *arg, const char *name)
 {
 	struct pending pending = {0};
 	struct sum *sum = arg;
-	int error = keyfile_load(&sum->registry->dir, &pending_form, name, &pending);
+	const struct statedir *dir = &sum->registry->dir;
+	int error = keyfile_load(dir, &pending_form, name, &pending);
+	bool unknown = error && error != -ENOENT && error != -EINVAL; /* not there, and no name of ours */
 
-	sum->unreadable |= error && error != -ENOENT && error != -EINVAL; /* not there, and no name of ours */
+	/* one that is not read is void as soon as one that is */
+	if (unknown && !statedir_mtime(dir, STATEDIR_PENDING, name, &pending.since_s))
+		sum->unreadable |= is_due(pending.since_s, sum->now_s);
 	if (error == 0 && is_due(pending.since_s, sum->now_s))
 		sum->kib = sat_add(sum->kib, pending.need_kib);
 }
@@ -460,10 +472,10 @@ static void add_pending(void *arg, const char *name)
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable)
 {
 	struct sum sum = {.registry = r, .now_s = now_s};
+	int error = statedir_walk(&r->dir, STATEDIR_PENDING, add_pending, &sum);
 
-	statedir_walk(&r->dir, STATEDIR_PENDING, add_pending, &sum);
 	if (ret_unreadable)
-		*ret_unreadable = sum.unreadable;
+		*ret_unreadable = sum.unreadable || (error && error != -ENOENT);
 	return sum.kib;
 }
 
@@ -476,7 +488,8 @@ struct listing {
 	const struct registry *registry;
 	uint64_t now_s;
 	struct guest *guest;
-	size_t n, room;
+	size_t n;
+	int error; /* of a record that may be good */
 };
 
 static bool is_pending(const struct registry *r, const char *uuid, uint64_t now_s)
@@ -486,20 +499,31 @@ static bool is_pending(const struct registry *r, const char *uuid, uint64_t now_
 	return keyfile_load(&r->dir, &pending_form, uuid, &pending) == 0 && is_due(pending.since_s, now_s);
 }
 
+/* Takes over the name of the record. */
+static int add_listed(struct listing *l, const char *uuid, struct record *record)
+{
+	struct guest *guest = reallocarray(l->guest, l->n + 1, sizeof(*guest));
+
+	if (!guest)
+		return -ENOMEM;
+	l->guest = guest;
+	guest[l->n] = (struct guest){.domain_id = -1, .name = record->name};
+	memcpy(guest[l->n++].uuid, uuid, UUID_TEXT);
+	record->name = NULL;
+	return 0;
+}
+
 static void list_one(void *arg, const char *name)
 {
 	struct listing *l = arg;
 	struct record record = {0};
-	struct guest g = {.domain_id = -1};
+	int error = registry_load_record(l->registry, name, &record);
 
-	if (l->n == l->room || registry_load_record(l->registry, name, &record) < 0)
-		return;
-	memcpy(g.uuid, name, sizeof(g.uuid));
-	g.name = record.name; /* it goes on as the guest's */
-	if (is_pending(l->registry, name, l->now_s))
-		record_clear(&record);
-	else
-		l->guest[l->n++] = g;
+	if (!error && !is_pending(l->registry, name, l->now_s))
+		error = add_listed(l, name, &record);
+	if (error && error != -ENOENT && error != -EINVAL && error != -EBADMSG)
+		l->error = error;
+	record_clear(&record);
 }
 
 static void count_one(void *arg, const char *name)
@@ -510,27 +534,27 @@ static void count_one(void *arg, const char *name)
 	++*n;
 }
 
-static size_t count_records(const struct registry *r)
-{
-	size_t n = 0;
-
-	statedir_walk(&r->dir, STATEDIR_DOMAINS, count_one, &n);
-	return n;
-}
-
 bool registry_has_guests(const struct registry *r)
 {
-	return count_records(r) > 0;
+	size_t n = 0;
+	int error = statedir_walk(&r->dir, STATEDIR_DOMAINS, count_one, &n);
+
+	return n > 0 || (error && error != -ENOENT);
 }
 
 int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_guests, size_t *ret_n)
 {
-	struct listing l = {.registry = r, .now_s = now_s, .room = count_records(r)};
+	struct listing l = {.registry = r, .now_s = now_s};
+	int error = statedir_walk(&r->dir, STATEDIR_DOMAINS, list_one, &l);
 
-	l.guest = calloc(l.room + 1, sizeof(*l.guest));
-	if (!l.guest)
-		return -ENOMEM;
-	statedir_walk(&r->dir, STATEDIR_DOMAINS, list_one, &l);
+	if (!error || error == -ENOENT)
+		error = l.error;
+	if (error) {
+		while (l.n)
+			guest_clear(&l.guest[--l.n]);
+		free(l.guest);
+		return error;
+	}
 	*ret_guests = l.guest;
 	*ret_n = l.n;
 	return 0;

@@ -89,19 +89,20 @@ void record_clear(struct record *record);
 int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_kib, uint64_t now_s);
 /* Forgets it: the guest has started. Absent is fine. */
 void registry_forget_pending(struct registry *r, const char *uuid);
-/* The sum of what is pending at now_s; allocates nothing. *ret_unreadable (may be NULL): something there cannot be
- * read. */
+/* The sum of what is pending at now_s; allocates nothing. *ret_unreadable (may be NULL): more may be pending, as
+ * something there cannot be read. */
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable);
 /* A descriptor (inotify, does not block) that is readable when a start becomes or ceases to be pending; or -errno. */
 int registry_watch_pending(const struct registry *r);
 
 /*
  * The registered guests, with name and uuid, domain id -1, and nothing else, without those that are being started: for
- * when libvirt cannot list them because a hook runs. *ret_guests is the caller's (guest_clear, free).
+ * when libvirt cannot list them because a hook runs. *ret_guests is the caller's (guest_clear, free). 0, or -errno if
+ * not all could be read; those whose record is damaged are left out.
  */
 int registry_list(const struct registry *r, uint64_t now_s, struct guest **ret_guests, size_t *ret_n);
 
-/* Whether any is registered, being started or not. */
+/* Whether any is registered, being started or not; also if that cannot be read. */
 bool registry_has_guests(const struct registry *r);
 
 /* Forgets one guest: its record, its pending start, its state. Absent is fine. */
@@ -129,7 +130,8 @@ int registry_save_totals(struct registry *r, const struct totals *totals);
 #define PAUSE_MAX_MS (UINT64_C(168) * 3600 * 1000)
 int registry_pause(struct registry *r, uint64_t now_ms, uint64_t for_ms);
 int registry_resume(struct registry *r);
-/* The rest of the pause; 0: not paused. -EBADMSG: the file is damaged, which counts as not paused. Else -errno. */
+/* The rest of the pause; 0: not paused. -EBADMSG: the file is damaged, -EPROTO: of another version; else -errno. What
+ * cannot be read counts as a pause. */
 int registry_paused(const struct registry *r, uint64_t now_ms, uint64_t *ret_left_ms);
 
 /* Files that others fill: reads a text of less than size bytes and ends it; writes one whole or not at all. */

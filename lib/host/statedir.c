@@ -212,24 +212,27 @@ int statedir_mtime(const struct statedir *d, enum statedir_place place, const ch
 static_assert(sizeof((struct dirent){0}.d_ino) == 8, "struct dirent as the kernel writes it: -D_FILE_OFFSET_BITS=64");
 
 /* opendir would allocate. */
-void statedir_walk(const struct statedir *d, enum statedir_place place, void (*see)(void *arg, const char *name),
-                   void *arg)
+int statedir_walk(const struct statedir *d, enum statedir_place place, void (*see)(void *arg, const char *name),
+                  void *arg)
 {
-	int fd = d->fd[place] < 0 ? -1 : openat(d->fd[place], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = d->fd[place] < 0 ? -1 : openat(d->fd[place], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
 	_Alignas(struct dirent) char entries[ENTRIES_BYTES];
 	size_t seen = 0;
-	ssize_t n;
+	ssize_t n = 0;
 
-	while (fd >= 0 && (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0 && seen < MAX_ENTRIES)
-		for (ssize_t at = 0; at < n && seen < MAX_ENTRIES; seen++) {
+	if (fd < 0)
+		return d->fd[place] < 0 ? -ENOENT : -errno;
+	while (seen < MAX_ENTRIES && (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0)
+		for (ssize_t at = 0; at < n; seen++) {
 			const struct dirent *entry = (const void *)(entries + at);
 
 			if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 				see(arg, entry->d_name);
 			at += entry->d_reclen;
 		}
-	if (fd >= 0)
-		close(fd);
+	error = n < 0 ? -errno : n > 0 ? -E2BIG : 0;
+	close(fd);
+	return error;
 }
 
 int statedir_watch(const struct statedir *d, enum statedir_place place)

@@ -58,10 +58,10 @@ int statedir_remove_dir(const struct statedir *d, enum statedir_place place, con
 /* When it was written last. */
 int statedir_mtime(const struct statedir *d, enum statedir_place place, const char *name, uint64_t *ret_mtime_s);
 
-/* Calls see for each name there, for no more than 16384. Allocates nothing: the guard counts the pending starts before
- * its first command. */
-void statedir_walk(const struct statedir *d, enum statedir_place place, void (*see)(void *arg, const char *name),
-                   void *arg);
+/* Calls see for each name there. -E2BIG: after some 16384 there were more. Allocates nothing: the guard counts the
+ * pending starts before its first command. */
+int statedir_walk(const struct statedir *d, enum statedir_place place, void (*see)(void *arg, const char *name),
+                  void *arg);
 /* A descriptor (inotify, does not block) that is readable when a file appears or disappears. */
 int statedir_watch(const struct statedir *d, enum statedir_place place);
 

@@ -104,13 +104,14 @@ static int look(struct pass *p, bool act)
 
 /* ---- act ---- */
 
+/* What guests that start need may be all that the host has. */
 static bool no_give(struct pass *p)
 {
 	int r = p->r ? registry_no_give(p->r) : 0;
 
 	if (r < 0)
 		p->rep.no_give_unknown = r;
-	return r != 0;
+	return r != 0 || p->rep.pending_unreadable;
 }
 
 static enum reason why_refused(struct pass *p)

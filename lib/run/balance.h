@@ -36,8 +36,8 @@ struct balance_report {
 
 	/* a pause, and a registry that cannot be used, are for the caller to note here for the reports */
 	uint64_t paused_ms; /* what is left of it; 0: none */
-	bool pause_unreadable;
-	int unusable; /* -errno of opening it; 0: it could be, or there is none */
+	int pause_unknown;  /* -errno of looking for one: it counts as a pause */
+	int unusable;       /* -errno of opening it; 0: it could be, or there is none */
 
 	int no_give_unknown;     /* -errno of looking whether gives are forbidden: they count as forbidden */
 	bool pending_unreadable; /* something that looks like a pending start cannot be read */

@@ -225,10 +225,10 @@ int monitor_watch_pending(const struct monitor *s)
 
 void monitor_count_pending(struct monitor *s)
 {
-	s->pending_kib = 0;
-	s->pending_unreadable = false;
-	if (s->registry)
-		s->pending_kib = registry_pending_kib(s->registry, clock_now().wall_ms / 1000, &s->pending_unreadable);
+	uint64_t now_s = clock_now().wall_ms / 1000;
+	uint64_t kib = registry_pending_kib(s->registry, now_s, &s->pending_unreadable);
+
+	s->pending_kib = s->pending_unreadable ? max_u64(kib, s->pending_kib) : kib;
 }
 
 bool monitor_pending_unreadable(const struct monitor *s)
@@ -412,7 +412,7 @@ static bool is_balanced_now(struct monitor *s, uint64_t now_ms)
 	if (!r && s->registry)
 		registry_unlock(s->registry);
 	return r == -EWOULDBLOCK && !registry_is_stuck(s->registry, clock_ms(CLOCK_MONOTONIC), &pid, &idle_ms) &&
-	       !(registry_paused(s->registry, now_ms, &left_ms) == 0 && left_ms);
+	       registry_paused(s->registry, now_ms, &left_ms) == 0 && !left_ms;
 }
 
 static bool owes_any(struct monitor *s)
@@ -434,10 +434,9 @@ static bool owes_any(struct monitor *s)
 /* Once a reading, when the host has been calm for some time: a loop of passes has acted by then, and knows better. */
 static bool may_give_back(const struct monitor *s, const struct sight *v)
 {
-	const struct snapshot *h = &s->snapshot;
-
-	return !s->dry_run && s->virt && v->at.now_ms - max_u64(s->uneasy_ms, s->busy_ms) >= s->rest_ms &&
-	       h->began_ms > max_u64(s->uneasy_ms, s->return_ms) && !is_old(h);
+	return !s->dry_run && s->virt && !s->pending_unreadable && !is_old(&s->snapshot) &&
+	       v->at.now_ms - max_u64(s->uneasy_ms, s->busy_ms) >= s->rest_ms &&
+	       s->snapshot.began_ms > max_u64(s->uneasy_ms, s->return_ms);
 }
 
 static void give_back(struct monitor *s, struct sight *v)

@@ -94,7 +94,8 @@ const char *monitor_words(const struct monitor *s);
 
 /* A descriptor that is readable when starts become pending; -errno where there is none. */
 int monitor_watch_pending(const struct monitor *s);
-/* Looks again what starts are pending; allocates nothing. */
+/* Looks again what starts are pending; allocates nothing. There must be a registry. If not all can be read, no less is
+ * pending than before. */
 void monitor_count_pending(struct monitor *s);
 /* Whether something was there that cannot be read, and counts as absent. */
 bool monitor_pending_unreadable(const struct monitor *s);

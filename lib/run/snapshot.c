@@ -244,8 +244,10 @@ int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registr
 	error = list(&rd);
 	if (!error)
 		error = make_scratch(ret_snapshot);
-	if (error)
+	if (error) { /* guests of which nothing was recalled would be remembered like that */
+		snapshot_clear(ret_snapshot);
 		return error;
+	}
 	for (size_t i = 0; i < ret_snapshot->n; i++)
 		recall(&rd, &ret_snapshot->guest[i]);
 	error = virt_read(v, ret_snapshot->guest, ret_snapshot->n, end_ms);

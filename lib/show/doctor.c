@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "show/explain.h"
+#include "show/report.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SIZE(kib) text_size((char[TEXT_SIZE]){0}, TEXT_SIZE, kib)
@@ -342,8 +343,8 @@ static void examine_passes(const struct round *r)
 {
 	const struct setup *s = r->e->setup;
 	const struct status *st = r->e->status;
-	int n = s->cron + s->timer + s->loop;
-	char enabled[96] = "";
+	int n = s->cron + s->timer + s->loop, pause_unknown = r->e->report ? r->e->report->pause_unknown : 0;
+	char enabled[96] = "", text[256];
 
 	snprintf(enabled, sizeof(enabled), "%s%s%s%s%s", s->cron ? "cron's line" : "", s->cron && n > 1 ? ", " : "",
 	         s->timer ? "membalance-once.timer" : "", s->timer && s->loop ? ", " : "",
@@ -357,7 +358,10 @@ static void examine_passes(const struct round *r)
 		     "not enabled: 'systemctl enable --now membalance.service', the timer, or cron's line");
 	if (!st)
 		return;
-	if (st->paused_ms)
+	if (pause_unknown)
+		find(r, "service", "last pass", VERDICT_FAIL, "%s",
+		     report_pause_unknown(text, sizeof(text), pause_unknown));
+	else if (st->paused_ms)
 		find(r, "service", "last pass", VERDICT_WARN, "paused for another %s: 'membalance --resume' ends it",
 		     AGE((st->paused_ms + 999) / 1000));
 	else if (!st->has_pass)

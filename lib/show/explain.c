@@ -294,7 +294,7 @@ static void tell_uncovered(struct sentence *s, const struct guest *g)
 	say_headroom(s, g);
 	say_growth(s, g);
 	say(s, "), but %s",
-	    g->plan.reason == REASON_NO_GIVE ? "memguard lets nothing be given while the host is short"
+	    g->plan.reason == REASON_NO_GIVE ? "nothing may be given while the host is short or that is not known"
 	                                     : "the host cannot spare them without touching its reserve");
 }
 

@@ -542,7 +542,18 @@ char *report_unreadable(char *buffer, size_t size, const char *uuid)
 		snprintf(buffer, size, "what '/run/memsched' has of domain %s cannot be read: it counts as absent",
 		         uuid);
 	else
-		snprintf(buffer, size, "something in '/run/memsched/pending' cannot be read: it counts as absent");
+		snprintf(buffer, size, "something in '/run/memsched/pending' cannot be read, so nothing is given");
+	return buffer;
+}
+
+char *report_pause_unknown(char *buffer, size_t size, int error)
+{
+	if (error == -EBADMSG || error == -EPROTO)
+		snprintf(buffer, size,
+		         "'/run/memsched/paused' is damaged or of another version, so there is no pass: 'membalance "
+		         "--resume' removes it");
+	else
+		snprintf(buffer, size, "cannot read '/run/memsched/paused', so there is no pass: %s", strerror(-error));
 	return buffer;
 }
 
@@ -600,9 +611,8 @@ static void complain_of_registry(const struct balance_report *rep, complaint_say
 		         report_unusable(rep->unusable));
 		say(arg, "registry", sentence);
 	}
-	if (rep->pause_unreadable)
-		say(arg, "paused",
-		    "'/run/memsched/paused' cannot be read: nothing is paused; 'membalance --resume' removes it");
+	if (rep->pause_unknown)
+		say(arg, "paused", report_pause_unknown(sentence, sizeof(sentence), rep->pause_unknown));
 }
 
 void report_complain(const struct balance_report *rep, void (*say)(void *arg, const char *key, const char *sentence),

@@ -73,6 +73,9 @@ char *report_failure(int error, const char *uri, const char *root, const char *w
 /* Why the registry cannot be used, for a -errno of registry_open. */
 const char *report_unusable(int error);
 
+/* What to say if whether there is a pause is not known, for a -errno of registry_paused. Returns buffer. */
+char *report_pause_unknown(char *buffer, size_t size, int error);
+
 /* What to say of a host's figure that contradicts its neighbours (doubtful). Returns buffer. */
 char *report_doubtful(char *buffer, size_t size, const struct host *h);
 

@@ -19,7 +19,7 @@ teardown() {
 	start
 	wait_for test -d "$root/run/memsched/domains"
 	mkfifo "$pending" "${domain}2"
-	wait_for says "warning: something in '/run/memsched/pending' cannot be read: it counts as absent"
+	wait_for says "warning: something in '/run/memsched/pending' cannot be read, so nothing is given"
 	wait_for says "warning: what '/run/memsched' has of domain ${domain##*/}2 cannot be read: it counts as absent"
 	mkfifo "${domain}3"
 	wait_for says "warning: what '/run/memsched' has of domain ${domain##*/}3 cannot be read"

@@ -236,8 +236,8 @@ static const struct {
      "give 50 MiB to reach 441 MiB: 111 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free, "
      "and use grows by 20 MiB/s), but the host cannot spare them without touching its reserve"},
     {GUEST(NO_GIVE, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
-     "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), but memguard "
-     "lets nothing be given while the host is short"},
+     "keep 391 MiB: 121 MiB more are needed (366 MiB are used, 25 MiB of the wished 146 MiB are free), but nothing "
+     "may be given while the host is short or that is not known"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.basic_kib = MIB(512), LEVEL(52)),
      "keep 391 MiB: memory is short: 366 MiB are used, and it gets 25 MiB of the wished headroom of 146 MiB, where "
      "weight 100 would get 52 MiB; it needs 512 MiB, 121 MiB more, 27 MiB of them once others gave them"},

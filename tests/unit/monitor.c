@@ -2,6 +2,7 @@
 /* The guard on duty, over the test driver: what it asks for, and that nothing is allocated before it does. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -587,11 +588,13 @@ static void unreadable(const char *name)
 {
 	char path[PATH_MAX];
 
+	const struct timespec now[] = {{.tv_sec = LAST_UPDATE_S + 1}, {.tv_sec = LAST_UPDATE_S + 1}};
+
 	snprintf(path, sizeof(path), "%s/run/memsched/%s", root, name);
-	assert_int_equal(mkfifo(path, 0644), 0);
+	assert_int_equal(mkfifo(path, 0644) | utimensat(AT_FDCWD, path, now, 0), 0);
 }
 
-/* What cannot be read is no start, and is known of as long as it is there. */
+/* What cannot be read is known of as long as it is there, and lets nothing be forgotten that was pending before. */
 static void test_pending_unreadable(void **state)
 {
 	struct monitor *s = on_duty(false);
@@ -606,10 +609,14 @@ static void test_pending_unreadable(void **state)
 	monitor_count_pending(s);
 	assert_true(monitor_pending_unreadable(s));
 	assert_int_equal(look(s).pending_kib, 500 * MIB);
+	registry_forget_pending(r, "00000000-0000-4000-8000-000000009999");
+	monitor_count_pending(s);
+	assert_int_equal(look(s).pending_kib, 500 * MIB);
 	snprintf(path, sizeof(path), "%s/run/memsched/pending/00000000-0000-4000-8000-000000008888", root);
 	assert_int_equal(unlink(path), 0);
 	monitor_count_pending(s);
 	assert_false(monitor_pending_unreadable(s));
+	assert_int_equal(look(s).pending_kib, 0);
 	registry_close(r);
 	monitor_free(s, in_time());
 }

@@ -487,7 +487,7 @@ static const struct {
     {"version=1\nsince_ms=0\nuntil_ms=18446744073709551615\n", -EBADMSG, 4242},
     {"version=1\nuntil_ms=6000\n", -EBADMSG, 4242},
     {"version=1\nsince_ms=x\nuntil_ms=6000\n", -EBADMSG, 4242},
-    {"version=9\n", 0, 0},
+    {"version=9\n", -EPROTO, 4242},
     {"", -EBADMSG, 4242},
     {"30m\n", -EBADMSG, 4242},
 };
@@ -778,6 +778,38 @@ static void test_records_refused(void **state)
 
 /* ---- faults while writing ---- */
 
+static void set_mtime(const char *name, time_t time_s)
+{
+	const struct timespec times[] = {{.tv_sec = time_s}, {.tv_sec = time_s}};
+	char path[PATH_MAX];
+
+	path_of(path, sizeof(path), name);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+/* A folder that cannot be listed is not an empty one. */
+static void test_walk_without_descriptors(void **state)
+{
+	struct registry *r = open_registry();
+	struct guest *guests = NULL;
+	struct rlimit all, none;
+	bool unreadable = false;
+	size_t n = 0;
+	int listed;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	registry_pending_kib(r, 1000, &unreadable);
+	listed = registry_list(r, 1000, &guests, &n);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_true(unreadable);
+	assert_int_equal(listed, -EMFILE);
+	assert_null(guests);
+	registry_close(r);
+}
+
 /* All that may lie in pending/ is passed over, and nothing is waited for. */
 static void test_pending_shapes(void **state)
 {
@@ -798,12 +830,15 @@ static void test_pending_shapes(void **state)
 	}
 	make(PENDING B, SHAPE_FIFO, 0, 0);
 	make(PENDING C, SHAPE_DIR, 0, 0);
+	set_mtime(PENDING C, 1000);
 	path_of(path, sizeof(path), PENDING "dddddddd-0000-4000-8000-000000000004");
 	path_of(name, sizeof(name), PENDING A);
 	assert_int_equal(symlink(name, path), 0);
 	make_socket(PENDING "eeeeeeee-0000-4000-8000-000000000005");
 	assert_int_equal(registry_pending_kib(r, 1000, &unreadable), 7);
 	assert_true(unreadable);
+	assert_int_equal(registry_pending_kib(r, 1000 + PENDING_MAX_S + 1, &unreadable), 0);
+	assert_false(unreadable); /* void as any start is by then */
 	registry_prune(r, NULL, 0, (uint64_t)time(NULL) + PENDING_MAX_S + 60);
 	assert_int_equal(count_entries("run/memsched/pending"), 2); /* the directory, and what bears no name of ours */
 	registry_close(r);
@@ -1427,6 +1462,7 @@ int main(void)
 	    TEST(test_long_name),
 	    TEST(test_records_refused),
 	    TEST(test_pending_shapes),
+	    TEST(test_walk_without_descriptors),
 	    TEST(test_no_space),
 	    TEST(test_read_while_written),
 	    TEST(test_lock),
