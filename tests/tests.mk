@@ -20,7 +20,7 @@ TESTS    := tests/faults/inject.so $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 # library another name.
 tests/unit/monitor.test: WRAPPED := clock_gettime virt_open virt_list virt_set
 tests/unit/snapshot.test: WRAPPED := virt_open virt_list virt_read virt_set_period virt_set
-tests/unit/io.test: WRAPPED := realloc
+tests/unit/io.test: WRAPPED := realloc clock_gettime
 tests/unit/memlock.test: WRAPPED := getrlimit64
 tests/unit/wakeup.test: WRAPPED := fstatfs64 write
 tests/unit/registry.test: WRAPPED := nanosleep

@@ -7,9 +7,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PUBLISH_TRIES 20
+#define PUBLISH_PAUSE_NS 5000000 /* a writer needs less than a millisecond */
 
 void fd_close(int *fd)
 {
@@ -55,15 +59,25 @@ ssize_t file_read(int fd, char *bytes, size_t size)
 	return (ssize_t)length;
 }
 
-/* The mode does not depend on the caller's umask. */
+/* The mode does not depend on the caller's umask. What a file system tells only at the end it tells of a duplicate. */
 static int fill_file(int fd, const char *text, size_t length)
 {
-	int error = fd_write(fd, text, length);
+	int error = fd_write(fd, text, length), copy = -1;
 
-	if (!error && fchmod(fd, 0644))
+	if (!error && (fchmod(fd, 0644) || (copy = dup(fd)) < 0 || close(copy)))
 		error = -errno;
-	if (close(fd) && !error)
+	return error;
+}
+
+static int replace_file(int at, int fd, const char *temporary, const char *name, const char *text, size_t length)
+{
+	int error = fill_file(fd, text, length);
+
+	if (!error && renameat(at, temporary, at, name))
 		error = -errno;
+	if (error)
+		unlinkat(at, temporary, 0);
+	close(fd);
 	return error;
 }
 
@@ -77,11 +91,32 @@ int file_write(int at, const char *name, const char *text, size_t length)
 	if (asprintf(&temporary, ".%s.tmp.%d.%09ld", name, (int)getpid(), now.tv_nsec) < 0)
 		return -ENOMEM;
 	fd = openat(at, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	error = fd < 0 ? -errno : fill_file(fd, text, length);
-	if (!error && renameat(at, temporary, at, name))
-		error = -errno;
-	if (error && fd >= 0)
-		unlinkat(at, temporary, 0);
+	error = fd < 0 ? -errno : replace_file(at, fd, temporary, name, text, length);
+	free(temporary);
+	return error;
+}
+
+/* -EBUSY: another writer has it, or has just renamed it. */
+static int take_temporary(int at, const char *temporary)
+{
+	int fd = file_open_target(at, temporary, O_WRONLY, 0600);
+
+	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) == 0 && file_is_same(fd, at, temporary) && ftruncate(fd, 0) == 0))
+		return fd;
+	close(fd);
+	return -EBUSY;
+}
+
+int file_publish(int at, const char *name, const char *text, size_t length)
+{
+	int fd, error, tries = PUBLISH_TRIES;
+	char *temporary;
+
+	if (asprintf(&temporary, ".%s.tmp", name) < 0)
+		return -ENOMEM;
+	while ((fd = take_temporary(at, temporary)) == -EBUSY && --tries)
+		nanosleep(&(struct timespec){.tv_nsec = PUBLISH_PAUSE_NS}, NULL);
+	error = fd < 0 ? fd : replace_file(at, fd, temporary, name, text, length);
 	free(temporary);
 	return error;
 }
@@ -102,6 +137,8 @@ int file_check_target(const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode))
 		return -EMEDIUMTYPE;
+	if (st->st_nlink == 0)
+		return -EBUSY;
 	return file_is_ours(st) && st->st_nlink == 1 ? 0 : -EPERM;
 }
 
@@ -112,9 +149,33 @@ const char *file_words(int error)
 		return "not a plain file";
 	case -EPERM:
 		return "another user owns it, or a link to it";
+	case -EBUSY:
+		return "another process writes it";
 	default:
 		return strerror(-error);
 	}
+}
+
+bool file_is_same(int fd, int at, const char *name)
+{
+	struct stat open, now;
+
+	return fd >= 0 && fstat(fd, &open) == 0 && fstatat(at, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       open.st_dev == now.st_dev && open.st_ino == now.st_ino;
+}
+
+int file_open_target(int at, const char *name, int flags, mode_t mode)
+{
+	int fd = openat(at, name, flags | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode), error;
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENXIO || errno == EISDIR || errno == ELOOP ? -EMEDIUMTYPE : -errno;
+	error = fstat(fd, &st) ? -errno : file_check_target(&st);
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
 }
 
 /* A link of ours counts where no one else can put it: of a sticky directory each entry is its owner's. */

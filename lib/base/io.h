@@ -32,6 +32,11 @@ ssize_t file_read(int fd, char *bytes, size_t size);
  * number in two containers. Not synced: after a crash of the host it is written anew. 0 or -errno.
  */
 int file_write(int at, const char *name, const char *text, size_t length);
+/*
+ * The same for a directory that nobody tidies: the temporary is .NAME.tmp, which is taken over if a writer died. It
+ * must be as file_check_target wants it. -EBUSY: another process writes it, for longer than 100 ms.
+ */
+int file_publish(int at, const char *name, const char *text, size_t length);
 
 struct stat;
 
@@ -42,9 +47,14 @@ bool file_is_safe(const struct stat *st);
 
 /*
  * Whether a file that is there may be written to or replaced: 0; -EMEDIUMTYPE: it is no plain file; -EPERM: another
- * user owns it, or it has a second name, which another user may have made of a file of ours.
+ * user owns it, or it has a second name, which another user may have made of a file of ours; -EBUSY: it has been
+ * replaced since it was opened.
  */
 int file_check_target(const struct stat *st);
+/* Opens a file for writing that is so, or makes it. Never waits; follows no link. A descriptor, or -errno. */
+int file_open_target(int at, const char *name, int flags, mode_t mode);
+/* Whether fd is the file of that name. */
+bool file_is_same(int fd, int at, const char *name);
 /* What -errno means for a file. */
 const char *file_words(int error);
 

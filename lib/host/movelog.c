@@ -185,20 +185,16 @@ static int append(int fd, const char *text, size_t length)
 
 static int to_file(const struct writing *w, const char *text, size_t length)
 {
-	int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	const char *name;
 	int dir = dir_open_of(w->where, &name), fd, error;
-	struct stat st;
 
 	if (dir < 0)
 		return dir;
-	fd = openat(dir, name, flags, 0640);
-	error = fd < 0 || fstat(fd, &st) ? -errno : file_check_target(&st);
-	if (!error)
-		error = append(fd, text, length);
+	fd = file_open_target(dir, name, O_WRONLY | O_APPEND, 0640);
+	error = fd < 0 ? fd : append(fd, text, length);
 	fd_close(&fd);
 	fd_close(&dir);
-	return error == -ENXIO || error == -EISDIR || error == -ELOOP ? -EMEDIUMTYPE : error;
+	return error;
 }
 
 /* What each word of where means; the last is for any other. */

@@ -103,18 +103,10 @@ void statedir_close(struct statedir *d)
 	d->path = NULL;
 }
 
-static bool is_same(int fd, int at, const char *name)
-{
-	struct stat open, now;
-
-	return fd >= 0 && fstat(fd, &open) == 0 && fstatat(at, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       open.st_dev == now.st_dev && open.st_ino == now.st_ino;
-}
-
 bool statedir_is_current(const struct statedir *d)
 {
 	for (enum statedir_place i = 0; i < STATEDIR_PLACES; i++)
-		if (!is_same(d->fd[i], parent_of(d, i), name_of(d, i)))
+		if (!file_is_same(d->fd[i], parent_of(d, i), name_of(d, i)))
 			return false;
 	return true;
 }
@@ -146,7 +138,7 @@ int statedir_file(const struct statedir *d, enum statedir_place place, const cha
 
 bool statedir_is_file(const struct statedir *d, enum statedir_place place, const char *name, int fd)
 {
-	return is_same(fd, d->fd[place], name);
+	return file_is_same(fd, d->fd[place], name);
 }
 
 /* Returns how many bytes were read, the end not counted: size if there are more than the text has room for. */

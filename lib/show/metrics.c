@@ -96,7 +96,7 @@ int metrics_publish(const char *path, const char *text, size_t length)
 	int error = dir < 0 ? dir : *name ? check_target(dir, name) : -EMEDIUMTYPE;
 
 	if (!error)
-		error = file_write(dir, name, text, length);
+		error = file_publish(dir, name, text, length);
 	fd_close(&dir);
 	return error;
 }

@@ -8,9 +8,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -71,17 +73,121 @@ static void test_write(void **state)
 	fd_close(&fd);
 }
 
+static void put(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_int_equal(fd_write(fd, text, strlen(text)), 0);
+	fd_close(&fd);
+}
+
+static long fixed_ns = -1;
+
+int __real_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *t)
+{
+	int r = __real_clock_gettime(id, t);
+
+	if (fixed_ns >= 0)
+		t->tv_nsec = fixed_ns;
+	return r;
+}
+
 /* The temporary of another writer with this number, in another container, is not taken over. */
 static void test_temporary_of_another(void **state)
 {
 	char name[64];
 
 	(void)state;
-	snprintf(name, sizeof(name), ".a.tmp.%d", (int)getpid());
-	assert_int_equal(symlink("elsewhere", name), 0);
+	fixed_ns = 4242;
+	snprintf(name, sizeof(name), ".a.tmp.%d.%09ld", (int)getpid(), fixed_ns);
+	put(name, "theirs");
+	assert_int_equal(file_write(AT_FDCWD, "a", "one", 3), -EEXIST);
+	has_content(name, "theirs");
+	fixed_ns = 4243;
 	assert_int_equal(file_write(AT_FDCWD, "a", "one", 3), 0);
 	has_content("a", "one");
+	fixed_ns = -1;
 	assert_int_equal(unlink(name), 0);
+}
+
+/* A temporary that was left over is taken over, but not from a writer that lives, and not through a link. */
+static void test_publish(void **state)
+{
+	int fd;
+
+	(void)state;
+	put(".a.tmp", "left over");
+	assert_int_equal(file_publish(AT_FDCWD, "a", "one", 3), 0);
+	has_content("a", "one");
+	put(".a.tmp", "half");
+	fd = open(".a.tmp", O_WRONLY);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EBUSY);
+	has_content(".a.tmp", "half");
+	fd_close(&fd);
+	put("b", "precious");
+	assert_int_equal(unlink(".a.tmp") | symlink("b", ".a.tmp"), 0);
+	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EMEDIUMTYPE);
+	assert_int_equal(unlink(".a.tmp") | link("b", ".a.tmp"), 0);
+	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EPERM);
+	assert_int_equal(unlink(".a.tmp") | mkfifo(".a.tmp", 0600), 0);
+	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EMEDIUMTYPE);
+	has_content("b", "precious");
+	has_content("a", "one");
+	assert_int_equal(unlink(".a.tmp") | unlink("b"), 0);
+}
+
+#define WRITERS 4
+#define TIMES 50
+
+static pid_t publish_often(char letter)
+{
+	pid_t child = fork();
+	char text[9000];
+
+	if (child)
+		return child;
+	memset(text, letter, sizeof(text));
+	for (int i = 0; i < TIMES; i++) {
+		int error = file_publish(AT_FDCWD, "a", text, sizeof(text));
+
+		if (error && error != -EBUSY)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static void is_whole(void)
+{
+	char text[9001];
+	int fd = open("a", O_RDONLY);
+
+	assert_int_equal(file_read(fd, text, sizeof(text)), 9000);
+	fd_close(&fd);
+	for (size_t i = 1; i < 9000; i++)
+		assert_int_equal(text[i], text[0]);
+}
+
+/* What is published is the whole text of one of several writers at a time. */
+static void test_publish_at_once(void **state)
+{
+	int ended = 0, status;
+
+	(void)state;
+	assert_int_equal(waitpid(publish_often('x'), &status, 0) > 0 && status == 0, 1);
+	for (char letter = 'a'; letter < 'a' + WRITERS; letter++)
+		assert_true(publish_often(letter) > 0);
+	while (ended < WRITERS) {
+		is_whole();
+		if (waitpid(-1, &status, WNOHANG) <= 0)
+			continue;
+		assert_int_equal(status, 0);
+		ended++;
+	}
+	is_whole();
 }
 
 /* ---- other users ---- */
@@ -261,6 +367,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_write),
 	    TEST(test_temporary_of_another),
+	    TEST(test_publish),
+	    TEST(test_publish_at_once),
 	    TEST(test_dir_open_of),
 	    TEST(test_check_target),
 	    TEST(test_write_without_room),
