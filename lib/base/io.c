@@ -14,6 +14,7 @@
 
 #define PUBLISH_TRIES 20
 #define PUBLISH_PAUSE_NS 5000000 /* a writer needs less than a millisecond */
+#define LINKS_MOST 40            /* as path_resolution(7) */
 
 void fd_close(int *fd)
 {
@@ -178,47 +179,125 @@ int file_open_target(int at, const char *name, int flags, mode_t mode)
 	return error;
 }
 
-/* A link of ours counts where no one else can put it: of a sticky directory each entry is its owner's. */
-static bool may_follow(int at, const char *name)
-{
-	struct stat in, link;
+/* ---- ways through links ---- */
 
-	return fstat(at, &in) == 0 && fstatat(at, name, &link, AT_SYMLINK_NOFOLLOW) == 0 && file_is_ours(&link) &&
-	       (file_is_safe(&in) || (file_is_ours(&in) && in.st_mode & S_ISVTX));
-}
+/* Links are followed here and not by the kernel, which would follow those of other users too. */
+struct way {
+	unsigned links;
+	bool safe; /* behind a link, each directory must be one in which another user can put nothing */
+};
 
-static int open_step(int at, const char *name)
+/* Of a sticky directory each entry is its owner's. */
+static bool dir_is_safe(int fd)
 {
-	int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), error = errno;
 	struct stat st;
 
+	return fstat(fd, &st) == 0 && (file_is_safe(&st) || (file_is_ours(&st) && st.st_mode & S_ISVTX));
+}
+
+static int read_link(struct way *w, int at, const char *name, char target[static PATH_MAX])
+{
+	struct stat st;
+	ssize_t n;
+
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	if (!file_is_ours(&st) || !dir_is_safe(at))
+		return -EPERM;
+	if (++w->links > LINKS_MOST)
+		return -ELOOP;
+	n = readlinkat(at, name, target, PATH_MAX);
+	if (n < 0 || n == PATH_MAX)
+		return n < 0 ? -errno : -ENAMETOOLONG;
+	target[n] = '\0';
+	return 0;
+}
+
+static int open_way(struct way *w, int at, const char *path, const char *end);
+
+static int open_step(struct way *w, int at, const char *name)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	int fd, error;
+
+	if (w->safe && w->links && !dir_is_safe(at))
+		return -EPERM;
+	fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	error = errno;
 	if (fd >= 0)
 		return fd;
 	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISLNK(st.st_mode))
 		return -error;
-	if (!may_follow(at, name))
-		return -EPERM;
-	fd = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	error = read_link(w, at, name, target);
+	return error ? error : open_way(w, at, target, target + strlen(target));
 }
 
-int dir_open_of(const char *path, const char **ret_name)
+/* Opens the directory that path is up to end. */
+static int open_way(struct way *w, int at, const char *path, const char *end)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	int fd = open_step(AT_FDCWD, *path == '/' ? "/" : "."), next;
+	int fd = openat(at, *path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
 	char step[NAME_MAX + 1];
 	size_t n;
 
-	for (path += strspn(path, "/"); fd >= 0 && path < name; path += strspn(path, "/")) {
+	if (fd < 0)
+		return -errno;
+	for (path += strspn(path, "/"); fd >= 0 && path < end; path += strspn(path, "/")) {
 		n = strcspn(path, "/");
 		snprintf(step, sizeof(step), "%.*s", (int)n, path);
-		next = n > NAME_MAX ? -ENAMETOOLONG : open_step(fd, step);
+		next = n > NAME_MAX ? -ENAMETOOLONG : open_step(w, fd, step);
 		close(fd);
 		fd = next;
 		path += n;
 	}
-	*ret_name = name;
 	return fd;
+}
+
+static const char *last_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+int dir_open_of(const char *path, const char **ret_name)
+{
+	*ret_name = last_name(path);
+	return open_way(&(struct way){.links = 0}, AT_FDCWD, path, *ret_name);
+}
+
+static int open_safe(struct way *w, int at, const char *path)
+{
+	const char *name = last_name(path);
+	int dir = open_way(w, at, path, name), fd = -EPERM;
+	char target[PATH_MAX];
+
+	if (dir < 0)
+		return dir;
+	if (dir_is_safe(dir)) {
+		fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
+	if (fd == -ELOOP)
+		fd = read_link(w, dir, name, target);
+	if (!fd)
+		fd = open_safe(w, dir, target);
+	close(dir);
+	return fd;
+}
+
+int file_open_safe(const char *path)
+{
+	int fd = open_safe(&(struct way){.safe = true}, AT_FDCWD, path), error;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	error = fstat(fd, &st) ? -errno : !S_ISREG(st.st_mode) ? -EMEDIUMTYPE : file_is_safe(&st) ? 0 : -EPERM;
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
 }
 
 /* ---- a stream in memory ---- */

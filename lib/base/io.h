@@ -60,10 +60,15 @@ const char *file_words(int error);
 
 /*
  * Opens (O_PATH) the directory that path is in; ret_name is the rest of path. Of a symbolic link on the way that
- * another user may have put there: -EPERM, as it may lead anywhere. So one may write by name below the result, in a
- * directory of another user too. Else -errno.
+ * another user may have put there, also behind a link of ours: -EPERM, as it may lead anywhere. So one may write by
+ * name below the result, in a directory of another user too. Else -errno.
  */
 int dir_open_of(const char *path, const char **ret_name);
+/*
+ * Opens a plain file for reading that no other user can change. Links of ours are followed. -EPERM: it, its directory,
+ * or a directory on the way to a link's target is not safe; -EMEDIUMTYPE: no plain file. Never waits.
+ */
+int file_open_safe(const char *path);
 
 /*
  * A stream whose text stays in memory. open_memstream would do if it told that it had no memory: glibc drops the text,

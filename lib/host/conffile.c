@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,8 +53,9 @@ static void complain_file(struct reader *r, int error)
 	r->line = 0;
 	complain(r, error, "cannot read '%s': %s", r->path,
 	         error == -EMEDIUMTYPE ? "not a regular file"
-	         : error == -EPERM     ? "another user can change it or its directory: chown root and chmod go-w both"
-	                               : strerror(-error));
+	         : error == -EPERM
+	             ? "another user can change it or a directory that leads to it: chown root and chmod go-w"
+	             : strerror(-error));
 }
 
 /* A key of another part has surely lost its place: a reserve that does not hold may cost the host. */
@@ -220,42 +220,11 @@ static void take_lines(struct reader *r, char *bytes, size_t length)
 	}
 }
 
-/* Without waiting, should it be a FIFO. Root obeys no file that another user can change, as with cron and sudo. */
-static int open_regular(int dir, const char *name)
-{
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	error = fstat(fd, &st) < 0 ? -errno : !S_ISREG(st.st_mode) ? -EMEDIUMTYPE : file_is_safe(&st) ? 0 : -EPERM;
-	if (error == 0)
-		return fd;
-	close(fd);
-	return error;
-}
-
-static int open_file(const char *path)
-{
-	const char *name;
-	int dir = dir_open_of(path, &name), fd;
-	struct stat st;
-
-	if (dir < 0)
-		return dir;
-	if (fstat(dir, &st) < 0)
-		fd = -errno;
-	else /* of a sticky directory each file is its owner's */
-		fd =
-		    file_is_safe(&st) || (file_is_ours(&st) && st.st_mode & S_ISVTX) ? open_regular(dir, name) : -EPERM;
-	close(dir);
-	return fd;
-}
-
-/* A whole file and a NUL behind it, to be freed; its length or -errno. */
+/* A whole file and a NUL behind it, to be freed; its length or -errno. Root obeys no file that another user can change,
+ * as with cron and sudo. */
 static ssize_t read_whole(const char *path, char **ret_bytes)
 {
-	int fd = open_file(path);
+	int fd = file_open_safe(path);
 	char *bytes;
 	ssize_t length;
 

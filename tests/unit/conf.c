@@ -703,7 +703,7 @@ static void test_odd_files(void **state)
 	conf_clear(&c);
 }
 
-#define CHANGED "': another user can change it or its directory: chown root and chmod go-w both\n"
+#define CHANGED "': another user can change it or a directory that leads to it: chown root and chmod go-w\n"
 
 /* Neither a file nor a directory of files that another user can change is obeyed. */
 static void test_others(void **state)
@@ -721,12 +721,21 @@ static void test_others(void **state)
 	    {"etc/memsched.conf.d", "/etc/memsched.conf.d", 01777, 0755},
 	    {"etc/memsched.conf.d", "/etc/memsched.conf.d", 0, 0},
 	    {"etc", "/etc/memsched.conf", 0777, 0755},
+	    /* a link's target is as good as the way to it */
+	    {"srv/conf", "/etc/memsched.conf.d/b.conf", 0777, 0755},
+	    {"srv", "/etc/memsched.conf.d/b.conf", 0775, 0755},
+	    {"srv", "/etc/memsched.conf.d/b.conf", 0, 0},
 	};
+	char target[FOLDER_BYTES + 20];
 
 	(void)state;
 	assert_int_equal(mkdir(in_root("etc/memsched.conf.d"), 0755), 0);
 	put("etc/memsched.conf", "step = 3MiB\n");
 	put("etc/memsched.conf.d/a.conf", "tolerance = 1MiB\n");
+	assert_int_equal(mkdir(in_root("srv"), 0755) | mkdir(in_root("srv/conf"), 0755), 0);
+	put("srv/conf/b.conf", "buffer = 30%\n");
+	snprintf(target, sizeof(target), "%s/srv/conf/b.conf", root);
+	assert_int_equal(symlink(target, in_root("etc/memsched.conf.d/b.conf")), 0);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		char expected[256];
 
@@ -740,7 +749,7 @@ static void test_others(void **state)
 		assert_int_equal(
 		    rows[i].mode ? chmod(in_root(rows[i].path), rows[i].good) : lchown(in_root(rows[i].path), 0, 0), 0);
 	}
-	check_load(NULL, 0, "", "step=3072 reserve=0+0% tolerance=1024 ");
+	check_load(NULL, 0, "", "step=3072 reserve=0+0% tolerance=1024 plenty=0+10% buffer=30 ");
 }
 
 /* Over what was set before, and again and again. */

@@ -228,8 +228,12 @@ static void test_dir_open_of(void **state)
 	has_entry("d", "d");
 	assert_int_equal(open_dir_of("d/nowhere/a", "a"), -ENOENT);
 	assert_int_equal(open_dir_of("d/e/a/b", "b"), -ENOTDIR);
+	assert_int_equal(symlink("round", "round") | symlink("./d/../d/link", "through"), 0);
+	assert_int_equal(open_dir_of("round/a", "a"), -ELOOP);
+	has_entry("through/a", "a");
 	assert_int_equal(chmod("d", 0777), 0);
 	assert_int_equal(open_dir_of("d/link/a", "a"), -EPERM);
+	assert_int_equal(open_dir_of("through/a", "a"), -EPERM);
 	has_entry("d/e/a", "a");
 	assert_int_equal(chmod("d", 01777), 0);
 	has_entry("d/link/a", "a");
@@ -239,6 +243,7 @@ static void test_dir_open_of(void **state)
 		assert_int_equal(lchown("d/link", 0, 0) | chmod("d", 0755) | chown("d", OTHER, OTHER), 0);
 		assert_int_equal(open_dir_of("d/link/a", "a"), -EPERM);
 	}
+	assert_int_equal(unlink("round") | unlink("through"), 0);
 	assert_int_equal(unlink("d/link") | unlink("d/e/a") | rmdir("d/e") | rmdir("d"), 0);
 }
 
