@@ -85,7 +85,8 @@ struct balancer {
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
 	int textfile_error, output_error;
-	int notified; /* what systemd was told of last, at notified_ms: PASS_…, or -errno of one that failed */
+	char *printed; /* of a single pass: goes out without the lock */
+	int notified;  /* what systemd was told of last, at notified_ms: PASS_…, or -errno of one that failed */
 	uint64_t notified_ms;
 };
 
@@ -102,6 +103,8 @@ static void complain_of_conf(const char *sentence)
 {
 	struct registry *r = NULL;
 
+	if (!loop)
+		say_later();
 	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
 		complaints_load(&complaints, r);
 		say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
@@ -271,23 +274,26 @@ static int print_pass(FILE *out, const struct balance_report *rep)
 	return verbose && !as_json ? report_table(out, rep, NULL, &style) : 0;
 }
 
-/* A loop goes on if a reader does not. */
-static int start_printing(const struct balance_report *rep)
+/* A loop goes on if a reader does not, and a single pass holds no lock for it. */
+static int start_printing(struct balancer *b, const struct balance_report *rep)
 {
 	struct memfile m;
 	int r = memfile_open(&m) ? print_pass(m.out, rep) : -ENOMEM;
 
 	if (m.out && memfile_close(&m))
 		r = -ENOMEM;
-	if (!r && m.length)
+	if (!r && m.length && loop)
 		return output_start(m.text);
-	free(m.text);
+	if (!r && !loop)
+		b->printed = m.text;
+	else
+		free(m.text);
 	return r;
 }
 
 static void show(struct balancer *b, const struct balance_report *rep)
 {
-	b->output_error = loop ? start_printing(rep) : print_pass(stdout, rep);
+	b->output_error = start_printing(b, rep);
 	if (b->output_error && !loop)
 		say_error(&membalance, "cannot show all of it: %s", strerror(-b->output_error));
 	complain_of_warnings(b);
@@ -651,10 +657,18 @@ static int balance(struct conf *conf)
 	code = open_registry(&b);
 	if (code)
 		return code;
-	if (loop)
-		say_without_waiting();
 	complaints_load(&complaints, dry_run ? NULL : b.registry);
-	return loop ? run_loop(&b) : pass(&b);
+	if (loop) {
+		say_without_waiting();
+		return run_loop(&b);
+	}
+	say_later();
+	code = pass(&b);
+	registry_close(b.registry);
+	if (b.printed)
+		fputs(b.printed, stdout);
+	free(b.printed);
+	return code;
 }
 
 int main(int argc, char **argv)

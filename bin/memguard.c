@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "base/uri.h"
 #include "host/complaints.h"
@@ -138,7 +139,7 @@ static void complain_of_error(const char *what, int error, const char *words)
 		              words ? text_escape(escaped, sizeof(escaped), words, text_is_utf8()) : strerror(-error));
 }
 
-static void explain_guest(const struct sight *v, const struct conf *conf, const struct guest *g)
+static void explain_guest(FILE *out, const struct sight *v, const struct conf *conf, const struct guest *g)
 {
 	char name[256], actual[TEXT_SIZE], give[TEXT_SIZE], bottom[TEXT_SIZE];
 	enum reason why = reclaim_refusal(v->way, conf->tolerance_kib, g);
@@ -147,15 +148,16 @@ static void explain_guest(const struct sight *v, const struct conf *conf, const 
 	text_size(actual, sizeof(actual), g->sample.actual_kib);
 	text_size(bottom, sizeof(bottom), reclaim_bottom_kib(g));
 	if (v->squeezing && g->plan.want_kib < g->sample.actual_kib)
-		printf("%s: gives %s of its %s; its bottom is %s.\n", name,
-		       text_size(give, sizeof(give), g->sample.actual_kib - g->plan.want_kib), actual, bottom);
+		fprintf(out, "%s: gives %s of its %s; its bottom is %s.\n", name,
+		        text_size(give, sizeof(give), g->sample.actual_kib - g->plan.want_kib), actual, bottom);
 	else if (reclaim_spares_untouched(v->way, conf->tolerance_kib, g))
-		printf("%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now.\n",
-		       name, actual);
+		fprintf(out,
+		        "%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now.\n",
+		        name, actual);
 	else if (why)
-		printf("%s: has %s and gives nothing: %s.\n", name, actual, reason_word(why));
+		fprintf(out, "%s: has %s and gives nothing: %s.\n", name, actual, reason_word(why));
 	else
-		printf("%s: has %s and need not give; its bottom is %s.\n", name, actual, bottom);
+		fprintf(out, "%s: has %s and need not give; its bottom is %s.\n", name, actual, bottom);
 }
 
 static uint64_t wanted_kib(const struct sight *v)
@@ -164,29 +166,29 @@ static uint64_t wanted_kib(const struct sight *v)
 }
 
 /* What the guests do not cover. */
-static void say_missing(const struct sight *v)
+static void explain_missing(FILE *out, const struct sight *v)
 {
 	uint64_t missing_kib = sat_sub(wanted_kib(v), sat_add(v->host.available_kib, v->planned_kib));
 	char missing[TEXT_SIZE];
 
 	if (v->squeezing && missing_kib)
-		printf("; %s are still missing", text_size(missing, sizeof(missing), missing_kib));
+		fprintf(out, "; %s are still missing", text_size(missing, sizeof(missing), missing_kib));
 }
 
-static void explain_all(struct monitor *s, const struct sight *v, const struct conf *conf)
+static void explain_all(FILE *out, struct monitor *s, const struct sight *v, const struct conf *conf)
 {
 	const struct snapshot *h = monitor_snapshot(s);
 	char text[SENTENCE], planned[TEXT_SIZE];
 
 	for (size_t i = 0; i < h->n && explain; i++)
-		explain_guest(v, conf, &h->guest[i]);
+		explain_guest(out, v, conf, &h->guest[i]);
 	if (explain || dry_run) {
-		printf("host: %s: %s; guests give %s", guard_level_word(v->level), host_words(v, text, sizeof(text)),
-		       v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
-		say_missing(v);
-		puts(".");
+		fprintf(out, "host: %s: %s; guests give %s", guard_level_word(v->level),
+		        host_words(v, text, sizeof(text)),
+		        v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
+		explain_missing(out, v);
+		fputs(".\n", out);
 	}
-	output_flush();
 }
 
 /* ---- --check ---- */
@@ -200,7 +202,7 @@ static _Noreturn void end_check(int code)
 /* ---- a single run ---- */
 
 /* Looks until the host has what it needs, or nothing more comes. */
-static int squeeze_once(struct monitor *s, const struct conf *conf, uint64_t end_ms)
+static int squeeze_once(FILE *out, struct monitor *s, const struct conf *conf, uint64_t end_ms)
 {
 	uint64_t read_ms = clock_ms(CLOCK_BOOTTIME);
 	char refused[SENTENCE];
@@ -214,7 +216,7 @@ static int squeeze_once(struct monitor *s, const struct conf *conf, uint64_t end
 			return r;
 		complain_of_figures(&v.host);
 		if (first)
-			explain_all(s, &v, conf);
+			explain_all(out, s, &v, conf);
 		first = false;
 		cannot = monitor_cannot(s, &v, refused, sizeof(refused));
 		if (dry_run || !v.squeezing || v.host.available_kib >= wanted_kib(&v) || !monitor_awaits(s, &v))
@@ -231,7 +233,7 @@ static int squeeze_once(struct monitor *s, const struct conf *conf, uint64_t end
 	return 0;
 }
 
-static int run_once(struct monitor *s, const struct conf *conf)
+static int run_once(FILE *out, struct monitor *s, const struct conf *conf)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), end_ms = now_ms + conf->deadline_ms;
 	int r = monitor_prepare(s, now_ms + conf->deadline_ms / 2), short_of;
@@ -241,7 +243,7 @@ static int run_once(struct monitor *s, const struct conf *conf)
 	if (r)
 		say_of_libvirt(conf, r, monitor_words(s));
 	complain_of_records(s);
-	short_of = squeeze_once(s, conf, end_ms);
+	short_of = squeeze_once(out, s, conf, end_ms);
 	if (short_of && short_of != -EBUSY)
 		say_of_libvirt(conf, -ENODATA, "");
 	return short_of ? EXIT_FAILED : exit_code_of(r);
@@ -588,7 +590,7 @@ static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
 
 /* ---- before the first look ---- */
 
-static int stand_guard(struct monitor *s, struct conf *conf)
+static int stand_guard(FILE *out, struct monitor *s, struct conf *conf)
 {
 	struct movelog audit = {.program = memguard.name, .root = root, .most = LOG_MOST};
 	bool single = once || dry_run;
@@ -600,7 +602,7 @@ static int stand_guard(struct monitor *s, struct conf *conf)
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
 	monitor_record(s, &audit);
-	code = single ? run_once(s, conf) : run_loop(s, conf, &audit);
+	code = single ? run_once(out, s, conf) : run_loop(s, conf, &audit);
 	r = movelog_end(&audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
 	complain_of_log(&audit, conf->log, r);
 	return code;
@@ -608,16 +610,24 @@ static int stand_guard(struct monitor *s, struct conf *conf)
 
 static int guard(struct conf *conf)
 {
+	struct memfile told; /* by a single run, which forbids gives until it ends: no reader may delay that */
 	struct monitor *s;
-	int r = monitor_new(conf, root, dry_run, &s), code;
+	int r = memfile_open(&told) ? monitor_new(conf, root, dry_run, &s) : -ENOMEM, code;
 
 	if (r) {
 		say_error(&memguard, "%s", strerror(-r));
 		return EXIT_FAILED;
 	}
-	code = stand_guard(s, conf);
+	if (once || dry_run)
+		say_later();
+	code = stand_guard(told.out, s, conf);
 	monitor_free(s, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS);
-	return code;
+	r = memfile_close(&told);
+	if (r)
+		say_error(&memguard, "cannot show all of it: %s", strerror(-r));
+	else
+		fputs(told.text, stdout);
+	return r && !code ? EXIT_FAILED : code;
 }
 
 static int refuse_nonsense(void)

@@ -324,8 +324,10 @@ void program_begin(void)
 /* Not through stdio's lock of stderr: a library may hold it, and wait for a reader. */
 void program_end(const struct program *program, int code)
 {
-	int r = output_end();
+	int r;
 
+	say_kept();
+	r = output_end();
 	if (r) {
 		say_error(program, "cannot write: %s", strerror(-r));
 		code = code ? code : EXIT_FAILED;

@@ -49,6 +49,32 @@ static bool is_taken(void)
 	return patient || (poll(&fd, 1, 0) == 1 && fd.revents & POLLOUT);
 }
 
+static struct memfile kept; /* lines for say_kept; out NULL: there are none */
+
+void say_later(void)
+{
+	if (!kept.out)
+		memfile_open(&kept); /* without memory they go out at once */
+}
+
+static bool keep_line(const char *line, size_t length)
+{
+	return kept.out && !kept.failed && fwrite(line, 1, length, kept.out) == length && fflush(kept.out) == 0 &&
+	       !kept.failed;
+}
+
+void say_kept(void)
+{
+	char *line = kept.text, *end;
+
+	if (!kept.out)
+		return;
+	memfile_close(&kept);
+	for (; (end = strchr(line, '\n')); line = end + 1)
+		fd_write(STDERR_FILENO, line, (size_t)(end + 1 - line));
+	free(kept.text);
+}
+
 /* False: it did not go out. */
 static bool put_line(const struct program *program, int priority, const char *text)
 {
@@ -60,7 +86,7 @@ static bool put_line(const struct program *program, int priority, const char *te
 	snprintf(whole + n, sizeof(whole) - (size_t)n, "%s: %s%s", program->name, kinds[priority], text);
 	n = (int)strlen(text_copy(line, LINE_MOST - 1, whole));
 	line[n++] = '\n';
-	return is_taken() && fd_write(STDERR_FILENO, line, (size_t)n) == 0;
+	return keep_line(line, (size_t)n) || (is_taken() && fd_write(STDERR_FILENO, line, (size_t)n) == 0);
 }
 
 static char first[512];

@@ -36,4 +36,11 @@ const char *first_error(void);
  */
 void say_without_waiting(void);
 
+/*
+ * From now on lines are kept until say_kept, which program_end calls: a single pass does not wait for a reader while it
+ * holds a lock.
+ */
+void say_later(void);
+void say_kept(void);
+
 #endif

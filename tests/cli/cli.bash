@@ -98,6 +98,20 @@ count_sleeps() {
 	sleeps=${sleeps%%$'\n'*}
 }
 
+# stuffed FIFO: one that takes nothing more, open as descriptor 7.
+stuffed() {
+	mkfifo "$1"
+	exec 7<>"$1"
+	dd if=/dev/zero of="$1" oflag=nonblock bs=4096 count=100 2>/dev/null || true
+}
+
+# waits_for_reader: whether the program with the number pid is in a write to standard output or standard error.
+waits_for_reader() {
+	local nr fd
+	read -r nr fd _ <"/proc/$pid/syscall"
+	[[ $nr == @(1|64) && $fd == 0x[12] ]] # of x86_64 and of others
+}
+
 # as_root_only: for tests that mount or take on other users.
 as_root_only() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"

@@ -146,14 +146,7 @@ pauses() {
 	[ "$before" = "$(find "$root/run" -type f -newermt '1970-01-01' -printf '%p %T@\n' | sort)" ]
 }
 
-# stuffed FIFO: one that takes nothing more, open as descriptor 7.
-stuffed() {
-	mkfifo "$1"
-	exec 7<>"$1"
-	dd if=/dev/zero of="$1" oflag=nonblock bs=4096 count=100 2>/dev/null || true
-}
-
-@test "what takes nothing holds up no loop, and no end" {
+@test "what takes nothing holds up no loop, no other pass, and no end" {
 	stuffed "$BATS_TEST_TMPDIR/out"
 	membalance -c "$node" --root "$root" --interval 100ms -J >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/said" 3>&- 7>&- &
 	pid=$!
@@ -167,9 +160,19 @@ stuffed() {
 	kill "$reader"
 	tr -d '\0' <"$BATS_TEST_TMPDIR/passes" | jq -es 'length > 1' # each is there whole
 	stuffed "$BATS_TEST_TMPDIR/err"
-	membalance -c test:///nowhere --root "$root" 2>"$BATS_TEST_TMPDIR/err" 3>&- 7>&- &
+	for uri in 'qemu+unix:///system?socket=/nonexistent' "$node"; do
+		membalance -c "$uri" --root "$root" -J >"$BATS_TEST_TMPDIR/err" 2>&1 3>&- 7>&- &
+		pid=$!
+		wait_for waits_for_reader
+		balance
+		kill "$pid"
+		wait_for has_ended
+	done
+	echo 'target = lots' >"$root/etc/memsched.conf"
+	membalance -c "$node" --root "$root" 2>"$BATS_TEST_TMPDIR/err" 3>&- 7>&- &
 	pid=$!
-	wait_for has_slept 1
+	wait_for waits_for_reader
+	flock -n "$root/run/memsched/lock" true
 	kill "$pid"
 	wait_for has_ended
 }

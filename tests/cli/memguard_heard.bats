@@ -69,13 +69,21 @@ hears_no_more() {
 
 @test "a warning of its configuration that nobody takes does not keep it from guarding" {
 	echo 'unknown = 1' >>"$root/etc/memsched.conf"
-	mkfifo "$said"
-	exec 7<>"$said"
-	dd if=/dev/zero of="$said" oflag=nonblock bs=4096 count=100 2>/dev/null || true
+	stuffed "$said"
 	start
 	available 100000
 	wait_for no_give_held
 	stop
+}
+
+@test "a single run forbids gives no longer than it takes, whoever reads what it explains" {
+	available 100000
+	stuffed "$said"
+	start --once --explain
+	wait_for waits_for_reader
+	run ! no_give_held
+	kill "$pid"
+	wait_for has_ended
 }
 
 hears_of_it() {

@@ -71,6 +71,33 @@ static void test_journal(void **state)
 		fclose(f[i]);
 }
 
+static void say_later_three(void)
+{
+	say_later();
+	say_later();
+	say_three();
+}
+
+/* What is kept goes out as it came, each line by itself, and then all goes out at once again. */
+static void test_later(void **state)
+{
+	FILE *f[] = {tmpfile(), tmpfile(), tmpfile(), tmpfile()};
+	const char *three = "prog: error: one\nprog: warning: two\nprog: three\n";
+	char text[256];
+
+	(void)state;
+	hear(f[0], say_later_three, text, sizeof(text));
+	assert_string_equal(text, "");
+	hear(f[1], say_kept, text, sizeof(text));
+	assert_string_equal(text, three);
+	hear(f[2], say_kept, text, sizeof(text));
+	assert_string_equal(text, "");
+	hear(f[3], say_three, text, sizeof(text));
+	assert_string_equal(text, three);
+	for (size_t i = 0; i < COUNT(f); i++)
+		fclose(f[i]);
+}
+
 static void say_of_complaint(void)
 {
 	say_complaint(&program, LOG_WARNING, "rain", "it %s", "rains");
@@ -141,8 +168,8 @@ static void test_long(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_journal), cmocka_unit_test(test_resolved),
-	                                   cmocka_unit_test(test_long)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_journal), cmocka_unit_test(test_later),
+	                                   cmocka_unit_test(test_resolved), cmocka_unit_test(test_long)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
