@@ -517,6 +517,10 @@ static bool is_ours(void *arg, struct conf *fresh)
 		say_error(&memguard, "the configured libvirt is another host's: run memguard there");
 		return false;
 	}
+	if (uri_is_test(fresh->uri, root) != uri_is_test(d->conf->uri, root)) {
+		say_error(&memguard, "guests of libvirt's test driver have a guard of their own: start another");
+		return false;
+	}
 	d->reconnect = strcmp(d->conf->uri, fresh->uri) != 0;
 	return true;
 }

@@ -38,13 +38,23 @@ bool uri_is_remote(const char *uri)
 	return !is_this_host(host, length);
 }
 
+static bool is_test_driver(const char *uri)
+{
+	return text_same_start(uri, "test:", 5) && !uri_is_remote(uri);
+}
+
+bool uri_is_test(const char *uri, const char *root)
+{
+	return is_test_driver(uri) && !*root;
+}
+
 bool uri_is_own(const char *uri, const char *root)
 {
 	const char *path = strstr(uri, "://");
 
 	if (!path || uri_is_remote(uri))
 		return false;
-	if (text_same_start(uri, "test:", 5))
+	if (is_test_driver(uri))
 		return *root;
 	path += 3;
 	path += strcspn(path, "/?#");

@@ -20,4 +20,7 @@ bool uri_is_remote(const char *uri);
  */
 bool uri_is_own(const char *uri, const char *root);
 
+/* Whether its guests are those of the test driver on the host itself: a try, which leaves the host's state alone. */
+bool uri_is_test(const char *uri, const char *root);
+
 #endif

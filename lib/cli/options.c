@@ -252,6 +252,18 @@ static int code_of_conf(int error)
 	return exit_code_of(error);
 }
 
+/* A try writes no records of the host, and runs no command for it, unless an option says so. */
+static int spare_host(const char *root, struct conf *conf)
+{
+	static const char *const keys[] = {"log", "textfile", "on_critical"};
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys) && !r && uri_is_test(conf->uri, root); i++)
+		if (conf->origin[conf_key_find(conf_keys(), keys[i]) - conf_keys()].where)
+			r = conf_set(conf, keys[i], "");
+	return r;
+}
+
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
 {
 	struct conf conf = {0};
@@ -273,6 +285,12 @@ int options_conf(const struct program *program, const char *root, const char *fi
 		options_warn(program, &conf);
 		show_conf(&conf, root);
 		program_end(program, EXIT_DONE);
+	}
+	r = spare_host(root, &conf);
+	if (r) {
+		say_error(program, "%s", strerror(-r));
+		conf_clear(&conf);
+		return code_of_conf(r);
 	}
 	*ret_conf = conf;
 	return 0;

@@ -126,15 +126,15 @@ static bool is_alive(uint64_t pid)
 	return kill((pid_t)pid, 0) == 0 || errno == EPERM;
 }
 
-enum guard_presence guard_beat_read(const char *root, uint64_t now_s, struct guard_beat *ret_beat)
+enum guard_presence guard_beat_read(const char *root, const char *uri, uint64_t now_s, struct guard_beat *ret_beat)
 {
 	struct registry *r = NULL;
 	char text[GUARD_BYTES];
 	bool good;
 
 	*ret_beat = (struct guard_beat){.written_s = 0};
-	good = registry_open(root, false, &r) == 0 && registry_read(r, "guard.json", text, sizeof(text)) == 0 &&
-	       parse_guard(text, ret_beat);
+	good = registry_open_guard(root, uri, false, &r) == 0 &&
+	       registry_read(r, "guard.json", text, sizeof(text)) == 0 && parse_guard(text, ret_beat);
 	registry_close(r);
 	if (!good || !is_alive(ret_beat->pid))
 		return GUARD_ABSENT;

@@ -50,7 +50,7 @@ enum guard_presence {
 };
 
 /* Reads root/run/memsched/guard.json. ret_beat is all zero if there is none, or none that can be read. */
-enum guard_presence guard_beat_read(const char *root, uint64_t now_s, struct guard_beat *ret_beat);
+enum guard_presence guard_beat_read(const char *root, const char *uri, uint64_t now_s, struct guard_beat *ret_beat);
 
 /* ---- membalance ---- */
 

@@ -25,7 +25,7 @@
 
 struct registry {
 	struct statedir dir;
-	bool remote;     /* the guests are on another host */
+	bool elsewhere;  /* the guests take no memory of this host */
 	bool wants_lock; /* registry_lock was called, and registry_unlock was not */
 	int lock;        /* -1: not held */
 	int no_give;     /* -1: not opened by us */
@@ -44,7 +44,7 @@ int registry_open_uri(const char *root, const char *uri, bool create, struct reg
 
 	if (!r)
 		return -ENOMEM;
-	*r = (struct registry){.remote = uri_is_remote(uri), .lock = -1, .no_give = -1};
+	*r = (struct registry){.elsewhere = uri_is_remote(uri) || uri_is_test(uri, root), .lock = -1, .no_give = -1};
 	if (!uri_is_own(uri, root))
 		snprintf(host, sizeof(host), "%016" PRIx64, text_hash(uri));
 	error = statedir_open(root, host, create, &r->dir);
@@ -53,6 +53,12 @@ int registry_open_uri(const char *root, const char *uri, bool create, struct reg
 	else
 		*ret_registry = r;
 	return error;
+}
+
+int registry_open_guard(const char *root, const char *uri, bool create, struct registry **ret_registry)
+{
+	return uri_is_test(uri, root) ? registry_open_uri(root, uri, create, ret_registry)
+	                              : registry_open(root, create, ret_registry);
 }
 
 void registry_close(struct registry *r)
@@ -126,7 +132,7 @@ void registry_unlock(struct registry *r)
 
 int registry_no_give(const struct registry *r)
 {
-	int fd = statedir_file(&r->dir, r->remote ? STATEDIR_HOST : STATEDIR_TOP, "no-give", O_RDONLY), held;
+	int fd = statedir_file(&r->dir, r->elsewhere ? STATEDIR_HOST : STATEDIR_TOP, "no-give", O_RDONLY), held;
 
 	if (fd < 0)
 		return fd == -ENOENT || (fd == -EACCES && geteuid() != 0) ? 0 : fd;

@@ -24,9 +24,12 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
 /*
  * The same for the guests of a libvirt URI. Those of another host, or of another driver here, must not be taken for
  * this host's: what is not uri_is_own has a directory below run/memsched/hosts, named by a hash of the URI, with all
- * that is said below but "paused", which is one for all, and "no-give", which is one for all guests of this host.
+ * that is said below but "paused", which is one for all, and "no-give", which is one for all guests of this host; those
+ * of uri_is_test take none of its memory.
  */
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry);
+/* The same for the guard, which is one for this host, and another for each URI of uri_is_test. */
+int registry_open_guard(const char *root, const char *uri, bool create, struct registry **ret_registry);
 /* Releases the lock too. NULL is fine. */
 void registry_close(struct registry *r);
 

@@ -178,7 +178,7 @@ int monitor_open_registry(struct monitor *s)
 	int r = 0;
 
 	if (!s->registry)
-		r = registry_open(s->root, !s->dry_run, &s->registry);
+		r = registry_open_guard(s->root, s->conf->uri, !s->dry_run, &s->registry);
 	else if (!s->dry_run)
 		r = registry_refresh(s->registry);
 	if (!r && !s->dry_run)

@@ -100,7 +100,7 @@ static int read_guests(struct reading *rd)
 		error = virt_open(rd->conf->uri, rd->read_only, READER_WORKERS, rd->end_ms, &rd->virt);
 	if (error)
 		return error;
-	registry_open(rd->root, false, &r);
+	registry_open_guard(rd->root, rd->conf->uri, false, &r);
 	error = snapshot_read(&sc, rd->virt, r, &rd->before, rd->end_ms, &rd->snapshot);
 	registry_close(r);
 	if (!error)

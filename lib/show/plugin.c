@@ -19,7 +19,7 @@ int plugin_host(const struct conf *conf, const char *root, const char *root_word
 	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
 	struct guard guard = {.level = GUARD_CALM};
 	struct guard_beat beat;
-	enum guard_presence presence = guard_beat_read(root, clock_ms(CLOCK_REALTIME) / 1000, &beat);
+	enum guard_presence presence = guard_beat_read(root, conf->uri, clock_ms(CLOCK_REALTIME) / 1000, &beat);
 	enum guard_level level;
 	struct host host;
 	char text[128];

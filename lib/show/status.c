@@ -41,7 +41,7 @@ void status_read(const struct balance_report *rep, const char *root, const char 
 	s.has_pass = registry && pass_beat_read(registry, &s.pass) == 0;
 	s.has_totals = registry && registry_load_totals(registry, &s.totals) == 0;
 	if (!s.remote)
-		s.presence = guard_beat_read(root, s.now_s, &s.guard);
+		s.presence = guard_beat_read(root, uri, s.now_s, &s.guard);
 	*ret_status = s;
 }
 

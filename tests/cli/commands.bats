@@ -243,3 +243,20 @@ offers() {
 	[ "$(fished 'memstat -o actual,use')" = actual,used ]
 	[ "$(fished 'memguard --' | sort)" = "$(memguard --help | grep -o ' --[a-z-]*' | tr -d ' ' | sort -u)" ]
 }
+
+@test "a try with libvirt's test driver leaves the host's state, metrics and log alone" {
+	as_root_only
+	printf 'textfile = %s/metrics.prom\nlog = %s/moves\n' "$root" "$root" >"$root/etc/try.conf"
+	mkdir "$root/run/own"
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare -m bash -e -c '
+		mount -t tmpfs -o mode=755 run /run
+		for command in "membalance --once" "memguard --once" "memstat --explain"; do
+			$command -c "$1" --config "$2/etc/try.conf" --deadline 1m >"$2/out"
+		done
+		membalance -c "$1" --config "$2/etc/try.conf" --deadline 1m --log="$2/asked"
+		cp -r /run/memsched "$2/run/own"' - "$node" "$root"
+	[ -z "$(find "$root/run/own/memsched" -type f ! -path '*/hosts/*')" ]
+	[ -e "$(echo "$root/run/own/memsched/hosts/"*/no-give)" ]
+	[ ! -e "$root/metrics.prom" ] && [ ! -e "$root/moves" ]
+}

@@ -78,15 +78,15 @@ static void test_guard_is_read_as_it_was_written(void **state)
 	b.refusals = 3;
 	b.commands_run = 2;
 	b.reserve_kib = 300000;
-	assert_int_equal(guard_beat_read(root, NOW_S, &read), GUARD_ABSENT);
+	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
 	assert_int_equal(guard_beat_write(&b, registry), 0);
-	assert_int_equal(guard_beat_read(root, NOW_S + 69, &read), GUARD_PRESENT);
+	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S + 69, &read), GUARD_PRESENT);
 	b.seen_ms = 0; /* is not written */
 	assert_memory_equal(&b, &read, sizeof(b));
-	assert_int_equal(guard_beat_read(root, NOW_S + 70, &read), GUARD_SILENT);
+	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S + 70, &read), GUARD_SILENT);
 	b.pid = INT32_MAX; /* above every kernel.pid_max */
 	assert_int_equal(guard_beat_write(&b, registry), 0);
-	assert_int_equal(guard_beat_read(root, NOW_S, &read), GUARD_ABSENT);
+	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
 }
 
 static void test_what_is_no_guard_counts_as_absent(void **state)
@@ -99,7 +99,7 @@ static void test_what_is_no_guard_counts_as_absent(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		assert_int_equal(registry_write(registry, "guard.json", texts[i], strlen(texts[i])), 0);
-		assert_int_equal(guard_beat_read(root, NOW_S, &read), GUARD_ABSENT);
+		assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
 		assert_int_equal(read.written_s, 0);
 	}
 }

@@ -70,6 +70,9 @@ static void test_uris(void **state)
 			fail_msg("%s: %d %d", rows[i].uri, uri_is_remote(rows[i].uri), uri_is_own(rows[i].uri, ""));
 	assert_true(uri_is_own("test:///default", "/tmp/root"));
 	assert_false(uri_is_own("qemu:///session", "/tmp/root"));
+	assert_true(uri_is_test("test:///default", "") && uri_is_test("TEST:///default", ""));
+	assert_false(uri_is_test("test:///default", "/tmp/root") || uri_is_test("test+tcp:///default", ""));
+	assert_false(uri_is_test("qemu:///system", "") || uri_is_test("qemu:///session", ""));
 }
 
 int main(void)
