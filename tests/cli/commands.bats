@@ -260,3 +260,24 @@ offers() {
 	[ -e "$(echo "$root/run/own/memsched/hosts/"*/no-give)" ]
 	[ ! -e "$root/metrics.prom" ] && [ ! -e "$root/moves" ]
 }
+
+# only_null: whether the program with the number pid has /dev/null as each standard descriptor.
+only_null() {
+	local fd
+	for fd in 0 1 2; do
+		[ "$(readlink "/proc/$pid/fd/$fd")" = /dev/null ] || return 1
+	done
+}
+
+@test "standard descriptors that are closed are /dev/null in each program" {
+	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => shift, Listen => 9) or die;
+		$| = 1; print "ready\n"; sleep 300' "$BATS_TEST_TMPDIR/mute"
+	read -r -u "${COPROC[0]}" _
+	for command in "${commands[@]}"; do
+		"$command" --root "$root" --deadline 1m -c "qemu+unix:///system?socket=$BATS_TEST_TMPDIR/mute" <&- >&- 2>&- 3>&- &
+		pid=$!
+		wait_for only_null
+		kill -KILL "$pid"
+	done
+	kill "$COPROC_PID"
+}

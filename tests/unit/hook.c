@@ -307,6 +307,34 @@ static void test_limits(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Standard descriptors that are closed are filled before anything is opened. */
+static void test_closed(void **state)
+{
+	char *args[] = {(char[]){"memsched-hook"}, NULL};
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0) {
+		bool good = true;
+		char path[32], target[32];
+
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			close(fd);
+		helper_main(1, args);
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+			ssize_t n;
+
+			snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+			n = readlink(path, target, sizeof(target));
+			good &= n == (ssize_t)strlen("/dev/null") && !memcmp(target, "/dev/null", (size_t)n);
+		}
+		_exit(!good);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -319,6 +347,7 @@ int main(void)
 	    TEST(test_refused),
 	    cmocka_unit_test(test_input),
 	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_closed),
 	    cmocka_unit_test(test_input_in_pieces),
 	};
 
