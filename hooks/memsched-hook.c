@@ -16,25 +16,15 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "base/units.h"
 #include "host/registry.h"
 #include "virt/domxml.h"
 
-#define QEMU_KIB (64 * KIB_PER_MIB) /* QEMU's own share of a guest that starts */
 #define MEMORY_BYTES (128u << 20)
 #define FILE_BYTES (64u << 10)
 
-/* What a start will take: of hugepages nothing that the host's available memory counts but what QEMU itself needs. */
-static uint64_t start_kib(const struct device *d)
-{
-	bool whole = d->locked || d->passthrough || d->preallocated || !d->current_kib;
-
-	return d->hugepages ? QEMU_KIB : sat_add(whole ? d->maximum_kib : d->current_kib, QEMU_KIB);
-}
-
 static void expect_guest(struct registry *r, const struct domxml *d, uint64_t now_s)
 {
-	registry_save_pending(r, d->uuid, start_kib(&d->device), now_s);
+	registry_save_pending(r, d->uuid, device_start_kib(&d->device), now_s);
 }
 
 static void save_guest(struct registry *r, const struct domxml *d, uint64_t started_s)

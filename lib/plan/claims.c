@@ -8,7 +8,6 @@
 #define LEAP_KIB                                                                                                       \
 	(256 * KIB_PER_MIB)          /* what a guest of which nothing is known may touch at once                       \
 	                              */
-#define START_KIB (64 * KIB_PER_MIB) /* QEMU's own at a start */
 #define SURGE_KIB (16 * KIB_PER_MIB) /* beyond 9/8 of a surge: no surge is like the last */
 
 /* ---- bounds and claims ---- */
@@ -216,7 +215,7 @@ uint64_t claim_call_kib(const struct guest *g)
 	if (!(g->sample.have & SAMPLE_RSS) || !(is_loose(g) || g->plan.reason == REASON_NO_STATS))
 		return untouched_kib;
 	if (g->device.current_kib < size_kib(g))
-		start_kib = sat_sub(sat_add(g->device.current_kib, START_KIB),
+		start_kib = sat_sub(sat_add(g->device.current_kib, QEMU_START_KIB),
 		                    sat_sub(g->sample.rss_kib, g->device.outside_kib));
 	return min_u64(untouched_kib, max_u64(call_kib, start_kib));
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "plan/guest.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -10,6 +11,15 @@
 int guest_order(const void *a, const void *b)
 {
 	return strcmp(((const struct guest *)a)->name, ((const struct guest *)b)->name);
+}
+
+uint64_t device_start_kib(const struct device *d)
+{
+	bool whole = d->locked || d->passthrough || d->preallocated || d->bare || !d->current_kib;
+
+	if (d->hugepages)
+		return QEMU_START_KIB;
+	return sat_add(whole ? d->maximum_kib : d->current_kib, QEMU_START_KIB);
 }
 
 bool guest_facts_due(const struct guest *g, uint64_t maximum_kib, uint64_t now_ms)

@@ -93,6 +93,7 @@ struct device {
 	uint64_t hard_limit_kib; /* <memtune><hard_limit>; 0: none */
 	uint32_t period_s;       /* <memballoon><stats period>; 0: none, statistics do not come by themselves */
 	bool balloon;            /* has a balloon device (model not 'none') */
+	bool bare;               /* <memballoon model='none'>; if the element is missing, libvirt adds a balloon */
 	bool autodeflate;        /* <memballoon autodeflate='on'>: available does not follow the balloon */
 	bool locked;             /* <memoryBacking><locked/>: the host frees nothing */
 	bool hugepages;          /* <memoryBacking><hugepages>: the host frees little */
@@ -314,6 +315,14 @@ static inline uint64_t guest_beyond_kib(const struct guest *g)
 
 	return g->sample.rss_kib > most_kib ? g->sample.rss_kib - most_kib : 0;
 }
+
+#define QEMU_START_KIB (64 * 1024) /* what QEMU itself needs at a start */
+
+/*
+ * What a guest takes of the host's available memory as it starts: its currentMemory, and all of it if no balloon holds
+ * the rest or the host must keep it in place. On huge pages it takes no more than QEMU itself needs.
+ */
+uint64_t device_start_kib(const struct device *d);
 
 #define QEMU_LIMITED_KIB (256 * 1024)
 

@@ -497,7 +497,8 @@ static void read_balloon(const xmlNode *node, struct domxml *d)
 	const char *period = stats ? xml_attribute(stats, "period") : NULL;
 	uint64_t period_s;
 
-	d->device.balloon = !xml_attribute_is(node, "model", "none");
+	d->device.bare = xml_attribute_is(node, "model", "none");
+	d->device.balloon = !d->device.bare;
 	d->device.autodeflate = xml_attribute_is(node, "autodeflate", "on");
 	d->device.reporting = xml_attribute_is(node, "freePageReporting", "on");
 	if (period && number_parse(period, INT32_MAX, &period_s) == 0)

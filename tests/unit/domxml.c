@@ -78,9 +78,10 @@ static const char *facts_of(const struct device *device, char letters[10])
 		bool holds;
 		char letter;
 	} fact[] = {
-	    {device->balloon, 'b'},      {device->autodeflate, 'a'}, {device->locked, 'l'},
-	    {device->hugepages, 'h'},    {device->passthrough, 'p'}, {device->virtio_mem, 'v'},
-	    {device->preallocated, 'i'}, {device->reporting, 'r'},   {device->numa_strict, 'n'},
+	    {device->balloon, 'b'},     {device->bare, 'n'},         {device->autodeflate, 'a'},
+	    {device->locked, 'l'},      {device->hugepages, 'h'},    {device->passthrough, 'p'},
+	    {device->virtio_mem, 'v'},  {device->preallocated, 'i'}, {device->reporting, 'r'},
+	    {device->numa_strict, 'n'},
 	};
 	size_t n = 0;
 
@@ -97,7 +98,7 @@ static const struct {
     {"", ""},
     {"<devices/>", ""},
     {"<devices><memballoon/></devices>", "b"},
-    {"<devices><memballoon model='none'/></devices>", ""},
+    {"<devices><memballoon model='none'/></devices>", "n"},
     {"<devices><memballoon model='virtio-transitional'/></devices>", "b"},
     {"<devices><memballoon model='virtio' autodeflate='off'/></devices>", "b"},
     {"<devices><memballoon model='virtio' autodeflate='on'/></devices>", "ba"},

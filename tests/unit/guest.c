@@ -39,6 +39,32 @@ static void test_run_state_words(void **state)
 
 #define MIB(n) (UINT64_C(1024) * (n))
 
+static const struct {
+	struct device device;
+	uint64_t kib;
+} start_rows[] = {
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024)}, MIB(1088)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(4096)}, MIB(4160)},
+    {{.maximum_kib = MIB(4096)}, MIB(4160)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024), .locked = true}, MIB(4160)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024), .passthrough = true}, MIB(4160)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024), .preallocated = true}, MIB(4160)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024), .virtio_mem = true}, MIB(1088)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024), .hugepages = true}, MIB(64)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024), .hugepages = true, .locked = true}, MIB(64)},
+    {{.maximum_kib = MIB(4096), .current_kib = MIB(1024), .bare = true}, MIB(4160)},
+    {{0}, MIB(64)},
+    {{.maximum_kib = UINT64_MAX, .current_kib = UINT64_MAX}, UINT64_MAX},
+};
+
+static void test_start(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(start_rows) / sizeof(start_rows[0]); i++)
+		if (device_start_kib(&start_rows[i].device) != start_rows[i].kib)
+			fail_msg("row %zu: %llu", i, (unsigned long long)device_start_kib(&start_rows[i].device));
+}
+
 static void test_hard_ceiling(void **state)
 {
 	static const struct {
@@ -88,10 +114,8 @@ static void test_facts_due(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_reason_words),
-	    cmocka_unit_test(test_run_state_words),
-	    cmocka_unit_test(test_hard_ceiling),
-	    cmocka_unit_test(test_facts_due),
+	    cmocka_unit_test(test_reason_words), cmocka_unit_test(test_run_state_words), cmocka_unit_test(test_start),
+	    cmocka_unit_test(test_hard_ceiling), cmocka_unit_test(test_facts_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "folder.h"
 #define main helper_main
 #include "../../hooks/memsched-hook.c"
@@ -17,33 +18,6 @@
 #define MIB KIB_PER_MIB
 #define UUID "6f1c8a2e-0000-4000-8000-0123456789ab"
 #define OTHER "6f1c8a2e-0000-4000-8000-0123456789ac"
-
-/* ---- what a start will take ---- */
-
-static const struct {
-	struct device device;
-	uint64_t kib;
-} start_rows[] = {
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB}, 1088 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 4096 * MIB}, 4160 * MIB},
-    {{.maximum_kib = 4096 * MIB}, 4160 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .locked = true}, 4160 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .passthrough = true}, 4160 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .preallocated = true}, 4160 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .virtio_mem = true}, 1088 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .hugepages = true}, 64 * MIB},
-    {{.maximum_kib = 4096 * MIB, .current_kib = 1024 * MIB, .hugepages = true, .locked = true}, 64 * MIB},
-    {{0}, 64 * MIB},
-    {{.maximum_kib = UINT64_MAX, .current_kib = UINT64_MAX}, UINT64_MAX},
-};
-
-static void test_start(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < sizeof(start_rows) / sizeof(start_rows[0]); i++)
-		if (start_kib(&start_rows[i].device) != start_rows[i].kib)
-			fail_msg("row %zu: %llu", i, (unsigned long long)start_kib(&start_rows[i].device));
-}
 
 /* ---- phases ---- */
 
@@ -340,7 +314,6 @@ static void test_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_start),
 	    TEST(test_phases),
 	    TEST(test_started_at),
 	    TEST(test_pending),
