@@ -192,7 +192,7 @@ static void check_level(struct checker *c, const struct balance_report *plan)
 	}
 }
 
-/* Not worth a command, where nobody needs anything. */
+/* Not worth a command if neither a guest nor the host needs anything. */
 static bool is_crumb(const struct checker *c, const struct guest *g)
 {
 	uint64_t actual = g->sample.actual_kib;
@@ -204,7 +204,7 @@ static bool is_crumb(const struct checker *c, const struct guest *g)
 static void check_crumbs(struct checker *c, const struct balance_report *plan)
 {
 	for (size_t i = 0; i < plan->n; i++)
-		if (plan->budget.shortage_kib || guest_grows(&plan->guest[i]))
+		if (plan->budget.shortage_kib || plan->budget.room_kib < 0 || guest_grows(&plan->guest[i]))
 			return;
 	for (size_t i = 0; i < plan->n; i++)
 		if (guest_shrinks(&plan->guest[i]) && is_crumb(c, &plan->guest[i]))

@@ -910,6 +910,15 @@ static const struct {
      {{1000000, 400000, .blind = true}, {1000000, 400000, CRON}, {350000, 400000}},
      {1000000, 800000, 550000}},
     {"a deficit within the tolerance is none", 0, {{1000000, 400000, CRON}, {545000, 400000}}, {1000000, 545000}},
+    {"what the reserve lacks goes at once, whatever it used of late",
+     -10000,
+     {{900000, 400000, .surge = 400000, .peak = 450000}},
+     {890000}},
+    {"so does learned headroom that does not fit",
+     -50000,
+     {{900000, 400000, .surge = 400000, .peak = 450000}},
+     {850000}},
+    {"a lack within the tolerance is none", -4000, {{900000, 400000, .surge = 400000, .peak = 450000}}, {900000}},
 };
 
 static void test_donors(void **state)
