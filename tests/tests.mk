@@ -8,7 +8,7 @@
 
 UNIT     := $(patsubst %.c,%.test,$(wildcard tests/unit/*.c))
 PUREUNIT := $(filter $(addprefix tests/unit/,$(notdir $(PURE:.o=.test))),$(UNIT))
-SIM      := $(addprefix tests/sim/,peers_test world_test ours_test worlds bench)
+SIM      := $(addprefix tests/sim/,peers_test world_test ours_test fit_test worlds bench)
 SIMPARTS := $(filter-out $(addsuffix .o,$(SIM)),$(patsubst %.c,%.o,$(wildcard tests/sim/*.c)))
 BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
 FUZZ     := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
@@ -61,7 +61,7 @@ WORLDS = $(if $(findstring fsanitize,$(CFLAGS)),2000,10000)
 unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
-	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
+	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test fit_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
 # Shell alone: sanitizers would see what make check has seen.
 SHELLONLY := $(if $(findstring fsanitize,$(CFLAGS)),$(addprefix tests/cli/,install.bats packages.bats))
 CLI := $(filter-out $(SHELLONLY),$(wildcard tests/cli/*.bats))

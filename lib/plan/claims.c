@@ -69,6 +69,13 @@ uint64_t claim_least_kib(const struct guest *g)
 	return min_u64(sat_add(g->plan.bottom_kib, g->est.foreseen_kib), g->plan.basic_kib);
 }
 
+uint64_t claim_bottom_kib(const struct guest *g)
+{
+	uint64_t actual_kib = g->sample.actual_kib;
+
+	return g->plan.no_take ? actual_kib : min_u64(g->plan.bottom_kib, actual_kib);
+}
+
 /* A max hint below what it uses is no reason to take that. */
 static uint64_t lasting_kib(const struct guest *g, uint64_t claim_kib)
 {

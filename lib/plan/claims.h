@@ -17,6 +17,9 @@ uint64_t claim_headroom_kib(const struct guest *g);
 /* What it is left in any case: a quarter of its target, and what it is foreseen to grow by. */
 uint64_t claim_least_kib(const struct guest *g);
 
+/* What it keeps however short memory is: all it has if nothing may be taken from it. */
+uint64_t claim_bottom_kib(const struct guest *g);
+
 /* The memory that is free beyond the target and holds no page cache: taking it costs the guest nothing. */
 uint64_t claim_plain_kib(const struct guest *g);
 

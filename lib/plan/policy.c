@@ -88,7 +88,6 @@ void policy_budget(const struct policy_conf *conf, const struct host *host, uint
 static struct fairshare_item layer_item(enum layer layer, const struct guest *g)
 {
 	struct fairshare_item item = {.weight = weight_of(g)};
-	uint64_t actual_kib = g->sample.actual_kib;
 
 	if (g->plan.fixed)
 		return (struct fairshare_item){.weight = 1};
@@ -99,7 +98,7 @@ static struct fairshare_item layer_item(enum layer layer, const struct guest *g)
 		item.lo_kib = claim_holding_kib(g, g->plan.basic_kib);
 		item.hi_kib = claim_holding_kib(g, g->plan.need_kib);
 	} else {
-		item.lo_kib = g->plan.no_take ? actual_kib : min_u64(g->plan.bottom_kib, actual_kib);
+		item.lo_kib = claim_bottom_kib(g);
 		item.hi_kib = claim_holding_kib(g, g->plan.basic_kib);
 		item.base_kib = min_u64(g->est.used_kib, item.lo_kib);
 		if (layer == LAYER_BASIC)
