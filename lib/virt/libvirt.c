@@ -470,6 +470,30 @@ static int guest_read_xml(struct libvirt *l, virDomainPtr dom, struct guest *g)
 	return 0;
 }
 
+int libvirt_find(struct libvirt *l, const char *domain, struct guest **ret_guests, size_t *ret_n)
+{
+	char uuid[UUID_TEXT];
+	virDomainPtr dom = uuid_parse(domain, uuid) ? virDomainLookupByUUIDString(l->conn, uuid)
+	                                            : virDomainLookupByName(l->conn, domain);
+	struct guest *g;
+	int rc;
+
+	if (!dom)
+		return link_fail(l);
+	g = calloc(1, sizeof(*g));
+	rc = g ? guest_init(dom, g) : -ENOMEM;
+	if (!rc)
+		rc = guest_read_xml(l, dom, g);
+	virDomainFree(dom);
+	if (rc) {
+		guests_free(g, g != NULL);
+		return rc;
+	}
+	*ret_guests = g;
+	*ret_n = 1;
+	return 0;
+}
+
 /* Of the jobs a guest can be busy with, only a backup lets its memory be set. */
 static bool is_migrating(virDomainPtr dom)
 {

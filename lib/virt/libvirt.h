@@ -27,6 +27,9 @@ char *libvirt_uri(struct libvirt *l);
 /* Active domains with name, uuid and id, in no order. */
 int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n);
 
+/* The domain of that name or UUID, running (with an id) or not (-1), and what its definition says: one guest. */
+int libvirt_find(struct libvirt *l, const char *domain, struct guest **ret_guests, size_t *ret_n);
+
 /*
  * State and sample of g, found by g->uuid, in one call if it was found over this connection before; g->domain_id
  * becomes the one it has now. Device, hints and whether it migrates too if guest_facts_due: while another client holds

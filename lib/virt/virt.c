@@ -63,6 +63,7 @@ typedef int call_function(struct libvirt *l, struct call *c);
 struct call {
 	struct job job; /* the first member: a job is its call */
 	call_function *function;
+	char *key; /* of the job: what the call is about, if it is no guest */
 	char *words;
 	struct guest guest; /* a copy, without name and words; what the call changed goes back to the guest */
 	uint32_t period_s;
@@ -150,6 +151,7 @@ static void call_free(struct job *job)
 {
 	struct call *c = (struct call *)job;
 
+	free(c->key);
 	free(c->words);
 	guests_free(c->found, c->n_found);
 	free(c);
@@ -213,7 +215,7 @@ static int run_one(struct virt *v, call_function *function, const char *key, uin
 
 	if (!c)
 		return virt_fail(v, -ENOMEM, NULL);
-	c->job.key = key;
+	c->job.key = c->key = key ? strdup(key) : NULL;
 	rc = run(v, &job, 1, deadline_ms);
 	if (!rc && (!job || job->result == -EAGAIN || job->result == -EBUSY))
 		rc = virt_fail(v, -ETIMEDOUT, NO_ANSWER);
@@ -335,6 +337,22 @@ bool virt_is_remote(const struct virt *v)
 
 /* ---- list ---- */
 
+static int run_to_find(struct virt *v, call_function *function, const char *key, uint64_t deadline_ms,
+                       struct guest **ret_guests, size_t *ret_n)
+{
+	struct call *c;
+	int rc = run_one(v, function, key, deadline_ms, &c);
+
+	if (rc < 0)
+		return rc;
+	*ret_guests = c->found;
+	*ret_n = c->n_found;
+	c->found = NULL;
+	c->n_found = 0;
+	call_free(&c->job);
+	return 0;
+}
+
 static int do_list(struct libvirt *l, struct call *c)
 {
 	return libvirt_list(l, &c->found, &c->n_found);
@@ -343,19 +361,23 @@ static int do_list(struct libvirt *l, struct call *c)
 /* While a hook runs, every list waits: one that is stuck is enough, and leaves libvirtd its workers. */
 int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n)
 {
-	struct call *c;
-	int rc = run_one(v, do_list, "list", deadline_ms, &c);
+	int rc = run_to_find(v, do_list, "list", deadline_ms, ret_guests, ret_n);
 
-	if (rc < 0)
-		return rc;
-	if (c->n_found > 0)
-		qsort(c->found, c->n_found, sizeof(*c->found), guest_order);
-	*ret_guests = c->found;
-	*ret_n = c->n_found;
-	c->found = NULL;
-	c->n_found = 0;
-	call_free(&c->job);
-	return 0;
+	if (!rc && *ret_n > 0)
+		qsort(*ret_guests, *ret_n, sizeof(**ret_guests), guest_order);
+	return rc;
+}
+
+static int do_find(struct libvirt *l, struct call *c)
+{
+	return c->key ? libvirt_find(l, c->key, &c->found, &c->n_found) : -ENOMEM;
+}
+
+int virt_find(struct virt *v, const char *domain, uint64_t deadline_ms, struct guest **ret_guests)
+{
+	size_t n;
+
+	return run_to_find(v, do_find, domain, deadline_ms, ret_guests, &n);
 }
 
 void guests_free(struct guest *g, size_t n)

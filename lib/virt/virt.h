@@ -44,6 +44,12 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 void guests_free(struct guest *g, size_t n);
 
 /*
+ * The domain of that name or UUID, running or not (domain_id -1), with its device and hints, as the one of
+ * *ret_guests; -ESRCH: there is none.
+ */
+int virt_find(struct virt *v, const char *domain, uint64_t deadline_ms, struct guest **ret_guests);
+
+/*
  * Reads state and a sample of each guest, side by side; actual lags by up to a second. Device facts, hints and whether
  * a guest migrates are read once for each boot, and again if they may have changed (guest_facts_due) or it was seen
  * migrating. A guest whose job another client holds has no sample but actual. Sets answered, hung, vanished, migrating.

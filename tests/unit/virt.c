@@ -103,6 +103,30 @@ static void test_default(void **state)
 	close_all(v, g, n);
 }
 
+static void test_find(void **state)
+{
+	const char *uri = world(DOMAIN("up", "01", "1", BALLOON) DOMAIN("down", "02", "5", BALLOON));
+	struct virt *v = open_uri(uri, true);
+	struct guest *g;
+
+	(void)state;
+	assert_int_equal(virt_find(v, "down", in_time(), &g), 0);
+	assert_string_equal(g->name, "down");
+	assert_true(g->domain_id < 0);
+	assert_int_equal(g->device.maximum_kib, 1048576);
+	assert_int_equal(g->device.current_kib, 524288);
+	guests_free(g, 1);
+	assert_int_equal(virt_find(v, "00000000-0000-4000-8000-000000000001", in_time(), &g), 0);
+	assert_string_equal(g->name, "up");
+	assert_true(g->domain_id >= 0);
+	guests_free(g, 1);
+	g = NULL;
+	assert_int_equal(virt_find(v, "nowhere", in_time(), &g), -ESRCH);
+	assert_int_equal(virt_find(v, "00000000-0000-4000-8000-000000000009", in_time(), &g), -ESRCH);
+	assert_null(g);
+	close_all(v, NULL, 0);
+}
+
 static void test_kinds_of_guests(void **state)
 {
 	static const struct {
@@ -501,6 +525,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_default),
+	    cmocka_unit_test(test_find),
 	    cmocka_unit_test(test_kinds_of_guests),
 	    cmocka_unit_test(test_set_and_sample),
 	    cmocka_unit_test(test_prepared),
