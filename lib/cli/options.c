@@ -115,28 +115,44 @@ static int refuse_option(const struct program *program, const char *word)
 	return EXIT_USAGE;
 }
 
+/* What getopt_long does not take: no such option, or (lacks_arg) one without its argument. */
+static int refuse_found(const struct program *program, bool lacks_arg, const char *given)
+{
+	char letter[3] = {'-', (char)optopt, '\0'};
+	const char *word = optopt && optopt < 256 ? letter : given;
+
+	return lacks_arg ? refuse(program, "no argument for", word) : refuse_option(program, word);
+}
+
+static void set_flag(const struct option_row *row)
+{
+	if (row && row->flag)
+		*row->flag = true;
+}
+
 int options_parse(const struct program *program, int argc, char **argv, int *ret_operand)
 {
 	struct option option[MAX_OPTIONS] = {{0}};
 	char letters[3 * MAX_OPTIONS + 2];
-	int found;
+	int found, code = 0;
 
 	build(program->rows, option, letters);
 	opterr = 0;
 	while ((found = getopt_long(argc, argv, letters, option, NULL)) != -1) {
 		struct option_row *row = find_row(program->rows, found == '?' || found == ':' ? 0 : found);
-		char word[3] = {'-', (char)optopt, '\0'};
 
-		if (found == ':')
-			return refuse(program, "no argument for", optopt && optopt < 256 ? word : argv[optind - 1]);
-		if (!row)
-			return refuse_option(program, optopt && optopt < 256 ? word : argv[optind - 1]);
-		take(program, row, optarg);
+		if (row && !code)
+			take(program, row, optarg);
+		else
+			set_flag(row ? row : found == ':' ? find_row(program->rows, optopt) : NULL);
+		if (!row && !code)
+			code = refuse_found(program, found == ':', argv[optind - 1]);
 	}
-	if (optind < argc && !program->takes_operands)
-		return refuse(program, "unexpected argument", argv[optind]);
-	*ret_operand = optind;
-	return 0;
+	if (!code && optind < argc && !program->takes_operands)
+		code = refuse(program, "unexpected argument", argv[optind]);
+	if (!code)
+		*ret_operand = optind;
+	return code;
 }
 
 static void say_conf(void *arg, const char *sentence)

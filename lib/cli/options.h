@@ -55,7 +55,8 @@ void program_begin(void);
 
 /*
  * Parses argv by the table; --help and --version print to stdout and exit. Returns 0 and the index of the first operand
- * in *ret_operand, or EXIT_USAGE after one line that names what is wrong.
+ * in *ret_operand, or EXIT_USAGE after one line that names what is wrong. Then flags are set all the same, also of
+ * options behind that: some have exit codes of their own.
  */
 int options_parse(const struct program *program, int argc, char **argv, int *ret_operand);
 
