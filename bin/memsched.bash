@@ -14,12 +14,12 @@ _memsched_columns() {
 	"$1" --help 2>/dev/null | sed -nE '/columns.*:$/I,/^$/s/^ +([a-z][a-z_-]*)( .*|$)/\1/p'
 }
 
-# Running guests of the libvirt at URI $1, if it is here: nobody is asked for a password in the middle of a line.
-# Names that would have to be quoted, or taken for options, are left to be typed.
+# Running guests of the libvirt at URI $1, or with --inactive the others, if it is here: nobody is asked for a password in
+# the middle of a line. Names that would have to be quoted, or taken for options, are left to be typed.
 _memsched_domains() {
 	local name
 	[[ $1 == *+* || $1 == *://[!/]* ]] ||
-		timeout 2 virsh -q -r -c "${1:-qemu:///system}" list --name 2>/dev/null | while IFS= read -r name; do
+		timeout 2 virsh -q -r -c "${1:-qemu:///system}" list --name ${2+"$2"} 2>/dev/null | while IFS= read -r name; do
 			[[ $name == -* || $name == *[![:alnum:].:@_+-]* ]] || printf '%s\n' "$name"
 		done
 }
@@ -46,6 +46,7 @@ _memsched_values() {
 	*=FILE | *=COMMAND) compgen -f -- "$value" ;;
 	*=DIR) compgen -d -- "$value" ;;
 	*=URI) printf '%s\n' qemu:///system qemu:///session qemu+ssh:// ;;
+	*=GUEST) _memsched_domains "$5" --inactive && compgen -f -- "$value" ;;
 	*=COLUMN) _memsched_columns "$command" | if [[ $value == -* ]]; then sed 's/^/-/'; else cat; fi ;;
 	*=LIST)
 		given=${value%"${value##*[,+]}"}
@@ -77,7 +78,7 @@ _memsched() {
 		[[ $candidate != "$value"* ]] || COMPREPLY+=("${head}$candidate")
 	done < <(
 		if [ "${kinds[$option]-}" ]; then
-			_memsched_values "$command" "$option" "${kinds[$option]#=}" "$value"
+			_memsched_values "$command" "$option" "${kinds[$option]#=}" "$value" "$(_memsched_uri "${words[@]}")"
 		elif [[ $word == -* && ! $head ]]; then
 			printf '%s\n' "${!kinds[@]}"
 		elif [ "${command##*/}" = memstat ]; then
@@ -86,7 +87,7 @@ _memsched() {
 	)
 	COMPREPLY=("${COMPREPLY[@]#"${word%"$cut"}"}")
 	case ${kinds[$option]-} in
-	*FILE | *DIR | *COMMAND | *WHERE) compopt -o filenames 2>/dev/null ;;
+	*FILE | *DIR | *COMMAND | *WHERE | *GUEST) compopt -o filenames 2>/dev/null ;;
 	*LIST | *URI) compopt -o nospace 2>/dev/null ;;
 	esac
 	return 0

@@ -23,6 +23,8 @@ function __memsched_complete --argument-names command
 				complete $option
 			case FILE COMMAND DIR
 				test -n "$part[3]"; and complete $option -F; or complete $option -r -F
+			case GUEST
+				complete $option -r -F -a '(timeout 2 virsh -q -r list --name --inactive 2>/dev/null | string match -v "")'
 			case WHERE
 				complete $option -F -a 'journal syslog'
 			case URI

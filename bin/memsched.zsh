@@ -2,12 +2,18 @@
 # SPDX-License-Identifier: MIT
 # Completion for zsh. What can be completed, the command itself says in its --help: options, arguments, and columns.
 
-# Running guests, if their libvirt is here: nobody is asked for a password in the middle of a line.
+# Running guests, or those of $which, if their libvirt is here: nobody is asked for a password in the middle of a line.
 _memsched_domains() {
 	local at=${words[(I)-c|--connect]} uri=qemu:///system
 	((at)) && uri=$words[at+1]
 	[[ $uri == *+* || $uri == *://[^/]* ]] && return 1
-	compadd -- ${(f)"$(timeout 2 virsh -q -r -c "$uri" list --name 2>/dev/null)"}
+	compadd -- ${(f)"$(timeout 2 virsh -q -r -c "$uri" list --name ${which-} 2>/dev/null)"}
+}
+
+_memsched_guests() {
+	local which=--inactive
+	_memsched_domains
+	_files -g '*.xml'
 }
 
 _memsched_columns() {
@@ -34,6 +40,7 @@ _memsched() {
 		FILE | COMMAND) action=_files ;;
 		WHERE) action=_memsched_logs ;;
 		DIR) action='_files -/' ;;
+		GUEST) action=_memsched_guests ;;
 		URI) action='(qemu\:///system qemu\:///session)' ;;
 		COLUMN) action=_memsched_columns ;;
 		LIST) action='_sequence _memsched_columns' ;;

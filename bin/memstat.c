@@ -15,6 +15,7 @@
 #include "show/doctor.h"
 #include "show/limits.h"
 #include "show/report.h"
+#include "cli/candidate.h"
 #include "cli/options.h"
 #include "cli/say.h"
 #include "cli/terminal.h"
@@ -25,8 +26,8 @@
 #define WATCH_LEAST_MS 100 /* a look at 44 guests takes half of it */
 
 static bool chosen, all_columns, no_headings, raw, pairs, as_json, bytes, human, explain, metrics;
-static bool sorted, watching, check, show_config, limits, quiet, unused_flag;
-static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count;
+static bool sorted, watching, check, fit, show_config, limits, quiet, unused_flag;
+static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count, *asked_guest;
 
 static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
@@ -45,6 +46,8 @@ static struct option_row rows[] = {
     {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
     {0, "count", "N", "with --watch: end after N times", .text = &count},
     {0, "check", NULL, "whether all is set up right: a line a check; exit code 0, 1 or 2", .flag = &check},
+    {0, "fit", "GUEST", "whether it can start now: a size, FILE.xml or a domain; exit code 0, 1 or 2", .flag = &fit,
+     .text = &asked_guest},
     {0, "take", "WORD", "when idle memory is taken: idle or needed", .key = "take"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
@@ -97,6 +100,11 @@ static const bool *const exclusive[][6] = {
     {&explain, &check},
     {&metrics, &check},
     {&watching, &check},
+    {&check, &fit},
+    {&show_config, &fit},
+    {&explain, &metrics, &fit, &watching},
+    {&chosen, &all_columns, &fit},
+    {&sorted, &fit},
 };
 
 static const char *option_of(const bool *flag)
@@ -176,6 +184,13 @@ static int choose(void)
 		code = refuse_exclusive(exclusive[i]);
 	if (!code && metrics_file && !*metrics_file) {
 		say_error(&memstat, "'--prometheus=' needs the name of a file");
+		code = EXIT_USAGE;
+	}
+	if (!code && fit && !raw && !pairs && (bytes || human || no_headings)) {
+		say_error(&memstat, "beside '--fit' '--%s' goes with '--raw' or '--pairs'; try 'memstat --help'",
+		          option_of(bytes   ? &bytes
+		                    : human ? &human
+		                            : &no_headings));
 		code = EXIT_USAGE;
 	}
 	if (!code)
@@ -274,10 +289,9 @@ static int say_all_missing(const struct balance_report *rep, char **operand)
 
 /* ---- what is shown ---- */
 
-/* A table in a row of them has its time above it. */
-static int show_table(const struct look *look)
+static struct table_style style_of_table(void)
 {
-	const struct table_style style = {
+	return (struct table_style){
 	    .form = raw     ? TABLE_RAW
 	            : pairs ? TABLE_PAIRS
 	                    : TABLE_ALIGNED,
@@ -286,6 +300,12 @@ static int show_table(const struct look *look)
 	                    : TABLE_KIB,
 	    .no_headings = no_headings,
 	};
+}
+
+/* A table in a row of them has its time above it. */
+static int show_table(const struct look *look)
+{
+	const struct table_style style = style_of_table();
 	static bool again;
 	time_t wall = (time_t)look->wall_s;
 	char when[64] = "", line[TEXT_STATUS];
@@ -386,8 +406,6 @@ static void keep_asked(void *arg, struct balance_report *rep)
 
 /* ---- --check ---- */
 
-#define CHECK_UNKNOWN 3 /* of monitoring plugins: nothing was checked */
-
 /* Returns an exit code of monitoring plugins: 0, 1 for a warning, 2 for a failure. */
 static int show_check(void *arg, const struct look *look)
 {
@@ -413,6 +431,13 @@ static int refuse(const char *value, const char *option, const char *form)
 	say_error(&memstat, "bad value '%s' for '--%s': must be %s",
 	          text_escape(escaped, sizeof(escaped), value, text_is_utf8()), option, form);
 	return EXIT_USAGE;
+}
+
+static int answer_fit(const struct watch *w)
+{
+	const struct table_style style = style_of_table();
+
+	return candidate_answer(&memstat, asked_guest, as_json, raw || pairs ? &style : NULL, w);
 }
 
 static int look(const struct conf *conf, char **operand)
@@ -452,17 +477,18 @@ static int look(const struct conf *conf, char **operand)
 		w.arg = &asked;
 		w.keep = keep_asked;
 	}
-	code = watch_append(&w);
+	code = fit ? answer_fit(&w) : watch_append(&w);
 	if (code == EXIT_AGAIN && *loop_stop())
 		say_error(&memstat, "told to end before there was anything to show");
 	return code;
 }
 
-static int refuse_operand_of_check(const char *operand)
+static int refuse_operand(const char *operand)
 {
-	if (!check || !operand)
+	if (!(check || fit) || !operand)
 		return EXIT_DONE;
-	say_error(&memstat, "'--check' looks at all guests, and takes no name; try 'memstat --help'");
+	say_error(&memstat, "'--%s' looks at all guests, and takes no %sname; try 'memstat --help'",
+	          check ? "check" : "fit", fit ? "second " : "");
 	return EXIT_USAGE;
 }
 
@@ -493,11 +519,11 @@ int main(int argc, char **argv)
 	if (!code)
 		code = refuse_stray_time(argv[operand]);
 	if (!code)
-		code = refuse_operand_of_check(argv[operand]);
+		code = refuse_operand(argv[operand]);
 	if (!code)
 		code = options_conf(&memstat, root, file, &conf);
-	if (code && check)
-		code = CHECK_UNKNOWN;
+	if (code && (check || fit))
+		code = EXIT_UNANSWERED;
 	if (!code) {
 		if (!check) /* which has a line for it */
 			options_warn(&memstat, &conf);

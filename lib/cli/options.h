@@ -15,6 +15,7 @@ enum exit_code { /* EXIT STATUS in membalance(8) */
 	         EXIT_FAILED = 1,
 	         EXIT_USAGE = 2,
 	         EXIT_PARTLY = 3,
+	         EXIT_UNANSWERED = 3, /* if the code is an answer, as of memstat --check and --fit: there is none */
 	         EXIT_DENIED = 4,
 	         EXIT_AGAIN = 75,
 };

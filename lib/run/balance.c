@@ -84,11 +84,11 @@ static void decide(struct pass *p)
 {
 	struct balance_report *rep = &p->rep;
 	uint64_t now_s = clock_ms(CLOCK_REALTIME) / 1000;
-	uint64_t pending_kib = p->r ? registry_pending_kib(p->r, now_s, &rep->pending_unreadable) : 0;
 
+	rep->pending_kib = p->r ? registry_pending_kib(p->r, now_s, &rep->pending_unreadable) : 0;
 	p->policy = conf_policy(p->pc->conf, host_pageable_kib(&rep->host));
 	rep->reserve_kib = p->policy.reserve_kib;
-	policy_plan(&p->policy, &rep->host, pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
+	policy_plan(&p->policy, &rep->host, rep->pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
 }
 
 static int look(struct pass *p, bool act)

@@ -27,6 +27,7 @@ struct balance_report {
 	bool listed;      /* by libvirt; false: these are the guests that were known */
 	struct host host; /* as the decision saw it */
 	uint64_t reserve_kib;
+	uint64_t pending_kib; /* of guests that are being started */
 	struct budget budget;
 	bool dry_run;
 	uint32_t interval_ms; /* of the loop; 0: a single pass */

@@ -620,10 +620,9 @@ static int read_domain(const xmlNode *root, struct domxml *d)
 			if (cc->type == XML_ELEMENT_NODE && xml_has_namespace(cc, NULL))
 				read_element(cc, (const char *)c->name, d);
 	}
-	if (d->device.outside_kib) {
-		d->device.maximum_kib = sat_sub(d->device.maximum_kib, d->device.outside_kib);
+	d->device.maximum_kib = sat_sub(d->device.maximum_kib, d->device.outside_kib);
+	if (d->device.maximum_kib || d->device.outside_kib) /* libvirt cuts it too */
 		d->device.current_kib = min_u64(d->device.current_kib, d->device.maximum_kib);
-	}
 	if (hints)
 		read_hints(hints, &(struct hint_context){d->name, d->device.maximum_kib}, &d->hints);
 	return d->no_memory ? -ENOMEM : 0;

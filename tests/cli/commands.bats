@@ -223,6 +223,8 @@ offers() {
 	offers 'memstat -o +last-w' +last-want
 	offers 'memstat --sort want' want
 	offers 'memstat --sort -act' -actual
+	offers "memstat -c $node --fit sl" sleeping
+	offers 'memstat -c qemu+ssh://nowhere/system --fit f' file
 	[ "$(completes memstat -o ' ' | wc -l)" -eq "$(memstat --help | sed '1,/^Columns/d; /^$/,$d' | wc -l)" ]
 }
 
