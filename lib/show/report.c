@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "plan/fit.h"
 #include "show/explain.h"
 #include "show/metrics.h"
 
@@ -176,6 +177,13 @@ const struct column host_columns[] = {
     {"pressure", "Pressure", "pressure_some_avg10", "share of 10 s in which something waited for memory", IN_JSON,
      host_pressure, "pressure_some_avg10_ratio"},
     {"paused", "Paused", NULL, "for how much longer balancing is paused", 0, host_paused, "paused_seconds"},
+    {.name = NULL},
+};
+
+HOST_CELL(fit, kib_if(true, fit_largest_kib(&rep->budget)))
+
+static const struct column fit_columns[] = {
+    {"fit", "", NULL, "memory of the largest guest that could start now", 0, host_fit, "fit_bytes"},
     {.name = NULL},
 };
 
@@ -453,6 +461,8 @@ int report_metrics(FILE *out, const struct balance_report *rep, const struct sta
 		                        sizeof(status->guard));
 	if (!r)
 		r = table_write_metrics(out, "memsched_host_", host_columns, NULL, rep, 1, sizeof(*rep));
+	if (!r)
+		r = table_write_metrics(out, "memsched_", fit_columns, NULL, rep, 1, sizeof(*rep));
 	if (!r)
 		r = table_write_metrics(out, "memsched_domain_", guest_columns, &guest_columns[0], rep->guest, rep->n,
 		                        sizeof(*rep->guest));

@@ -244,6 +244,7 @@ hostile() {
 		memsched_domain_stats_last_update_timestamp_seconds{domain="needy"} 627319920
 		# TYPE memsched_domain_actual_bytes gauge
 	END
+	grep -qxF "memsched_fit_bytes $(stat --fit 1 -J | jq .largest_bytes)" "$BATS_TEST_TMPDIR/metrics"
 	grep -qxF "memsched_build_info{version=\"$(memstat --version | sed 's/.* //')\"} 1" "$BATS_TEST_TMPDIR/metrics"
 	! grep -q 'want_bytes{domain="plain"}' "$BATS_TEST_TMPDIR/metrics"
 	metrics_are_clean "$BATS_TEST_TMPDIR/metrics"
