@@ -109,8 +109,10 @@ host_keep() {
 host_tell() {
 	local file pid resident free_kib=$(($1 * 1024))
 	for file in /run/libvirt/qemu/*.xml; do
-		# libvirt writes no newline behind the number, so read would fail at the end of the file
-		if { pid=$(<"${file%.xml}.pid") && read -r _ resident _ <"/proc/$pid/statm"; } 2>/dev/null; then
+		# A guest that starts or ends has no number yet, or no process: a substitution that fails would end the caller.
+		# libvirt writes no newline behind the number, so read fails at the end of the file.
+		pid=''
+		if { { read -r pid <"${file%.xml}.pid" || [ "$pid" ]; } && read -r _ resident _ <"/proc/$pid/statm"; } 2>/dev/null; then
 			free_kib=$((free_kib - resident * 4))
 		fi
 	done
