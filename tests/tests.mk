@@ -112,6 +112,7 @@ check-long:
 	$(SUBMAKE) guests TAGS=long || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/claims.bats || status=1; \
+	LIMIT=900 tests/guests/bed tests/run long tests/guests/long/fit.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/cli/packages.bats tests/guests/long/packages.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
