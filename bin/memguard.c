@@ -148,16 +148,16 @@ static void explain_guest(FILE *out, const struct sight *v, const struct conf *c
 	text_size(actual, sizeof(actual), g->sample.actual_kib);
 	text_size(bottom, sizeof(bottom), reclaim_bottom_kib(g));
 	if (v->squeezing && g->plan.want_kib < g->sample.actual_kib)
-		fprintf(out, "%s: gives %s of its %s; its bottom is %s.\n", name,
+		fprintf(out, "%s: gives %s of its %s; its bottom is %s\n", name,
 		        text_size(give, sizeof(give), g->sample.actual_kib - g->plan.want_kib), actual, bottom);
 	else if (reclaim_spares_untouched(v->way, conf->tolerance_kib, g))
 		fprintf(out,
-		        "%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now.\n",
+		        "%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now\n",
 		        name, actual);
 	else if (why)
-		fprintf(out, "%s: has %s and gives nothing: %s.\n", name, actual, reason_word(why));
+		fprintf(out, "%s: has %s and gives nothing: %s\n", name, actual, reason_word(why));
 	else
-		fprintf(out, "%s: has %s and need not give; its bottom is %s.\n", name, actual, bottom);
+		fprintf(out, "%s: has %s and need not give; its bottom is %s\n", name, actual, bottom);
 }
 
 static uint64_t wanted_kib(const struct sight *v)
@@ -187,7 +187,7 @@ static void explain_all(FILE *out, struct monitor *s, const struct sight *v, con
 		        host_words(v, text, sizeof(text)),
 		        v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
 		explain_missing(out, v);
-		fputs(".\n", out);
+		fputc('\n', out);
 	}
 }
 
