@@ -261,11 +261,17 @@ hostile() {
 	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | diff - "$BATS_TEST_TMPDIR/metrics"
 }
 
-@test "alerts and dashboard use metrics of the manual alone, and the alerts come when they should" {
+@test "alerts and dashboard use metrics and words of the manual alone, and the alerts come when they should" {
 	grep -oh '\bmemsched_[a-z0-9_]*' man/memsched.rules.yml man/memsched.grafana.json | sort -u >"$BATS_TEST_TMPDIR/used"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/used")" -gt 20 ]
 	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | comm -23 "$BATS_TEST_TMPDIR/used" - |
 		diff - /dev/null
+	# and words of the manual in labels
+	sed -n '/^.It Va status.guard/,/^.It/s/^.Ql \([a-z ]*[a-z]\).*/\1/p; /^.Sh REASONS/,/^.Sh/s/^.It Cm //p' man/memstat.8 |
+		sort >"$BATS_TEST_TMPDIR/words"
+	grep -oP '=~?"\K[^"]+' man/memsched.rules.yml | tr '|' '\n' | sort -u >"$BATS_TEST_TMPDIR/used"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/used")" -gt 8 ]
+	comm -23 "$BATS_TEST_TMPDIR/used" "$BATS_TEST_TMPDIR/words" | diff - /dev/null
 	[ -x "$promtool" ] || skip "promtool is not there: tests/deps test"
 	"$promtool" check rules man/memsched.rules.yml
 	"$promtool" test rules tests/cli/alerts.yml
