@@ -51,9 +51,9 @@ static struct option_row rows[] = {
     {0, "reserve", "SIZE", "what stays available on the host", .key = "reserve"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "on-critical", "COMMAND", "what to run when the host is critical", .key = "on_critical"},
-    {0, "deadline", "TIME", "ends a single run", .key = "deadline"},
+    {0, "deadline", "TIME", "end a single run after this time", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
-    {0, "show-config", NULL, "print the settings that hold and where they stand", .flag = &show_config},
+    {0, "show-config", NULL, "print the effective settings, and where each comes from", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
     {'v', "verbose", NULL, "tell of commands, and of what is only foreseen", .flag = &verbose},
@@ -67,7 +67,7 @@ static struct complaints complaints;
 static const struct program memguard = {
     .name = "memguard",
     .synopsis = "[--once | --dry-run | --check] [options]",
-    .purpose = "Keeps the host alive: takes memory back from guests before it runs short.",
+    .purpose = "Takes memory back from guests before the host runs short.",
     .rows = rows,
     .quiet = &quiet,
     .complaints = &complaints,
@@ -148,16 +148,16 @@ static void explain_guest(FILE *out, const struct sight *v, const struct conf *c
 	text_size(actual, sizeof(actual), g->sample.actual_kib);
 	text_size(bottom, sizeof(bottom), reclaim_bottom_kib(g));
 	if (v->squeezing && g->plan.want_kib < g->sample.actual_kib)
-		fprintf(out, "%s: gives %s of its %s; its bottom is %s.\n", name,
+		fprintf(out, "%s: gives %s of its %s; its bottom is %s\n", name,
 		        text_size(give, sizeof(give), g->sample.actual_kib - g->plan.want_kib), actual, bottom);
 	else if (reclaim_spares_untouched(v->way, conf->tolerance_kib, g))
 		fprintf(out,
-		        "%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now.\n",
+		        "%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now\n",
 		        name, actual);
 	else if (why)
-		fprintf(out, "%s: has %s and gives nothing: %s.\n", name, actual, reason_word(why));
+		fprintf(out, "%s: has %s and gives nothing: %s\n", name, actual, reason_word(why));
 	else
-		fprintf(out, "%s: has %s and need not give; its bottom is %s.\n", name, actual, bottom);
+		fprintf(out, "%s: has %s and need not give; its bottom is %s\n", name, actual, bottom);
 }
 
 static uint64_t wanted_kib(const struct sight *v)
@@ -187,7 +187,7 @@ static void explain_all(FILE *out, struct monitor *s, const struct sight *v, con
 		        host_words(v, text, sizeof(text)),
 		        v->planned_kib ? text_size(planned, sizeof(planned), v->planned_kib) : "nothing");
 		explain_missing(out, v);
-		fputs(".\n", out);
+		fputc('\n', out);
 	}
 }
 

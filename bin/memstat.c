@@ -34,7 +34,7 @@ static struct option_row rows[] = {
     {'o', "output", "LIST", "these columns; +LIST: beside the default ones", .flag = &chosen, .text = &list},
     {0, "output-all", NULL, "show all columns", .flag = &all_columns},
     {0, "sort", "COLUMN", "sort by it; -COLUMN: the largest first", .flag = &sorted, .text = &sort},
-    {'n', "noheadings", NULL, "no headings, and no host below the guests", .flag = &no_headings},
+    {'n', "noheadings", NULL, "guests alone: no headings, no totals, no host", .flag = &no_headings},
     {'r', "raw", NULL, "columns with one blank between", .flag = &raw},
     {'P', "pairs", NULL, "NAME=\"value\" for each column", .flag = &pairs},
     {'J', "json", NULL, "one JSON object, sizes in bytes", .flag = &as_json},
@@ -50,9 +50,9 @@ static struct option_row rows[] = {
      .text = &asked_guest},
     {0, "take", "WORD", "when idle memory is taken: idle or needed", .key = "take"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
-    {0, "deadline", "TIME", "ends waiting for guests that do not answer", .key = "deadline"},
+    {0, "deadline", "TIME", "wait no longer than this for guests", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
-    {0, "show-config", NULL, "print the effective settings, or those of DOMAIN, and where they stand",
+    {0, "show-config", NULL, "print the effective settings, or those of DOMAIN, and where each comes from",
      .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
@@ -65,7 +65,7 @@ static void print_columns(void)
 {
 	printf("\nColumns for --output and --sort; * is shown by default:\n");
 	for (const struct column *c = guest_columns; c->name; c++)
-		printf("  %-12s %c %s\n", c->name, c->sets & COLUMN_TABLE ? '*' : ' ', c->help);
+		printf("  %-13s %c %s\n", c->name, c->sets & COLUMN_TABLE ? '*' : ' ', c->help);
 }
 
 static struct complaints complaints;

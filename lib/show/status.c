@@ -204,7 +204,7 @@ CELL(guard_beat, on_critical, number(true, CELL_NUMBER, s->commands_run))
 
 const struct column guard_columns[] = {
     {"since", "", "since_timestamp_seconds", "when the guard came to its level", IN_JSON, since, NULL},
-    {"lack", "", "lack_bytes", "what is to come back to the host", IN_JSON, lack, NULL},
+    {"lack", "", "lack_bytes", "what must come back to the host", IN_JSON, lack, NULL},
     {"freed", "", "freed_bytes", "what came back in this emergency", IN_JSON, freed, NULL},
     {"no-give", "", "no_give", "whether the guard forbids gives", IN_JSON, no_give, NULL},
     {"heartbeat", "", "heartbeat_timestamp_seconds", "when the guard wrote this", IN_JSON, heartbeat, NULL},

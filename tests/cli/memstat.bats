@@ -64,7 +64,7 @@ stat() {
 		and (.domains[] | select(.name == "idle") | .actual_bytes == 2097152 * 1024 and .state == "running")
 		and (.domains[] | select(.name == "plain") | .want_bytes == null and .reason == "no-balloon")
 		and (.domains[] | select(.name | startswith("-rf")) | .name == "-rf \u009b2J\u202ex")' "$BATS_TEST_TMPDIR/json"
-	! grep -qP '[\x80-\x9f]' "$BATS_TEST_TMPDIR/json"
+	run -1 grep -P '[\x80-\x9f]' "$BATS_TEST_TMPDIR/json"
 }
 
 @test "columns are chosen, in any case and order, and added" {
@@ -189,7 +189,7 @@ hostile() {
 		printf '%b\n' "$DOMAIN"
 	done <pairs | LC_ALL=C sort | diff - names
 	[ ! -e pwned ]
-	! grep -P '[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae' pairs
+	run -1 grep -P '[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae' pairs
 	# a shell that is no bash either
 	sh -c 'while IFS= read -r line; do eval "$line"; done <pairs'
 	[ ! -e pwned ]
@@ -205,7 +205,7 @@ hostile() {
 		grep -q '^\\x2D ' raw
 		grep -qF 'db\xE2\x80\x832147483648\xC2\xA0\xE2\xA0\x80\xEF\xBE\xA0 524288 ' raw # no column of its own
 	done
-	! LC_ALL=C grep -q '[^ -~]' <(LC_ALL=C stat -r)
+	run -1 env LC_ALL=C grep '[^ -~]' <(LC_ALL=C stat -r)
 }
 
 @test "hostile names: JSON by two parsers" {
@@ -223,7 +223,7 @@ hostile() {
 	[ "$(grep -c '^memsched_domain_actual_bytes{' metrics)" -eq "${#names[@]}" ]
 	[ "$(grep '^memsched_domain_actual_bytes{' metrics | sort -u | wc -l)" -eq "${#names[@]}" ]
 	grep -qF 'memsched_domain_actual_bytes{domain="{a=\"b\"} 1"} 536870912' metrics
-	! grep -P '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae' metrics
+	run -1 grep -P '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae' metrics
 }
 
 # ---- metrics
@@ -246,7 +246,7 @@ hostile() {
 	END
 	grep -qxF "memsched_fit_bytes $(stat --fit 1 -J | jq .largest_bytes)" "$BATS_TEST_TMPDIR/metrics"
 	grep -qxF "memsched_build_info{version=\"$(memstat --version | sed 's/.* //')\"} 1" "$BATS_TEST_TMPDIR/metrics"
-	! grep -q 'want_bytes{domain="plain"}' "$BATS_TEST_TMPDIR/metrics"
+	run -1 grep 'want_bytes{domain="plain"}' "$BATS_TEST_TMPDIR/metrics"
 	metrics_are_clean "$BATS_TEST_TMPDIR/metrics"
 }
 
@@ -262,11 +262,17 @@ hostile() {
 	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | diff - "$BATS_TEST_TMPDIR/metrics"
 }
 
-@test "alerts and dashboard use metrics of the manual alone, and the alerts come when they should" {
+@test "alerts and dashboard use metrics and words of the manual alone, and the alerts come when they should" {
 	grep -oh '\bmemsched_[a-z0-9_]*' man/memsched.rules.yml man/memsched.grafana.json | sort -u >"$BATS_TEST_TMPDIR/used"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/used")" -gt 20 ]
 	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | comm -23 "$BATS_TEST_TMPDIR/used" - |
 		diff - /dev/null
+	# and words of the manual in labels
+	sed -n '/^.It Va status.guard/,/^.It/s/^.Ql \([a-z ]*[a-z]\).*/\1/p; /^.Sh REASONS/,/^.Sh/s/^.It Cm //p' man/memstat.8 |
+		sort >"$BATS_TEST_TMPDIR/words"
+	grep -oP '=~?"\K[^"]+' man/memsched.rules.yml | tr '|' '\n' | sort -u >"$BATS_TEST_TMPDIR/used"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/used")" -gt 8 ]
+	comm -23 "$BATS_TEST_TMPDIR/used" "$BATS_TEST_TMPDIR/words" | diff - /dev/null
 	[ -x "$promtool" ] || skip "promtool is not there: tests/deps test"
 	"$promtool" check rules man/memsched.rules.yml
 	"$promtool" test rules tests/cli/alerts.yml
@@ -309,7 +315,8 @@ stat_mode() {
 	for target in folder link fifo; do
 		refuses 1 "'$target': not a plain file" stat --prometheus=$target
 	done
-	[ -p fifo ] && [ -L link ]
+	[ -p fifo ]
+	[ -L link ]
 	refuses 1 "'nowhere/x.prom': No such file" stat --prometheus=nowhere/x.prom
 	mkdir full
 	if unshare -m true 2>/dev/null; then

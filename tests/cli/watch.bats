@@ -43,7 +43,7 @@ guests() {
 		'^idle +█+░+ +1G +2G +2G +2G  stale-stats$' \
 		'^needy +█░·+ +100M +200M +2G +[0-9M]+  below-target$' '^plain +─+ +- +512M +512M +-  no-balloon$' \
 		'^resting +█+░+ .* paused$' '^-rf .xC2…80.xAEx █' 'q quit  s sort  ↑↓ PgUp PgDn scroll$'
-	! shown | grep -q sleeping
+	run -1 grep sleeping <(shown)
 	[ "$(shown | wc -l)" -eq 24 ]
 }
 
@@ -142,7 +142,7 @@ guests() {
 @test "named guests alone, and none of them" {
 	watching 80x24 needy nosuch
 	sees '^needy ' '^1 guest '
-	! shown | grep -q '^idle '
+	run -1 grep '^idle ' <(shown)
 	press q
 	given_back 0
 	rm "$dir/over"
@@ -171,12 +171,12 @@ guests() {
 	sees '^Host +#+=+\|=? '
 	press q
 	sees '^plainend$'
-	! LC_ALL=C grep -qP '[\x80-\xff]|\x1b\[[1-9][0-9;]*m' "$dir/plain"
+	run -1 env LC_ALL=C grep -P '[\x80-\xff]|\x1b\[[1-9][0-9;]*m' "$dir/plain"
 	pane pipe-pane "cat >'$dir/dumb'"
 	type_line 'TERM=dumb w --count 2; echo dumb""end'
 	wait_for grep -q '^dumbend' "$dir/dumb"
 	[ "$(grep -c '^Domain ' "$dir/dumb")" -eq 2 ]
-	! sed -n '/^Domain/,/^ended/p' "$dir/dumb" | grep -q $'\033'
+	run -1 grep $'\033' <(sed -n '/^Domain/,/^ended/p' "$dir/dumb")
 }
 
 @test "without a terminal on standard input there are no keys, and Ctrl-C ends it" {
@@ -269,7 +269,7 @@ not_running() {
 	sees '^trying again( in [0-9]+ s)?: cannot ask libvirt at$' ' XML error|directory'
 	mv "$dir/later.xml" "$dir/world.xml"
 	sees '^vm01 ' '^Host'
-	! shown | grep -q 'trying again'
+	run -1 grep 'trying again' <(shown)
 	press q
 	given_back 0
 }

@@ -62,7 +62,8 @@ rests() {
 	loop_end
 	for guest in idle1 idle2 idle3; do
 		usable=$(guest_stat $guest usable)
-		[ "$usable" -ge 140000 ] && [ "$usable" -le 200000 ]
+		[ "$usable" -ge 140000 ]
+		[ "$usable" -le 200000 ]
 	done
 }
 
