@@ -129,7 +129,7 @@ static enum reason why_fixed(const struct guest *g)
 	    {g->hints.opted_out, REASON_OPTED_OUT},
 	    {g->hung || !g->answered, REASON_UNRESPONSIVE},
 	    {g->run != RUN_RUNNING && g->run != RUN_BLOCKED, REASON_PAUSED},
-	    {g->migrating, REASON_MIGRATING},
+	    {g->migrating || (g->device.unknown && !g->facts_ms), REASON_MIGRATING},
 	    {g->device.unknown, REASON_PINNED},
 	    {!g->device.balloon, REASON_NO_BALLOON},
 	    {g->device.passthrough, REASON_PASSTHROUGH},

@@ -354,7 +354,7 @@ static void remember(struct pass *p)
 			note_decision(&past, decision_of(g, at));
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
-		if (g->answered && !g->vanished) /* the hook has removed its record */
+		if (g->answered && !g->vanished && g->facts_ms) /* the hook has removed its record, or will write it */
 			reconcile(p, g);
 	}
 	if (p->rep.listed) /* else a guest that is missing here may be one whose hook runs */

@@ -400,7 +400,7 @@ static const struct tale {
     [REASON_NO_GAIN] = {.tell = tell_no_gain},
     [REASON_UNRESPONSIVE] = {.tell = tell_unresponsive},
     [REASON_PAUSED] = {.tell = tell_paused},
-    [REASON_MIGRATING] = {.phrase = "it is being migrated, saved or dumped"},
+    [REASON_MIGRATING] = {.phrase = "it is being started, migrated, saved or dumped"},
     [REASON_PINNED] = {.tell = tell_pinned},
     [REASON_HUGEPAGES] = {.phrase = "its memory is huge pages, the host would get nothing back"},
     [REASON_PASSTHROUGH] = {.phrase = "a passed-through device or encryption pins its memory"},

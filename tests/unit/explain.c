@@ -213,7 +213,7 @@ static const struct {
      "left alone: it did not answer in time; 'virsh domcontrol 0b' may tell why"},
     {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PAUSED), "left alone: its state is 'paused'"},
     {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PMSUSPENDED), "left alone: its state is 'pmsuspended'"},
-    {GUEST(MIGRATING, .plan.fixed = true), "left alone: it is being migrated, saved or dumped"},
+    {GUEST(MIGRATING, .plan.fixed = true), "left alone: it is being started, migrated, saved or dumped"},
     {GUEST(PINNED, .plan.fixed = true, .device.locked = true),
      "left alone: its memory is locked, the host would get nothing back"},
     {GUEST(PINNED, .plan.fixed = true, .device = {.locked = true, .virtio_mem = true}),

@@ -372,6 +372,12 @@ static void boots_stale(struct guest *g)
 
 static void unknown(struct guest *g)
 {
+	g->facts_ms = 1;
+	g->device = (struct device){.maximum_kib = g->device.maximum_kib, .unknown = true};
+}
+
+static void busy(struct guest *g)
+{
 	g->device = (struct device){.maximum_kib = g->device.maximum_kib, .unknown = true};
 }
 
@@ -432,7 +438,8 @@ static const struct {
     {"locked", locked, REASON_PINNED, 300000},
     {"hugepages", hugepages, REASON_HUGEPAGES, 0},
     {"virtio-mem", virtio_mem, REASON_PINNED, 300000},
-    {"its XML not known", unknown, REASON_PINNED, 300000},
+    {"its XML cannot be read", unknown, REASON_PINNED, 300000},
+    {"its XML not read yet", busy, REASON_MIGRATING, 300000},
     {"rebooted", rebooted, REASON_BOOTING, START},
     {"booting, its statistics stale", boots_stale, REASON_BOOTING, START},
     {"booting, no statistics yet", boots_silent, REASON_BOOTING, START},
