@@ -96,6 +96,7 @@ static void read_guest(const struct virt *v, struct guest *g)
 	g->answered = true;
 	g->run = is->paused ? RUN_PAUSED : RUN_RUNNING;
 	g->sample = world_sample(w, vm_of(v, g));
+	g->facts_ms = 1; /* its definition was read */
 	g->device = (struct device){
 	    .maximum_kib = is->max_kib,
 	    .current_kib = is->current_kib,
