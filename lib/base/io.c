@@ -157,6 +157,41 @@ const char *file_words(int error)
 	}
 }
 
+/* The mode does not depend on the caller's umask. */
+int dir_open(int at, const char *name, bool create)
+{
+	bool made = create && mkdirat(at, name, 0755) == 0;
+	int r = create && !made && errno != EEXIST ? -errno : 0;
+	int fd = r < 0 ? r : openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return -errno;
+	if ((made && fchmod(fd, 0755) < 0) || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!file_is_safe(&st))
+		r = -EPERM;
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+int file_open(int at, const char *name, int flags)
+{
+	int fd = openat(at, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !file_is_ours(&st)) {
+		close(fd);
+		return -EBADMSG;
+	}
+	return fd;
+}
+
 bool file_is_same(int fd, int at, const char *name)
 {
 	struct stat open, now;

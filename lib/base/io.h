@@ -59,6 +59,14 @@ bool file_is_same(int fd, int at, const char *name);
 const char *file_words(int error);
 
 /*
+ * Opens a directory by its name in the directory at, and makes it (0755) if create. -EPERM: another user owns it or can
+ * write to it; -ENOTDIR: a symlink or a file; else -errno.
+ */
+int dir_open(int at, const char *name, bool create);
+/* Opens a plain file of ours there, made (0600) with O_CREAT. -EBADMSG: something else bears the name; else -errno. */
+int file_open(int at, const char *name, int flags);
+
+/*
  * Opens (O_PATH) the directory that path is in; ret_name is the rest of path. Of a symbolic link on the way that
  * another user may have put there, also behind a link of ours: -EPERM, as it may lead anywhere. So one may write by
  * name below the result, in a directory of another user too. Else -errno.

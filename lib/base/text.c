@@ -375,11 +375,17 @@ char *text_clock(char *buffer, size_t size, uint64_t wall_s, uint64_t now_s)
 	return buffer;
 }
 
-uint64_t text_hash(const char *text)
+uint64_t bytes_hash(const void *bytes, size_t n)
 {
+	const unsigned char *byte = bytes;
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
 	return hash;
+}
+
+uint64_t text_hash(const char *text)
+{
+	return bytes_hash(text, strlen(text));
 }

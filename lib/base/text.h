@@ -74,8 +74,9 @@ void text_nearest_try(struct text_nearest *nearest, const char *word);
 /* Whether the locale set by setlocale takes UTF-8. */
 bool text_is_utf8(void);
 
-/* FNV-1a. Files in /run have it in names and as keys. */
+/* FNV-1a. Files in /run have it in names and as keys, those of histories as checksums. */
 uint64_t text_hash(const char *text);
+uint64_t bytes_hash(const void *bytes, size_t n);
 
 #define TEXT_DECIMAL 24 /* suffices for every decimal */
 

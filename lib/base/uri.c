@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/uri.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -60,4 +62,13 @@ bool uri_is_own(const char *uri, const char *root)
 	path += strcspn(path, "/?#");
 	return text_same_start(uri, "qemu", 4) && strchr("+:", uri[4]) && strcspn(path, "?#") == strlen("/system") &&
 	       !strncmp(path, "/system", strlen("/system"));
+}
+
+char *uri_folder(char folder[URI_FOLDER], const char *uri, const char *root)
+{
+	if (uri_is_own(uri, root))
+		*folder = '\0';
+	else
+		snprintf(folder, URI_FOLDER, "%016" PRIx64, text_hash(uri));
+	return folder;
 }

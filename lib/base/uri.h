@@ -23,4 +23,10 @@ bool uri_is_own(const char *uri, const char *root);
 /* Whether its guests are those of the test driver on the host itself: a try, which leaves the host's state alone. */
 bool uri_is_test(const char *uri, const char *root);
 
+#define URI_FOLDER 17 /* 16 characters and the end */
+
+/* The name of the folder, below one called hosts, of files about guests that are not uri_is_own; "" for those that are.
+ * Returns folder. */
+char *uri_folder(char folder[URI_FOLDER], const char *uri, const char *root);
+
 #endif

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "base/text.h"
 #include "base/units.h"
 #include "base/uri.h"
 #include "host/keyfile.h"
@@ -39,15 +37,13 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry)
 {
 	struct registry *r = calloc(1, sizeof(*r));
-	char host[17] = "";
+	char host[URI_FOLDER];
 	int error;
 
 	if (!r)
 		return -ENOMEM;
 	*r = (struct registry){.elsewhere = uri_is_remote(uri) || uri_is_test(uri, root), .lock = -1, .no_give = -1};
-	if (!uri_is_own(uri, root))
-		snprintf(host, sizeof(host), "%016" PRIx64, text_hash(uri));
-	error = statedir_open(root, host, create, &r->dir);
+	error = statedir_open(root, uri_folder(host, uri, root), create, &r->dir);
 	if (error)
 		free(r);
 	else
@@ -405,6 +401,24 @@ int registry_load_totals(const struct registry *r, struct totals *ret_totals)
 int registry_save_totals(struct registry *r, const struct totals *totals)
 {
 	return keyfile_save(&r->dir, &totals_form, "totals", totals);
+}
+
+int registry_count_pass(struct registry *r, const struct guest *g, size_t n, bool made, bool failed)
+{
+	struct totals t = {0};
+
+	registry_load_totals(r, &t);
+	t.passes += made;
+	t.failed += failed;
+	for (size_t i = 0; i < n; i++) {
+		const struct moves *m = &g[i].order.moves;
+
+		t.moves.gives += m->gives;
+		t.moves.takes += m->takes;
+		t.moves.given_kib = sat_add(t.moves.given_kib, m->given_kib);
+		t.moves.taken_kib = sat_add(t.moves.taken_kib, m->taken_kib);
+	}
+	return registry_save_totals(r, &t);
 }
 
 /* ---- the pause ---- */

@@ -124,6 +124,8 @@ struct totals {
 };
 int registry_load_totals(const struct registry *r, struct totals *ret_totals);
 int registry_save_totals(struct registry *r, const struct totals *totals);
+/* Counts a pass over the guests in g there. Totals that cannot be read begin anew. */
+int registry_count_pass(struct registry *r, const struct guest *g, size_t n, bool made, bool failed);
 
 /*
  * The administrator's pause: membalance makes no pass for so long, at most PAUSE_MAX_MS (-ERANGE); again counts anew.

@@ -20,27 +20,6 @@
 
 /* ---- directories ---- */
 
-/* The mode does not depend on the caller's umask. */
-static int open_dir(int at, const char *name, bool create)
-{
-	bool made = create && mkdirat(at, name, 0755) == 0;
-	int r = create && !made && errno != EEXIST ? -errno : 0;
-	int fd = r < 0 ? r : openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (r < 0)
-		return r;
-	if (fd < 0)
-		return -errno;
-	if ((made && fchmod(fd, 0755) < 0) || fstat(fd, &st) < 0)
-		r = -errno;
-	else if (!file_is_safe(&st))
-		r = -EPERM;
-	if (r < 0)
-		close(fd);
-	return r < 0 ? r : fd;
-}
-
 static const char *name_of(const struct statedir *d, enum statedir_place place)
 {
 	static const char *const names[] = {[STATEDIR_HOSTS] = "hosts",
@@ -69,7 +48,7 @@ static void close_places(struct statedir *d)
 static int open_places(struct statedir *d, bool create)
 {
 	for (enum statedir_place i = 0; i < STATEDIR_PLACES; i++) {
-		int fd = open_dir(parent_of(d, i), name_of(d, i), create);
+		int fd = dir_open(parent_of(d, i), name_of(d, i), create);
 
 		if (fd < 0 && !(fd == -ENOENT && i > STATEDIR_HOST)) {
 			close_places(d);
@@ -121,19 +100,7 @@ int statedir_reopen(struct statedir *d)
 
 int statedir_file(const struct statedir *d, enum statedir_place place, const char *name, int flags)
 {
-	struct stat st;
-	int fd = d->fd[place];
-
-	if (fd < 0)
-		return -ENOENT;
-	fd = openat(fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : -errno;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !file_is_ours(&st)) {
-		close(fd);
-		return -EBADMSG;
-	}
-	return fd;
+	return d->fd[place] < 0 ? -ENOENT : file_open(d->fd[place], name, flags);
 }
 
 bool statedir_is_file(const struct statedir *d, enum statedir_place place, const char *name, int fd)
