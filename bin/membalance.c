@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "base/uri.h"
 #include "host/complaints.h"
+#include "host/recorder.h"
 #include "run/balance.h"
 #include "run/loop.h"
 #include "show/explain.h"
@@ -22,6 +23,7 @@
 
 #define WORKERS 4
 #define SENTENCE 512
+#define LAST_MS 300 /* of the second in which a loop ends */
 
 static bool once, loop, dry_run, explain, as_json, quiet, verbose, show_config, unused_flag;
 static bool resume, to_log;
@@ -84,6 +86,7 @@ struct balancer {
 	struct movelog audit;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
+	struct recorder recorder;
 	int textfile_error, output_error;
 	char *printed; /* of a single pass: goes out without the lock */
 	int notified;  /* what systemd was told of last, at notified_ms: PASS_…, or -errno of one that failed */
@@ -132,27 +135,12 @@ static void end_without_pass(void)
 
 /* ---- metrics ---- */
 
-/* Counts the pass, of which r came. Totals that cannot be read begin anew. */
 static void count_pass(struct balancer *b, int r, struct balance_report *rep)
 {
-	struct totals t = {0};
+	int error = registry_count_pass(b->registry, rep->guest, rep->n, !r, r && !*loop_stop());
 
-	if (dry_run)
-		return;
-	registry_load_totals(b->registry, &t);
-	t.passes += !r;
-	t.failed += r && !*loop_stop();
-	for (size_t i = 0; i < rep->n; i++) {
-		const struct moves *m = &rep->guest[i].order.moves;
-
-		t.moves.gives += m->gives;
-		t.moves.takes += m->takes;
-		t.moves.given_kib = sat_add(t.moves.given_kib, m->given_kib);
-		t.moves.taken_kib = sat_add(t.moves.taken_kib, m->taken_kib);
-	}
-	r = registry_save_totals(b->registry, &t);
 	if (!rep->unsaved)
-		rep->unsaved = r;
+		rep->unsaved = error;
 }
 
 /* rep: NULL where the pass failed, or is paused; then the metrics say so, and know no guest. */
@@ -238,6 +226,32 @@ static void complain_of_log(struct balancer *b)
 		complaints_keep(&complaints, "log");
 }
 
+/* ---- the history ---- */
+
+#define HISTORY_MS 2000 /* for a single pass that took all of its deadline */
+
+static void record_pass(struct balancer *b, const struct balance_report *rep, uint64_t end_ms)
+{
+	struct instant at = clock_now();
+
+	if (dry_run || !b->conf->history || !(rep->n || rep->host.total_kib))
+		return;
+	recorder_add(&b->recorder, b->conf->uri, &rep->host, rep->guest, rep->n, at);
+	if (!loop)
+		recorder_end(&b->recorder, max_u64(end_ms, at.now_ms + HISTORY_MS));
+	else if (b->conf->interval_ms >= 1000 * BUCKET_SPAN_S(BUCKET_MINUTE))
+		recorder_start(&b->recorder, at.now_ms);
+}
+
+static void complain_of_history(const struct balancer *b)
+{
+	char sentence[TEXT_EXPLAIN];
+
+	if (b->conf->history && b->recorder.error)
+		say_complaint(&membalance, LOG_WARNING, "history", "%s",
+		              recorder_complaint(sentence, sizeof(sentence), &b->recorder));
+}
+
 /* A single pass says it when it ends. */
 static void complain_of_output(struct balancer *b)
 {
@@ -300,6 +314,7 @@ static void show(struct balancer *b, const struct balance_report *rep)
 	report_complain(rep, say_complaint_as, (void *)&membalance);
 	keep(b, rep);
 	complain_of_log(b);
+	complain_of_history(b);
 	complain_of_metrics(b);
 	complain_of_output(b);
 	say_resolved(&membalance);
@@ -399,8 +414,10 @@ static int pass(struct balancer *b)
 	if (!r)
 		r = (dry_run ? balance_decide : balance_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
+	record_pass(b, &rep, pc.end_ms);
 	rep.unusable = b->unusable;
-	count_pass(b, r, &rep);
+	if (!dry_run)
+		count_pass(b, r, &rep);
 	if (!r || !*loop_stop())
 		write_metrics(b, r ? NULL : &rep, began_ms);
 	if (!r)
@@ -556,6 +573,7 @@ static int run_loop(struct balancer *b)
 		}
 	} while (loop_sleep_until(next_ms));
 	write_log(b);
+	recorder_end(&b->recorder, clock_ms(CLOCK_BOOTTIME) + LAST_MS);
 	return EXIT_DONE;
 }
 
@@ -650,7 +668,7 @@ static int set_pause(void)
 
 static int balance(struct conf *conf)
 {
-	struct balancer b = {.conf = conf, .audit = {.program = membalance.name, .root = root}};
+	struct balancer b = {.conf = conf, .audit = {.program = membalance.name, .root = root}, .recorder.root = root};
 	int code;
 
 	complaints.each_time = is_watched();

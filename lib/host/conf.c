@@ -36,6 +36,17 @@ int conf_set_amount(const struct conf_key *key, const char *value, void *slot)
 	return 0;
 }
 
+int conf_set_yes_no(const struct conf_key *key, const char *value, void *slot)
+{
+	bool yes = !strcmp(value, "yes");
+
+	(void)key;
+	if (!yes && strcmp(value, "no") != 0)
+		return -EINVAL;
+	*(bool *)slot = yes;
+	return 0;
+}
+
 static int size_set(const struct conf_key *key, const char *value, void *slot)
 {
 	uint64_t kib, least_kib = 0;
@@ -160,6 +171,7 @@ static int text_set(const struct conf_key *key, const char *value, void *slot)
 #define PERIOD(most) "a duration in whole seconds (1s to " most "), or 0 for the default", period_set, "0s", most, NULL
 #define PERCENT "a percentage such as 20% (1% to 100%)", percent_set, NULL, NULL, NULL
 #define TAKE "idle or needed", take_set, NULL, NULL, NULL
+#define YES_NO "yes or no", conf_set_yes_no, NULL, NULL, NULL
 #define TEXT(form, fits) form, text_set, NULL, NULL, fits
 
 static const struct conf_key keys[] = {
@@ -193,6 +205,7 @@ static const struct conf_key keys[] = {
      offsetof(struct conf, textfile)},
     {"log", "", "where each move is recorded", TEXT("journal, syslog or the absolute path of a file", is_log),
      offsetof(struct conf, log)},
+    {"history", "yes", "whether passes keep a history of guests and host", YES_NO, offsetof(struct conf, history)},
     {0},
 };
 _Static_assert(COUNT(keys) == CONF_KEYS + 1, "each key has an origin");

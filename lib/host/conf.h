@@ -19,7 +19,7 @@ struct conf_origin {
 	char *value; /* as it was written; owned; NULL: the default holds */
 	char *where; /* "/etc/memsched.conf:3", safe to print; owned; NULL: an option */
 };
-#define CONF_KEYS 17
+#define CONF_KEYS 18
 
 struct conf {
 	struct amount target;  /* pct: of the guest's maximum */
@@ -39,6 +39,7 @@ struct conf {
 	char *on_critical;       /* argv split on blanks, the first an absolute path; owned; NULL: none */
 	char *textfile;          /* an absolute path; owned; NULL: none */
 	char *log;               /* "journal", "syslog" or an absolute path; owned; NULL: none */
+	bool history;
 
 	struct conf_origin origin[CONF_KEYS]; /* in the order of conf_keys */
 	struct conf_section *section;         /* of section.h: the last in the files; owned; NULL: none */
@@ -60,8 +61,9 @@ struct conf_key {
 	size_t slot;                     /* offset in struct conf or conf_section */
 };
 
-/* A conf_key.set for a struct amount, within least and most. */
+/* Of conf_key.set: for a struct amount, within least and most; and for a bool, yes or no. */
 int conf_set_amount(const struct conf_key *key, const char *value, void *slot);
+int conf_set_yes_no(const struct conf_key *key, const char *value, void *slot);
 
 void conf_origin_clear(struct conf_origin *origin);
 

@@ -28,17 +28,6 @@ static int weight_set(const struct conf_key *key, const char *value, void *slot)
 	return r;
 }
 
-static int managed_set(const struct conf_key *key, const char *value, void *slot)
-{
-	bool yes = !strcmp(value, "yes");
-
-	(void)key;
-	if (!yes && strcmp(value, "no") != 0)
-		return -EINVAL;
-	*(bool *)slot = yes;
-	return 0;
-}
-
 #define AMOUNT(most)                                                                                                   \
 	"a size such as 512MiB, or a percentage of the guest's maximum such as 10% (at least 1MiB, at most " most ")", \
 	    conf_set_amount, "1MiB", most, NULL
@@ -50,7 +39,7 @@ const struct conf_key section_keys[] = {
     [HINT_WEIGHT] = {"weight", "100", "its part if there is not enough for all",
                      ONE_OF("a whole number from 1 to 10000", weight_set), offsetof(struct conf_section, weight)},
     [HINT_TARGET] = {"target", "", "headroom it should have", AMOUNT("90%"), offsetof(struct conf_section, target)},
-    [HINT_MANAGED] = {"managed", "yes", "no: it is left alone", ONE_OF("yes or no", managed_set),
+    [HINT_MANAGED] = {"managed", "yes", "no: it is left alone", ONE_OF("yes or no", conf_set_yes_no),
                       offsetof(struct conf_section, managed)},
     [HINT_COUNT] = {.name = NULL},
 };

@@ -40,6 +40,7 @@ shows() {
 			on_critical = # from default
 			textfile = # from default
 			log = # from default
+			history = yes # from default
 		END
 	done
 	[ -z "$(ls -A "$root/run")" ]

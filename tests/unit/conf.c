@@ -21,7 +21,7 @@
 	"target=150000+0% step=50000 reserve=0+0% tolerance=5000 plenty=0+10% buffer=20 "                              \
 	"take=0 interval=1000 deadline=5000 settle=2000 "                                                              \
 	"grace=15000 period=0 exclude=(none) uri=qemu:///system critical=(none) textfile=(none) "                      \
-	"log=(none)"
+	"log=(none) history=1"
 
 static char root[FOLDER_BYTES];
 
@@ -33,13 +33,13 @@ static const char *show(const struct conf *c)
 	snprintf(line, sizeof(line),
 	         "target=%llu+%u%% step=%llu reserve=%llu+%u%% tolerance=%llu plenty=%llu+%u%% buffer=%u take=%d "
 	         "interval=%u deadline=%u "
-	         "settle=%u grace=%u period=%u exclude=%s uri=%s critical=%s textfile=%s log=%s",
+	         "settle=%u grace=%u period=%u exclude=%s uri=%s critical=%s textfile=%s log=%s history=%d",
 	         (unsigned long long)c->target.kib, c->target.pct, (unsigned long long)c->step_kib,
 	         (unsigned long long)c->reserve.kib, c->reserve.pct, (unsigned long long)c->tolerance_kib,
 	         (unsigned long long)c->plenty.kib, c->plenty.pct, c->buffer_pct, c->take, c->interval_ms,
 	         c->deadline_ms, c->settle_ms, c->boot_grace_ms, c->stats_period_s, c->exclude ? c->exclude : "(none)",
 	         c->uri, c->on_critical ? c->on_critical : "(none)", c->textfile ? c->textfile : "(none)",
-	         c->log ? c->log : "(none)");
+	         c->log ? c->log : "(none)", c->history);
 	return line;
 }
 
@@ -272,6 +272,9 @@ static void test_set(void **state)
 	    {"log", "journal ", -EINVAL, NULL},
 	    {"log", "stderr", -EINVAL, NULL},
 	    {"log", "x/y", -EINVAL, NULL},
+	    {"history", "no", 0, "history=0"},
+	    {"history", "off", -EINVAL, NULL},
+	    {"history", "", -EINVAL, NULL},
 	    {"log", "/var/log/", -EINVAL, NULL},
 	};
 
