@@ -43,6 +43,7 @@ _memsched_values() {
 	case $option=$kind in
 	--take=*) printf '%s\n' idle needed ;;
 	--log=*) printf '%s\n' journal syslog && compgen -f -- "$value" ;;
+	--since=*) printf '%s\n' 2h 24h 7d 31d 1y ;;
 	*=FILE | *=COMMAND) compgen -f -- "$value" ;;
 	*=DIR) compgen -d -- "$value" ;;
 	*=URI) printf '%s\n' qemu:///system qemu:///session qemu+ssh:// ;;

@@ -17,6 +17,7 @@
 #include "show/report.h"
 #include "cli/candidate.h"
 #include "cli/options.h"
+#include "cli/past.h"
 #include "cli/say.h"
 #include "cli/terminal.h"
 #include "cli/watch.h"
@@ -28,6 +29,8 @@
 static bool chosen, all_columns, no_headings, raw, pairs, as_json, bytes, human, explain, metrics;
 static bool sorted, watching, check, fit, show_config, limits, quiet, unused_flag;
 static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count, *asked_guest;
+static bool history, drawing, given_since, given_at;
+static const char *since, *svg, *at;
 
 static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
@@ -43,6 +46,11 @@ static struct option_row rows[] = {
     {0, "prometheus", "[=FILE]", "metrics for Prometheus, or written to FILE at once", .flag = &metrics,
      .text = &metrics_file},
     {0, "explain", NULL, "sentences in place of the table: what, why, and what the last pass did", .flag = &explain},
+    {0, "history", NULL, "what was seen of guests and host, from the history", .flag = &history},
+    {0, "since", "TIME", "with --history and --svg: for so long, such as 2h or 30d (24h)", .flag = &given_since,
+     .text = &since},
+    {0, "svg", "FILE", "draw the history of one guest, or of the host", .flag = &drawing, .text = &svg},
+    {0, "at", "TIME", "with --explain: what was decided then, such as 03:00", .flag = &given_at, .text = &at},
     {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
     {0, "count", "N", "with --watch: end after N times", .text = &count},
     {0, "check", NULL, "whether all is set up right: a line a check; exit code 0, 1 or 2", .flag = &check},
@@ -87,7 +95,7 @@ static struct column *columns;       /* of the guests, that are shown */
 static const struct column *sort_by; /* NULL: they are as they come, by name */
 
 /* At most one of each row: what beside another would have no effect is refused. */
-static const bool *const exclusive[][6] = {
+static const bool *const exclusive[][7] = {
     {&raw, &pairs, &as_json, &metrics, &explain},
     {&chosen, &all_columns, &metrics, &explain, &check},
     {&bytes, &human, &as_json, &metrics, &explain},
@@ -105,6 +113,10 @@ static const bool *const exclusive[][6] = {
     {&explain, &metrics, &fit, &watching},
     {&chosen, &all_columns, &fit},
     {&sorted, &fit},
+    {&history, &drawing, &metrics, &explain, &check, &watching},
+    {&drawing, &raw, &pairs, &as_json},
+    {&given_at, &given_since, &watching},
+    {&history, &chosen, &all_columns, &sorted},
 };
 
 static const char *option_of(const bool *flag)
@@ -483,6 +495,34 @@ static int look(const struct conf *conf, char **operand)
 	return code;
 }
 
+/* ---- what was ---- */
+
+static bool wants_past(void)
+{
+	return history || drawing || given_at;
+}
+
+static int show_past(const struct conf *conf, char **operand)
+{
+	const struct table_style style = style_of_table();
+	const struct past_asked asked = {
+	    .since = since, .svg = svg, .at = at, .json = as_json, .style = &style, .operand = operand};
+
+	return past_show(&memstat, conf, root, &asked);
+}
+
+/* Options that have no effect without another. */
+static int refuse_alone(void)
+{
+	const char *alone = given_since && !history && !drawing ? "'--since' goes with '--history' and '--svg'"
+	                    : given_at && !explain              ? "'--at' goes with '--explain'"
+	                                                        : NULL;
+
+	if (alone)
+		say_error(&memstat, "%s; try 'memstat --help'", alone);
+	return alone ? EXIT_USAGE : EXIT_DONE;
+}
+
 static int refuse_operand(const char *operand)
 {
 	if (!(check || fit) || !operand)
@@ -517,6 +557,8 @@ int main(int argc, char **argv)
 		show_config = false;
 	}
 	if (!code)
+		code = refuse_alone();
+	if (!code)
 		code = refuse_stray_time(argv[operand]);
 	if (!code)
 		code = refuse_operand(argv[operand]);
@@ -530,7 +572,7 @@ int main(int argc, char **argv)
 		loop_catch_signals();
 		virt_stop_on(loop_stop());
 		meant = calloc((size_t)(argc - operand) + 1, sizeof(*meant));
-		code = look(&conf, argv + operand);
+		code = wants_past() ? show_past(&conf, argv + operand) : look(&conf, argv + operand);
 	}
 	program_end(&memstat, code);
 }

@@ -29,7 +29,7 @@ tests/unit/movelog.test: WRAPPED := write
 tests/unit/history.test tests/unit/recorder.test: WRAPPED := pwrite64
 $(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 comma := ,
-tests/unit/domxml.o: COMPILE += $(XML_CFLAGS)
+tests/unit/domxml.o tests/unit/timeline.o: COMPILE += $(XML_CFLAGS)
 
 # The linker proves that what decides is pure: its tests have base and plan alone.
 $(PUREUNIT): %.test: %.o $(PURE)

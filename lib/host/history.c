@@ -461,6 +461,44 @@ int history_open_to_write(int dir, const char *uuid, const char *name)
 	return r ? r : fd;
 }
 
+static DIR *open_entries(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!entries)
+		fd_close(&fd);
+	return entries;
+}
+
+int history_list(int dir, char (**ret_uuid)[UUID_TEXT], size_t *ret_n)
+{
+	char(*list)[UUID_TEXT] = NULL, uuid[UUID_TEXT];
+	DIR *entries = open_entries(dir);
+	const struct dirent *entry;
+	size_t n = 0;
+
+	if (!entries)
+		return -errno;
+	while ((entry = readdir(entries))) {
+		void *more = uuid_parse(entry->d_name, uuid) ? reallocarray(list, n + 1, sizeof(*list)) : list;
+
+		if (!uuid_parse(entry->d_name, uuid))
+			continue;
+		if (!more)
+			break;
+		list = more;
+		memcpy(list[n++], uuid, sizeof(uuid));
+	}
+	closedir(entries);
+	if (entry)
+		free(list);
+	else
+		*ret_uuid = list;
+	*ret_n = n;
+	return entry ? -ENOMEM : 0;
+}
+
 /* ---- what is gone ---- */
 
 #define WITNESS_DAYS 7
@@ -498,12 +536,9 @@ void history_prune(int dir, int fd, uint64_t now_s)
 {
 	uint32_t n = (uint32_t)(HISTORY_GONE_S / BUCKET_SPAN_S(BUCKET_DAY)), today = bucket_number(BUCKET_DAY, now_s);
 	struct bucket day[HISTORY_GONE_S / 86400];
-	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *entries = again < 0 ? NULL : fdopendir(again);
+	DIR *entries = open_entries(dir);
 	const struct dirent *entry;
 
-	if (!entries)
-		fd_close(&again);
 	if (!entries || today < n || load_buckets(fd, BUCKET_DAY, today - n, n, day)) {
 		if (entries)
 			closedir(entries);

@@ -48,6 +48,9 @@ int history_open_to_write(int dir, const char *uuid, const char *name);
 int history_write(int fd, const struct bucket *minute, bool *ret_begins);
 int history_write_moves(int fd, const struct history_move *move, size_t n);
 
+/* The UUIDs of guests that have a file there, in no order; to be freed. */
+int history_list(int dir, char (**ret_uuid)[UUID_TEXT], size_t *ret_n);
+
 /* The n buckets of a level from number first on. What was not seen, or is damaged, has the number 0. */
 int history_read(int fd, enum bucket_level level, uint32_t first, uint32_t n, struct bucket *ret_bucket);
 /* The moves, the oldest first. */

@@ -28,6 +28,33 @@ balance() {
 	[ "$(du -s --block-size=1k "$history" | cut -f 1)" -lt 200 ] # what was not seen takes no room
 }
 
+@test "memstat shows the history: a table, lines, JSON and a picture" {
+	past() { memstat --root "$root" -c test:///nowhere "$@"; } # no libvirt is asked
+	refuses 1 "no history is known; membalance writes it" past --history
+	balance
+	past --history -H | grep -Eq '^needy  +used  +100M +100M +100M +100M  +.$'
+	LC_ALL=C past --history needy | grep -Eq 'want  +252400 +252400 +252400 +252400  +@$'
+	[ "$(past --history -r -n needy host | cut -d ' ' -f 1,4,5)" = $'needy 252400 102400\nhost 3922416 1675264' ]
+	past --history -P needy | grep -q '^DOMAIN="needy" TIME="[0-9]*" AVAILABLE="" ACTUAL="252400" '
+	past --history -J needy "${needy%1}2" | jq -e '.schema == "memsched.history/1" and
+		[.domains[].name] == ["idle", "needy"] and (.domains[1].moves | length) == 1 and
+		.domains[1].buckets[0].used_bytes == {least: 104857600, mean: 104857600, most: 104857600}'
+	[[ $(past --explain --at "$(date '+%F %T')" needy) == *'to go from 200 MiB to 246 MiB (below-target), and it reached 246 MiB' ]]
+	past --svg "$BATS_TEST_TMPDIR/host.svg"
+	grep -q '<title>host</title>' "$BATS_TEST_TMPDIR/host.svg"
+	refuses 1 "no history of 'nobody'" past --history nobody
+	refuses 2 "'--svg' shows one guest or the host; 2 are named so" past --svg x needy idle
+	refuses 1 "cannot write '/nowhere/x': No such file or directory" past --svg /nowhere/x
+}
+
+@test "refusals of the history" {
+	refuses 2 "bad value '5' for '--since'" memstat --root "$root" --history --since 5
+	refuses 2 "'--since' goes with '--history' and '--svg'" memstat --root "$root" --since 2h
+	refuses 2 "'--at' goes with '--explain'" memstat --root "$root" --at 03:00
+	refuses 2 "bad value '3' for '--at'" memstat --root "$root" --explain --at 3
+	refuses 2 "exclude each other" memstat --root "$root" --history --svg x
+}
+
 @test "a history that cannot be written: passes go on, said once, and over" {
 	as_root_only
 	# shellcheck disable=SC2016 # the inner shell's
