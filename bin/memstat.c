@@ -29,7 +29,7 @@
 static bool chosen, all_columns, no_headings, raw, pairs, as_json, bytes, human, explain, metrics;
 static bool sorted, watching, check, fit, show_config, limits, quiet, unused_flag;
 static const char *root = "", *file, *list, *sort, *metrics_file, *watch_time, *count, *asked_guest;
-static bool history, drawing, given_since, given_at;
+static bool history, drawing, advising, given_since, given_at;
 static const char *since, *svg, *at;
 
 static struct option_row rows[] = {
@@ -50,6 +50,8 @@ static struct option_row rows[] = {
     {0, "since", "TIME", "with --history and --svg: for so long, such as 2h or 30d (24h)", .flag = &given_since,
      .text = &since},
     {0, "svg", "FILE", "draw the history of one guest, or of the host", .flag = &drawing, .text = &svg},
+    {0, "advise", NULL, "which min, max and weight would suit; with -P also the commands that set them",
+     .flag = &advising},
     {0, "at", "TIME", "with --explain: what was decided then, such as 03:00", .flag = &given_at, .text = &at},
     {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
     {0, "count", "N", "with --watch: end after N times", .text = &count},
@@ -95,7 +97,7 @@ static struct column *columns;       /* of the guests, that are shown */
 static const struct column *sort_by; /* NULL: they are as they come, by name */
 
 /* At most one of each row: what beside another would have no effect is refused. */
-static const bool *const exclusive[][7] = {
+static const bool *const exclusive[][9] = {
     {&raw, &pairs, &as_json, &metrics, &explain},
     {&chosen, &all_columns, &metrics, &explain, &check},
     {&bytes, &human, &as_json, &metrics, &explain},
@@ -113,10 +115,11 @@ static const bool *const exclusive[][7] = {
     {&explain, &metrics, &fit, &watching},
     {&chosen, &all_columns, &fit},
     {&sorted, &fit},
-    {&history, &drawing, &metrics, &explain, &check, &watching},
+    {&history, &drawing, &advising, &metrics, &explain, &check, &watching, &fit},
     {&drawing, &raw, &pairs, &as_json},
     {&given_at, &given_since, &watching},
     {&history, &chosen, &all_columns, &sorted},
+    {&advising, &chosen, &all_columns, &sorted},
 };
 
 static const char *option_of(const bool *flag)
@@ -499,14 +502,19 @@ static int look(const struct conf *conf, char **operand)
 
 static bool wants_past(void)
 {
-	return history || drawing || given_at;
+	return history || drawing || advising || given_at;
 }
 
 static int show_past(const struct conf *conf, char **operand)
 {
 	const struct table_style style = style_of_table();
-	const struct past_asked asked = {
-	    .since = since, .svg = svg, .at = at, .json = as_json, .style = &style, .operand = operand};
+	const struct past_asked asked = {.since = since,
+	                                 .svg = svg,
+	                                 .at = at,
+	                                 .advise = advising,
+	                                 .json = as_json,
+	                                 .style = &style,
+	                                 .operand = operand};
 
 	return past_show(&memstat, conf, root, &asked);
 }

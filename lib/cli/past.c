@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/say.h"
+#include "show/advice.h"
 #include "show/metrics.h"
 #include "show/picture.h"
 
@@ -201,7 +202,9 @@ static int show(const struct showing *p, uint64_t at_s)
 
 	if (p->asked->svg)
 		return write_picture(p);
-	if (p->asked->json)
+	if (p->asked->advise)
+		r = advice_report(stdout, p->timeline, p->n, p->now_s, p->asked->style, p->asked->json);
+	else if (p->asked->json)
 		timeline_json(stdout, p->timeline, p->n, p->now_s);
 	else if (!p->asked->at)
 		r = timeline_table(stdout, p->timeline, p->n, p->asked->style);
@@ -252,6 +255,8 @@ int past_show(const struct program *program, const struct conf *conf, const char
 		return refuse(program, asked->since, "since", "a time such as 30m, 2h, 3d, 4w or 2y, at most 2 years");
 	if (asked->at && (past_at_parse(asked->at, p.now_s, &at_s) || at_s > p.now_s))
 		return refuse(program, asked->at, "at", "a past time such as 03:00 or '2026-11-28 03:00'");
+	if (asked->advise)
+		since_s = ADVICE_SINCE_S;
 	if (asked->at)
 		since_s = max_u64(p.now_s - at_s, 1) + BUCKET_SPAN_S(BUCKET_MINUTE);
 	code = open_and_show(&p, root, conf->uri, since_s, at_s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What was, from the histories: memstat --history, --svg, and --explain --at. Asks no libvirt. */
+/* What was, from the histories: memstat --history, --svg, --advise, and --explain --at. Asks no libvirt. */
 #ifndef MEMSCHED_CLI_PAST_H
 #define MEMSCHED_CLI_PAST_H
 
@@ -10,6 +10,7 @@ struct past_asked {
 	const char *since; /* "3d"; NULL: 24 h */
 	const char *svg;   /* the file to write; NULL: none */
 	const char *at;    /* a time that is to be explained; NULL: none */
+	bool advise;       /* show limits that would suit */
 	bool json;
 	const struct table_style *style;
 	char **operand; /* names or UUIDs of guests, ended by NULL; none: all, and the host, which "host" names too */

@@ -40,6 +40,8 @@ balance() {
 		[.domains[].name] == ["idle", "needy"] and (.domains[1].moves | length) == 1 and
 		.domains[1].buckets[0].used_bytes == {least: 104857600, mean: 104857600, most: 104857600}'
 	[[ $(past --explain --at "$(date '+%F %T')" needy) == *'to go from 200 MiB to 246 MiB (below-target), and it reached 246 MiB' ]]
+	past --advise -J needy | jq -e '.schema == "memsched.advice/1" and .domains[0].min_bytes == null and
+		.domains[0].reason == "seen for 60 s: no advice before 1 h"'
 	past --svg "$BATS_TEST_TMPDIR/host.svg"
 	grep -q '<title>host</title>' "$BATS_TEST_TMPDIR/host.svg"
 	refuses 1 "no history of 'nobody'" past --history nobody

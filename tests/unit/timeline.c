@@ -18,6 +18,7 @@
 #include "base/units.h"
 #include "cli/past.h"
 #include "folder.h"
+#include "show/advice.h"
 #include "show/picture.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -182,6 +183,33 @@ static void test_explain(void **state)
 	                    "2.5 GiB\n");
 }
 
+static void test_advice(void **state)
+{
+	const struct table_style table = {.unit = TABLE_HUMAN}, pairs = {.form = TABLE_PAIRS};
+	struct timeline two[2];
+	const char *text;
+
+	(void)state;
+	assert_int_equal(timeline_read(dir, UUID, ADVICE_SINCE_S, NOW_S, &two[0]), 0);
+	assert_int_equal(timeline_read(dir, UUID, 1800, NOW_S, &two[1]), 0);
+	snprintf(two[0].name, sizeof(two[0].name), "web");
+	snprintf(two[1].name, sizeof(two[1].name), "young");
+	assert_int_equal(advice_report(m.out, two, 2, NOW_S, &table, false), 0);
+	assert_int_equal(advice_report(m.out, two, 1, NOW_S, &pairs, false), 0);
+	assert_int_equal(advice_report(m.out, two, 2, NOW_S, &table, true), 0);
+	text = written();
+	/* the quarter with distress counts for 120 % of what was used in it */
+	assert_non_null(strstr(text, "mostly uses 1.8 GiB to 2.1 GiB, seen for 110 min, in distress for 15 min\n"));
+	assert_non_null(strstr(text, "  -  seen for 30 min: no advice before 1 h\n"));
+	assert_non_null(strstr(text, " COMMAND=\"virsh metadata " UUID " urn:memsched:domain:1.0 --key memsched --live "
+	                             "--config --set '<memory><min>"));
+	assert_non_null(strstr(text, "</max><weight>100</weight></memory>'\"\n"));
+	assert_non_null(strstr(text, "{\"schema\":\"memsched.advice/1\",\"domains\":[{\"name\":\"web\""));
+	assert_non_null(strstr(text, "\"p98_bytes\":null,\"seen_seconds\":1800.000,\"reason\":"));
+	timeline_clear(&two[0]);
+	timeline_clear(&two[1]);
+}
+
 /* ---- the picture ---- */
 
 static double number_at(xmlXPathContext *xpath, const char *expression)
@@ -302,8 +330,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_levels),         TEST(test_sparkline), TEST(test_table),   TEST(test_lines_for_scripts),
-	    TEST(test_json),           TEST(test_explain),   TEST(test_picture), cmocka_unit_test(test_since),
+	    TEST(test_levels),
+	    TEST(test_sparkline),
+	    TEST(test_table),
+	    TEST(test_lines_for_scripts),
+	    TEST(test_json),
+	    TEST(test_explain),
+	    TEST(test_advice),
+	    TEST(test_picture),
+	    cmocka_unit_test(test_since),
 	    cmocka_unit_test(test_at),
 	};
 
