@@ -111,6 +111,7 @@ check-long:
 	$(SUBMAKE) sanitize valgrind fuzz || status=1; \
 	LIMIT=3600 tests/run long tests/faults/provoke || status=1; \
 	$(SUBMAKE) guests TAGS=long || status=1; \
+	LIMIT=900 tests/run long tests/guests/long/picture.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/claims.bats || status=1; \
 	LIMIT=900 tests/guests/bed tests/run long tests/guests/long/fit.bats || status=1; \
