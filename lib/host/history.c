@@ -86,9 +86,17 @@ static off_t place_of(enum bucket_level level, uint32_t number)
 	return BUCKETS_AT + place * (off_t)sizeof(struct disk_bucket);
 }
 
+/* Whether nothing was written there. Reading it would fill the page cache with zeros. */
+static bool is_hole(int fd, size_t n, off_t at)
+{
+	off_t data = lseek(fd, at, SEEK_DATA);
+
+	return data < 0 ? errno == ENXIO : data >= at + (off_t)n;
+}
+
 static int read_at(int fd, void *bytes, size_t n, off_t at)
 {
-	ssize_t got = pread(fd, bytes, n, at);
+	ssize_t got = is_hole(fd, n, at) ? 0 : pread(fd, bytes, n, at);
 
 	if (got < 0)
 		return -errno;
@@ -164,12 +172,24 @@ static int store_bucket(int fd, enum bucket_level level, const struct bucket *b)
 	return write_at(fd, &d, sizeof(d), place_of(level, b->number));
 }
 
+/* Whether parts of a bucket can still be there at a time: its end is no longer ago than they are kept. */
+static bool has_parts(enum bucket_level level, uint32_t number, uint64_t last_s)
+{
+	uint64_t end_s = ((uint64_t)number + 1) * BUCKET_SPAN_S(level);
+
+	return level > BUCKET_MINUTE &&
+	       sat_sub(last_s, end_s) <= (uint64_t)BUCKET_KEPT(level - 1) * BUCKET_SPAN_S(level - 1);
+}
+
+static int read_until(int fd, enum bucket_level level, uint32_t first, uint32_t n, uint64_t last_s,
+                      struct bucket *ret_bucket);
+
 /* Makes up a bucket from its parts. */
-static int fold_parts(int fd, enum bucket_level level, uint32_t number, struct bucket *ret_bucket)
+static int fold_parts(int fd, enum bucket_level level, uint32_t number, uint64_t last_s, struct bucket *ret_bucket)
 {
 	struct bucket part[BUCKET_PARTS_MOST];
 	uint32_t n = BUCKET_PARTS(level);
-	int r = history_read(fd, level - 1, number * n, n, part);
+	int r = read_until(fd, level - 1, number * n, n, last_s, part);
 
 	*ret_bucket = (struct bucket){.number = 0};
 	for (uint32_t i = 0; i < n && !r; i++) {
@@ -181,34 +201,46 @@ static int fold_parts(int fd, enum bucket_level level, uint32_t number, struct b
 	return r;
 }
 
-/* Whether the parts can still be there when those of the last one are the newest. */
-static bool has_parts(enum bucket_level level, uint32_t number, uint32_t last)
+/* The same; a quarter of which nothing was ever written costs next to nothing. */
+static int make_up(int fd, enum bucket_level level, uint32_t number, uint64_t last_s, struct bucket *ret_bucket)
 {
-	return level > BUCKET_MINUTE && (uint64_t)(last - number) * BUCKET_SPAN_S(level) <=
-	                                    (uint64_t)BUCKET_KEPT(level - 1) * BUCKET_SPAN_S(level - 1);
+	uint32_t n = BUCKET_PARTS(level);
+
+	*ret_bucket = (struct bucket){.number = 0};
+	if (level == BUCKET_QUARTER && is_hole(fd, n * sizeof(struct disk_bucket), place_of(level - 1, number * n)))
+		return 0;
+	return fold_parts(fd, level, number, last_s, ret_bucket);
 }
 
-int history_read(int fd, enum bucket_level level, uint32_t first, uint32_t n, struct bucket *ret_bucket)
+/* last_s: the time until which the caller reads, at all levels. */
+static int read_until(int fd, enum bucket_level level, uint32_t first, uint32_t n, uint64_t last_s,
+                      struct bucket *ret_bucket)
 {
 	int r = load_buckets(fd, level, first, n, ret_bucket);
 
 	for (uint32_t i = 0; i < n && !r; i++)
-		if (!ret_bucket[i].number && has_parts(level, first + i, first + n - 1))
-			r = fold_parts(fd, level, first + i, &ret_bucket[i]);
+		if (!ret_bucket[i].number && has_parts(level, first + i, last_s))
+			r = make_up(fd, level, first + i, last_s, &ret_bucket[i]);
 	return r;
+}
+
+int history_read(int fd, enum bucket_level level, uint32_t first, uint32_t n, struct bucket *ret_bucket)
+{
+	return read_until(fd, level, first, n, ((uint64_t)first + n) * BUCKET_SPAN_S(level), ret_bucket);
 }
 
 /* Writes the buckets before number that are not there and have parts, back to one that is there. */
 static int finish_before(int fd, enum bucket_level level, uint32_t number)
 {
+	uint64_t last_s = (uint64_t)number * BUCKET_SPAN_S(level);
 	struct bucket b;
 	int r;
 
-	for (uint32_t last = number; number-- > 1 && has_parts(level, number, last);) {
+	while (number-- > 1 && has_parts(level, number, last_s)) {
 		r = load_buckets(fd, level, number, 1, &b);
 		if (r || b.number)
 			return r;
-		r = fold_parts(fd, level, number, &b);
+		r = make_up(fd, level, number, last_s, &b);
 		if (!r && b.number)
 			r = store_bucket(fd, level, &b);
 		if (r)
@@ -233,9 +265,11 @@ static int has_begun(int fd, enum bucket_level level, uint32_t number)
 static int finish_ended(int fd, uint32_t minute)
 {
 	uint32_t quarter = minute / BUCKET_PARTS(BUCKET_QUARTER), day = quarter / BUCKET_PARTS(BUCKET_DAY);
-	int begun = has_begun(fd, BUCKET_DAY, day), r = begun < 0 ? begun : finish_before(fd, BUCKET_QUARTER, quarter);
+	int r = finish_before(fd, BUCKET_QUARTER, quarter), begun = r ? r : has_begun(fd, BUCKET_DAY, day);
 
-	return r || begun ? r : finish_before(fd, BUCKET_DAY, day);
+	if (begun)
+		return begun < 0 ? begun : 0;
+	return finish_before(fd, BUCKET_DAY, day);
 }
 
 int history_write(int fd, const struct bucket *minute, bool *ret_begins)
