@@ -119,6 +119,7 @@ shows() {
 		for option in $("$command" --help | grep -oE '^ +(-., )?--[a-z-]+' | sed 's/.*--//'); do
 			key=${option//-/_}
 			[ "$option" != connect ] || key=uri
+			[ "$option" != history ] || continue # shows it
 			grep -qx "$key" <<<"$keys" || continue
 			tried=$((tried + 1))
 			shown=$(shows "$command" "--$option=${values[$option]}")
