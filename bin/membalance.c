@@ -19,6 +19,7 @@
 #include "show/report.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/pause.h"
 #include "cli/say.h"
 
 #define WORKERS 4
@@ -613,59 +614,6 @@ static int refuse_nonsense(void)
 	return EXIT_DONE;
 }
 
-static const char *why_not_paused(int error)
-{
-	if (error == -EACCES)
-		return resume ? "Permission denied; only root can resume" : "Permission denied; only root can pause";
-	return why_unusable(error);
-}
-
-static bool has_unit(const char *duration)
-{
-	size_t length = strlen(duration);
-
-	return length && (duration[length - 1] < '0' || duration[length - 1] > '9');
-}
-
-static void print_pause(uint32_t for_ms)
-{
-	uint64_t now_ms = clock_ms(CLOCK_REALTIME);
-	char until[TEXT_CLOCK];
-
-	printf("no passes until %s; 'membalance --resume' ends the pause\n",
-	       text_clock(until, sizeof(until), (now_ms + for_ms) / 1000, now_ms / 1000));
-}
-
-/* --pause and --resume: needs neither the lock, which a loop holds, nor libvirt, nor a good configuration. */
-static int set_pause(void)
-{
-	struct registry *registry = NULL;
-	uint32_t for_ms = 0;
-	char word[256];
-	int r;
-
-	/* 30 for 30m would be over before anyone looks */
-	if (pause_for &&
-	    (!has_unit(pause_for) || duration_parse(pause_for, &for_ms) || !for_ms || for_ms > PAUSE_MAX_MS)) {
-		say_error(&membalance,
-		          "bad value '%s' for '--pause': must be a time with its unit, such as 30m (1ms to 168h)",
-		          text_escape(word, sizeof(word), pause_for, text_is_utf8()));
-		return EXIT_USAGE;
-	}
-	r = registry_open(root, !resume, &registry);
-	if (r == -ENOENT && resume)
-		return EXIT_DONE;
-	if (!r && resume)
-		r = registry_resume(registry);
-	else if (!r)
-		r = registry_pause(registry, clock_ms(CLOCK_BOOTTIME), for_ms);
-	if (r)
-		say_error(&membalance, "cannot write '%s/run/memsched/paused': %s", root_words, why_not_paused(r));
-	else if (pause_for && !quiet)
-		print_pause(for_ms);
-	return r ? exit_code_of(r) : EXIT_DONE;
-}
-
 static int balance(struct conf *conf)
 {
 	struct balancer b = {.conf = conf, .audit = {.program = membalance.name, .root = root}, .recorder.root = root};
@@ -702,7 +650,7 @@ int main(int argc, char **argv)
 	if (!code)
 		code = refuse_nonsense();
 	if (!code && (resume || pause_for))
-		program_end(&membalance, set_pause());
+		program_end(&membalance, pause_set(&membalance, root, pause_for));
 	if (!code)
 		code = options_conf(&membalance, root, file, &conf);
 	if (!code) {
