@@ -97,7 +97,7 @@ static struct column *columns;       /* of the guests, that are shown */
 static const struct column *sort_by; /* NULL: they are as they come, by name */
 
 /* At most one of each row: what beside another would have no effect is refused. */
-static const bool *const exclusive[][9] = {
+static const bool *const exclusive[][6] = {
     {&raw, &pairs, &as_json, &metrics, &explain},
     {&chosen, &all_columns, &metrics, &explain, &check},
     {&bytes, &human, &as_json, &metrics, &explain},
@@ -110,16 +110,15 @@ static const bool *const exclusive[][9] = {
     {&explain, &check},
     {&metrics, &check},
     {&watching, &check},
-    {&check, &fit},
+    {&history, &drawing, &advising, &fit, &metrics},
+    {&history, &drawing, &advising, &fit, &explain},
+    {&history, &drawing, &advising, &fit, &check},
+    {&history, &drawing, &advising, &fit, &watching},
+    {&history, &advising, &fit, &chosen, &all_columns},
+    {&history, &advising, &fit, &sorted},
     {&show_config, &fit},
-    {&explain, &metrics, &fit, &watching},
-    {&chosen, &all_columns, &fit},
-    {&sorted, &fit},
-    {&history, &drawing, &advising, &metrics, &explain, &check, &watching, &fit},
     {&drawing, &raw, &pairs, &as_json},
     {&given_at, &given_since, &watching},
-    {&history, &chosen, &all_columns, &sorted},
-    {&advising, &chosen, &all_columns, &sorted},
 };
 
 static const char *option_of(const bool *flag)

@@ -255,6 +255,7 @@ offers() {
 	# shellcheck disable=SC2016 # the inner shell's
 	unshare -m bash -e -c '
 		mount -t tmpfs -o mode=755 run /run
+		mount -t tmpfs -o mode=755 lib /var/lib
 		for command in "membalance --once" "memguard --once" "memstat --explain"; do
 			$command -c "$1" --config "$2/etc/try.conf" --deadline 1m >"$2/out"
 		done
