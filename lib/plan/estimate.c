@@ -168,15 +168,16 @@ static uint64_t suspect_kib(const struct past *p)
 	return max_u64(p->qemu_kib, QEMU_LEAST_KIB);
 }
 
-static bool has_been_silent(const struct estimate_conf *conf, const struct guest *g)
+static bool has_been_silent(const struct estimate_conf *conf, const struct guest *g, struct instant at)
 {
-	uint64_t expected_s = max_u64(period_s(conf, g), conf->interval_ms / 1000);
+	uint64_t gap_ms = max_u64(conf->interval_ms, sat_sub(at.now_ms, g->past.seen_ms));
+	uint64_t expected_s = max_u64(period_s(conf, g), gap_ms / 1000);
 
 	return sat_sub(g->sample.last_update_s, g->past.last_update_s) > 2 * expected_s + 1;
 }
 
 /* A counter that falls may also be a driver's mistake: something else must speak for a reboot. */
-static bool counters_fell(const struct estimate_conf *conf, const struct guest *g)
+static bool counters_fell(const struct estimate_conf *conf, const struct guest *g, struct instant at)
 {
 	const struct past *p = &g->past;
 	const struct sample *s = &g->sample;
@@ -186,17 +187,18 @@ static bool counters_fell(const struct estimate_conf *conf, const struct guest *
 	bool let_go =
 	    sample_has(s, SAMPLE_AVAILABLE | SAMPLE_UNUSED) && sat_sub(p->in_use_kib, in_use_kib) > REBOOT_SLACK_KIB;
 
-	return (swaps && faults) || ((swaps || faults) && (let_go || has_been_silent(conf, g)));
+	return (swaps && faults) || ((swaps || faults) && (let_go || has_been_silent(conf, g, at)));
 }
 
 /* A reboot leaves actual and statistics as they were while the guest touches all its memory anew.
  */
-static bool has_rebooted(const struct estimate_conf *conf, const struct guest *g, const struct estimate *e)
+static bool has_rebooted(const struct estimate_conf *conf, const struct guest *g, const struct estimate *e,
+                         struct instant at)
 {
 	const struct past *p = &g->past;
 	const struct sample *s = &g->sample;
 
-	if (e->fresh && p->has_used && counters_fell(conf, g))
+	if (e->fresh && p->has_used && counters_fell(conf, g, at))
 		return true;
 	return e->stale && p->has_qemu && sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) &&
 	       guest_beyond_kib(g) > sat_add(suspect_kib(p), REBOOT_SLACK_KIB);
@@ -263,15 +265,8 @@ static bool follows_balloon(const struct past *p, const struct guest *g, const s
 }
 
 /*
- * available - free + overhead is all of one sample, so it does not jump when the balloon moves;
- * actual belongs to it only at rest, which is when overhead is learned. Where available does not
- * follow the balloon (autodeflate, Windows), only samples taken at rest say anything; one with more
- * free than there is was taken before the balloon moved, by a guest that does not report by itself.
- * ret_new: used can be compared with the last one.
- */
-/*
- * Where it is only not known yet whether available follows the balloon, the guest uses at most what it does if it
- * follows: if not, what the balloon took looks used, too.
+ * If it is not known yet whether available follows the balloon, the guest uses at most what it does if it follows: if
+ * not, what the balloon took looks used, too.
  */
 static uint64_t doubt_kib(const struct past *p, const struct guest *g, const struct estimate *e)
 {
@@ -283,6 +278,13 @@ static uint64_t doubt_kib(const struct past *p, const struct guest *g, const str
 	return sat_sub(most_kib, e->used_kib);
 }
 
+/*
+ * available - free + overhead is all of one sample, so it does not jump when the balloon moves;
+ * actual belongs to it only at rest, which is when overhead is learned. Where available does not
+ * follow the balloon (autodeflate, Windows), only samples taken at rest say anything; one with more
+ * free than there is was taken before the balloon moved, by a guest that does not report by itself.
+ * ret_new: used can be compared with the last one.
+ */
 static bool find_used(struct past *p, const struct guest *g, struct estimate *e, bool *ret_new)
 {
 	const struct sample *s = &g->sample;
@@ -343,7 +345,7 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, struct 
 	e->absurd = is_absurd(g);
 	if (!e->has_age || e->absurd || !sample_has(&g->sample, SAMPLE_ACTUAL) || !find_free(&g->sample, e))
 		return;
-	if (has_rebooted(conf, g, e)) {
+	if (has_rebooted(conf, g, e, at)) {
 		forget_load(p);
 		p->booted_ms = at.now_ms;
 		e->rebooted = true;

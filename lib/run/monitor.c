@@ -13,12 +13,13 @@
 #include "run/reader.h"
 
 #define AGAIN_MS 3000
-#define GONE_MS 100  /* between two attempts to connect to a libvirtd that is not there */
-#define OLD_MS 8000  /* a reading takes 2 s at most, and begins a second after the last */
-#define POLL_MS 100  /* until it is seen whether a slow reading is over */
-#define GRACE_MS 500 /* until what was read by a deadline is handed over */
-#define REST_MS 3000 /* before memory is given back: three passes of a loop */
-#define FALL_S 10    /* a fall that leads to the reserve within this may go on when memory was given back */
+#define GONE_MS 100    /* between two attempts to connect to a libvirtd that is not there */
+#define OLD_MS 8000    /* of a reading; at rest one may be older, and is read anew before anything is taken */
+#define POLL_MS 100    /* until it is seen whether a slow reading is over */
+#define POLL_OLD_MS 10 /* likewise, if nothing can be done before */
+#define GRACE_MS 500   /* until what was read by a deadline is handed over */
+#define REST_MS 3000   /* before memory is given back: three passes of a loop */
+#define FALL_S 10      /* a fall that leads to the reserve within this may go on when memory was given back */
 #define REST_MOST_MS 300000
 #define TOO_SOON_MS 60000 /* an emergency so soon after memory was given back was perhaps its work */
 
@@ -107,6 +108,12 @@ static void replace_snapshot(struct monitor *s, struct snapshot *fresh)
 	*fresh = (struct snapshot){.n = 0};
 }
 
+/* While libvirt was gone guests went on: what they used then is no bottom any more. */
+static bool is_old(const struct snapshot *s)
+{
+	return sat_sub(clock_ms(CLOCK_BOOTTIME), s->began_ms) > OLD_MS;
+}
+
 /* Allocates nothing. */
 static void take_reading(struct monitor *s)
 {
@@ -129,6 +136,8 @@ uint32_t monitor_keep_reading(struct monitor *s)
 		reader_begin(s->reader, &s->snapshot, now_ms + READER_TAKES_MS);
 		due_ms = reader_due_ms(s->reader, s->at_rest);
 	}
+	if (reader_is_reading(s->reader) && is_old(&s->snapshot))
+		return POLL_OLD_MS;
 	return (uint32_t)max_u64(sat_sub(due_ms, now_ms), reader_is_reading(s->reader) ? POLL_MS : 0);
 }
 
@@ -331,12 +340,6 @@ static uint64_t freed_kib(const struct snapshot *s)
 	for (size_t i = 0; i < s->n; i++)
 		sum_kib = sat_add(sum_kib, sat_sub(s->guest[i].order.rss_kib, guest_rss_kib(&s->guest[i])));
 	return sum_kib;
-}
-
-/* While libvirt was gone guests went on: what they used then is no bottom any more. */
-static bool is_old(const struct snapshot *s)
-{
-	return sat_sub(clock_ms(CLOCK_BOOTTIME), s->began_ms) > OLD_MS;
 }
 
 /* Returns what guests give of need_kib. */
@@ -554,7 +557,7 @@ bool monitor_awaits(const struct monitor *s, const struct sight *sight)
 	const struct snapshot *h = &s->snapshot;
 
 	if (is_old(h))
-		return reader_is_reading(s->reader);
+		return reader_is_reading(s->reader) || clock_ms(CLOCK_BOOTTIME) >= reader_due_ms(s->reader, s->at_rest);
 	return sight->sent > 0 || (sight->sent == 0 && sight->planned_kib) || reclaim_coming_kib(h->guest, h->n);
 }
 

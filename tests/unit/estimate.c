@@ -899,9 +899,9 @@ static void test_no_boot_grace(void **state)
 
 static const struct {
 	const char *what;
-	uint64_t swap_in, faults; /* before: 1000 */
-	uint64_t let_go;          /* MiB that it uses no more */
-	uint64_t silent_s;
+	uint64_t swap_in, faults;    /* before: 1000 */
+	uint64_t let_go;             /* MiB that it uses no more */
+	uint64_t silent_s, unread_s; /* no statistics came; nobody looked */
 	unsigned lacks;
 	bool rebooted;
 } counters[] = {
@@ -915,6 +915,7 @@ static const struct {
     {.what = "faults back, as much in use as before", .swap_in = 1000, .let_go = 32},
     {.what = "faults back after a silence", .swap_in = 1000, .silent_s = 3, .rebooted = true},
     {.what = "faults back after a late sample", .swap_in = 1000, .silent_s = 2},
+    {.what = "faults back when it is read again", .swap_in = 1000, .unread_s = 9},
     {.what = "little in use", .swap_in = 1000, .faults = 1000, .let_go = 400},
     {.what = "swap-in no longer reported", .faults = 1000, .lacks = SAMPLE_SWAP_IN},
     {.what = "faults no longer reported", .swap_in = 1000, .lacks = SAMPLE_MAJOR_FAULTS},
@@ -931,13 +932,17 @@ static void test_reboot_by_counters(void **state)
 		uses_more(&s, 20 * MIB);
 		uses_more(&s, 0);
 		ask(&s, 1100 * MIB);
+		for (uint64_t i = 0; i < counters[r].silent_s; i++) {
+			wait_ms(&s, 1000);
+			update(&s);
+		}
 		before = s.g.sample;
 		s.g.sample.have &= ~counters[r].lacks;
 		s.g.sample.swap_in_kib = counters[r].swap_in;
 		s.g.sample.major_faults = counters[r].faults;
 		s.g.sample.unused_kib += counters[r].let_go * MIB;
 		s.g.sample.usable_kib += counters[r].let_go * MIB;
-		wait_ms(&s, 1000 * counters[r].silent_s);
+		wait_ms(&s, 1000 * counters[r].unread_s);
 		next(&s);
 		expect(s.what, s.g.est.rebooted, counters[r].rebooted);
 		expect(s.what, s.g.est.booting, counters[r].rebooted);

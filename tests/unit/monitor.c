@@ -908,9 +908,9 @@ static void test_reads_seldom_at_rest(void **state)
 	v = look(s);
 	assert_int_equal(v.level, GUARD_TIGHT);
 	assert_int_equal(v.sent, 0); /* what guests use may have changed since */
-	monitor_keep_reading(s);
-	assert_true(monitor_is_reading(s));
 	assert_false(monitor_cannot(s, &v, refused, sizeof(refused)));
+	assert_in_range(monitor_keep_reading(s), 0, 10); /* then it looks again */
+	assert_true(monitor_is_reading(s));
 	assert_int_equal(monitor_read(s, in_time()), 0);
 	assert_in_range(monitor_keep_reading(s), 0, READER_GAP_MS);
 	monitor_free(s, in_time());
