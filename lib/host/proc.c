@@ -134,7 +134,7 @@ static void bound_figure(struct host *h, const char *name, uint64_t allowed_kib,
 struct meminfo { /* what of it is needed here alone */
 	uint64_t shmem_kib, swap_cached_kib, active_kib, inactive_kib, mapped_kib;
 	uint64_t slab_kib, kernel_kib; /* reclaimable: slab, and all of the kernel's, of which slab is a part */
-	uint64_t huge_pages, huge_pages_free, huge_page_kib;
+	uint64_t huge_pages, huge_pages_free, huge_pages_rsvd, huge_page_kib;
 };
 
 /*
@@ -185,6 +185,7 @@ static int read_meminfo(struct proc *p, struct host *h)
 	    {"Hugetlb:", " kB", &h->hugetlb_kib, false},        {"HugePages_Total:", "", &m.huge_pages, false},
 	    {"Hugepagesize:", " kB", &m.huge_page_kib, false},  {"HugePages_Free:", "", &m.huge_pages_free, false},
 	    {"SwapTotal:", " kB", &h->swap_kib, false},         {"SwapFree:", " kB", &h->swap_free_kib, false},
+	    {"HugePages_Rsvd:", "", &m.huge_pages_rsvd, false},
 	};
 	int r = text_read(p, "/proc/meminfo", &text);
 
@@ -200,7 +201,7 @@ static int read_meminfo(struct proc *p, struct host *h)
 		return -EBADMSG;
 	if (h->hugetlb_kib == ABSENT) /* before Linux 4.18, which counts pages of all sizes */
 		h->hugetlb_kib = scale_u64(m.huge_pages, m.huge_page_kib, 1);
-	h->hugetlb_free_kib = scale_u64(m.huge_pages_free, m.huge_page_kib, 1);
+	h->hugetlb_free_kib = scale_u64(sat_sub(m.huge_pages_free, m.huge_pages_rsvd), m.huge_page_kib, 1);
 	bound_figures(h, &m);
 	return 0;
 }

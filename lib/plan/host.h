@@ -19,7 +19,7 @@ struct host {
 	uint64_t cached_kib;    /* Cached; includes shared memory, so it is for display only */
 	uint64_t ksm_kib;       /* pages merged by KSM that come apart when written (pages_sharing); 0 without KSM */
 	uint64_t hugetlb_kib;   /* the pool of huge pages, used or not: nothing else can have it */
-	uint64_t hugetlb_free_kib; /* of it, pages of the usual size that nothing uses */
+	uint64_t hugetlb_free_kib; /* of it, pages of the usual size that nothing uses or has reserved */
 	uint64_t swap_kib, swap_free_kib;
 	uint64_t limit_kib;    /* of a control group that has the guests: available is what is left below; 0: none is */
 	const char *doubtful;  /* a figure that contradicts its neighbours, by its name there; NULL: none does */

@@ -284,6 +284,31 @@ static void test_doubtful(void **state)
 	}
 }
 
+/* HugePages_Free has what is reserved: promised to a process that has not touched it yet. */
+static void test_huge_pages(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t free_kib;
+	} rows[] = {
+	    {"", 0},
+	    {"HugePages_Total: 9\nHugePages_Free: 5\n", 10},
+	    {"HugePages_Total: 9\nHugePages_Free: 5\nHugePages_Rsvd: 2\n", 6},
+	    {"HugePages_Total: 9\nHugePages_Free: 5\nHugePages_Rsvd: 6\n", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char text[256];
+		struct host h;
+
+		snprintf(text, sizeof(text), TOTAL FREE AVAILABLE "%sHugepagesize: 2 kB\n", rows[i].text);
+		put_all((const char *[PATHS]){text});
+		assert_int_equal(proc_read(root, &h), 0);
+		assert_int_equal(h.hugetlb_free_kib, rows[i].free_kib);
+	}
+}
+
 #define ARC_HEAD "13 1 0x01 98 26656 4162849911 20035443063241\nname                            type data\n"
 
 /* What else there is: absent or wrong, it counts as nothing and never fails the whole. */
@@ -542,6 +567,7 @@ int main(void)
 	    cmocka_unit_test(test_this_machine),
 	    cmocka_unit_test(test_meminfo),
 	    cmocka_unit_test(test_doubtful),
+	    cmocka_unit_test(test_huge_pages),
 	    cmocka_unit_test(test_others),
 	    cmocka_unit_test(test_groups),
 	    cmocka_unit_test(test_odd_files),
