@@ -24,6 +24,7 @@ tests/unit/io.test: WRAPPED := realloc clock_gettime
 tests/unit/memlock.test: WRAPPED := getrlimit64
 tests/unit/wakeup.test: WRAPPED := fstatfs64 write
 tests/unit/registry.test: WRAPPED := nanosleep
+tests/unit/candidate.test: WRAPPED := table_write virt_open virt_close
 tests/unit/on_critical.test: WRAPPED := stat64
 tests/unit/movelog.test: WRAPPED := write
 tests/unit/history.test tests/unit/recorder.test: WRAPPED := pwrite64

@@ -204,7 +204,7 @@ static int show_answer(void *arg, const struct look *look)
 	}
 	if (!r) {
 		r = print_room(q, &room);
-		answer = (int)room.fit.answer;
+		answer = r ? answer : (int)room.fit.answer;
 		room_clear(&room);
 	}
 	if (r)
