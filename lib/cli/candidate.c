@@ -66,8 +66,10 @@ static const char *words_of(ssize_t error)
 }
 
 /* A definition that libvirt would refuse gets no answer. */
-static const char *find_fault(const struct device *d)
+static const char *find_fault(const char *name, const struct device *d)
 {
+	if (!name || !*name)
+		return "no <name>";
 	if (!d->maximum_kib)
 		return "no <memory>, or none with a valid size";
 	return NULL;
@@ -83,8 +85,8 @@ static int read_definition(const struct program *program, const char *path, stru
 	free(text);
 	if (r)
 		return refuse(program, path, ": ", words_of(r));
-	if (find_fault(&d.device)) {
-		r = refuse(program, path, " has ", find_fault(&d.device));
+	if (find_fault(d.name, &d.device)) {
+		r = refuse(program, path, " has ", find_fault(d.name, &d.device));
 	} else {
 		*ret_candidate = (struct candidate){d.name, d.device};
 		d.name = NULL;
@@ -113,8 +115,8 @@ static int take_domain(const struct program *program, const char *given, struct 
 {
 	if (g->domain_id >= 0)
 		return refuse(program, given, " is ", "running already");
-	if (find_fault(&g->device))
-		return refuse(program, given, " has ", find_fault(&g->device));
+	if (find_fault(g->name, &g->device))
+		return refuse(program, given, " has ", find_fault(g->name, &g->device));
 	*ret_candidate = (struct candidate){g->name, g->device};
 	g->name = NULL;
 	return 0;

@@ -115,9 +115,38 @@ static void test_no_memory(void **state)
 	assert_int_equal(code, EXIT_UNANSWERED);
 }
 
+#define MEMORY "<memory unit='MiB'>16</memory>"
+
+/* What libvirt would not define is asked about by mistake. */
+static void test_definitions(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+	} rows[] = {
+	    {"<domain><name>new</name>" MEMORY "</domain>", EXIT_DONE},
+	    {"<domain>" MEMORY "</domain>", EXIT_UNANSWERED},
+	    {"<domain><name/>" MEMORY "</domain>", EXIT_UNANSWERED},
+	    {"<domain><name></name>" MEMORY "</domain>", EXIT_UNANSWERED},
+	    {"<domain><name>new</name></domain>", EXIT_UNANSWERED},
+	};
+	char path[PATH_MAX];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/new.xml", root);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int code;
+
+		put("new.xml", rows[i].text);
+		code = answer(path);
+		if (code != rows[i].code)
+			fail_msg("'%s': %d", rows[i].text, code);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory), cmocka_unit_test(test_definitions)};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
