@@ -268,16 +268,28 @@ static int code_of_conf(int error)
 	return exit_code_of(error);
 }
 
-/* A try writes no records of the host, and runs no command for it, unless an option says so. */
-static int spare_host(const char *root, struct conf *conf)
+/*
+ * A try writes no records of the host, and runs no command for it, unless an option says so: in place of what files
+ * say, the default holds, which is empty. Returns -errno.
+ */
+static int spare_host(const struct program *program, const char *root, struct conf *conf)
 {
 	static const char *const keys[] = {"log", "textfile", "on_critical"};
-	int r = 0;
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys) && !r && uri_is_test(conf->uri, root); i++)
-		if (conf->origin[conf_key_find(conf_keys(), keys[i]) - conf_keys()].where)
-			r = conf_set(conf, keys[i], "");
-	return r;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys) && uri_is_test(conf->uri, root); i++) {
+		struct conf_origin *origin = &conf->origin[conf_key_find(conf_keys(), keys[i]) - conf_keys()];
+		int r;
+
+		if (!origin->where)
+			continue;
+		r = conf_set(conf, keys[i], "");
+		if (r) {
+			say_error(program, "%s", strerror(-r));
+			return r;
+		}
+		conf_origin_clear(origin);
+	}
+	return 0;
 }
 
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf)
@@ -293,6 +305,8 @@ int options_conf(const struct program *program, const char *root, const char *fi
 		r = override(program, &conf);
 	if (!r)
 		r = check_conf(program, root, &conf);
+	if (!r)
+		r = spare_host(program, root, &conf);
 	if (r) {
 		conf_clear(&conf);
 		return code_of_conf(r);
@@ -301,12 +315,6 @@ int options_conf(const struct program *program, const char *root, const char *fi
 		options_warn(program, &conf);
 		show_conf(&conf, root);
 		program_end(program, EXIT_DONE);
-	}
-	r = spare_host(root, &conf);
-	if (r) {
-		say_error(program, "%s", strerror(-r));
-		conf_clear(&conf);
-		return code_of_conf(r);
 	}
 	*ret_conf = conf;
 	return 0;

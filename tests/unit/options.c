@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/io.h"
 #include "cli/options.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -180,10 +182,48 @@ static void test_passing_failure(void **state)
 	assert_int_equal(options_conf(&loop, "", path, &conf), EXIT_USAGE);
 }
 
+static bool asked;
+static struct option_row show_rows[] = {{0, "show-config", NULL, "", .flag = &asked}, {.name = NULL}};
+static const struct program shows = {.name = "prog", .synopsis = "", .purpose = "", .rows = show_rows};
+
+/* What a try leaves alone of the host's configuration is not shown as if it held. */
+static void test_shown_for_a_try(void **state)
+{
+	static const char text[] =
+	    "uri = test:///default\nlog = /l\ntextfile = /t.prom\non_critical = /c\nstep = 2MiB\n";
+	char path[] = "/tmp/memsched-options.XXXXXX", shown[4096] = "";
+	int fd = mkstemp(path), out[2], status;
+	struct conf conf;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(pipe(out), 0);
+	pid = fork();
+	if (!pid) {
+		asked = true;
+		dup2(out[1], STDOUT_FILENO);
+		options_conf(&shows, "", path, &conf);
+		_exit(EXIT_FAILED);
+	}
+	close(out[1]);
+	assert_true(file_read(out[0], shown, sizeof(shown) - 1) > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_non_null(strstr(shown, "\nlog =                          # from default\n"));
+	assert_non_null(strstr(shown, "\ntextfile =                     # from default\n"));
+	assert_non_null(strstr(shown, "\non_critical =                  # from default\n"));
+	assert_non_null(strstr(shown, "\nstep = 2MiB "));
+	close(out[0]);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
-	                                   cmocka_unit_test(test_reload), cmocka_unit_test(test_passing_failure)};
+	                                   cmocka_unit_test(test_reload), cmocka_unit_test(test_passing_failure),
+	                                   cmocka_unit_test(test_shown_for_a_try)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
