@@ -482,9 +482,12 @@ static void add_pending(void *arg, const char *name)
 	int error = keyfile_load(dir, &pending_form, name, &pending);
 	bool unknown = error && error != -ENOENT && error != -EINVAL; /* not there, and no name of ours */
 
-	/* one that is not read is void as soon as one that is */
-	if (unknown && !statedir_mtime(dir, STATEDIR_PENDING, name, &pending.since_s))
-		sum->unreadable |= is_due(pending.since_s, sum->now_s);
+	/* one that is not read is void as soon as one that is, if its age is known */
+	if (unknown) {
+		int r = statedir_mtime(dir, STATEDIR_PENDING, name, &pending.since_s);
+
+		sum->unreadable |= r ? r != -ENOENT : is_due(pending.since_s, sum->now_s);
+	}
 	if (error == 0 && is_due(pending.since_s, sum->now_s))
 		sum->kib = sat_add(sum->kib, pending.need_kib);
 }

@@ -844,6 +844,40 @@ static void test_pending_shapes(void **state)
 	registry_close(r);
 }
 
+static int fstatat_error; /* 0: none */
+
+int __real_fstatat64(int folder, const char *name, struct stat *st, int flags);
+int __wrap_fstatat64(int folder, const char *name, struct stat *st, int flags);
+
+int __wrap_fstatat64(int folder, const char *name, struct stat *st, int flags)
+{
+	errno = fstatat_error;
+	return fstatat_error ? -1 : __real_fstatat64(folder, name, st, flags);
+}
+
+/* As on a host with too little memory: what may be a start is not taken for none. */
+static void test_pending_of_unknown_age(void **state)
+{
+	static const struct {
+		int error;
+		bool unreadable;
+	} rows[] = {{0, true}, {ENOENT, false}, {ENOMEM, true}, {EIO, true}};
+	struct registry *r = open_registry();
+
+	(void)state;
+	make(PENDING B, SHAPE_FIFO, 0, 0);
+	set_mtime(PENDING B, 1000);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		bool unreadable = !rows[i].unreadable;
+
+		fstatat_error = rows[i].error;
+		registry_pending_kib(r, 1000, &unreadable);
+		fstatat_error = 0;
+		assert_int_equal(unreadable, rows[i].unreadable);
+	}
+	registry_close(r);
+}
+
 static void test_no_space(void **state)
 {
 	struct registry *r = open_registry();
@@ -1462,6 +1496,7 @@ int main(void)
 	    TEST(test_long_name),
 	    TEST(test_records_refused),
 	    TEST(test_pending_shapes),
+	    TEST(test_pending_of_unknown_age),
 	    TEST(test_walk_without_descriptors),
 	    TEST(test_no_space),
 	    TEST(test_read_while_written),
