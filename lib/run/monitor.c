@@ -43,6 +43,7 @@ struct monitor {
 	uint64_t rest_ms;          /* before it is tried after an emergency; grows if that brings the next one */
 	bool stale; /* a reading found its connection dead: then this one is, which only its use would tell */
 	uint64_t pending_kib;
+	uint64_t pending_ms; /* when the starts that are this sum could be read last */
 	bool pending_unreadable;
 	struct movelog *audit; /* NULL: nobody asks for moves */
 };
@@ -234,10 +235,13 @@ int monitor_watch_pending(const struct monitor *s)
 
 void monitor_count_pending(struct monitor *s)
 {
-	uint64_t now_s = clock_now().wall_ms / 1000;
-	uint64_t kib = registry_pending_kib(s->registry, now_s, &s->pending_unreadable);
+	struct instant at = clock_now();
+	uint64_t kib = registry_pending_kib(s->registry, at.wall_ms / 1000, &s->pending_unreadable);
 
-	s->pending_kib = s->pending_unreadable ? max_u64(kib, s->pending_kib) : kib;
+	if (s->pending_unreadable && kib < s->pending_kib && at.now_ms - s->pending_ms <= PENDING_MAX_S * 1000)
+		return; /* the rest may be what cannot be read */
+	s->pending_kib = kib;
+	s->pending_ms = at.now_ms;
 }
 
 bool monitor_pending_unreadable(const struct monitor *s)

@@ -95,9 +95,9 @@ const char *monitor_words(const struct monitor *s);
 /* A descriptor that is readable when starts become pending; -errno where there is none. */
 int monitor_watch_pending(const struct monitor *s);
 /* Looks again what starts are pending; allocates nothing. There must be a registry. If not all can be read, no less is
- * pending than before. */
+ * pending than before, until that is void (PENDING_MAX_S). */
 void monitor_count_pending(struct monitor *s);
-/* Whether something was there that cannot be read, and counts as absent. */
+/* Whether more may be pending than was counted: something was there that cannot be read. Then nothing is given back. */
 bool monitor_pending_unreadable(const struct monitor *s);
 
 /* Waits for nap_ms at most (wakeup_wait), and counts the starts that are pending where they changed. */

@@ -594,7 +594,10 @@ static void unreadable(const char *name)
 	assert_int_equal(mkfifo(path, 0644) | utimensat(AT_FDCWD, path, now, 0), 0);
 }
 
-/* What cannot be read is known of as long as it is there, and lets nothing be forgotten that was pending before. */
+/*
+ * What cannot be read is known of as long as it is there, and lets nothing be forgotten that was pending before, until
+ * that is void as any start is by then.
+ */
 static void test_pending_unreadable(void **state)
 {
 	struct monitor *s = on_duty(false);
@@ -610,8 +613,13 @@ static void test_pending_unreadable(void **state)
 	assert_true(monitor_pending_unreadable(s));
 	assert_int_equal(look(s).pending_kib, 500 * MIB);
 	registry_forget_pending(r, "00000000-0000-4000-8000-000000009999");
+	passed_ms += PENDING_MAX_S * 1000 / 2;
 	monitor_count_pending(s);
 	assert_int_equal(look(s).pending_kib, 500 * MIB);
+	passed_ms += PENDING_MAX_S * 1000 / 2 + 1;
+	monitor_count_pending(s);
+	assert_true(monitor_pending_unreadable(s));
+	assert_int_equal(look(s).pending_kib, 0);
 	snprintf(path, sizeof(path), "%s/run/memsched/pending/00000000-0000-4000-8000-000000008888", root);
 	assert_int_equal(unlink(path), 0);
 	monitor_count_pending(s);
