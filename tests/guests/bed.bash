@@ -221,9 +221,9 @@ guest_save_booted() {
 }
 
 # guest_restore FILE NAME [KEY=VALUE…]: libvirt restores no guest under another name and UUID, so both are replaced in the definition
-# at the file's head, which keeps its length.
+# at the file's head, which keeps its length. (libvirt 11 opens the file twice, so no pipe will do.)
 guest_restore() {
-	local saved=$1 name=$2 begin definition length pipe=$BED/guests/$2.saved writer status=0 LC_ALL=C
+	local saved=$1 name=$2 begin definition length file=$BED/guests/$2.saved status=0 LC_ALL=C
 	guest_files "${@:2}"
 	cp "$saved.log" "$BED/guests/$name.log" && begin=$(grep -abom 1 '<domain' "$saved") || return 1
 	begin=${begin%%:*}
@@ -231,17 +231,13 @@ guest_restore() {
 	length=${#definition}
 	definition=$(guest_redefine "$saved" "${@:2}" <<<"$definition")
 	[ ${#definition} -le "$length" ] || complain "the metadata of '$name' are too long for '$saved'" || return 1
-	mkfifo "$pipe"
 	{
 		head -c "$begin" "$saved"
 		printf '%-*s' "$length" "$definition"
 		tail -c "+$((begin + length + 1))" "$saved"
-	} >"$pipe" 2>/dev/null &
-	writer=$!
-	timeout 60 virsh -q restore "$pipe" >/dev/null || status=1
-	kill "$writer" 2>/dev/null || : # if nothing has read it
-	wait "$writer" || :
-	rm "$pipe"
+	} >"$file" || return 1
+	timeout 60 virsh -q restore "$file" >/dev/null || status=1
+	rm "$file"
 	return "$status"
 }
 
