@@ -117,17 +117,23 @@ static void write_takes(FILE *out, const struct room *r)
 	fprintf(out, "%zu more", others);
 }
 
-static void write_yes(FILE *out, const struct room *r)
+/* no_takes: the words if nothing is taken from other guests. */
+static void write_fits(FILE *out, const struct room *r, const char *no_takes)
 {
-	unsigned long long more = r->fit.more;
-
-	fputs("yes: ", out);
 	write_subject(out, r);
 	fputs(r->candidate->name ? " fits; " : " fit; ", out);
 	if (r->fit.taken_kib)
 		write_takes(out, r);
 	else
-		fputs("nothing is taken from other guests", out);
+		fputs(no_takes, out);
+}
+
+static void write_yes(FILE *out, const struct room *r)
+{
+	unsigned long long more = r->fit.more;
+
+	fputs("yes: ", out);
+	write_fits(out, r, "nothing is taken from other guests");
 	if (more)
 		fprintf(out, "; %llu more such guest%s", more, more == 1 ? " fits" : "s fit");
 	else
@@ -147,12 +153,7 @@ static void write_largest(FILE *out, uint64_t kib, const char *how)
 static void write_headroom(FILE *out, const struct room *r)
 {
 	fputs("only by taking headroom: ", out);
-	write_subject(out, r);
-	fputs(r->candidate->name ? " fits; " : " fit; ", out);
-	if (r->fit.taken_kib)
-		write_takes(out, r);
-	else
-		fputs("guests must not touch what they were given and have not touched", out);
+	write_fits(out, r, "guests must not touch what they were given and have not touched");
 	write_largest(out, r->fit.largest_kib, " without that");
 }
 
