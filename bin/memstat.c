@@ -301,7 +301,7 @@ static int say_all_missing(const struct balance_report *rep, char **operand)
 	return code;
 }
 
-/* ---- what is shown ---- */
+/* ---- output ---- */
 
 static struct table_style style_of_table(void)
 {
@@ -497,7 +497,7 @@ static int look(const struct conf *conf, char **operand)
 	return code;
 }
 
-/* ---- what was ---- */
+/* ---- history ---- */
 
 static bool wants_past(void)
 {

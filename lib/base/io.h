@@ -33,8 +33,9 @@ ssize_t file_read(int fd, char *bytes, size_t size);
  */
 int file_write(int at, const char *name, const char *text, size_t length);
 /*
- * The same for a directory that nobody tidies: the temporary is .NAME.tmp, which is taken over if a writer died. It
- * must be as file_check_target wants it. -EBUSY: another process writes it, for longer than 100 ms.
+ * The same in a directory of others, where left-over temporaries would stay: the temporary is .NAME.tmp, and the next
+ * writer takes over that of a writer that died. It must pass file_check_target. -EBUSY: another process has written it
+ * for longer than 100 ms.
  */
 int file_publish(int at, const char *name, const char *text, size_t length);
 

@@ -10,8 +10,8 @@
 /*
  * Answers whether that guest fits, by one look of w: as JSON, as a row of this style, or (style NULL) as a sentence.
  * given: what has a slash or ends in .xml is a file, what reads as a size is one, and all else names a domain by its
- * name or UUID. Returns enum fit_answer, which is an exit code, or EXIT_UNANSWERED, EXIT_DENIED or EXIT_AGAIN after
- * saying what is wrong.
+ * name or UUID. Returns enum fit_answer, which is an exit code, or EXIT_UNANSWERED, EXIT_DENIED or EXIT_AGAIN after a
+ * message.
  */
 int candidate_answer(const struct program *program, const char *given, bool as_json, const struct table_style *style,
                      const struct watch *w);

@@ -56,15 +56,15 @@ void program_begin(void);
 
 /*
  * Parses argv by the table; --help and --version print to stdout and exit. Returns 0 and the index of the first operand
- * in *ret_operand, or EXIT_USAGE after one line that names what is wrong. Then flags are set all the same, also of
- * options behind that: some have exit codes of their own.
+ * in *ret_operand, or EXIT_USAGE after one line that names the wrong word. Flags are set also after an error, of
+ * options behind it, too: some of them have exit codes of their own.
  */
 int options_parse(const struct program *program, int argc, char **argv, int *ret_operand);
 
 /*
  * The configuration: defaults, then file (or the files below root), then the options that are keys. Returns 0 or an
- * exit code after saying what is wrong; what is only odd is left in conf->warning. conf is to be cleared by the caller
- * on success. Where the row "show-config" has its flag set, the configuration is printed, and the process ends.
+ * exit code after a message; a value that is only odd is left in conf->warning. The caller must clear conf on success.
+ * If the row "show-config" has its flag set, the configuration is printed, and the process ends.
  */
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf);
 

@@ -170,7 +170,7 @@ static int say_missing(const struct showing *p)
 	return code;
 }
 
-/* ---- what is shown ---- */
+/* ---- output ---- */
 
 static int write_picture(const struct showing *p)
 {

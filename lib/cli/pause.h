@@ -7,7 +7,7 @@
 
 /*
  * Begins a pause of this time, or (for_words NULL) ends one; says until when unless the program is quiet. Returns an
- * exit code after saying what is wrong. Needs neither the lock, which a loop holds, nor libvirt, nor a good
+ * exit code; an error has its message. Needs neither the lock, which a loop holds, nor libvirt, nor a good
  * configuration.
  */
 int pause_set(const struct program *program, const char *root, const char *for_words);

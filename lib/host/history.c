@@ -465,7 +465,7 @@ void history_read_name(int fd, char ret_name[HISTORY_NAME + 1])
 	ret_name[good ? HISTORY_NAME : 0] = '\0';
 }
 
-/* What was never written takes no room on the disk. */
+/* Places that were never written take no room on the disk. */
 static int keep_size(int fd)
 {
 	struct stat st;
@@ -533,7 +533,7 @@ int history_list(int dir, char (**ret_uuid)[UUID_TEXT], size_t *ret_n)
 	return entry ? -ENOMEM : 0;
 }
 
-/* ---- what is gone ---- */
+/* ---- guests that are gone ---- */
 
 #define WITNESS_DAYS 7
 
@@ -547,7 +547,7 @@ static unsigned days_after(const struct bucket *day, uint32_t n, uint64_t wall_s
 	return seen;
 }
 
-/* Also what was set aside, and the temporary of a writer that died. */
+/* Also a file that was set aside, and the temporary of a writer that died. */
 static bool is_history(const char *name)
 {
 	char uuid[UUID_TEXT] = "";

@@ -4,7 +4,7 @@
  * rings of buckets, for minutes, quarters of an hour and days, and one of the last moves. Its size never changes.
  *
  * A bucket or move has a place of its own with a checksum, within a page of the disk. A write that is cut short, or
- * anything else that damages a place, loses what was there and nothing beside it. Minutes alone are written as they
+ * any other damage to a place, loses that place alone. Only minutes are written as they
  * come: a quarter is folded from its minutes when the next one begins, and a day from its quarters; what is missing is
  * made up for as long as its parts are there. The place follows from the time, so that a clock that was set back
  * replaces only what has the same place. A file of another version is set aside, as UUID.void.
