@@ -80,7 +80,7 @@ stat() {
 
 @test "every column is in --help and in the manual, which know no other" {
 	memstat --help | sed '1,/^Columns/d; /^$/,$d' | awk '{ print $1 }' | sort >"$BATS_TEST_TMPDIR/help"
-	sed -n '/^.Sh COLUMNS/,/^.Sh/s/^\.It Cm \([a-z-]*\)$/\1/p' man/memstat.8 | sort >"$BATS_TEST_TMPDIR/manual"
+	sed -n '/^.Sh COLUMNS/,/^.Sh/s/^\.It Cm \([a-z-]*\) Pq Va .*/\1/p' man/memstat.8 | sort >"$BATS_TEST_TMPDIR/manual"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/help")" -ge 20 ]
 	diff "$BATS_TEST_TMPDIR/help" "$BATS_TEST_TMPDIR/manual"
 	# and is a heading, a variable and, each in its place, a key
@@ -125,9 +125,19 @@ members() {
 		grep -vxE '(host|status|guard|domains|moves)(\[\])?' | LC_ALL=C sort -u
 }
 
-# documented COMMAND: those of its manual.
+# documented COMMAND: those of its manual; of a guest they stand beside the columns.
 documented() {
-	sed -nE '/^\.Sh JSON/,/^\.Sh/s/^\.It Va ([^ ]+).*/\1/p' "man/$1.8" | LC_ALL=C sort
+	{
+		sed -nE '/^\.Sh JSON/,/^\.Sh/s/^\.It Va ([^ ]+).*/\1/p' "man/$1.8" | grep -vxF 'domains[]'
+		sed -nE '/^\.Sh COLUMNS/,/^\.Sh/s/^\.It Cm .* Pq Va ([^ ]+).*/domains[].\1/p' "man/$1.8"
+	} | LC_ALL=C sort
+}
+
+# documented_metrics: those of the manual; what is in the JSON too stands there alone.
+documented_metrics() {
+	sed -nE '/^\.Sh METRICS/,/^\.Sh/s/^\.It Li ([a-z0-9_]*[a-z0-9])$/\1/p' man/memstat.8
+	documented memstat | sed -nE 's/^(status|guard|host)\./memsched_\1_/p; s/^domains\[\]\./memsched_domain_/p' |
+		grep -vE '_(text|guard|avg10|name|id|uuid|state|reason|hints|free_page_reporting|stats_age_seconds)$|_domain_last_(want|reason|age)'
 }
 
 @test "every member of the JSON is in the manuals, which know no other" {
@@ -139,12 +149,12 @@ documented() {
 	diff <(documented membalance) <(members "$root/run/memsched/last-pass.json")
 	[ "$(documented membalance | wc -l)" -ge 20 ]
 	# the column that each is
-	sed -nE 's/^\.It Va domains\[\]\.([^ ]+) Pq Cm (.*)/\2 \1/p' man/memstat.8 >"$BATS_TEST_TMPDIR/columns"
+	sed -nE 's/^\.It Cm ([a-z-]+) Pq Va ([^ ]+)( Ns \*)?$/\1 \2\3/p' man/memstat.8 >"$BATS_TEST_TMPDIR/columns"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/columns")" -eq "$(documented memstat | grep -c '^domains')" ]
 	diff <(cut -d ' ' -f 2 "$BATS_TEST_TMPDIR/columns") <(stat -J -o "$(cut -d ' ' -f 1 "$BATS_TEST_TMPDIR/columns" | paste -s -d ,)" needy |
 		jq -r '.domains[0] | keys_unsorted[]')
-	# without -o it is those of the first list
-	diff <(sed -n '/^\.Sh JSON/,/^and these/s/^\.It Va domains\[\]\.\([^ ]*\).*/\1/p' man/memstat.8) <(stat -J | jq -r '.domains[0] | keys_unsorted[]')
+	# without -o it is those with a *
+	diff <(sed -n 's/^[^ ]* \([^ ]*\) Ns \*$/\1/p' "$BATS_TEST_TMPDIR/columns") <(stat -J | jq -r '.domains[0] | keys_unsorted[]')
 }
 
 @test "every word of the JSON is in the manual" {
@@ -259,14 +269,13 @@ hostile() {
 		membalance -c "$node" --root "$root"
 		cat "$root/m.prom"
 	} | sed -n 's/^# TYPE \([a-z0-9_]*\) .*/\1/p' | sort -u >"$BATS_TEST_TMPDIR/metrics"
-	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | diff - "$BATS_TEST_TMPDIR/metrics"
+	documented_metrics | sort | diff - "$BATS_TEST_TMPDIR/metrics"
 }
 
 @test "alerts and dashboard use metrics and words of the manual alone, and the alerts come when they should" {
 	grep -oh '\bmemsched_[a-z0-9_]*' man/memsched.rules.yml man/memsched.grafana.json | sort -u >"$BATS_TEST_TMPDIR/used"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/used")" -gt 20 ]
-	sed -n '/^.Sh METRICS/,/^.Sh/s/^\.It Li \([a-z0-9_]*\).*/\1/p' man/memstat.8 | sort | comm -23 "$BATS_TEST_TMPDIR/used" - |
-		diff - /dev/null
+	documented_metrics | sort | comm -23 "$BATS_TEST_TMPDIR/used" - | diff - /dev/null
 	# and words of the manual in labels
 	sed -n '/^.It Va status.guard/,/^.It/s/^.Ql \([a-z ]*[a-z]\).*/\1/p; /^.Sh REASONS/,/^.Sh/s/^.It Cm //p' man/memstat.8 |
 		sort >"$BATS_TEST_TMPDIR/words"
