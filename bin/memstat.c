@@ -64,7 +64,7 @@ static struct option_row rows[] = {
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
     {0, "show-config", NULL, "print the effective settings, or those of DOMAIN, and where each comes from",
      .flag = &show_config},
-    {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
+    {0, "root", "DIR", "use DIR/proc, DIR/run, DIR/etc and DIR/var", .text = &root},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
     {'V', "version", NULL, "show the version", .flag = &unused_flag},
