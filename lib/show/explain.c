@@ -76,6 +76,12 @@ int explain_direction(const struct guest *g)
 	return (goal > from) - (goal < from);
 }
 
+/* Its balloon still moves, by an earlier command. */
+static bool is_on_its_way(const struct guest *g)
+{
+	return g->past.asked_kib && g->plan.reason != REASON_STUCK && g->past.asked_kib != from_kib(g);
+}
+
 static void say_move(struct sentence *s, const struct guest *g)
 {
 	uint64_t from = from_kib(g), goal = goal_kib(g);
@@ -88,38 +94,27 @@ static void say_move(struct sentence *s, const struct guest *g)
 		say(s, "give %s to reach %s: ", SIZE(goal - from), SIZE(goal));
 	else if (goal < from)
 		say(s, "take %s to reach %s: ", SIZE(from - goal), SIZE(goal));
+	else if (is_on_its_way(g))
+		say(s, "on its way from %s to %s: ", SIZE(from), SIZE(g->past.asked_kib));
 	else
-		say(s, "keep %s: ", SIZE(goal));
+		say(s, "stays at %s: ", SIZE(goal));
 }
 
 /* ---- the numbers that decide ---- */
 
-/* Used and free against wished. Returns whether a difference between them was shown. */
-static bool say_headroom(struct sentence *s, const struct guest *g)
+static void say_headroom(struct sentence *s, const struct guest *g)
 {
-	char has[TEXT_SIZE], wished[TEXT_SIZE];
-	uint64_t free_kib = sat_sub(from_kib(g), g->est.used_kib);
-
-	text_size(has, sizeof(has), free_kib);
-	text_size(wished, sizeof(wished), g->target_kib);
-	if (!g->est.has_used || !(g->sample.have & SAMPLE_ACTUAL)) {
-		say(s, "what it uses is not known, %s are wished free", wished);
-		return false;
-	}
-	say(s, "%s are used", SIZE(g->est.used_kib));
-	if (strcmp(has, wished) == 0)
-		say(s, ", %s free, as wished", has);
-	else if (free_kib < g->target_kib)
-		say(s, ", %s of the wished %s are free", free_kib ? has : "none", wished);
+	if (g->est.has_used && g->sample.have & SAMPLE_ACTUAL)
+		say(s, "%s used, %s free", SIZE(g->est.used_kib), SIZE(sat_sub(from_kib(g), g->est.used_kib)));
 	else
-		say(s, " and %s free, %s are wished", has, wished);
-	return strcmp(has, wished) != 0;
+		say(s, "its use is not known");
+	say(s, ", target %s", SIZE(g->target_kib));
 }
 
 static void say_growth(struct sentence *s, const struct guest *g)
 {
 	if (g->est.foreseen_kib && g->past.growth_kibps)
-		say(s, ", and use grows by %s/s", SIZE(g->past.growth_kibps));
+		say(s, ", use grows by %s/s", SIZE(g->past.growth_kibps));
 }
 
 static const char *min_words(const struct guest *g)
@@ -157,8 +152,8 @@ static void say_floor(struct sentence *s, const struct guest *g)
 		say(s, ", but the floor for its maximum of %s is %s", SIZE(g->device.maximum_kib), floor);
 }
 
-/* The bound that makes the goal differ from what it uses and is wished, if one does. Returns whether one did. */
-static bool say_bound(struct sentence *s, const struct guest *g)
+/* The bound that makes the goal differ from used + target, if one does. */
+static void say_bound(struct sentence *s, const struct guest *g)
 {
 	uint64_t wish = sat_add(g->est.used_kib, g->target_kib), goal = goal_kib(g);
 
@@ -166,9 +161,6 @@ static bool say_bound(struct sentence *s, const struct guest *g)
 		say_ceil(s, g);
 	else if (g->plan.reason == REASON_AT_MIN || (goal == g->plan.floor_kib && wish < goal))
 		say_floor(s, g);
-	else
-		return false;
-	return true;
 }
 
 /* Its claims, and which of them the host shares; nothing of a guest that was not planned for. */
@@ -189,7 +181,7 @@ static void say_claims(struct sentence *s, const struct guest *g)
 
 /* ---- why ---- */
 
-static void tell_move(struct sentence *s, const struct guest *g)
+static void say_why_move(struct sentence *s, const struct guest *g)
 {
 	say_headroom(s, g);
 	if (goal_kib(g) > from_kib(g))
@@ -197,26 +189,28 @@ static void tell_move(struct sentence *s, const struct guest *g)
 	say_bound(s, g);
 }
 
-static void tell_at_target(struct sentence *s, const struct guest *g)
-{
-	if (say_headroom(s, g) && !say_bound(s, g))
-		say(s, ", which is close enough");
-}
-
-static void tell_plenty(struct sentence *s, const struct guest *g)
+static void say_why_at_target(struct sentence *s, const struct guest *g)
 {
 	say_headroom(s, g);
-	say(s, ", and no guest needs them");
+	if (g->est.has_used && sat_add(g->est.used_kib, g->target_kib) != from_kib(g))
+		say_bound(s, g);
 }
 
-static void tell_page_cache(struct sentence *s, const struct guest *g)
+static void say_why_plenty(struct sentence *s, const struct guest *g)
+{
+	say_headroom(s, g);
+	if (!is_on_its_way(g))
+		say(s, ", and no guest needs the rest");
+}
+
+static void say_why_page_cache(struct sentence *s, const struct guest *g)
 {
 	say(s, "the host has plenty for its page cache");
 	if (g->est.has_used && g->sample.have & SAMPLE_ACTUAL)
-		say(s, ": %s are used, %s are page cache", SIZE(g->est.used_kib), SIZE(g->est.cache_kib));
+		say(s, ": %s used, %s page cache", SIZE(g->est.used_kib), SIZE(g->est.cache_kib));
 }
 
-static void tell_distress(struct sentence *s, const struct guest *g)
+static void say_why_distress(struct sentence *s, const struct guest *g)
 {
 	say(s, "it swaps in or faults heavily; ");
 	say_headroom(s, g);
@@ -224,37 +218,36 @@ static void tell_distress(struct sentence *s, const struct guest *g)
 		say_ceil(s, g);
 }
 
-static void tell_booting(struct sentence *s, const struct guest *g)
+static void say_why_booting(struct sentence *s, const struct guest *g)
 {
 	say(s, "%s", g->est.rebooted ? "it has rebooted" : "it is booting");
 	say(s, "%s", g->plan.fixed ? " and has not reported yet" : ", nothing is taken yet");
 }
 
-static void tell_stale(struct sentence *s, const struct guest *g)
+static void say_why_stale(struct sentence *s, const struct guest *g)
 {
 	say(s, "its statistics are %s old%s", g->est.has_age ? AGE(g->est.age_ms) : "too",
 	    g->plan.fixed ? "" : ", nothing is taken on them");
 }
 
-static void tell_no_stats(struct sentence *s, const struct guest *g)
+static void say_why_no_stats(struct sentence *s, const struct guest *g)
 {
 	if (g->est.absurd)
 		say(s, "its statistics contradict each other");
 	else if (!g->device.period_s)
-		say(s, "it does not report what it uses; 'virsh dommemstat %s --period 1 --live' makes it",
-		    NAME_WORD(g));
+		say(s, "it does not report what it uses; run 'virsh dommemstat %s --period 1 --live'", NAME_WORD(g));
 	else if (g->est.blind)
-		say(s, "its statistics tell of more free memory than it has: they are of before its balloon moved");
+		say(s, "its statistics report more free memory than it has: they are older than its last move");
 	else
 		say(s, "it does not report what it uses");
 }
 
-static void tell_unresponsive(struct sentence *s, const struct guest *g)
+static void say_why_unresponsive(struct sentence *s, const struct guest *g)
 {
 	say(s, "it did not answer in time; 'virsh domcontrol %s' may tell why", NAME_WORD(g));
 }
 
-static void tell_stuck(struct sentence *s, const struct guest *g)
+static void say_why_stuck(struct sentence *s, const struct guest *g)
 {
 	if (g->past.asked_kib)
 		say(s, "asked for %s, ", SIZE(g->past.asked_kib));
@@ -266,19 +259,19 @@ static void tell_stuck(struct sentence *s, const struct guest *g)
 		say(s, " for %" PRIu32 " passes", g->past.refused);
 }
 
-static void tell_no_gain(struct sentence *s, const struct guest *g)
+static void say_why_no_gain(struct sentence *s, const struct guest *g)
 {
 	say(s, "its balloon frees nothing on the host");
 	if (g->sample.have & SAMPLE_RSS)
 		say(s, ", which still holds %s for it", SIZE(g->sample.rss_kib));
 }
 
-static void tell_paused(struct sentence *s, const struct guest *g)
+static void say_why_paused(struct sentence *s, const struct guest *g)
 {
 	say(s, "its state is '%s'", run_state_word(g->run));
 }
 
-static void tell_pinned(struct sentence *s, const struct guest *g)
+static void say_why_pinned(struct sentence *s, const struct guest *g)
 {
 	if (g->device.unknown)
 		say(s, "its definition cannot be read, so its devices and hints are not known");
@@ -288,13 +281,13 @@ static void tell_pinned(struct sentence *s, const struct guest *g)
 		say(s, "its memory is locked, the host would get nothing back");
 }
 
-static void tell_uncovered(struct sentence *s, const struct guest *g)
+static void say_why_uncovered(struct sentence *s, const struct guest *g)
 {
 	say(s, "%s more are needed (", SIZE(sat_sub(g->plan.want_kib, goal_kib(g))));
 	say_headroom(s, g);
 	say_growth(s, g);
 	say(s, "), but %s",
-	    g->plan.reason == REASON_NO_GIVE ? "nothing may be given while the host is short or that is not known"
+	    g->plan.reason == REASON_NO_GIVE ? "gives are forbidden while the host is short or that is not known"
 	                                     : "the host cannot spare them without touching its reserve");
 }
 
@@ -328,7 +321,7 @@ static void say_bottom(struct sentence *s, const struct guest *g)
 		say(s, " with %s", has);
 	say(s, " above %s used", used);
 	if (g->plan.level_kib)
-		say(s, ", where weight %" PRIu32 " would get %s", weight_of(g), SIZE(level_headroom_kib(g)));
+		say(s, ", weight %" PRIu32 " alone would get %s", weight_of(g), SIZE(level_headroom_kib(g)));
 }
 
 static void say_level(struct sentence *s, const struct guest *g)
@@ -339,19 +332,19 @@ static void say_level(struct sentence *s, const struct guest *g)
 	text_size(has, sizeof(has), sat_sub(goal_kib(g), g->est.used_kib));
 	text_size(by_weight, sizeof(by_weight), level_headroom_kib(g));
 	by_level = strcmp(has, by_weight) == 0;
-	say(s, "%s are used, and ", SIZE(g->est.used_kib));
+	say(s, "%s used, ", SIZE(g->est.used_kib));
 	if (by_level)
-		say(s, "with weight %" PRIu32 " it gets ", weight_of(g));
+		say(s, "weight %" PRIu32 " gets ", weight_of(g));
 	else
 		say(s, "it gets ");
-	say(s, "%s of the wished headroom of %s", has, SIZE(g->target_kib));
+	say(s, "%s of its target of %s", has, SIZE(g->target_kib));
 	if (g->plan.level_kib && !by_level)
-		say(s, ", where weight %" PRIu32 " would get %s", weight_of(g), by_weight);
+		say(s, ", weight %" PRIu32 " alone would get %s", weight_of(g), by_weight);
 	if (g->est.blind)
-		say(s, ", as nothing is taken on statistics of before its last move");
+		say(s, ", as nothing is taken on statistics older than its last move");
 }
 
-static void tell_shared(struct sentence *s, const struct guest *g)
+static void say_why_shared(struct sentence *s, const struct guest *g)
 {
 	uint64_t goal = goal_kib(g);
 
@@ -362,69 +355,70 @@ static void tell_shared(struct sentence *s, const struct guest *g)
 	}
 	say(s, "; it needs %s, %s more", SIZE(g->plan.basic_kib), SIZE(sat_sub(g->plan.basic_kib, goal)));
 	if (g->plan.want_kib > goal)
-		say(s, ", %s of them once others gave them", SIZE(g->plan.want_kib - goal));
+		say(s, ", %s of it once others have given", SIZE(g->plan.want_kib - goal));
 	say_growth(s, g);
 }
 
-static void tell_failed(struct sentence *s, const struct guest *g)
+static void say_why_failed(struct sentence *s, const struct guest *g)
 {
-	const char *why = g->order.error ? strerror(-g->order.error) : "it is not known why";
+	const char *why = g->order.error ? strerror(-g->order.error) : "unknown reason";
 	char words[WORDS_TEXT];
 
 	text_escape(words, sizeof(words), g->order.words ? g->order.words : why, text_is_utf8());
 	say(s, "failed: %s", words);
 }
 
-/* Each reason: a phrase where no number decides, else what tells it. */
-static const struct tale {
+/* The words of each reason: a phrase if no number decides, else a function. */
+static const struct wording {
 	const char *phrase;
-	bool bare; /* what is done is not said */
-	void (*tell)(struct sentence *s, const struct guest *g);
-} tales[] = {
+	bool bare; /* without the move */
+	void (*say_why)(struct sentence *s, const struct guest *g);
+} wordings[] = {
     [REASON_NONE] = {.phrase = "nothing was decided", .bare = true},
-    [REASON_BELOW_TARGET] = {.tell = tell_move},
-    [REASON_ABOVE_TARGET] = {.tell = tell_move},
-    [REASON_AT_TARGET] = {.tell = tell_at_target},
-    [REASON_AT_MIN] = {.tell = tell_move},
-    [REASON_AT_MAX] = {.tell = tell_move},
-    [REASON_GROWING] = {.tell = tell_move},
-    [REASON_PAGE_CACHE] = {.tell = tell_page_cache},
-    [REASON_PLENTY] = {.tell = tell_plenty},
-    [REASON_DISTRESS] = {.tell = tell_distress},
-    [REASON_BOOTING] = {.tell = tell_booting},
-    [REASON_STALE_STATS] = {.tell = tell_stale},
-    [REASON_NO_STATS] = {.tell = tell_no_stats},
+    [REASON_BELOW_TARGET] = {.say_why = say_why_move},
+    [REASON_ABOVE_TARGET] = {.say_why = say_why_move},
+    [REASON_AT_TARGET] = {.say_why = say_why_at_target},
+    [REASON_AT_MIN] = {.say_why = say_why_move},
+    [REASON_AT_MAX] = {.say_why = say_why_move},
+    [REASON_GROWING] = {.say_why = say_why_move},
+    [REASON_PAGE_CACHE] = {.say_why = say_why_page_cache},
+    [REASON_PLENTY] = {.say_why = say_why_plenty},
+    [REASON_DISTRESS] = {.say_why = say_why_distress},
+    [REASON_BOOTING] = {.say_why = say_why_booting},
+    [REASON_STALE_STATS] = {.say_why = say_why_stale},
+    [REASON_NO_STATS] = {.say_why = say_why_no_stats},
     [REASON_NO_BALLOON] = {.phrase = "it has no balloon device"},
     [REASON_NO_DRIVER] = {.phrase = "its balloon driver has never reported; load virtio_balloon in the guest"},
-    [REASON_STUCK] = {.tell = tell_stuck},
-    [REASON_NO_GAIN] = {.tell = tell_no_gain},
-    [REASON_UNRESPONSIVE] = {.tell = tell_unresponsive},
-    [REASON_PAUSED] = {.tell = tell_paused},
+    [REASON_STUCK] = {.say_why = say_why_stuck},
+    [REASON_NO_GAIN] = {.say_why = say_why_no_gain},
+    [REASON_UNRESPONSIVE] = {.say_why = say_why_unresponsive},
+    [REASON_PAUSED] = {.say_why = say_why_paused},
     [REASON_MIGRATING] = {.phrase = "it is being started, migrated, saved or dumped"},
-    [REASON_PINNED] = {.tell = tell_pinned},
+    [REASON_PINNED] = {.say_why = say_why_pinned},
     [REASON_HUGEPAGES] = {.phrase = "its memory is huge pages, the host would get nothing back"},
     [REASON_PASSTHROUGH] = {.phrase = "a passed-through device or encryption pins its memory"},
     [REASON_OPTED_OUT] = {.phrase = "its metadata says managed=\"no\""},
     [REASON_EXCLUDED] = {.phrase = "the configuration excludes it"},
-    [REASON_HOST_RESERVE] = {.tell = tell_uncovered},
-    [REASON_SHARED_SHORTAGE] = {.tell = tell_shared},
-    [REASON_NO_GIVE] = {.tell = tell_uncovered},
-    [REASON_VANISHED] = {.phrase = "it has gone since it was listed", .bare = true},
-    [REASON_FAILED] = {.tell = tell_failed},
+    [REASON_HOST_RESERVE] = {.say_why = say_why_uncovered},
+    [REASON_SHARED_SHORTAGE] = {.say_why = say_why_shared},
+    [REASON_NO_GIVE] = {.say_why = say_why_uncovered},
+    [REASON_VANISHED] = {.phrase = "it ended after it was listed", .bare = true},
+    [REASON_FAILED] = {.say_why = say_why_failed},
 };
-static_assert(COUNT(tales) == REASON_COUNT, "a tale for each reason");
+static_assert(COUNT(wordings) == REASON_COUNT, "words for each reason");
 
 char *text_explain(char *buffer, size_t size, const struct guest *g)
 {
-	const struct tale *tale = &tales[(unsigned)g->plan.reason < REASON_COUNT ? g->plan.reason : REASON_NONE];
+	const struct wording *wording =
+	    &wordings[(unsigned)g->plan.reason < REASON_COUNT ? g->plan.reason : REASON_NONE];
 	struct sentence s = {.used = 0};
 
-	if (!tale->bare)
+	if (!wording->bare)
 		say_move(&s, g);
-	if (tale->tell)
-		tale->tell(&s, g);
+	if (wording->say_why)
+		wording->say_why(&s, g);
 	else
-		say(&s, "%s", tale->phrase);
+		say(&s, "%s", wording->phrase);
 	say_claims(&s, g);
 	return text_copy(buffer, size, s.text);
 }
@@ -439,7 +433,7 @@ char *text_explain_size(char *buffer, size_t size, const struct guest *g)
 	if (g->device.maximum_kib)
 		say(&s, " of at most %s", SIZE(g->device.maximum_kib));
 	if (g->est.has_used)
-		say(&s, ", %s are used", SIZE(g->est.used_kib));
+		say(&s, ", %s used", SIZE(g->est.used_kib));
 	if (g->sample.have & SAMPLE_RSS)
 		say(&s, ", and the host holds %s for it", SIZE(g->sample.rss_kib));
 	if (g->est.distress)

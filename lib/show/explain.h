@@ -13,9 +13,9 @@
 #define TEXT_EXPLAIN 512 /* suffices for every sentence; a smaller buffer gets it cut at a whole character */
 
 /*
- * One sentence, without the name and without a full stop, that tells with the numbers that decided what is done with g
- * and why: "give 121 MiB to reach 512 MiB: 366 MiB are used, 25 MiB of the wished 146 MiB are free". A guest whose
- * command was sent is spoken of as it was before. Returns buffer.
+ * One sentence, without the name and without a full stop: what is done with g, and why, with the numbers that decided:
+ * "give 121 MiB to reach 512 MiB: 366 MiB used, 25 MiB free, target 146 MiB". A guest whose command was sent is
+ * described as it was before. Returns buffer.
  */
 char *text_explain(char *buffer, size_t size, const struct guest *g);
 
@@ -26,7 +26,7 @@ char *text_guest_word(char word[TEXT_GUEST_WORD], const struct guest *g);
 /* 1 if that is a give, -1 if it is a take, 0 if the guest keeps what it has. */
 int explain_direction(const struct guest *g);
 
-/* What it has now, of how much, and what of it is used: "it has 391 MiB of at most 1 GiB, 366 MiB are used". */
+/* What it has now, of how much, and what of it is used: "it has 391 MiB of at most 1 GiB, 366 MiB used". */
 char *text_explain_size(char *buffer, size_t size, const struct guest *g);
 
 /*

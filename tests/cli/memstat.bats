@@ -344,7 +344,7 @@ stat_mode() {
 	run stat --explain needy
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq 4 ]
-	[ "${lines[0]}" = 'needy: it has 200 MiB of at most 2 GiB, 100 MiB are used, and the host holds 100 MiB for it' ]
+	[ "${lines[0]}" = 'needy: it has 200 MiB of at most 2 GiB, 100 MiB used, and the host holds 100 MiB for it' ]
 	[[ ${lines[1]} == 'needy: give 46'*' MiB to reach 246 MiB: '* ]]
 	[ "${lines[2]}" = 'needy: no pass has decided anything for it yet' ]
 	[[ ${lines[3]} == 'host: '* ]]

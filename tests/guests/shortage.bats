@@ -84,8 +84,8 @@ says_how_it_shares() {
 	fill_caches
 	run membalance --dry-run --quiet --explain "${options[@]}"
 	[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 3 ] &&
-		[[ ${lines[0]} == heavy:*"memory is short: "*"weight 200 "*" of the wished headroom of 400 MiB"*"; it needs "* ]] &&
-		[[ ${lines[1]} == light:*"memory is short: "*"weight 100 "*" of the wished headroom of 400 MiB"*"; it needs "* ]] &&
+		[[ ${lines[0]} == heavy:*"memory is short: "*"weight 200 "*" of its target of 400 MiB"*"; it needs "* ]] &&
+		[[ ${lines[1]} == light:*"memory is short: "*"weight 100 "*" of its target of 400 MiB"*"; it needs "* ]] &&
 		[[ ${lines[2]} =~ ^host:\ guests\ need\ .*\ available,\ .*\ a\ reserve\ of\ .*\ short\ by\ .*weight\ 100\ gets ]]
 }
 
