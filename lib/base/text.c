@@ -8,8 +8,7 @@
 #include <wchar.h>
 
 #include "base/text.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "base/units.h"
 
 size_t text_decode(const char *text, uint32_t *ret_code)
 {

@@ -13,6 +13,9 @@
 #define KIB_PER_MIB UINT64_C(1024)
 #define KIB_PER_GIB (1024 * KIB_PER_MIB)
 
+/* How many elements an array has. */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

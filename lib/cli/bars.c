@@ -8,8 +8,6 @@
 #include "base/text.h"
 #include "base/units.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 #define NAME_LEAST 8
 #define NAME_TAIL 7 /* columns of its end that stay when it is cut */
 #define BAR_LEAST 8

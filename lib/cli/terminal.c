@@ -17,8 +17,6 @@
 #include "base/io.h"
 #include "base/units.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 #define SIZE_MOST 1000 /* no terminal has more lines or columns; a frame is bounded by it */
 
 /* Without automatic margins, so that a character wider than we think shifts its own line and no other. */

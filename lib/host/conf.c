@@ -9,7 +9,6 @@
 #include "base/units.h"
 #include "host/section.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
 

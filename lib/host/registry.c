@@ -16,8 +16,6 @@
 #include "base/uri.h"
 #include "host/keyfile.h"
 
-#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-
 #define NO_GIVE_TRIES 20
 #define NO_GIVE_PAUSE_NS 200000
 

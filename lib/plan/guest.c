@@ -6,8 +6,6 @@
 #include "base/units.h"
 #include "plan/guest.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 int guest_order(const void *a, const void *b)
 {
 	return strcmp(((const struct guest *)a)->name, ((const struct guest *)b)->name);

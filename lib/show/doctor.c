@@ -13,7 +13,6 @@
 #include "show/explain.h"
 #include "show/report.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SIZE(kib) text_size((char[TEXT_SIZE]){0}, TEXT_SIZE, kib)
 #define AGE(age_s) text_age((char[TEXT_AGE]){0}, TEXT_AGE, age_s)
 

@@ -9,7 +9,6 @@
 #include "base/units.h"
 #include "show/explain.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SIZE(kib) text_size((char[TEXT_SIZE]){""}, TEXT_SIZE, kib)
 #define AGE(ms) text_age((char[TEXT_AGE]){""}, TEXT_AGE, (ms) / 1000)
 

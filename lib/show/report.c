@@ -13,7 +13,6 @@
 #include "show/explain.h"
 #include "show/metrics.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SHOWN COLUMN_TABLE
 #define IN_JSON COLUMN_JSON
 

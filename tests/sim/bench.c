@@ -17,7 +17,6 @@
 #include "named.h"
 #include "base/units.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define CONTROLLERS_MOST 16
 #define LOOK_MS 10000 /* between two looks at fairness */
 

@@ -8,7 +8,6 @@
 
 #define MIB KIB_PER_MIB
 #define OTHERS_KIB (2 * KIB_PER_GIB)
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const uint64_t sizes_gib[] = {4, 2, 8, 4, 1, 16, 4, 2};
 static const uint32_t weights[] = {100, 100, 200, 50, 100};

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "peers.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define MB INT64_C(1000000)
 #define GB INT64_C(1000000000)
 #define MIB INT64_C(1048576)

@@ -14,7 +14,6 @@
 #include "controller.h"
 #include "base/units.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define MIB KIB_PER_MIB
 #define GUESTS 4
 #define LOOK_MS 250
@@ -44,10 +43,8 @@ static void test_gives_are_touched_only_by_use(void **state)
 	uint64_t rss;
 
 	(void)state;
-	is.use = (struct load){.base_kib = 200 * MIB,
-	                       .peak_kib = 1500 * MIB,
-	                       .rise_kibps = 100 * MIB,
-	                       .start_ms = 5000};
+	is.use =
+	    (struct load){.base_kib = 200 * MIB, .peak_kib = 1500 * MIB, .rise_kibps = 100 * MIB, .start_ms = 5000};
 	is.warm_pct = 0;
 	raise_alone(&a, is);
 	rss = vm_rss_kib(a.v);
@@ -186,8 +183,7 @@ static void test_autodeflate(void **state)
 	(void)state;
 	is.current_kib = 512 * MIB;
 	is.autodeflate = true;
-	is.use =
-	    (struct load){.base_kib = 100 * MIB, .peak_kib = 1000 * MIB, .rise_kibps = 100 * MIB};
+	is.use = (struct load){.base_kib = 100 * MIB, .peak_kib = 1000 * MIB, .rise_kibps = 100 * MIB};
 	raise_alone(&a, is);
 	world_run(&a.w, 20000);
 	assert_int_equal(a.v->used_kib, 1000 * MIB);
@@ -230,8 +226,7 @@ static void test_what_was_killed_grows_anew(void **state)
 
 	(void)state;
 	is.current_kib = 600 * MIB;
-	is.use =
-	    (struct load){.base_kib = 100 * MIB, .peak_kib = 800 * MIB, .rise_kibps = 100 * MIB};
+	is.use = (struct load){.base_kib = 100 * MIB, .peak_kib = 800 * MIB, .rise_kibps = 100 * MIB};
 	is.dies = true;
 	is.respawn_ms = 3000;
 	raise_alone(&a, is);
@@ -301,8 +296,7 @@ static void test_idle_memory_counts_while_others_lack(void **state)
 	w.total_kib = 64 * KIB_PER_GIB;
 	w.target_kib = TARGET_KIB;
 	w.vm[0].is = w.vm[1].is = nature_usual(2048 * MIB);
-	w.vm[1].is.use =
-	    (struct load){.peak_kib = 950 * MIB, .rise_kibps = 950 * MIB, .start_ms = 5000};
+	w.vm[1].is.use = (struct load){.peak_kib = 950 * MIB, .rise_kibps = 950 * MIB, .start_ms = 5000};
 	world_begin(&w);
 	world_run(&w, 5000);
 	assert_int_equal(w.idle_mib_ms, 0);
@@ -314,8 +308,7 @@ static void test_idle_memory_counts_while_others_lack(void **state)
 /* ---- the measured scenarios ---- */
 
 struct figures {
-	double shortfall,
-	    idle; /* MiB s of unused below and above the target, beyond the tolerance */
+	double shortfall, idle; /* MiB s of unused below and above the target, beyond the tolerance */
 	double moves, kills;
 };
 
@@ -325,21 +318,16 @@ struct scenario {
 	struct load load[GUESTS]; /* beyond what an idle guest uses */
 };
 
-#define GROW(mib, rate, from_s, until_s)                                                           \
-	{                                                                                          \
-		.peak_kib = (mib)*MIB, .rise_kibps = (rate)*MIB, .start_ms = (from_s)*1000,        \
-		.until_ms = (until_s)*1000                                                         \
+#define GROW(mib, rate, from_s, until_s)                                                                               \
+	{                                                                                                              \
+		.peak_kib = (mib)*MIB, .rise_kibps = (rate)*MIB, .start_ms = (from_s)*1000, .until_ms = (until_s)*1000 \
 	}
 
 static const struct scenario one = {"one", 60, {GROW(500, 20, 1, 40)}};
 static const struct scenario all = {
-    "all",
-    65,
-    {GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45)}};
+    "all", 65, {GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45), GROW(450, 15, 1, 45)}};
 static const struct scenario swap = {
-    "swap",
-    70,
-    {GROW(450, 15, 1, 35), GROW(450, 15, 1, 35), GROW(450, 15, 35, 70), GROW(450, 15, 35, 70)}};
+    "swap", 70, {GROW(450, 15, 1, 35), GROW(450, 15, 1, 35), GROW(450, 15, 35, 70), GROW(450, 15, 35, 70)}};
 static const struct scenario burst = {"burst", 45, {GROW(300, 3000, 1, 30)}};
 
 /* Idle, such a guest has 295 of its 384 MiB unused. */
@@ -364,10 +352,8 @@ static void measure(const struct world *w, struct figures *f)
 	for (size_t i = 0; i < w->n; i++) {
 		double unused = (double)world_sample(w, &w->vm[i]).unused_kib;
 
-		f->shortfall +=
-		    unused < TARGET_KIB - TOLERANCE_KIB ? TARGET_KIB - TOLERANCE_KIB - unused : 0;
-		f->idle +=
-		    unused > TARGET_KIB + TOLERANCE_KIB ? unused - TARGET_KIB - TOLERANCE_KIB : 0;
+		f->shortfall += unused < TARGET_KIB - TOLERANCE_KIB ? TARGET_KIB - TOLERANCE_KIB - unused : 0;
+		f->idle += unused > TARGET_KIB + TOLERANCE_KIB ? unused - TARGET_KIB - TOLERANCE_KIB : 0;
 	}
 }
 
@@ -403,8 +389,7 @@ static struct figures play(const struct scenario *s, const struct controller *c)
 /* A ratio of 1.5 either way; where next to nothing was measured or played, within a hundred. */
 static bool is_near(double played, double measured)
 {
-	return (played <= 1.5 * measured && measured <= 1.5 * played) ||
-	       (played < 100 && measured < 100);
+	return (played <= 1.5 * measured && measured <= 1.5 * played) || (played < 100 && measured < 100);
 }
 
 static void test_measured(void **state)
@@ -429,11 +414,11 @@ static void test_measured(void **state)
 
 		print_message("%-5s %-8s played %5.0f / %6.0f / %.0f, %3.0f moves; measured %5.0f "
 		              "/ %6.0f / %.0f, %3.0f\n",
-		              rows[i].scenario->name, rows[i].controller->name, f.shortfall, f.idle,
-		              f.kills, f.moves, m->shortfall, m->idle, m->kills, m->moves);
+		              rows[i].scenario->name, rows[i].controller->name, f.shortfall, f.idle, f.kills, f.moves,
+		              m->shortfall, m->idle, m->kills, m->moves);
 		assert_true(is_near(f.shortfall, m->shortfall) && is_near(f.idle, m->idle) &&
-		            (!(m->moves > 0) || is_near(f.moves, m->moves)) &&
-		            !(f.kills < m->kills) && !(f.kills > m->kills));
+		            (!(m->moves > 0) || is_near(f.moves, m->moves)) && !(f.kills < m->kills) &&
+		            !(f.kills > m->kills));
 	}
 }
 

@@ -10,7 +10,6 @@
 #include "plan/advise.h"
 #include "plan/guest.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NOW_MINUTE UINT32_C(29405640)
 
 /* What is used at a minute so many minutes ago. */

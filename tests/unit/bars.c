@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "base/units.h"
 #include "cli/bars.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NOTHING SIZE_MAX
 #define MIB(n) ((n)*UINT64_C(1024))
 

@@ -9,9 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "show/table.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct row {
 	const char *name, *word; /* NULL: not known */

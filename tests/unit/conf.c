@@ -12,11 +12,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "folder.h"
 #include "host/conffile.h"
 #include "host/section.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DEFAULTS                                                                                                       \
 	"target=150000+0% step=50000 reserve=0+0% tolerance=5000 plenty=0+10% buffer=20 "                              \
 	"take=0 interval=1000 deadline=5000 settle=2000 "                                                              \

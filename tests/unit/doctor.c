@@ -8,9 +8,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "show/doctor.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define GIB(n) ((n)*UINT64_C(1048576))
 #define NOW_S UINT64_C(1764338400)
 #define NOW_MS UINT64_C(10000000)

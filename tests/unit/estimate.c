@@ -11,7 +11,6 @@
 #include "base/units.h"
 #include "plan/estimate.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MIB KIB_PER_MIB
 #define MAXIMUM (2048 * MIB)
 #define TARGET 150000

@@ -11,9 +11,8 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "base/units.h"
 #include "show/explain.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define MIB(n) ((n)*UINT64_C(1024))
 #define GUEST(why, ...)                                                                                                \

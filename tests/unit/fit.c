@@ -17,7 +17,6 @@
 #define MAXIMUM 2000000
 #define QEMU QEMU_START_KIB
 #define MANY 4
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows say what is not usual */
 

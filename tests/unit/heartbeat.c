@@ -11,10 +11,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "folder.h"
 #include "host/heartbeat.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NOW_S UINT64_C(1764338400)
 
 static char root[FOLDER_BYTES];

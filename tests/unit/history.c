@@ -16,7 +16,6 @@
 #include "folder.h"
 #include "host/history.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define OWN "qemu:///system"
 #define UUID "11111111-0000-4000-8000-000000000001"
 #define DAY UINT32_C(20420)       /* a number of a day */

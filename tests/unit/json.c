@@ -11,8 +11,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "base/units.h"
 
 static char text[4096]; /* what the last document was */
 

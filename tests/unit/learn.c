@@ -9,7 +9,6 @@
 #include "base/units.h"
 #include "plan/learn.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MIB KIB_PER_MIB
 #define START_S 1000
 #define STEPS 12

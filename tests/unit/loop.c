@@ -16,9 +16,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "run/loop.h"
-
-#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 
 static char folder[] = "/tmp/memsched-notify-XXXXXX";
 
@@ -58,7 +57,7 @@ static void test_sockets(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s/notify", folder);
 	snprintf(abstract, sizeof(abstract), "@memsched-notify-%d", (int)getpid());
-	for (size_t i = 0; i < LENGTH(names); i++) {
+	for (size_t i = 0; i < COUNT(names); i++) {
 		int fd = listen_at(names[i]);
 
 		loop_notify("READY=1");
@@ -96,7 +95,7 @@ static void test_garbage(void **state)
 	(void)state;
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[0] = '/';
-	for (size_t i = 0; i < LENGTH(names); i++) {
+	for (size_t i = 0; i < COUNT(names); i++) {
 		setenv("NOTIFY_SOCKET", names[i], 1);
 		loop_notify("READY=1");
 	}
@@ -128,7 +127,7 @@ static void test_watchdog(void **state)
 
 	(void)state;
 	snprintf(self, sizeof(self), "%d", (int)getpid());
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		unsetenv("WATCHDOG_USEC");
 		unsetenv("WATCHDOG_PID");
 		if (rows[i].usec)
@@ -163,7 +162,7 @@ static void test_feed(void **state)
 	loop_feed_watchdog(&fed_ms, 5000, UINT64_MAX);
 	hears(fd, "");
 	setenv("WATCHDOG_USEC", "30000000", 1);
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		loop_feed_watchdog(&fed_ms, rows[i].now_ms, rows[i].stuck_ms);
 		hears(fd, rows[i].fed ? "WATCHDOG=1" : "");
 		if ((fed_ms == rows[i].now_ms) != rows[i].fed)

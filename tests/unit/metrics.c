@@ -11,9 +11,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "show/metrics.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct {
 	struct metrics_label labels[3];

@@ -19,11 +19,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "folder.h"
 #include "base/clock.h"
 #include "host/movelog.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define UUID "11111111-0000-4000-8000-000000000001"
 #define OTHER "11111111-0000-4000-8000-000000000002"
 #define JOURNAL "run/systemd/journal/socket"

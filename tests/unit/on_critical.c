@@ -19,9 +19,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "run/on_critical.h"
 
-#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 #define WAIT_MS 10000
 
 static char folder[] = "/tmp/memsched-command-XXXXXX";
@@ -116,7 +116,7 @@ static void test_words(void **state)
 
 	(void)state;
 	write_script("for word; do printf '[%s]' \"$word\"; done");
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		run(rows[i].rest, none);
 		assert_string_equal(output(), rows[i].words);
 	}
@@ -128,7 +128,7 @@ static void test_empty(void **state)
 	struct on_critical *c = (struct on_critical *)folder;
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(lines); i++)
+	for (size_t i = 0; i < COUNT(lines); i++)
 		assert_int_equal(on_critical_new(lines[i], &c), -EINVAL);
 	assert_ptr_equal(c, folder);
 	on_critical_free(NULL);
@@ -208,7 +208,7 @@ static void test_not_executable(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct on_critical *c;
 
 		assert_int_equal(on_critical_new(rows[i].line, &c), 0);
@@ -241,7 +241,7 @@ static void test_hangs(void **state)
 
 	(void)state;
 	atomic_store(&hangs, true);
-	for (size_t i = 0; i < LENGTH(c); i++) {
+	for (size_t i = 0; i < COUNT(c); i++) {
 		assert_int_equal(on_critical_new("/nowhere/at/all", &c[i]), 0);
 		assert_int_equal(on_critical_test(c[i]), 0);
 		assert_int_equal(on_critical_outcome(c[i]), -EINPROGRESS);

@@ -14,9 +14,9 @@
 #include <cmocka.h>
 
 #include "base/io.h"
+#include "base/units.h"
 #include "cli/options.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define WORDS 6
 
 static bool json, metrics, watch;

@@ -21,7 +21,6 @@
 #define FLOOR 356496 /* of that maximum: 104 MiB + 1/8 */
 #define MIB KIB_PER_MIB
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MANY 8
 
 /* what is of the row; the failing line says which figure */

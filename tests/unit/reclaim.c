@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "../sim/random.h"
+#include "base/units.h"
 #include "plan/reclaim.h"
 
 #define MIB KIB_PER_MIB
-#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 #define TARGET 128 /* MiB; the guard leaves an eighth of it: 16 */
 #define TOLERANCE (5 * MIB)
 #define HERD 4
@@ -353,7 +353,7 @@ static void test_plans(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct guest g[HERD];
 		size_t n = 0;
 		uint64_t sum_kib;
@@ -393,7 +393,7 @@ static void test_many(void **state)
 	static struct guest g[MANY];
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		uint64_t told_kib = 0, sum_kib, least_kib, most_kib = rows[i].n * 400 * MIB;
 
 		for (size_t k = 0; k < rows[i].n; k++)
@@ -469,7 +469,7 @@ static void test_owes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct guest g = guest_of(&rows[i].guest);
 
 		if (reclaim_owes(TOLERANCE, &g) != rows[i].owes)
@@ -515,7 +515,7 @@ static void test_return(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		const struct host host = {.available_kib = rows[i].available * MIB};
 		struct fairshare_item item[HERD];
 		struct fairshare_edge edge[2 * HERD];
@@ -554,7 +554,7 @@ static void test_refusals(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct guest g = guest_of(&rows[i].guest);
 
 		if (reclaim_refusal(rows[i].way, TOLERANCE, &g) != rows[i].reason)
@@ -579,7 +579,7 @@ static void test_spares_untouched(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct guest g = guest_of(&rows[i].guest);
 
 		if (reclaim_spares_untouched(rows[i].way, TOLERANCE, &g) != rows[i].spares)
@@ -616,7 +616,7 @@ static void test_coming(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(reclaim_coming_kib(g, LENGTH(g)), 400 * MIB);
+	assert_int_equal(reclaim_coming_kib(g, COUNT(g)), 400 * MIB);
 	assert_int_equal(reclaim_coming_kib(g, 0), 0);
 }
 
@@ -633,7 +633,7 @@ static void test_starting(void **state)
 
 	(void)state;
 	g[0].sample.have = g[1].sample.have = SAMPLE_RSS;
-	assert_int_equal(reclaim_starting_kib(g, LENGTH(g)), 1300);
+	assert_int_equal(reclaim_starting_kib(g, COUNT(g)), 1300);
 }
 
 static void test_growing(void **state)
@@ -647,7 +647,7 @@ static void test_growing(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(reclaim_growing_kib(g, LENGTH(g)), 550 * MIB);
+	assert_int_equal(reclaim_growing_kib(g, COUNT(g)), 550 * MIB);
 	assert_int_equal(reclaim_growing_kib(g, 0), 0);
 }
 
@@ -659,7 +659,7 @@ static void test_order(void **state)
 	                    {.name = (char *)"d", .hints = {.weight = 10000}}};
 
 	(void)state;
-	qsort(g, LENGTH(g), sizeof(*g), reclaim_order);
+	qsort(g, COUNT(g), sizeof(*g), reclaim_order);
 	assert_string_equal(g[0].name, "c");
 	assert_string_equal(g[1].name, "a");
 	assert_string_equal(g[2].name, "b");

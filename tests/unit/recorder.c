@@ -18,7 +18,6 @@
 #include "folder.h"
 #include "host/recorder.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define OWN "qemu:///system"
 #define BEGIN_S UINT64_C(1764338400) /* a quarter of an hour begins */
 #define BEGIN_MINUTE ((uint32_t)(BEGIN_S / 60))

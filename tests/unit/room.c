@@ -12,7 +12,6 @@
 
 #define MIB KIB_PER_MIB
 #define GIB KIB_PER_GIB
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MANY 12
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows say what is not usual */

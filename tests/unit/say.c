@@ -10,11 +10,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "host/complaints.h"
 #include "cli/options.h"
 #include "cli/say.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static bool quiet;
 static struct complaints complaints;

@@ -14,7 +14,6 @@
 #include "folder.h"
 #include "host/setup.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define HOOK "/etc/libvirt/hooks/qemu.d/memsched"
 #define HELPER "/usr/sbin/memsched-hook"
 #define HOOK_TEXT "#!/bin/sh\nhelper=" HELPER "\n[ -x \"$helper\" ] && \"$helper\"\nexit 0\n"

@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "show/status.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define GIB(n) ((n)*UINT64_C(1048576))
 #define NOW_S UINT64_C(1764338400)
 

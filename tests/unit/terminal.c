@@ -6,9 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "cli/terminal.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct {
 	const char *input;

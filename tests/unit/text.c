@@ -11,8 +11,7 @@
 #include <cmocka.h>
 
 #include "base/text.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "base/units.h"
 
 /* ---- decoding ---- */
 

@@ -21,7 +21,6 @@
 #include "show/advice.h"
 #include "show/picture.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define UUID "11111111-0000-4000-8000-000000000001"
 #define NOW_S UINT64_C(1764338400) /* 2025-11-28 14:00 UTC */
 #define NAME "<web> & \"\x1b[31m\xc3\xa9"

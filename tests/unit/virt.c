@@ -16,9 +16,9 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include "base/units.h"
 #include "virt/virt.h"
 
-#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 #define TIME_MS 300000 /* no call here takes so long, under valgrind on a busy machine either */
 #define MANY 200
 
@@ -154,7 +154,7 @@ static void test_kinds_of_guests(void **state)
 
 	(void)state;
 	assert_int_equal(virt_list(v, in_time(), &g, &n), 0);
-	assert_int_equal(n, LENGTH(rows));
+	assert_int_equal(n, COUNT(rows));
 	assert_int_equal(virt_read(v, g, n, in_time()), 0);
 	for (size_t i = 0; i < n; i++) {
 		assert_string_equal(g[i].name, rows[i].name);
@@ -358,7 +358,7 @@ static void test_many_with_hostile_names(void **state)
 
 		if (i == MANY - 1)
 			memset(name, 'x', 300), name[300] = 0;
-		else if (i < (int)LENGTH(names))
+		else if (i < (int)COUNT(names))
 			snprintf(name, sizeof(name), "%s", names[i]);
 		else
 			snprintf(name, sizeof(name), "guest %d", i);
@@ -427,7 +427,7 @@ static void test_what_cannot_be_opened(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 		struct virt *v;
 
@@ -514,7 +514,7 @@ static int remove_folder(void **state)
 	char path[96];
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(files); i++) {
+	for (size_t i = 0; i < COUNT(files); i++) {
 		snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
 		unlink(path);
 	}
