@@ -16,13 +16,10 @@
 #include "virt/libvirt.h"
 #include "virt/virt.h"
 
-#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
-
 #define OCCUPIED_MOST_MS 200 /* QEMU answers a command in 1 ms */
 #define BUSY_RETRIES 2
+#define BUSY_PAUSE (&(const struct timespec){.tv_nsec = 5000000})
 #define FOUND 256
-
-static const struct timespec busy_pause = {.tv_nsec = 5000000};
 
 struct libvirt {
 	virConnectPtr conn;
@@ -63,7 +60,7 @@ static const struct {
 
 static int error_number(const virError *e)
 {
-	for (size_t i = 0; e && i < LENGTH(errors); i++)
+	for (size_t i = 0; e && i < COUNT(errors); i++)
 		if (errors[i].code == e->code && (errors[i].domain == ANY_DOMAIN || errors[i].domain == e->domain) &&
 		    (errors[i].number == ANY_NUMBER || errors[i].number == e->int1))
 			return errors[i].error;
@@ -334,13 +331,13 @@ static int sample_check(struct libvirt *l, const struct sample *s)
 static int sample_take(struct libvirt *l, virDomainPtr dom, struct sample *ret_sample)
 {
 	virDomainMemoryStatStruct stat[VIR_DOMAIN_MEMORY_STAT_NR];
-	int n = virDomainMemoryStats(dom, stat, LENGTH(stat), 0);
+	int n = virDomainMemoryStats(dom, stat, COUNT(stat), 0);
 	struct sample s = {0};
 
 	if (n < 0)
 		return guest_fail(l, dom);
 	for (int i = 0; i < n; i++)
-		for (size_t row = 0; row < LENGTH(values); row++)
+		for (size_t row = 0; row < COUNT(values); row++)
 			if (stat[i].tag == values[row].tag)
 				sample_put(&s, row, stat[i].val);
 	*ret_sample = s;
@@ -357,50 +354,55 @@ static struct stats stats_of(const virDomainStatsRecord *record)
 	s.run = state > 0 && state < RUN_COUNT ? (enum run_state)state : RUN_NOSTATE;
 	if (virTypedParamsGetULLong(record->params, record->nparams, "balloon.maximum", &value) > 0)
 		s.maximum_kib = value;
-	for (size_t row = 0; row < LENGTH(values); row++)
+	for (size_t row = 0; row < COUNT(values); row++)
 		if (virTypedParamsGetULLong(record->params, record->nparams, values[row].field, &value) > 0)
 			sample_put(&s.sample, row, value);
 	s.complete = s.sample.have & SAMPLE_RSS;
 	return s;
 }
 
-/*
- * One call for state and sample that does not wait for the guest's job. Here actual is what QEMU last announced, up to
- * a second ago. A call for all guests would be stopped by a single QEMU that is.
- */
+/* One call that waits for no guest's job. Here actual is what QEMU last announced, up to a second ago. */
+static int stats_list(virDomainPtr *list, virDomainStatsRecordPtr **ret_record)
+{
+	return virDomainListGetStats(list, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, ret_record,
+	                             VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+}
+
+/* For a guest without a record too: libvirt leaves those out that are gone. */
+static int stats_check(struct libvirt *l, const struct stats *s)
+{
+	if (s->run == RUN_SHUTOFF)
+		return link_refuse(l, -ESRCH, "domain is not running");
+	return sample_check(l, &s->sample);
+}
+
 static int stats_take(struct libvirt *l, virDomainPtr dom, struct stats *ret_stats)
 {
 	virDomainPtr list[] = {dom, NULL};
 	virDomainStatsRecordPtr *record = NULL;
-	int n = virDomainListGetStats(list, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, &record,
-	                              VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
-	struct stats s = {.run = RUN_SHUTOFF};
+	int n = stats_list(list, &record);
 
 	if (n < 0)
 		return guest_fail(l, dom);
-	if (n > 0)
-		s = stats_of(record[0]);
+	*ret_stats = n > 0 ? stats_of(record[0]) : (struct stats){.run = RUN_SHUTOFF};
 	virDomainStatsRecordListFree(record);
-	if (s.run == RUN_SHUTOFF)
-		return link_refuse(l, -ESRCH, "domain is not running");
-	*ret_stats = s;
-	return sample_check(l, &s.sample);
+	return stats_check(l, ret_stats);
 }
 
 /* Another client's question is answered a moment later, or QEMU does not answer that one either. */
-static int stats_await(struct libvirt *l, virDomainPtr dom, struct stats *ret_stats)
+static int stats_complete(struct libvirt *l, virDomainPtr dom, struct stats *s)
 {
-	int rc = stats_take(l, dom, ret_stats);
+	int rc = stats_check(l, s);
 
-	if (!rc && !ret_stats->maximum_kib) { /* the test driver has no more than the state in bulk */
-		ret_stats->complete = true;
-		return sample_take(l, dom, &ret_stats->sample);
+	if (!rc && !s->maximum_kib) { /* the test driver has no more than the state in bulk */
+		s->complete = true;
+		return sample_take(l, dom, &s->sample);
 	}
-	for (int i = 0; !rc && !ret_stats->complete && i < BUSY_RETRIES; i++) {
-		nanosleep(&busy_pause, NULL);
-		rc = stats_take(l, dom, ret_stats);
+	for (int i = 0; !rc && !s->complete && i < BUSY_RETRIES; i++) {
+		nanosleep(BUSY_PAUSE, NULL);
+		rc = stats_take(l, dom, s);
 	}
-	if (!rc && !ret_stats->complete)
+	if (!rc && !s->complete)
 		rc = guest_probe(l, dom);
 	return rc == -EBUSY ? 0 : rc;
 }
@@ -415,7 +417,7 @@ int libvirt_sample(struct libvirt *l, struct guest *g)
 		return rc;
 	rc = guest_probe(l, dom);
 	for (int i = 0; rc == -EBUSY && i < BUSY_RETRIES; i++) {
-		nanosleep(&busy_pause, NULL);
+		nanosleep(BUSY_PAUSE, NULL);
 		rc = guest_probe(l, dom);
 	}
 	if (!rc)
@@ -426,10 +428,8 @@ int libvirt_sample(struct libvirt *l, struct guest *g)
 
 /* ---- read ---- */
 
-/*
- * A guest that may have all that forbids taking from it, and that is not to fail each pass for it. Hints that were
- * known before hold on: a guest that opted out stays opted out.
- */
+/* As if it had all that forbids taking, so that passes go on. Hints that were known hold on: a guest that opted out
+ * stays so. */
 static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *why, struct guest *g)
 {
 	char name[96], words[96];
@@ -531,10 +531,9 @@ static int guest_read_facts(struct libvirt *l, virDomainPtr dom, const struct st
 	return 0;
 }
 
-static int guest_read(struct libvirt *l, virDomainPtr dom, struct guest *g)
+static int guest_read(struct libvirt *l, virDomainPtr dom, struct stats s, struct guest *g)
 {
-	struct stats s = {.run = RUN_NOSTATE};
-	int rc = stats_await(l, dom, &s);
+	int rc = stats_complete(l, dom, &s);
 
 	if (rc)
 		return rc;
@@ -553,12 +552,66 @@ static int guest_read(struct libvirt *l, virDomainPtr dom, struct guest *g)
 	return 0;
 }
 
-int libvirt_read(struct libvirt *l, struct guest *g)
+static void reading_end(struct libvirt *l, struct reading *r, int result)
 {
-	virDomainPtr dom = NULL;
-	int rc = guest_find_any(l, g, &dom);
+	r->result = result;
+	r->guest.answered = !result;
+	if (result)
+		r->words = strdup(libvirt_words(l));
+}
 
-	return rc ? rc : guest_read(l, dom, g);
+static struct stats stats_find(virDomainStatsRecordPtr *record, int n, const char *uuid)
+{
+	char other[VIR_UUID_STRING_BUFLEN];
+
+	for (int i = 0; i < n; i++)
+		if (!virDomainGetUUIDString(record[i]->dom, other) && !strcmp(other, uuid))
+			return stats_of(record[i]);
+	return (struct stats){.run = RUN_SHUTOFF};
+}
+
+/* Looks up the domains, as references of the caller's: another guest's may take its place in l. Those there are. */
+static size_t readings_find(struct libvirt *l, struct reading *r, size_t n, virDomainPtr *ret_dom,
+                            virDomainPtr *ret_list)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int rc = guest_find_any(l, &r[i].guest, &ret_dom[i]);
+
+		if (rc) {
+			reading_end(l, &r[i], rc);
+			ret_dom[i] = NULL;
+			continue;
+		}
+		virDomainRef(ret_dom[i]);
+		ret_list[found++] = ret_dom[i];
+	}
+	ret_list[found] = NULL;
+	return found;
+}
+
+int libvirt_read(struct libvirt *l, struct reading *r, size_t n)
+{
+	virDomainPtr dom[READINGS_MOST], list[READINGS_MOST + 1];
+	virDomainStatsRecordPtr *record = NULL;
+	size_t found = readings_find(l, r, n, dom, list);
+	int records = found ? stats_list(list, &record) : 0, rc = 0, failed = 0;
+
+	if (records < 0)
+		failed = found > 1 && link_fail(l) != -ENOTCONN ? -EAGAIN : guest_fail(l, list[0]);
+	for (size_t i = 0; i < n; i++) {
+		struct guest *g = &r[i].guest;
+
+		if (dom[i]) {
+			reading_end(l, &r[i],
+			            failed ? failed : guest_read(l, dom[i], stats_find(record, records, g->uuid), g));
+			virDomainFree(dom[i]);
+		}
+		rc = r[i].result == -ENOTCONN ? -ENOTCONN : rc;
+	}
+	virDomainStatsRecordListFree(record);
+	return rc;
 }
 
 /* ---- set ---- */
@@ -602,7 +655,7 @@ static uint64_t node_ksm_kib(virConnectPtr conn)
 	unsigned long long pages = 0;
 	int n = 0;
 
-	if (virNodeGetMemoryParameters(conn, NULL, &n, 0) < 0 || n > (int)LENGTH(params) ||
+	if (virNodeGetMemoryParameters(conn, NULL, &n, 0) < 0 || n > (int)COUNT(params) ||
 	    virNodeGetMemoryParameters(conn, params, &n, 0) < 0)
 		return 0;
 	virTypedParamsGetULLong(params, n, VIR_NODE_MEMORY_SHARED_PAGES_SHARING, &pages);
@@ -628,11 +681,11 @@ int libvirt_host(struct libvirt *l, struct host *ret_host)
 
 	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &n, 0) < 0)
 		return link_fail(l);
-	n = n > (int)LENGTH(stat) ? (int)LENGTH(stat) : n;
+	n = n > (int)COUNT(stat) ? (int)COUNT(stat) : n;
 	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, stat, &n, 0) < 0)
 		return link_fail(l);
 	for (int i = 0; i < n; i++)
-		for (size_t row = 0; row < LENGTH(rows); row++)
+		for (size_t row = 0; row < COUNT(rows); row++)
 			if (!strcmp(stat[i].field, rows[row].field))
 				*rows[row].value = stat[i].value;
 	if (!h.total_kib)

@@ -30,13 +30,24 @@ int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n);
 /* The domain of that name or UUID, running (with an id) or not (-1), and what its definition says: one guest. */
 int libvirt_find(struct libvirt *l, const char *domain, struct guest **ret_guests, size_t *ret_n);
 
+#define READINGS_MOST                                                                                                  \
+	10 /* guests of one call: it takes 1 ms for each, and a QEMU that stops costs the others that call */
+
+/* A guest that is read, and what came of it. */
+struct reading {
+	size_t at; /* the caller's */
+	struct guest guest;
+	int result;  /* -EAGAIN: the call for all failed, another for this guest alone may not */
+	char *words; /* libvirt's for result, to be freed */
+};
+
 /*
- * State and sample of g, found by g->uuid, in one call if it was found over this connection before; g->domain_id
- * becomes the one it has now. Device, hints and whether it migrates too if guest_facts_due: while another client holds
- * the guest's job they stay as they are, and are unknown if they were never read. -ETIMEDOUT: QEMU has held its monitor
- * for too long.
+ * State and sample of n guests (READINGS_MOST at most), found by guest.uuid, in one call for all that were found over
+ * this connection before; guest.domain_id becomes the one it has now, and answered is set. Device, hints and whether it
+ * migrates too if guest_facts_due: while another client holds the guest's job they stay as they are, and are unknown if
+ * they were never read. A result of -ETIMEDOUT: QEMU has held its monitor for too long. Returns 0, or -ENOTCONN.
  */
-int libvirt_read(struct libvirt *l, struct guest *g);
+int libvirt_read(struct libvirt *l, struct reading *r, size_t n);
 
 /* The sample alone, with actual as it is at this moment, if the guest still bears g->domain_id. -EAGAIN: another client
  * kept its monitor busy, and the sample is the old one. */

@@ -7,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include "base/units.h"
 #include "base/uri.h"
+#include "virt/facts.h"
 #include "virt/libvirt.h"
 #include "virt/virt.h"
 
@@ -37,23 +39,13 @@ struct round {
 	size_t n_spare;
 };
 
-/* What the XML of a guest said: it is not read in each round. */
-struct facts {
-	char uuid[UUID_TEXT];
-	int64_t domain_id;
-	uint64_t read_ms;
-	struct device device;
-	struct hints hints;
-};
-
 struct virt {
 	struct pool *workers;
 	struct connector *connector;
 	unsigned size; /* workers */
 	bool remote;
 	struct round round;
-	struct facts *facts; /* of the guests that were read last, in the order of their UUIDs */
-	size_t n_facts;
+	struct facts facts;
 	char words[WORDS_BYTES];
 };
 
@@ -66,6 +58,8 @@ struct call {
 	char *key; /* of the job: what the call is about, if it is no guest */
 	char *words;
 	struct guest guest; /* a copy, without name and words; what the call changed goes back to the guest */
+	struct reading *reading;
+	size_t n_readings;
 	uint32_t period_s;
 	struct guest *found;
 	size_t n_found;
@@ -147,12 +141,21 @@ static int call_run(struct job *job, void *context)
 	return rc;
 }
 
+static void readings_free(struct call *c)
+{
+	while (c->n_readings)
+		free(c->reading[--c->n_readings].words);
+	free(c->reading);
+	c->reading = NULL;
+}
+
 static void call_free(struct job *job)
 {
 	struct call *c = (struct call *)job;
 
 	free(c->key);
 	free(c->words);
+	readings_free(c);
 	guests_free(c->found, c->n_found);
 	free(c);
 }
@@ -173,6 +176,7 @@ static void call_keep(struct round *round, struct call *c)
 		call_free(&c->job);
 		return;
 	}
+	readings_free(c);
 	free(c->words);
 	c->words = NULL;
 	round->spare[round->n_spare++] = c;
@@ -321,7 +325,7 @@ void virt_close(struct virt *v)
 		return;
 	pool_free(v->workers, clock_ms(CLOCK_BOOTTIME) + GOODBYE_MS);
 	round_clear(&v->round);
-	free(v->facts);
+	facts_clear(&v->facts);
 	free(v);
 }
 
@@ -426,22 +430,19 @@ static void guest_forgive(struct guest *g)
 	g->order.error = 0;
 }
 
-/* Gives g what its call (NULL: abandoned) made of its copy, or what became of it; nothing if it was not begun in time.
- */
-static void guest_update(struct guest *g, struct call *c)
+/* Gives g what a call made of its copy, or what became of it; nothing if the call was not begun in time. */
+static void guest_update(struct guest *g, struct guest *copy, int result, const char *words)
 {
-	int result = c ? c->job.result : -ETIMEDOUT;
-
 	if (!result) {
-		c->guest.name = g->name;
-		c->guest.order.words = g->order.words;
-		*g = c->guest;
+		copy->name = g->name;
+		copy->order.words = g->order.words;
+		*g = *copy;
 	} else if (result == -ESRCH) {
 		g->vanished = true;
 	} else if (result == -ETIMEDOUT || result == -EBUSY) {
 		g->hung = true;
 	} else if (result != -EAGAIN) {
-		guest_fail(g, result, c->words ? c->words : strerror(-result));
+		guest_fail(g, result, words ? words : strerror(-result));
 	}
 }
 
@@ -452,11 +453,12 @@ static int round_run(struct virt *v, uint64_t deadline_ms)
 	int done = 0, rc = run(v, round->job, round->n, deadline_ms);
 
 	for (size_t i = 0; i < round->n; i++) {
-		bool well = round->job[i] && round->job[i]->result == 0;
+		struct call *c = (struct call *)round->job[i]; /* NULL: abandoned */
+		int result = c ? c->job.result : -ETIMEDOUT;
 
-		if (well || !rc)
-			guest_update(round->guest[i], (struct call *)round->job[i]);
-		done += well;
+		if (!result || !rc)
+			guest_update(round->guest[i], c ? &c->guest : NULL, result, c ? c->words : NULL);
+		done += !result;
 	}
 	return rc < 0 ? rc : done;
 }
@@ -491,93 +493,92 @@ static bool is_there(const struct guest *g)
 	return !g->hung && !g->vanished;
 }
 
-/* ---- facts ---- */
-
-static int facts_order(const void *a, const void *b)
-{
-	return strcmp(((const struct facts *)a)->uuid, ((const struct facts *)b)->uuid);
-}
-
-static struct facts *facts_find(const struct virt *v, const struct guest *g)
-{
-	struct facts key = {.domain_id = g->domain_id}, *f = NULL;
-
-	memcpy(key.uuid, g->uuid, sizeof(key.uuid));
-	if (v->n_facts)
-		f = bsearch(&key, v->facts, v->n_facts, sizeof(*f), facts_order);
-	return f && f->domain_id == g->domain_id ? f : NULL;
-}
-
-/* Read again next time; what was read stays until then. */
-#define FACTS_OLD_MS 1
-
-static void facts_forget(struct virt *v, const struct guest *g)
-{
-	struct facts *f = facts_find(v, g);
-
-	if (f)
-		f->read_ms = FACTS_OLD_MS;
-}
-
-static void facts_recall(const struct virt *v, struct guest *g)
-{
-	const struct facts *f = facts_find(v, g);
-
-	g->facts_ms = 0;
-	if (!f)
-		return;
-	g->facts_ms = g->migrating ? FACTS_OLD_MS : f->read_ms; /* that may be over */
-	g->device = f->device;
-	g->hints = f->hints;
-}
-
-/* Without memory for them they are read again next time. */
-static void facts_remember(struct virt *v, const struct guest *g, size_t n)
-{
-	struct facts *f = reallocarray(v->facts, n + 1, sizeof(*f));
-
-	v->n_facts = 0;
-	if (!f)
-		return;
-	v->facts = f;
-	for (size_t i = 0; i < n; i++, g++) {
-		if (!g->facts_ms)
-			continue;
-		f[v->n_facts] = (struct facts){.domain_id = g->domain_id,
-		                               .read_ms = g->migrating ? FACTS_OLD_MS : g->facts_ms,
-		                               .device = g->device,
-		                               .hints = g->hints};
-		memcpy(f[v->n_facts++].uuid, g->uuid, sizeof(f->uuid));
-	}
-	if (v->n_facts)
-		qsort(f, v->n_facts, sizeof(*f), facts_order);
-}
-
 /* ---- read ---- */
+
+#define BULK_SHARE 3 /* the part of the time that bulk calls have */
 
 static int do_read(struct libvirt *l, struct call *c)
 {
-	int rc = libvirt_read(l, &c->guest);
+	return libvirt_read(l, c->reading, c->n_readings);
+}
 
-	c->guest.answered = !rc;
+/* A guest that hung when it was read last is read alone: it would hold up all of its call. */
+static bool is_unread(const struct virt *v, const struct guest *g, bool alone)
+{
+	return !g->answered && !g->order.error && is_there(g) && (alone || !facts_was_hung(&v->facts, g));
+}
+
+/* A call for at most `most` unread guests from the one at *begin on; *begin becomes the first it leaves. */
+static int readings_add(struct virt *v, const struct guest *g, size_t n, size_t most, size_t *begin)
+{
+	struct call *c = call_new(&v->round, do_read);
+
+	if (!c)
+		return -ENOMEM;
+	v->round.job[v->round.n++] = &c->job;
+	c->reading = calloc(most, sizeof(*c->reading));
+	if (!c->reading)
+		return -ENOMEM;
+	for (; *begin < n && c->n_readings < most; (*begin)++) {
+		struct reading *r = &c->reading[c->n_readings];
+
+		if (!is_unread(v, &g[*begin], most == 1))
+			continue;
+		r->at = *begin;
+		r->guest = g[*begin];
+		r->guest.name = r->guest.order.words = NULL;
+		c->n_readings++;
+	}
+	c->job.key = most == 1 ? c->reading->guest.uuid : NULL;
+	return 0;
+}
+
+/* Gives the guests what a call that returned brought; rc: libvirt itself failed. */
+static void readings_end(struct call *c, struct guest *g, int rc)
+{
+	for (struct reading *r = c->reading; r < c->reading + c->n_readings; r++)
+		if (!r->result || !rc)
+			guest_update(&g[r->at], &r->guest, r->result, r->words);
+}
+
+/* Reads the unread guests, so many by one call, or each alone (1). */
+static int read_round(struct virt *v, struct guest *g, size_t n, size_t most, uint64_t deadline_ms)
+{
+	size_t unread = 0, begin = 0;
+	int rc = round_begin(v, n);
+
+	for (size_t i = 0; i < n; i++)
+		unread += is_unread(v, &g[i], most == 1);
+	while (v->round.n * most < unread && !rc)
+		rc = readings_add(v, g, n, most, &begin);
+	rc = rc < 0 ? virt_fail(v, rc, NULL) : run(v, v->round.job, v->round.n, deadline_ms);
+	for (size_t i = 0; i < v->round.n; i++)
+		if (v->round.job[i] && (!v->round.job[i]->result || v->round.job[i]->result == -ENOTCONN))
+			readings_end((struct call *)v->round.job[i], g, rc);
+	round_end(&v->round);
 	return rc;
 }
 
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 {
-	int rc;
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+	size_t most = (size_t)min_u64((n + v->size - 1) / v->size, READINGS_MOST);
+	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		facts_recall(v, &g[i]);
+		facts_recall(&v->facts, &g[i]);
 		g[i].answered = g[i].hung = g[i].vanished = g[i].migrating = false;
 		g[i].sample = (struct sample){.have = 0};
 		guest_forgive(&g[i]);
 	}
-	rc = for_guests(v, g, n, is_there, do_read, deadline_ms);
-	for (size_t i = 0; i < n && rc >= 0; i++)
+	if (most > 1)
+		rc = read_round(v, g, n, most, now_ms + sat_sub(deadline_ms, now_ms) / BULK_SHARE);
+	if (!rc)
+		rc = read_round(v, g, n, 1, deadline_ms);
+	for (size_t i = 0; i < n && !rc; i++)
 		g[i].hung = !g[i].answered && !g[i].vanished && !g[i].order.error;
-	facts_remember(v, g, n);
-	return rc < 0 ? rc : 0;
+	facts_remember(&v->facts, g, n);
+	return rc;
 }
 
 static int do_sample(struct libvirt *l, struct call *c)
@@ -626,7 +627,7 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
 	for (size_t i = 0; i < n; i++)
 		if (g[i].migrating)
-			facts_forget(v, &g[i]);
+			facts_forget(&v->facts, &g[i]);
 	return rc < 0 ? rc : 0;
 }
 
@@ -648,7 +649,7 @@ int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s
 	for (size_t i = 0; i < n && !rc; i++) {
 		if (!reports_too_seldom(&g[i], period_s))
 			continue;
-		facts_forget(v, &g[i]);
+		facts_forget(&v->facts, &g[i]);
 		rc = round_add(&v->round, &g[i], do_set_period, period_s);
 	}
 	return round_finish(v, rc, deadline_ms);
@@ -666,7 +667,7 @@ static int greet(struct virt *v, uint64_t deadline_ms)
 
 int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms)
 {
-	int rc = n > v->round.room ? round_grow(&v->round, n + n / 2) : 0;
+	int rc = round_begin(v, n);
 
 	if (!rc)
 		rc = round_fill(&v->round, n);
