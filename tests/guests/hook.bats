@@ -304,6 +304,7 @@ is_table() {
 		END { exit bad || rows != n }' "$1" && [ "$(grep -cE ' (booting|no-driver)$' "$1")" -eq "$2" ]
 }
 
+# bats test_tags=long
 @test "hostile names are shown escaped, and tables and JSON stay whole" {
 	local name n=${#hostile_names[@]} locale out=$BATS_TEST_TMPDIR/out
 	for name in "${hostile_names[@]}"; do
