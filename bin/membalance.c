@@ -45,7 +45,7 @@ static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
     {0, "step", "SIZE", "least that is taken at once", .key = "step"},
-    {0, "reserve", "SIZE", "what stays available on the host", .key = "reserve"},
+    {0, "reserve", "SIZE", "memory that stays available on the host", .key = "reserve"},
     {0, "tolerance", "SIZE", "ignore shortfalls up to this size", .key = "tolerance"},
     {0, "plenty", "SIZE", "memory that page cache does not get", .key = "plenty"},
     {0, "buffer", "PERCENT", "headroom if the host has plenty, of what a guest uses", .key = "buffer"},
@@ -53,7 +53,7 @@ static struct option_row rows[] = {
     {0, "deadline", "TIME", "longest time a pass may take", .key = "deadline"},
     {0, "settle", "TIME", "how long takes may need to arrive before gives", .key = "settle"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
-    {0, "show-config", NULL, "print the effective settings, and where each comes from", .flag = &show_config},
+    {0, "show-config", NULL, "print the effective settings and the origin of each", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run, DIR/etc and DIR/var", .text = &root},
     {'J', "json", NULL, "one JSON object a pass, sizes in bytes", .flag = &as_json},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
@@ -164,7 +164,7 @@ static void write_metrics(struct balancer *b, const struct balance_report *rep, 
 	else
 		status.has_totals = registry_load_totals(b->registry, &status.totals) == 0;
 	status.has_pass = true; /* this one, of which last-pass.json does not tell yet */
-	status.pass = (struct pass_beat){.ended_s = outcome.ended_s, .interval_ms = rep ? rep->interval_ms : 0};
+	status.pass = (struct pass_heartbeat){.ended_s = outcome.ended_s, .interval_ms = rep ? rep->interval_ms : 0};
 	b->textfile_error = report_metrics_file(b->conf->textfile, rep, &status, &outcome);
 }
 
@@ -310,7 +310,7 @@ static void show(struct balancer *b, const struct balance_report *rep)
 {
 	b->output_error = start_printing(b, rep);
 	if (b->output_error && !loop)
-		say_error(&membalance, "cannot show all of it: %s", strerror(-b->output_error));
+		say_error(&membalance, "cannot print the whole result: %s", strerror(-b->output_error));
 	complain_of_warnings(b);
 	report_complain(rep, say_complaint_as, (void *)&membalance);
 	keep(b, rep);

@@ -25,9 +25,9 @@
 #include "cli/output.h"
 #include "cli/say.h"
 
-#define STEP_MS 100   /* between two looks of a single run */
-#define REREAD_MS 500 /* between two readings of a single run */
-#define HOUSE_MS 1000 /* between two rounds of what can wait */
+#define STEP_MS 100          /* between two looks of a single run */
+#define REREAD_MS 500        /* between two readings of a single run */
+#define HOUSEKEEPING_MS 1000 /* between two rounds of the work that can wait */
 #define MINUTE_MS 60000
 #define STUCK_MS 30000 /* a reading that does not hang is over within a few seconds */
 #define SENTENCE 640
@@ -43,20 +43,20 @@ static const char *root = "", *file;
 static char root_words[1024]; /* root, safe to print */
 
 static struct option_row rows[] = {
-    {0, "once", NULL, "one look, and what it takes", .flag = &once},
-    {'n', "dry-run", NULL, "one look: tell what would be taken, but change nothing", .flag = &dry_run},
+    {0, "once", NULL, "look once and take memory back if the host needs it", .flag = &once},
+    {'n', "dry-run", NULL, "one look: show the memory it would take, but change nothing", .flag = &dry_run},
     {0, "explain", NULL, "with --once or --dry-run: a sentence for each guest", .flag = &explain},
-    {0, "check", NULL, "one line for a monitoring system, whose exit codes it has", .flag = &check},
+    {0, "check", NULL, "one line and the exit code for a monitoring system", .flag = &check},
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
-    {0, "reserve", "SIZE", "what stays available on the host", .key = "reserve"},
+    {0, "reserve", "SIZE", "memory that stays available on the host", .key = "reserve"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
-    {0, "on-critical", "COMMAND", "what to run when the host is critical", .key = "on_critical"},
+    {0, "on-critical", "COMMAND", "command to run when the host is critical", .key = "on_critical"},
     {0, "deadline", "TIME", "end a single run after this time", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
-    {0, "show-config", NULL, "print the effective settings, and where each comes from", .flag = &show_config},
+    {0, "show-config", NULL, "print the effective settings and the origin of each", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
-    {'v', "verbose", NULL, "tell of commands, and of what is only foreseen", .flag = &verbose},
+    {'v', "verbose", NULL, "report commands and foreseen shortages", .flag = &verbose},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
     {'V', "version", NULL, "show the version", .flag = &unused_flag},
     {.name = NULL},
@@ -73,18 +73,18 @@ static const struct program memguard = {
     .complaints = &complaints,
 };
 
-/* What holds until something else is known of it. */
+/* Keys of complaints that last until the next check. */
 #define CANNOT_FREE "cannot free"
 #define CANNOT_BE_WOKEN "cannot be woken by a guest that starts"
 
 /* ---- words ---- */
 
-static const char *host_words(const struct sight *v, char *text, size_t size)
+static const char *host_words(const struct monitor_view *v, char *text, size_t size)
 {
 	return report_available(text, size, v->host.available_kib, v->reserve_kib);
 }
 
-static void say_cannot(const struct sight *v, const char *refused)
+static void say_cannot(const struct monitor_view *v, const char *refused)
 {
 	char text[SENTENCE + 128];
 
@@ -116,7 +116,7 @@ static void complain_of_figures(const struct host *h)
 		say_complaint(&memguard, LOG_WARNING, "host doubtful", "%s", report_doubtful(text, sizeof(text), h));
 }
 
-/* What of the registry counts as absent, as membalance says it. */
+/* Records of the registry that cannot be read count as absent, as in membalance. */
 static void complain_of_records(struct monitor *s)
 {
 	struct snapshot *h = monitor_snapshot(s);
@@ -128,8 +128,8 @@ static void complain_of_records(struct monitor *s)
 			complain_of_record(h->guest[i].uuid);
 }
 
-/* However the error changes, it is one complaint: a libvirtd that starts is not there, and then too slow. words may
- * come from outside; NULL: those of the error. */
+/* One complaint, even if the error changes: a libvirtd that starts is first absent and then too slow. words may come
+ * from outside; NULL: those of the error. */
 static void complain_of_error(const char *what, int error, const char *words)
 {
 	char escaped[SENTENCE];
@@ -139,7 +139,7 @@ static void complain_of_error(const char *what, int error, const char *words)
 		              words ? text_escape(escaped, sizeof(escaped), words, text_is_utf8()) : strerror(-error));
 }
 
-static void explain_guest(FILE *out, const struct sight *v, const struct conf *conf, const struct guest *g)
+static void explain_guest(FILE *out, const struct monitor_view *v, const struct conf *conf, const struct guest *g)
 {
 	char name[256], actual[TEXT_SIZE], give[TEXT_SIZE], bottom[TEXT_SIZE];
 	enum reason why = reclaim_refusal(v->way, conf->tolerance_kib, g);
@@ -147,12 +147,12 @@ static void explain_guest(FILE *out, const struct sight *v, const struct conf *c
 	text_escape(name, sizeof(name), g->name, text_is_utf8());
 	text_size(actual, sizeof(actual), g->sample.actual_kib);
 	text_size(bottom, sizeof(bottom), reclaim_bottom_kib(g));
-	if (v->squeezing && g->plan.want_kib < g->sample.actual_kib)
+	if (v->reclaiming && g->plan.want_kib < g->sample.actual_kib)
 		fprintf(out, "%s: gives %s of its %s; its bottom is %s\n", name,
 		        text_size(give, sizeof(give), g->sample.actual_kib - g->plan.want_kib), actual, bottom);
 	else if (reclaim_spares_untouched(v->way, conf->tolerance_kib, g))
 		fprintf(out,
-		        "%s: has %s and gives nothing: what it leaves idle it has not touched yet, or touches now\n",
+		        "%s: has %s and gives nothing: its idle memory is untouched so far, or being touched now\n",
 		        name, actual);
 	else if (why)
 		fprintf(out, "%s: has %s and gives nothing: %s\n", name, actual, reason_word(why));
@@ -160,22 +160,22 @@ static void explain_guest(FILE *out, const struct sight *v, const struct conf *c
 		fprintf(out, "%s: has %s and need not give; its bottom is %s\n", name, actual, bottom);
 }
 
-static uint64_t wanted_kib(const struct sight *v)
+static uint64_t wanted_kib(const struct monitor_view *v)
 {
 	return sat_add(v->reserve_kib, sat_add(v->pending_kib, v->starting_kib));
 }
 
-/* What the guests do not cover. */
-static void explain_missing(FILE *out, const struct sight *v)
+/* The part that the guests do not cover. */
+static void explain_missing(FILE *out, const struct monitor_view *v)
 {
 	uint64_t missing_kib = sat_sub(wanted_kib(v), sat_add(v->host.available_kib, v->planned_kib));
 	char missing[TEXT_SIZE];
 
-	if (v->squeezing && missing_kib)
-		fprintf(out, "; %s are still missing", text_size(missing, sizeof(missing), missing_kib));
+	if (v->reclaiming && missing_kib)
+		fprintf(out, "; %s still missing", text_size(missing, sizeof(missing), missing_kib));
 }
 
-static void explain_all(FILE *out, struct monitor *s, const struct sight *v, const struct conf *conf)
+static void explain_all(FILE *out, struct monitor *s, const struct monitor_view *v, const struct conf *conf)
 {
 	const struct snapshot *h = monitor_snapshot(s);
 	char text[SENTENCE], planned[TEXT_SIZE];
@@ -193,7 +193,7 @@ static void explain_all(FILE *out, struct monitor *s, const struct sight *v, con
 
 /* ---- --check ---- */
 
-/* Who asked and hears nothing is not to take that for OK. */
+/* A monitoring system must not take missing output for OK. */
 static _Noreturn void end_check(int code)
 {
 	program_end(&memguard, output_flush() ? 3 : code);
@@ -201,12 +201,12 @@ static _Noreturn void end_check(int code)
 
 /* ---- a single run ---- */
 
-/* Looks until the host has what it needs, or nothing more comes. */
-static int squeeze_once(FILE *out, struct monitor *s, const struct conf *conf, uint64_t end_ms)
+/* Repeats looks until the host has the memory it needs, or no more is on its way. */
+static int reclaim_once(FILE *out, struct monitor *s, const struct conf *conf, uint64_t end_ms)
 {
 	uint64_t read_ms = clock_ms(CLOCK_BOOTTIME);
 	char refused[SENTENCE];
-	struct sight v;
+	struct monitor_view v;
 	bool first = true, cannot = false;
 	int r;
 
@@ -219,7 +219,7 @@ static int squeeze_once(FILE *out, struct monitor *s, const struct conf *conf, u
 			explain_all(out, s, &v, conf);
 		first = false;
 		cannot = monitor_cannot(s, &v, refused, sizeof(refused));
-		if (dry_run || !v.squeezing || v.host.available_kib >= wanted_kib(&v) || !monitor_awaits(s, &v))
+		if (dry_run || !v.reclaiming || v.host.available_kib >= wanted_kib(&v) || !monitor_awaits(s, &v))
 			break;
 		if (clock_ms(CLOCK_BOOTTIME) - read_ms >= REREAD_MS) {
 			monitor_read(s, min_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + REREAD_MS));
@@ -227,7 +227,7 @@ static int squeeze_once(FILE *out, struct monitor *s, const struct conf *conf, u
 		}
 	} while (loop_sleep_until(clock_ms(CLOCK_BOOTTIME) + STEP_MS) && clock_ms(CLOCK_BOOTTIME) < end_ms);
 	if (!dry_run && v.host.available_kib < guard_tight_kib(&(struct guard_conf){.reserve_kib = v.reserve_kib})) {
-		say_cannot(&v, cannot ? refused : "nobody, but it takes longer than the deadline");
+		say_cannot(&v, cannot ? refused : "no guest, but this takes longer than the deadline");
 		return -EBUSY;
 	}
 	return 0;
@@ -243,7 +243,7 @@ static int run_once(FILE *out, struct monitor *s, const struct conf *conf)
 	if (r)
 		say_of_libvirt(conf, r, monitor_words(s));
 	complain_of_records(s);
-	short_of = squeeze_once(out, s, conf, end_ms);
+	short_of = reclaim_once(out, s, conf, end_ms);
 	if (short_of && short_of != -EBUSY)
 		say_of_libvirt(conf, -ENODATA, "");
 	return short_of ? EXIT_FAILED : exit_code_of(r);
@@ -251,29 +251,29 @@ static int run_once(FILE *out, struct monitor *s, const struct conf *conf)
 
 /* ---- the loop ---- */
 
-struct duty {
+struct daemon {
 	struct conf *conf;
-	struct monitor *sentry;
+	struct monitor *monitor;
 	struct wakeup wake;
 	struct movelog *audit;
-	struct guard_beat beat;
-	uint64_t beat_ms;             /* when it was written last; 0: never */
-	bool refused;                 /* guests do not free enough in this emergency */
-	bool introduced;              /* what it watches was said, if anyone looks */
-	struct on_critical *command;  /* on_critical; NULL: none */
-	enum guard_level level, told; /* as it is, and as it was said */
-	bool takes;                   /* likewise */
+	struct guard_heartbeat heartbeat;
+	uint64_t heartbeat_ms;              /* the last write; 0: never */
+	bool refused;                       /* guests do not free enough in this emergency */
+	bool said_start;                    /* the first message with -v or on a terminal */
+	struct on_critical *command;        /* on_critical; NULL: none */
+	enum guard_level level, said_level; /* now, and in the last message */
+	bool takes;                         /* in the last message */
 	bool reload, reconnect;
-	bool tested;                                    /* the command is being tested */
-	int registry, log;                              /* what using it last came to */
-	uint64_t command_ms, house_ms, fed_ms, sent_ms; /* when it was done last; 0: never */
+	bool tested;                                              /* the command is being tested */
+	int registry, log;                                        /* its last error; 0: none */
+	uint64_t command_ms, housekeeping_ms, pinged_ms, sent_ms; /* the last time; 0: never */
 };
 
-/* What is only foreseen comes and goes with the load of guests: of that only who asks for it hears. */
-static void tell_level(struct duty *d, const struct sight *v)
+/* Foreseen shortages come and go with the load of guests, so they are reported only with --verbose. */
+static void say_level(struct daemon *d, const struct monitor_view *v)
 {
 	enum guard_level level = v->foreseen && !verbose ? GUARD_CALM : v->level;
-	bool takes = v->squeezing && v->planned_kib && (level || !v->foreseen), new_level = level != d->told;
+	bool takes = v->reclaiming && v->planned_kib && (level || !v->foreseen), new_level = level != d->said_level;
 	char text[SENTENCE], planned[TEXT_SIZE];
 
 	host_words(v, text, sizeof(text));
@@ -284,11 +284,11 @@ static void tell_level(struct duty *d, const struct sight *v)
 	else if (new_level)
 		say_warning(&memguard, "%s: %s", guard_level_word(level), text);
 	d->level = v->level;
-	d->told = level;
+	d->said_level = level;
 	d->takes = takes;
 }
 
-static void tell_commands(const struct sight *v)
+static void say_commands(const struct monitor_view *v)
 {
 	char text[SENTENCE], when[TEXT_CLOCK];
 
@@ -301,15 +301,15 @@ static void tell_commands(const struct sight *v)
 
 /* An administrator in the foreground sees which host and how many guests are guarded, once the guests have been read.
  */
-static void introduce(struct duty *d, const struct sight *v)
+static void say_what_is_guarded(struct daemon *d, const struct monitor_view *v)
 {
-	const struct snapshot *s = monitor_snapshot(d->sentry);
+	const struct snapshot *s = monitor_snapshot(d->monitor);
 	const struct guard_conf gc = {.reserve_kib = v->reserve_kib};
 	char text[SENTENCE], tight[TEXT_SIZE], critical[TEXT_SIZE];
 
-	if (d->introduced || !s->began_ms)
+	if (d->said_start || !s->began_ms)
 		return;
-	d->introduced = true;
+	d->said_start = true;
 	if (verbose || isatty(STDERR_FILENO))
 		say_note(&memguard, "watching this host and its %zu guest%s: %s; tight below %s, critical below %s",
 		         s->n, s->n == 1 ? "" : "s", host_words(v, text, sizeof(text)),
@@ -318,17 +318,17 @@ static void introduce(struct duty *d, const struct sight *v)
 }
 
 /* Once a minute, as its numbers change. It lasts as long as the host is short. */
-static void complain_of_shortage(struct duty *d, const struct sight *v)
+static void complain_of_shortage(struct daemon *d, const struct monitor_view *v)
 {
 	char refused[SENTENCE], text[SENTENCE + 128];
 
 	d->refused &= v->level > GUARD_CALM;
-	if (!monitor_cannot(d->sentry, v, refused, sizeof(refused))) {
+	if (!monitor_cannot(d->monitor, v, refused, sizeof(refused))) {
 		if (v->level > GUARD_CALM)
 			complaints_keep(&complaints, CANNOT_FREE);
 		return;
 	}
-	d->beat.refusals += !d->refused;
+	d->heartbeat.refusals += !d->refused;
 	d->refused = true;
 	report_cannot_free(text, sizeof(text), v, refused);
 	if (complaints_raise(&complaints, CANNOT_FREE, text, v->at.now_ms / 1000, MINUTE_MS / 1000))
@@ -345,7 +345,7 @@ static void complain_of_log(const struct movelog *a, const char *where, int erro
 }
 
 /* A task writes: the guard goes on if a disk hangs. */
-static void log_moves(struct duty *d, uint64_t now_ms)
+static void log_moves(struct daemon *d, uint64_t now_ms)
 {
 	struct movelog *a = d->audit;
 	int r = movelog_outcome(a, now_ms);
@@ -369,7 +369,7 @@ static void say_of_command(const struct conf *conf, int error)
 		          text_escape(command, sizeof(command), conf->on_critical, text_is_utf8()), strerror(-error));
 }
 
-static void run_command(struct duty *d, const struct sight *v)
+static void run_command(struct daemon *d, const struct monitor_view *v)
 {
 	const struct on_critical_number numbers[] = {
 	    {"MEMSCHED_AVAILABLE_BYTES", v->host.available_kib * 1024},
@@ -382,12 +382,12 @@ static void run_command(struct duty *d, const struct sight *v)
 	if (v->level != GUARD_CRITICAL || !d->command || !clock_is_due(d->command_ms, v->at.now_ms, MINUTE_MS))
 		return;
 	d->command_ms = v->at.now_ms;
-	d->beat.commands_run++;
+	d->heartbeat.commands_run++;
 	say_of_command(d->conf, on_critical_run(d->command, numbers));
 }
 
-/* It is kept where it cannot be executed now: by the time it is needed it may be there. */
-static void hear_of_command(struct duty *d)
+/* A command that cannot be executed now is kept: it may be there by the time it is needed. */
+static void report_command_test(struct daemon *d)
 {
 	int r = d->tested ? on_critical_outcome(d->command) : -EINPROGRESS;
 
@@ -397,10 +397,10 @@ static void hear_of_command(struct duty *d)
 	say_of_command(d->conf, r);
 }
 
-/* Without it the guard goes by its naps. Where there is no registry that is what is said. */
-static void watch_pending(struct duty *d)
+/* Without it the guard sees starts only at its next look. If there is no registry, only that is reported. */
+static void watch_pending(struct daemon *d)
 {
-	int r = d->wake.pending >= 0 ? 0 : d->registry ? -ENOENT : monitor_watch_pending(d->sentry);
+	int r = d->wake.pending >= 0 ? 0 : d->registry ? -ENOENT : monitor_watch_pending(d->monitor);
 	bool limit = r == -EMFILE || r == -ENOSPC;
 
 	if (r > 0)
@@ -413,34 +413,34 @@ static void watch_pending(struct duty *d)
 		    limit ? "inotify is at its limit: raise fs.inotify.max_user_instances or max_user_watches" : NULL);
 }
 
-/* What can wait until commands are sent: connections, the registry, what has gone wrong there. */
-static void keep_house(struct duty *d, uint64_t now_ms)
+/* Work that can wait until commands are sent: connections, the registry, and complaints about them. */
+static void do_housekeeping(struct daemon *d, uint64_t now_ms)
 {
 	int r;
 
-	if (!clock_is_due(d->house_ms, now_ms, HOUSE_MS))
+	if (!clock_is_due(d->housekeeping_ms, now_ms, HOUSEKEEPING_MS))
 		return;
-	d->house_ms = now_ms;
-	r = monitor_error(d->sentry);
+	d->housekeeping_ms = now_ms;
+	r = monitor_error(d->monitor);
 	if (!r)
-		r = monitor_prepare(d->sentry, now_ms + MONITOR_SEND_MS);
-	complain_of_error("cannot see the guests", r, monitor_words(d->sentry));
-	d->registry = monitor_open_registry(d->sentry);
+		r = monitor_prepare(d->monitor, now_ms + MONITOR_SEND_MS);
+	complain_of_error("cannot see the guests", r, monitor_words(d->monitor));
+	d->registry = monitor_open_registry(d->monitor);
 	complain_of_error("cannot use '/run/memsched'", d->registry, NULL);
-	complain_of_records(d->sentry);
+	complain_of_records(d->monitor);
 	watch_pending(d);
-	hear_of_command(d);
+	report_command_test(d);
 	say_resolved(&memguard);
 }
 
-/* systemd's watchdog hears of a loop that goes on and of readings that do, and of nothing else. */
-static void feed(struct duty *d, uint64_t now_ms)
+/* The watchdog needs both: the loop goes on, and readings do. */
+static void ping_watchdog(struct daemon *d, uint64_t now_ms)
 {
-	loop_feed_watchdog(&d->fed_ms, now_ms, monitor_beat_ms(d->sentry) + STUCK_MS);
+	loop_ping_watchdog(&d->pinged_ms, now_ms, monitor_alive_ms(d->monitor) + STUCK_MS);
 }
 
 /* systemctl status shows it. */
-static void notify_status(const struct guard_beat *b, const struct sight *v)
+static void notify_status(const struct guard_heartbeat *b, const struct monitor_view *v)
 {
 	char state[SENTENCE + 64], host[SENTENCE], since[TEXT_CLOCK];
 
@@ -449,13 +449,13 @@ static void notify_status(const struct guard_beat *b, const struct sight *v)
 	loop_notify(state);
 }
 
-/* A sign of life for memstat and --check: at once if the level is new, after the commands were sent. */
-static void beat(struct duty *d, const struct sight *v)
+/* For memstat and --check: at once if the level is new, but after the commands were sent. */
+static void write_heartbeat(struct daemon *d, const struct monitor_view *v)
 {
-	struct guard_beat *b = &d->beat;
+	struct guard_heartbeat *b = &d->heartbeat;
 	enum guard_level before = b->level;
 
-	guard_beat_note(b, v->level, v->level ? v->lack_kib : 0, v->freed_kib, v->at);
+	guard_heartbeat_note(b, v->level, v->level ? v->lack_kib : 0, v->freed_kib, v->at);
 	b->available_kib = v->host.available_kib;
 	b->reserve_kib = v->reserve_kib;
 	b->no_give = v->level > GUARD_CALM && !v->no_give;
@@ -463,39 +463,39 @@ static void beat(struct duty *d, const struct sight *v)
 		b->commands_sent += (uint64_t)v->sent;
 		b->commanded_s = v->at.wall_ms / 1000;
 	}
-	if (before == b->level && !clock_is_due(d->beat_ms, v->at.now_ms, GUARD_BEAT_MS))
+	if (before == b->level && !clock_is_due(d->heartbeat_ms, v->at.now_ms, GUARD_HEARTBEAT_MS))
 		return;
-	d->beat_ms = v->at.now_ms;
-	if (monitor_registry(d->sentry)) /* if it cannot be used, that is said */
-		guard_beat_write(b, monitor_registry(d->sentry));
+	d->heartbeat_ms = v->at.now_ms;
+	if (monitor_registry(d->monitor)) /* if not, do_housekeeping complains */
+		guard_heartbeat_write(b, monitor_registry(d->monitor));
 	notify_status(b, v);
 }
 
-static uint32_t look(struct duty *d)
+static uint32_t check_host(struct daemon *d)
 {
-	struct sight v;
-	int r = monitor_look(d->sentry, &v);
+	struct monitor_view v;
+	int r = monitor_look(d->monitor, &v);
 
 	complain_of_error("cannot read '/proc/meminfo'", r, NULL);
 	if (r)
-		return HOUSE_MS;
+		return HOUSEKEEPING_MS;
 	complain_of_figures(&v.host);
-	introduce(d, &v);
-	tell_level(d, &v);
-	tell_commands(&v);
+	say_what_is_guarded(d, &v);
+	say_level(d, &v);
+	say_commands(&v);
 	if (v.sent > 0)
 		d->sent_ms = v.at.now_ms;
 	run_command(d, &v);
 	complain_of_shortage(d, &v);
-	beat(d, &v);
+	write_heartbeat(d, &v);
 	complain_of_error("cannot forbid gives", d->registry ? 0 : v.no_give, NULL);
 	log_moves(d, v.at.now_ms);
-	keep_house(d, v.at.now_ms);
-	feed(d, v.at.now_ms);
+	do_housekeeping(d, v.at.now_ms);
+	ping_watchdog(d, v.at.now_ms);
 	return v.nap_ms;
 }
 
-static void set_command(struct duty *d)
+static void set_command(struct daemon *d)
 {
 	int r = 0;
 
@@ -511,7 +511,7 @@ static void set_command(struct duty *d)
 
 static bool is_ours(void *arg, struct conf *fresh)
 {
-	struct duty *d = arg;
+	struct daemon *d = arg;
 
 	if (uri_is_remote(fresh->uri)) {
 		say_error(&memguard, "the configured libvirt is another host's: run memguard there");
@@ -525,16 +525,16 @@ static bool is_ours(void *arg, struct conf *fresh)
 	return true;
 }
 
-/* Not while there is something to take. A reserve that was a slip keeps the host critical for ever, and must be mended
- * there. */
-static bool may_reload(const struct duty *d, uint64_t now_ms)
+/* Not while commands are sent. A mistyped reserve keeps the host critical for ever, and a reload must correct it, so
+ * the level alone does not decide. */
+static bool may_reload(const struct daemon *d, uint64_t now_ms)
 {
-	if (monitor_is_reading(d->sentry))
+	if (monitor_is_reading(d->monitor))
 		return false;
 	return d->level == GUARD_CALM || clock_is_due(d->sent_ms, now_ms, REST_MS);
 }
 
-static void reload(struct duty *d)
+static void reload(struct daemon *d)
 {
 	bool changed;
 
@@ -543,29 +543,29 @@ static void reload(struct duty *d)
 	if (!changed)
 		return;
 	if (d->reconnect)
-		monitor_reconnect(d->sentry);
+		monitor_reconnect(d->monitor);
 	set_command(d);
 	options_warn(&memguard, d->conf);
 	if (verbose)
 		say_note(&memguard, "read the configuration again");
 }
 
-static void settle_in(struct duty *d)
+static void start_daemon(struct daemon *d)
 {
 	int r = memlock_lower_oom_score();
 
-	signal(SIGCHLD, SIG_IGN); /* of on_critical nobody waits */
-	signal(SIGPIPE, SIG_IGN); /* who read what it says may have gone */
+	signal(SIGCHLD, SIG_IGN); /* on_critical leaves no zombie */
+	signal(SIGPIPE, SIG_IGN); /* the reader of stderr may be gone */
 	if (r)
 		say_warning(&memguard, "cannot lower oom_score_adj: %s", strerror(-r));
 	r = wakeup_open(root, &d->wake);
 	if (r)
-		say_warning(&memguard, "no wake-up by memory pressure: %s", strerror(-r));
+		say_warning(&memguard, "cannot be woken by memory pressure: %s", strerror(-r));
 	set_command(d);
 	if (d->conf->log)
 		movelog_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */
-	monitor_keep_reading(d->sentry);
-	keep_house(d, clock_ms(CLOCK_BOOTTIME));
+	monitor_keep_reading(d->monitor);
+	do_housekeeping(d, clock_ms(CLOCK_BOOTTIME));
 	r = memlock_all();
 	if (r)
 		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
@@ -574,11 +574,11 @@ static void settle_in(struct duty *d)
 
 static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
 {
-	struct duty d = {.conf = conf, .sentry = s, .audit = audit};
+	struct daemon d = {.conf = conf, .monitor = s, .audit = audit};
 
-	settle_in(&d);
+	start_daemon(&d);
 	while (!*loop_stop()) {
-		uint32_t nap_ms = look(&d);
+		uint32_t nap_ms = check_host(&d);
 
 		d.reload |= loop_reload();
 		if (d.reload && may_reload(&d, clock_ms(CLOCK_BOOTTIME)))
@@ -594,13 +594,13 @@ static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
 
 /* ---- before the first look ---- */
 
-static int stand_guard(FILE *out, struct monitor *s, struct conf *conf)
+static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 {
 	struct movelog audit = {.program = memguard.name, .root = root, .most = LOG_MOST};
 	bool single = once || dry_run;
 	int r = monitor_open_registry(s), code;
 
-	if (r && !dry_run && (single || r == -EACCES)) /* the loop says it itself, and when it is over */
+	if (r && !dry_run && (single || r == -EACCES)) /* the loop complains itself */
 		say_error(&memguard, "cannot use '%s/run/memsched': %s%s", root_words, strerror(-r),
 		          r == -EACCES ? "; only root can guard, others may add '--dry-run'" : "");
 	if (r == -EACCES && !dry_run)
@@ -614,9 +614,9 @@ static int stand_guard(FILE *out, struct monitor *s, struct conf *conf)
 
 static int guard(struct conf *conf)
 {
-	struct memfile told; /* by a single run, which forbids gives until it ends: no reader may delay that */
+	struct memfile output; /* a single run forbids gives until it ends, which no reader of stdout may delay */
 	struct monitor *s;
-	int r = memfile_open(&told) ? monitor_new(conf, root, dry_run, &s) : -ENOMEM, code;
+	int r = memfile_open(&output) ? monitor_new(conf, root, dry_run, &s) : -ENOMEM, code;
 
 	if (r) {
 		say_error(&memguard, "%s", strerror(-r));
@@ -624,13 +624,13 @@ static int guard(struct conf *conf)
 	}
 	if (once || dry_run)
 		say_later();
-	code = stand_guard(told.out, s, conf);
+	code = run_guard(output.out, s, conf);
 	monitor_free(s, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS);
-	r = memfile_close(&told);
+	r = memfile_close(&output);
 	if (r)
-		say_error(&memguard, "cannot show all of it: %s", strerror(-r));
+		say_error(&memguard, "cannot print the whole result: %s", strerror(-r));
 	else
-		fputs(told.text, stdout);
+		fputs(output.text, stdout);
 	return r && !code ? EXIT_FAILED : code;
 }
 
@@ -653,7 +653,7 @@ int main(int argc, char **argv)
 	int operand, code;
 
 	program_begin();
-	for (int i = 1; i < argc; i++) /* whatever else is wrong with them, a monitoring system is to hear of it */
+	for (int i = 1; i < argc; i++) /* a monitoring system gets an answer even to wrong options */
 		check |= !strcmp(argv[i], "--check");
 	code = options_parse(&memguard, argc, argv, &operand);
 	text_escape(root_words, sizeof(root_words), root, text_is_utf8());
@@ -673,13 +673,13 @@ int main(int argc, char **argv)
 	if (code)
 		program_end(&memguard, code);
 	if (!once && !dry_run && !check)
-		say_without_waiting(); /* a reader that takes nothing keeps no host unguarded */
+		say_without_waiting(); /* a blocked reader of stderr must not stop the guard */
 	options_warn(&memguard, &conf);
 	if (check)
 		end_check(plugin_host(&conf, root, root_words));
 	loop_catch_signals();
 	if (!once && !dry_run)
-		loop_catch_reload(); /* before anything shows that it runs */
+		loop_catch_reload(); /* before anyone can see that it runs */
 	virt_stop_on(loop_stop());
 	program_end(&memguard, guard(&conf));
 }

@@ -359,7 +359,7 @@ static int say_unshown(int error)
 		say_error(&memstat, "cannot write '%s': %s",
 		          text_escape(escaped, sizeof(escaped), metrics_file, text_is_utf8()), file_words(error));
 	else
-		say_error(&memstat, "cannot show all of it: %s", strerror(-error));
+		say_error(&memstat, "cannot print the whole result: %s", strerror(-error));
 	return EXIT_FAILED;
 }
 
@@ -468,7 +468,7 @@ static int look(const struct conf *conf, char **operand)
 	    .show = show,
 	    .arg = operand,
 	    .given = sort,
-	    .nobody = *operand ? "none of the named guests is running" : "no guest is running",
+	    .no_guest = *operand ? "none of the named guests is running" : "no guest is running",
 	};
 
 	if (watch_time && (duration_parse(watch_time, &w.interval_ms) || w.interval_ms < WATCH_LEAST_MS))

@@ -590,7 +590,7 @@ static void write_guests(struct pen *p, const struct balance_report *report, con
 		else if (report->n || i)
 			pen_end_line(p);
 		else {
-			pen_fit(p, p->view->nobody, p->left);
+			pen_fit(p, p->view->no_guest, p->left);
 			pen_end_line(p);
 		}
 	}

@@ -31,7 +31,7 @@ struct bars_view {
 	const char *clock;          /* when the figures were read: "14:03:22" */
 	const char *status, *brief; /* the line that says it all, and its form for 80 columns; NULL: none */
 	const char *message;        /* shown above the guests; safe to print; NULL: none */
-	const char *nobody;         /* shown where there is no guest; safe to print */
+	const char *no_guest;       /* shown where there is no guest; safe to print */
 };
 
 /* Does nothing for BARS_AS_GIVEN. */

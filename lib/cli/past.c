@@ -213,7 +213,7 @@ static int show(const struct showing *p, uint64_t at_s)
 		timeline_explain(stdout, &p->timeline[i], at_s);
 	}
 	if (r)
-		say_error(p->program, "cannot show all of it: %s", strerror(-r));
+		say_error(p->program, "cannot print the whole result: %s", strerror(-r));
 	return r ? EXIT_FAILED : EXIT_DONE;
 }
 

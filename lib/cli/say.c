@@ -114,7 +114,7 @@ void say_message(const struct program *program, int priority, const char *format
 	va_end(args);
 	if (priority == LOG_ERR && !*first)
 		text_copy(first, sizeof(first), text);
-	snprintf(lost, sizeof(lost), "%u lines before this are lost: nobody took them", unsaid);
+	snprintf(lost, sizeof(lost), "%u earlier lines are lost: standard error was not read", unsaid);
 	if (unsaid && put_line(program, priority, lost))
 		unsaid = 0;
 	unsaid += !put_line(program, priority, text);

@@ -212,7 +212,7 @@ static struct bars_view view_of(const struct session *s, struct words *words)
 	    .status = text_status(words->status, sizeof(words->status), &s->shown.status, false),
 	    .brief = text_status(words->brief, sizeof(words->brief), &s->shown.status, true),
 	    .message = *words->message ? words->message : NULL,
-	    .nobody = s->watch->nobody,
+	    .no_guest = s->watch->no_guest,
 	};
 	time_t wall = (time_t)s->shown.wall_s;
 	struct tm parts;

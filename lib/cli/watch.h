@@ -35,8 +35,8 @@ struct watch {
 	void *arg;
 
 	/* for bars */
-	const char *given;  /* what keep sorts by, as one would write it; NULL: nothing */
-	const char *nobody; /* shown if no guest is left; safe to print */
+	const char *given;    /* what keep sorts by, as one would write it; NULL: nothing */
+	const char *no_guest; /* shown if no guest is left; safe to print */
 };
 
 /*

@@ -23,27 +23,27 @@ static const struct member {
 	enum { MEMBER_NUMBER, MEMBER_KIB, MEMBER_MS } kind;
 	size_t offset;
 } members[] = {
-    {"time_seconds", MEMBER_NUMBER, offsetof(struct guard_beat, written_s)},
-    {"pid", MEMBER_NUMBER, offsetof(struct guard_beat, pid)},
-    {"since_seconds", MEMBER_NUMBER, offsetof(struct guard_beat, since_s)},
-    {"available_bytes", MEMBER_KIB, offsetof(struct guard_beat, available_kib)},
-    {"reserve_bytes", MEMBER_KIB, offsetof(struct guard_beat, reserve_kib)},
-    {"lack_bytes", MEMBER_KIB, offsetof(struct guard_beat, lack_kib)},
-    {"freed_bytes", MEMBER_KIB, offsetof(struct guard_beat, freed_kib)},
-    {"began_seconds", MEMBER_NUMBER, offsetof(struct guard_beat, began_s)},
-    {"calm_seconds", MEMBER_MS, offsetof(struct guard_beat, level_ms[GUARD_CALM])},
-    {"tight_seconds", MEMBER_MS, offsetof(struct guard_beat, level_ms[GUARD_TIGHT])},
-    {"critical_seconds", MEMBER_MS, offsetof(struct guard_beat, level_ms[GUARD_CRITICAL])},
-    {"freed_total_bytes", MEMBER_KIB, offsetof(struct guard_beat, freed_total_kib)},
-    {"refusals_total", MEMBER_NUMBER, offsetof(struct guard_beat, refusals)},
-    {"on_critical_total", MEMBER_NUMBER, offsetof(struct guard_beat, commands_run)},
-    {"commands_total", MEMBER_NUMBER, offsetof(struct guard_beat, commands_sent)},
-    {"last_command_seconds", MEMBER_NUMBER, offsetof(struct guard_beat, commanded_s)},
+    {"time_seconds", MEMBER_NUMBER, offsetof(struct guard_heartbeat, written_s)},
+    {"pid", MEMBER_NUMBER, offsetof(struct guard_heartbeat, pid)},
+    {"since_seconds", MEMBER_NUMBER, offsetof(struct guard_heartbeat, since_s)},
+    {"available_bytes", MEMBER_KIB, offsetof(struct guard_heartbeat, available_kib)},
+    {"reserve_bytes", MEMBER_KIB, offsetof(struct guard_heartbeat, reserve_kib)},
+    {"lack_bytes", MEMBER_KIB, offsetof(struct guard_heartbeat, lack_kib)},
+    {"freed_bytes", MEMBER_KIB, offsetof(struct guard_heartbeat, freed_kib)},
+    {"began_seconds", MEMBER_NUMBER, offsetof(struct guard_heartbeat, began_s)},
+    {"calm_seconds", MEMBER_MS, offsetof(struct guard_heartbeat, level_ms[GUARD_CALM])},
+    {"tight_seconds", MEMBER_MS, offsetof(struct guard_heartbeat, level_ms[GUARD_TIGHT])},
+    {"critical_seconds", MEMBER_MS, offsetof(struct guard_heartbeat, level_ms[GUARD_CRITICAL])},
+    {"freed_total_bytes", MEMBER_KIB, offsetof(struct guard_heartbeat, freed_total_kib)},
+    {"refusals_total", MEMBER_NUMBER, offsetof(struct guard_heartbeat, refusals)},
+    {"on_critical_total", MEMBER_NUMBER, offsetof(struct guard_heartbeat, commands_run)},
+    {"commands_total", MEMBER_NUMBER, offsetof(struct guard_heartbeat, commands_sent)},
+    {"last_command_seconds", MEMBER_NUMBER, offsetof(struct guard_heartbeat, commanded_s)},
 };
 #define N_MEMBERS (sizeof(members) / sizeof(*members))
 
-void guard_beat_note(struct guard_beat *b, enum guard_level level, uint64_t lack_kib, uint64_t freed_kib,
-                     struct instant at)
+void guard_heartbeat_note(struct guard_heartbeat *b, enum guard_level level, uint64_t lack_kib, uint64_t freed_kib,
+                          struct instant at)
 {
 	if (!b->began_s) {
 		b->pid = (uint64_t)getpid();
@@ -61,7 +61,7 @@ void guard_beat_note(struct guard_beat *b, enum guard_level level, uint64_t lack
 	b->written_s = at.wall_ms / 1000;
 }
 
-static void write_members(struct json *j, const struct guard_beat *b)
+static void write_members(struct json *j, const struct guard_heartbeat *b)
 {
 	for (size_t i = 0; i < N_MEMBERS; i++) {
 		uint64_t value = *(const uint64_t *)((const char *)b + members[i].offset);
@@ -73,7 +73,7 @@ static void write_members(struct json *j, const struct guard_beat *b)
 	}
 }
 
-int guard_beat_write(const struct guard_beat *b, struct registry *r)
+int guard_heartbeat_write(const struct guard_heartbeat *b, struct registry *r)
 {
 	struct memfile m;
 	struct json j;
@@ -96,9 +96,9 @@ int guard_beat_write(const struct guard_beat *b, struct registry *r)
 }
 
 /* False: it is not whole. */
-static bool parse_guard(const char *text, struct guard_beat *ret_beat)
+static bool parse_guard(const char *text, struct guard_heartbeat *ret_heartbeat)
 {
-	struct guard_beat b = {.level = GUARD_CALM};
+	struct guard_heartbeat b = {.level = GUARD_CALM};
 	char word[16];
 
 	if (!json_find_string(text, "level", word, sizeof(word)))
@@ -116,7 +116,7 @@ static bool parse_guard(const char *text, struct guard_beat *ret_beat)
 	}
 	if (b.level == GUARD_LEVELS || b.pid < 1 || b.pid > INT32_MAX)
 		return false;
-	*ret_beat = b;
+	*ret_heartbeat = b;
 	return true;
 }
 
@@ -126,26 +126,27 @@ static bool is_alive(uint64_t pid)
 	return kill((pid_t)pid, 0) == 0 || errno == EPERM;
 }
 
-enum guard_presence guard_beat_read(const char *root, const char *uri, uint64_t now_s, struct guard_beat *ret_beat)
+enum guard_presence guard_heartbeat_read(const char *root, const char *uri, uint64_t now_s,
+                                         struct guard_heartbeat *ret_heartbeat)
 {
 	struct registry *r = NULL;
 	char text[GUARD_BYTES];
 	bool good;
 
-	*ret_beat = (struct guard_beat){.written_s = 0};
+	*ret_heartbeat = (struct guard_heartbeat){.written_s = 0};
 	good = registry_open_guard(root, uri, false, &r) == 0 &&
-	       registry_read(r, "guard.json", text, sizeof(text)) == 0 && parse_guard(text, ret_beat);
+	       registry_read(r, "guard.json", text, sizeof(text)) == 0 && parse_guard(text, ret_heartbeat);
 	registry_close(r);
-	if (!good || !is_alive(ret_beat->pid))
+	if (!good || !is_alive(ret_heartbeat->pid))
 		return GUARD_ABSENT;
-	return sat_sub(now_s, ret_beat->written_s) > GUARD_SILENT_S ? GUARD_SILENT : GUARD_PRESENT;
+	return sat_sub(now_s, ret_heartbeat->written_s) > GUARD_SILENT_S ? GUARD_SILENT : GUARD_PRESENT;
 }
 
 /* ---- membalance ---- */
 
-int pass_beat_read(const struct registry *r, struct pass_beat *ret_beat)
+int pass_heartbeat_read(const struct registry *r, struct pass_heartbeat *ret_heartbeat)
 {
-	struct pass_beat b = {.ended_s = 0};
+	struct pass_heartbeat b = {.ended_s = 0};
 	char text[PASS_HEAD];
 	int error = registry_read_head(r, "last-pass.json", text, sizeof(text));
 
@@ -154,11 +155,11 @@ int pass_beat_read(const struct registry *r, struct pass_beat *ret_beat)
 	if (!json_find_decimal(text, "time_seconds", 0, &b.ended_s))
 		return -EBADMSG;
 	json_find_decimal(text, "interval_seconds", 3, &b.interval_ms);
-	*ret_beat = b;
+	*ret_heartbeat = b;
 	return 0;
 }
 
-bool pass_beat_is_overdue(const struct pass_beat *b, uint64_t now_s)
+bool pass_heartbeat_is_overdue(const struct pass_heartbeat *b, uint64_t now_s)
 {
 	uint64_t interval_ms = b->interval_ms ? b->interval_ms : PASS_SINGLE_MS;
 

@@ -12,11 +12,11 @@
 
 /* ---- memguard ---- */
 
-#define GUARD_BEAT_MS 10000 /* between two beats; a new level is written at once */
-#define GUARD_SILENT_S 60   /* a guard that has not written for so long hangs */
+#define GUARD_HEARTBEAT_MS 10000 /* between two beats; a new level is written at once */
+#define GUARD_SILENT_S 60        /* a guard that has not written for so long hangs */
 
-/* All zero before the first guard_beat_note. Times are of the wall clock, totals since the guard began. */
-struct guard_beat {
+/* All zero before the first guard_heartbeat_note. Times are of the wall clock, totals since the guard began. */
+struct guard_heartbeat {
 	uint64_t written_s;
 	uint64_t pid;
 	enum guard_level level;
@@ -37,11 +37,11 @@ struct guard_beat {
 };
 
 /* Counts the time since the last note, and takes over the figures of this look. Pure. */
-void guard_beat_note(struct guard_beat *b, enum guard_level level, uint64_t lack_kib, uint64_t freed_kib,
-                     struct instant at);
+void guard_heartbeat_note(struct guard_heartbeat *b, enum guard_level level, uint64_t lack_kib, uint64_t freed_kib,
+                          struct instant at);
 
 /* 0 or -errno; whole or not at all. Allocates little, but opens a file: after the commands. */
-int guard_beat_write(const struct guard_beat *b, struct registry *r);
+int guard_heartbeat_write(const struct guard_heartbeat *b, struct registry *r);
 
 enum guard_presence {
 	GUARD_ABSENT,
@@ -49,23 +49,24 @@ enum guard_presence {
 	GUARD_PRESENT,
 };
 
-/* Reads root/run/memsched/guard.json. ret_beat is all zero if there is none, or none that can be read. */
-enum guard_presence guard_beat_read(const char *root, const char *uri, uint64_t now_s, struct guard_beat *ret_beat);
+/* Reads root/run/memsched/guard.json. ret_heartbeat is all zero if there is none, or none that can be read. */
+enum guard_presence guard_heartbeat_read(const char *root, const char *uri, uint64_t now_s,
+                                         struct guard_heartbeat *ret_heartbeat);
 
 /* ---- membalance ---- */
 
 #define PASS_SINGLE_MS 60000 /* between two single passes, as cron and the timer make them */
 
-struct pass_beat {
+struct pass_heartbeat {
 	uint64_t ended_s;     /* wall clock */
 	uint64_t interval_ms; /* of the loop; 0: a single pass */
 };
 
 /* The head of last-pass.json. 0 or -errno: there is none. */
-int pass_beat_read(const struct registry *r, struct pass_beat *ret_beat);
+int pass_heartbeat_read(const struct registry *r, struct pass_heartbeat *ret_heartbeat);
 
 /* Whether the next pass should have been made: three intervals have passed, and 15 s in any case: a pass that waits for
  * guests may take its deadline. */
-bool pass_beat_is_overdue(const struct pass_beat *b, uint64_t now_s);
+bool pass_heartbeat_is_overdue(const struct pass_heartbeat *b, uint64_t now_s);
 
 #endif

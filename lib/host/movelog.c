@@ -391,7 +391,7 @@ void movelog_clear(struct movelog *a)
 
 char *movelog_complaint(char *buffer, size_t size, const struct movelog *a, const char *where, int error)
 {
-	const char *why = error == -EAGAIN      ? "nobody reads there"
+	const char *why = error == -EAGAIN      ? "it has no reader"
 	                  : error == -ETIMEDOUT ? "it does not answer"
 	                  : error == -ENOBUFS   ? "more than could be kept"
 	                                        : file_words(error);

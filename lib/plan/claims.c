@@ -107,7 +107,7 @@ uint64_t claim_comfort_kib(const struct guest *g)
 
 bool claim_keeps_all(const struct guest *g)
 {
-	return g->plan.no_take || g->est.blind;
+	return g->plan.no_take || g->est.predates_move;
 }
 
 /* ---- left alone ---- */

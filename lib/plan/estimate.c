@@ -296,7 +296,7 @@ static bool find_used(struct past *p, const struct guest *g, struct estimate *e,
 		p->learned &= !tells;
 		e->used_kib = tells ? s->actual_kib - e->free_kib : p->used_kib;
 		*ret_new = tells;
-		e->blind = !tells;
+		e->predates_move = !tells;
 		e->doubt_kib = tells ? 0 : doubt_kib(p, g, e);
 		return tells || p->has_used;
 	}

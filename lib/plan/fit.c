@@ -114,7 +114,7 @@ void fit_find(const struct policy_conf *conf, const struct host *host, uint64_t 
 
 	for (size_t i = 0; i < n; i++) {
 		policy_judge(conf, &g[i]);
-		g[i].est.blind = false; /* what is on the move can be taken from a pass later */
+		g[i].est.predates_move = false; /* what is on the move can be taken from a pass later */
 	}
 	policy_budget(conf, host, pending_kib, g, n, &b);
 	need = account_of(b.room_kib, sat_add(touched_kib(g, n), b.lent_kib), b.need_kib);

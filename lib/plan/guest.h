@@ -235,8 +235,8 @@ struct estimate {
 	bool has_age;
 	uint64_t age_ms;    /* of the sample */
 	bool settled;       /* the sample was taken with the balloon at rest */
-	bool blind;         /* used is of before the last move: this sample cannot tell it */
-	uint64_t doubt_kib; /* if blind, it may use so much more by now; UINT64_MAX: any amount */
+	bool predates_move; /* used is from before the last move; this sample does not show it */
+	uint64_t doubt_kib; /* if predates_move, it may use so much more by now; UINT64_MAX: any amount */
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 

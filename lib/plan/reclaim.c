@@ -102,8 +102,8 @@ static uint64_t least_kib(enum reclaim_way way, enum stage stage, const struct g
 }
 
 /* A crumb that no guest is told to give for does not count as given. */
-static struct fairshare_item squeeze_item(enum reclaim_way way, enum stage stage, uint64_t tolerance_kib,
-                                          const struct guest *g)
+static struct fairshare_item fair_item(enum reclaim_way way, enum stage stage, uint64_t tolerance_kib,
+                                       const struct guest *g)
 {
 	uint64_t crumb_kib = sat_add(told_kib(g), tolerance_kib);
 	uint64_t least = least_kib(way, stage, g), most = max_u64(least, stage_kib(way, stage, g));
@@ -123,7 +123,7 @@ static struct fairshare find_level(enum reclaim_way way, enum stage stage, uint6
 	for (size_t i = 0; i < n; i++) {
 		struct fairshare_item *item = &scratch->item[i];
 
-		*item = squeeze_item(way, stage, tolerance_kib, &g[i]);
+		*item = fair_item(way, stage, tolerance_kib, &g[i]);
 		if (way != RECLAIM_ROOM)
 			need_kib =
 			    sat_add(need_kib, min_u64(item->lo_kib, untouched_kib(&g[i], g[i].sample.actual_kib)));
@@ -136,7 +136,7 @@ static struct fairshare find_level(enum reclaim_way way, enum stage stage, uint6
  * Tells a guest to give its share and what others were not told for the crumbs they are, as far as it can. Returns what
  * is left over of that for the next: within the tolerance, for whoever can give more can give more than that.
  */
-static uint64_t tell(uint64_t give_kib, uint64_t tolerance_kib, const struct fairshare_item *item, struct guest *g)
+static uint64_t plan_give(uint64_t give_kib, uint64_t tolerance_kib, const struct fairshare_item *item, struct guest *g)
 {
 	uint64_t told = told_kib(g);
 	bool asks = may_take(g) && give_kib > sat_add(told, tolerance_kib);
@@ -161,7 +161,7 @@ static bool is_overruled(enum reclaim_way way, uint64_t tolerance_kib, const str
 uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t tolerance_kib, struct guest *g, size_t n,
                       struct policy_scratch *scratch)
 {
-	uint64_t sum_kib = 0, crumbs_kib = 0;
+	uint64_t sum_kib = 0, remainder_kib = 0;
 	enum stage stage = way == RECLAIM_HARD ? STAGE_HEADROOM : STAGE_PLAIN;
 	struct fairshare level = find_level(way, stage, need_kib, tolerance_kib, g, n, scratch);
 
@@ -170,7 +170,8 @@ uint64_t reclaim_plan(enum reclaim_way way, uint64_t need_kib, uint64_t toleranc
 	for (size_t i = 0; i < n; i++) {
 		const struct fairshare_item *item = &scratch->item[i];
 
-		crumbs_kib = tell(sat_add(fairshare_share_kib(&level, item), crumbs_kib), tolerance_kib, item, &g[i]);
+		remainder_kib =
+		    plan_give(sat_add(fairshare_share_kib(&level, item), remainder_kib), tolerance_kib, item, &g[i]);
 		if (!g[i].plan.ask_kib && is_overruled(way, tolerance_kib, &g[i]))
 			g[i].plan.ask_kib = g[i].plan.want_kib;
 		sum_kib = sat_add(sum_kib, g[i].sample.actual_kib - g[i].plan.want_kib);
@@ -217,7 +218,7 @@ enum reason reclaim_refusal(enum reclaim_way way, uint64_t tolerance_kib, const 
 		return REASON_FAILED;
 	if (most_kib(way, g) > tolerance_kib)
 		return REASON_NONE;
-	return g->est.blind ? REASON_STALE_STATS : REASON_AT_MIN;
+	return g->est.predates_move ? REASON_STALE_STATS : REASON_AT_MIN;
 }
 
 bool reclaim_spares_untouched(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
@@ -297,5 +298,5 @@ void reclaim_refusals(enum reclaim_way way, uint64_t tolerance_kib, const struct
 	if (left)
 		snprintf(text + used, size - used, "%s%zu more", used ? " and " : "", left);
 	if (!used && !left)
-		snprintf(text, size, "%s", n ? "nobody, it is within the tolerance" : "nobody");
+		snprintf(text, size, "%s", n ? "no guest, the shortage is within the tolerance" : "no guest");
 }

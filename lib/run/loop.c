@@ -145,7 +145,7 @@ uint64_t loop_watchdog_ms(void)
 	return usec && number_parse(usec, UINT64_MAX, &number) == 0 ? number / 2000 : 0;
 }
 
-void loop_feed_watchdog(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms)
+void loop_ping_watchdog(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms)
 {
 	uint64_t each_ms = loop_watchdog_ms();
 

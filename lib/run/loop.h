@@ -45,6 +45,6 @@ uint64_t loop_watchdog_ms(void);
  * Sends WATCHDOG=1 when it is time to; *fed_ms, when it was sent last (0: never), is then now_ms. Called by a loop that
  * goes on, and in vain after stuck_ms, from when on what works beside it counts as stuck.
  */
-void loop_feed_watchdog(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms);
+void loop_ping_watchdog(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms);
 
 #endif

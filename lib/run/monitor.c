@@ -15,9 +15,9 @@
 #define AGAIN_MS 3000
 #define GONE_MS 100    /* between two attempts to connect to a libvirtd that is not there */
 #define OLD_MS 8000    /* of a reading; at rest one may be older, and is read anew before anything is taken */
-#define POLL_MS 100    /* until it is seen whether a slow reading is over */
-#define POLL_OLD_MS 10 /* likewise, if nothing can be done before */
-#define GRACE_MS 500   /* until what was read by a deadline is handed over */
+#define POLL_MS 100    /* between two checks whether a slow reading is over */
+#define POLL_OLD_MS 10 /* likewise, if the guard has to wait for it */
+#define GRACE_MS 500   /* from a reading's deadline until its result is there */
 #define REST_MS 3000   /* before memory is given back: three passes of a loop */
 #define FALL_S 10      /* a fall that leads to the reserve within this may go on when memory was given back */
 #define REST_MOST_MS 300000
@@ -32,20 +32,20 @@ struct monitor {
 	struct snapshot snapshot;
 	struct reader *reader;
 	bool at_rest;
-	bool owes;                 /* memory of guests may be to be given back */
+	bool owes;                 /* guests may have to get memory back */
 	struct registry *registry; /* NULL: not there */
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was not there or did not answer */
-	uint64_t uneasy_ms;        /* when guests had to give last */
-	uint64_t busy_ms;          /* when guests were on their way to what they have to give, or the host fell */
-	uint64_t return_ms;        /* when giving back was tried last */
+	uint64_t uneasy_ms;        /* the last time guests had to give */
+	uint64_t busy_ms;          /* the last time guests still had to obey, or available memory fell */
+	uint64_t return_ms;        /* the last attempt to give back */
 	uint64_t rest_ms;          /* before it is tried after an emergency; grows if that brings the next one */
-	bool stale; /* a reading found its connection dead: then this one is, which only its use would tell */
+	bool stale; /* a reading found its connection dead: so is this one, though libvirt reports it only on use */
 	uint64_t pending_kib;
-	uint64_t pending_ms; /* when the starts that are this sum could be read last */
+	uint64_t pending_ms; /* the last time all of them could be read */
 	bool pending_unreadable;
-	struct movelog *audit; /* NULL: nobody asks for moves */
+	struct movelog *audit; /* NULL: moves are not recorded */
 };
 
 int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor)
@@ -83,8 +83,8 @@ struct snapshot *monitor_snapshot(struct monitor *s)
 
 /* ---- readings ---- */
 
-/* What was told while the guests were read is not known to the reading. */
-static void inherit(struct guest *g, const struct guest *before)
+/* Commands that were sent during the reading are not known to it. */
+static void keep_orders(struct guest *g, const struct guest *before)
 {
 	g->order.rss_kib = before->order.rss_kib;
 	g->order.before_kib = before->order.before_kib;
@@ -102,14 +102,14 @@ static void replace_snapshot(struct monitor *s, struct snapshot *fresh)
 		const struct guest *before = snapshot_find(&s->snapshot, &fresh->guest[i]);
 
 		if (before)
-			inherit(&fresh->guest[i], before);
+			keep_orders(&fresh->guest[i], before);
 	}
 	snapshot_clear(&s->snapshot);
 	s->snapshot = *fresh;
 	*fresh = (struct snapshot){.n = 0};
 }
 
-/* While libvirt was gone guests went on: what they used then is no bottom any more. */
+/* Guests go on while libvirt is gone: their old use is no lower bound any more. */
 static bool is_old(const struct snapshot *s)
 {
 	return sat_sub(clock_ms(CLOCK_BOOTTIME), s->began_ms) > OLD_MS;
@@ -162,9 +162,9 @@ int monitor_error(const struct monitor *s)
 	return reader_error(s->reader);
 }
 
-uint64_t monitor_beat_ms(const struct monitor *s)
+uint64_t monitor_alive_ms(const struct monitor *s)
 {
-	return reader_beat_ms(s->reader);
+	return reader_alive_ms(s->reader);
 }
 
 /* ---- in calm times ---- */
@@ -277,7 +277,7 @@ static void record_move(struct movelog *a, const struct guest *g, struct instant
 	movelog_add(a, &move);
 }
 
-static void record(struct monitor *s, const struct sight *v)
+static void record_moves(struct monitor *s, const struct monitor_view *v)
 {
 	for (size_t i = 0; i < s->snapshot.n; i++) {
 		const struct guest *g = &s->snapshot.guest[i];
@@ -292,15 +292,15 @@ static void record(struct monitor *s, const struct sight *v)
 /* ---- a look ---- */
 
 /* A level is held for some seconds, in which the host is not short any more. */
-static enum reclaim_way way_of(const struct sight *v)
+static enum reclaim_way way_of(const struct monitor_view *v)
 {
 	if (v->level == GUARD_CALM || v->foreseen || v->host.available_kib >= v->reserve_kib)
 		return RECLAIM_ROOM;
 	return v->level == GUARD_CRITICAL ? RECLAIM_HARD : RECLAIM_IDLE;
 }
 
-/* Whether and how guests are to give; a host that is not short gives room only to guests that start. */
-static void decide(struct monitor *s, const struct guard_conf *gc, struct sight *v)
+/* Whether and how guests must give. A host that is not short makes room only for guests that start. */
+static void decide_need(struct monitor *s, const struct guard_conf *gc, struct monitor_view *v)
 {
 	uint64_t coming_kib = sat_add(v->pending_kib, v->starting_kib);
 	uint64_t left_kib = sat_sub(v->host.available_kib, coming_kib);
@@ -312,10 +312,10 @@ static void decide(struct monitor *s, const struct guard_conf *gc, struct sight 
 	v->need_kib = v->lack_kib;
 	if (v->level > GUARD_CALM && v->way != RECLAIM_HARD)
 		v->need_kib = guard_take_kib(gc, &s->guard, left_kib);
-	v->squeezing = v->level > GUARD_CALM || (coming_kib && v->lack_kib);
+	v->reclaiming = v->level > GUARD_CALM || (coming_kib && v->lack_kib);
 }
 
-static void forbid_gives(struct monitor *s, struct sight *v)
+static void forbid_gives(struct monitor *s, struct monitor_view *v)
 {
 	if (!s->registry || s->dry_run)
 		v->no_give = s->dry_run ? 0 : -ENOENT;
@@ -325,7 +325,7 @@ static void forbid_gives(struct monitor *s, struct sight *v)
 		registry_release_no_give(s->registry);
 }
 
-static void note_before(struct snapshot *s)
+static void note_sizes_before(struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		struct guest *g = &s->guest[i];
@@ -346,24 +346,24 @@ static uint64_t freed_kib(const struct snapshot *s)
 	return sum_kib;
 }
 
-/* Returns what guests give of need_kib. */
-static uint64_t plan(struct monitor *s, enum reclaim_way way, uint64_t need_kib)
+/* Returns the part of need_kib that guests give. */
+static uint64_t plan_reclaim(struct monitor *s, enum reclaim_way way, uint64_t need_kib)
 {
 	return reclaim_plan(way, need_kib, s->conf->tolerance_kib, s->snapshot.guest, s->snapshot.n,
 	                    &s->snapshot.scratch);
 }
 
-/* What guests are touching now is left to them only as long as the host can bear it, with all that they can give. */
-static bool is_bearable(struct monitor *s, const struct sight *v)
+/* Memory that guests touch now is left to them only as long as the host can afford it, with all that they can give. */
+static bool is_bearable(struct monitor *s, const struct monitor_view *v)
 {
 	const struct guard_conf gc = {.reserve_kib = v->reserve_kib};
 	uint64_t growing_kib = reclaim_growing_kib(s->snapshot.guest, s->snapshot.n);
 	uint64_t bearable_kib = sat_sub(v->host.available_kib, guard_critical_kib(&gc));
 
-	return growing_kib <= bearable_kib || growing_kib - bearable_kib <= plan(s, RECLAIM_ROOM, UINT64_MAX);
+	return growing_kib <= bearable_kib || growing_kib - bearable_kib <= plan_reclaim(s, RECLAIM_ROOM, UINT64_MAX);
 }
 
-static void send_plan(struct monitor *s, struct sight *v)
+static void send_plan(struct monitor *s, struct monitor_view *v)
 {
 	struct snapshot *h = &s->snapshot;
 	unsigned sent = 0;
@@ -373,14 +373,14 @@ static void send_plan(struct monitor *s, struct sight *v)
 		r = guests_send(s->virt, h->guest, h->n, clock_ms(CLOCK_BOOTTIME) + MONITOR_SEND_MS, v->at, &sent);
 	for (size_t i = 0; i < h->n; i++)
 		if (h->guest[i].order.error == -ETIMEDOUT && !h->guest[i].hung)
-			h->guest[i].order.error = 0; /* it was not its turn in time: the next look's */
+			h->guest[i].order.error = 0; /* it was not sent in time: the next look does it */
 	v->sent = r < 0 && !sent ? r : (int)sent;
-	s->ready = 0; /* who hangs has kept what was prepared for him */
+	s->ready = 0; /* a guest that hangs holds what was prepared for it */
 	if (sent)
 		v->sent_ms = clock_ms(CLOCK_BOOTTIME);
 }
 
-static void squeeze(struct monitor *s, struct sight *v)
+static void reclaim_memory(struct monitor *s, struct monitor_view *v)
 {
 	struct snapshot *h = &s->snapshot;
 
@@ -390,10 +390,10 @@ static void squeeze(struct monitor *s, struct sight *v)
 	}
 	if (v->level > GUARD_CALM && v->way == RECLAIM_ROOM && !is_bearable(s, v))
 		v->way = RECLAIM_IDLE;
-	v->planned_kib = plan(s, v->way, v->need_kib);
+	v->planned_kib = plan_reclaim(s, v->way, v->need_kib);
 	if (s->dry_run)
 		return;
-	note_before(h);
+	note_sizes_before(h);
 	send_plan(s, v);
 }
 
@@ -409,7 +409,7 @@ static bool has_been_balanced(const struct monitor *s, const struct guest *g)
 	       past.last.reason != REASON_FAILED;
 }
 
-/* A pass that goes on, or a loop that is neither paused nor stuck: what the host has to spare is for it to give. */
+/* A pass that runs, or a loop that is neither paused nor stuck, gives the host's spare memory itself. */
 static bool is_balanced_now(struct monitor *s, uint64_t now_ms)
 {
 	uint64_t left_ms = 0, idle_ms;
@@ -438,15 +438,15 @@ static bool owes_any(struct monitor *s)
 	return owes;
 }
 
-/* Once a reading, when the host has been calm for some time: a loop of passes has acted by then, and knows better. */
-static bool may_give_back(const struct monitor *s, const struct sight *v)
+/* Once a reading, after some time of calm: a loop of passes has acted by then, with better knowledge. */
+static bool may_give_back(const struct monitor *s, const struct monitor_view *v)
 {
 	return !s->dry_run && s->virt && !s->pending_unreadable && !is_old(&s->snapshot) &&
 	       v->at.now_ms - max_u64(s->uneasy_ms, s->busy_ms) >= s->rest_ms &&
 	       s->snapshot.began_ms > max_u64(s->uneasy_ms, s->return_ms);
 }
 
-static void give_back(struct monitor *s, struct sight *v)
+static void give_back(struct monitor *s, struct monitor_view *v)
 {
 	const struct policy_conf policy = conf_policy(s->conf, host_pageable_kib(&v->host));
 	struct snapshot *h = &s->snapshot;
@@ -476,8 +476,8 @@ static void note_emergency(struct monitor *s, uint64_t now_ms)
 	s->owes = true;
 }
 
-/* A flood is not over as long as what guests give makes up for it. */
-static void note_busy(struct monitor *s, const struct sight *v)
+/* A flood may go on unseen as long as the guests' gives make up for it. */
+static void note_busy(struct monitor *s, const struct monitor_view *v)
 {
 	uint64_t left_kib = sat_sub(v->host.available_kib, scale_u64(s->guard.fall_kibps, FALL_S, 1));
 
@@ -486,7 +486,7 @@ static void note_busy(struct monitor *s, const struct sight *v)
 }
 
 /* The connection died with libvirtd: another is needed now, not in calm times. */
-static void send_again(struct monitor *s, struct sight *v)
+static void send_again(struct monitor *s, struct monitor_view *v)
 {
 	int r;
 
@@ -499,36 +499,36 @@ static void send_again(struct monitor *s, struct sight *v)
 	if (r) /* one that times out leaves a thread that waits, and keeps us from looking */
 		s->again_ms = clock_ms(CLOCK_BOOTTIME) + (r == -ETIMEDOUT ? AGAIN_MS : GONE_MS);
 	if (s->virt)
-		squeeze(s, v);
+		reclaim_memory(s, v);
 }
 
-static void act(struct monitor *s, struct sight *v)
+static void move_guests(struct monitor *s, struct monitor_view *v)
 {
-	if (v->squeezing)
+	if (v->reclaiming)
 		note_emergency(s, v->at.now_ms);
 	note_busy(s, v);
-	if (v->squeezing)
-		squeeze(s, v);
+	if (v->reclaiming)
+		reclaim_memory(s, v);
 	else
 		give_back(s, v);
-	if (v->squeezing && v->sent == -ENOTCONN)
+	if (v->reclaiming && v->sent == -ENOTCONN)
 		send_again(s, v);
 	v->freed_kib = freed_kib(&s->snapshot);
-	for (size_t i = 0; i < s->snapshot.n && !v->squeezing; i++)
+	for (size_t i = 0; i < s->snapshot.n && !v->reclaiming; i++)
 		s->snapshot.guest[i].order.rss_kib = 0;
 }
 
 /* Nothing happens that readings would have to follow: what guests do cannot harm a host that has so much to spare. */
-static bool is_at_rest(struct monitor *s, const struct sight *v)
+static bool is_at_rest(struct monitor *s, const struct monitor_view *v)
 {
 	return v->level == GUARD_CALM && !v->pending_kib && !v->starting_kib &&
 	       v->host.available_kib >= scale_u64(v->reserve_kib, 2, 1) &&
 	       v->at.now_ms - max_u64(s->uneasy_ms, s->busy_ms) >= s->rest_ms && !s->owes;
 }
 
-int monitor_look(struct monitor *s, struct sight *ret_sight)
+int monitor_look(struct monitor *s, struct monitor_view *ret_view)
 {
-	struct sight v = {.at = clock_now()};
+	struct monitor_view v = {.at = clock_now()};
 	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
 	const struct snapshot *h = &s->snapshot;
 	int r = proc_read_again(&s->proc, &v.host);
@@ -543,39 +543,39 @@ int monitor_look(struct monitor *s, struct sight *ret_sight)
 	v.pending_kib = s->pending_kib;
 	forbid_gives(s, &v);
 	v.starting_kib = reclaim_starting_kib(h->guest, h->n);
-	decide(s, &gc, &v);
-	act(s, &v);
+	decide_need(s, &gc, &v);
+	move_guests(s, &v);
 	if (s->audit && s->conf->log)
-		record(s, &v);
+		record_moves(s, &v);
 	s->at_rest = is_at_rest(s, &v);
 	v.nap_ms = guard_nap_ms(&gc, &s->guard, v.host.available_kib);
-	*ret_sight = v;
+	*ret_view = v;
 	return 0;
 }
 
 /* ---- what could not be done ---- */
 
-/* Whose turn it was not in time is told at the next look, and what is old is read anew. */
-bool monitor_awaits(const struct monitor *s, const struct sight *sight)
+/* The next look commands the guests that were not reached in time, and old readings are made anew. */
+bool monitor_awaits(const struct monitor *s, const struct monitor_view *view)
 {
 	const struct snapshot *h = &s->snapshot;
 
 	if (is_old(h))
 		return reader_is_reading(s->reader) || clock_ms(CLOCK_BOOTTIME) >= reader_due_ms(s->reader, s->at_rest);
-	return sight->sent > 0 || (sight->sent == 0 && sight->planned_kib) || reclaim_coming_kib(h->guest, h->n);
+	return view->sent > 0 || (view->sent == 0 && view->planned_kib) || reclaim_coming_kib(h->guest, h->n);
 }
 
-bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size)
+bool monitor_cannot(struct monitor *s, const struct monitor_view *view, char *refused, size_t size)
 {
-	const struct guard_conf gc = {.reserve_kib = sight->reserve_kib};
-	bool unseen = sight->sent == -ENOTCONN || reader_error(s->reader) != 0;
+	const struct guard_conf gc = {.reserve_kib = view->reserve_kib};
+	bool unseen = view->sent == -ENOTCONN || reader_error(s->reader) != 0;
 	const struct snapshot *h = &s->snapshot;
-	bool cannot = sight->level > GUARD_CALM && sight->host.available_kib < guard_tight_kib(&gc) &&
-	              !monitor_awaits(s, sight) && (unseen || h->began_ms);
+	bool cannot = view->level > GUARD_CALM && view->host.available_kib < guard_tight_kib(&gc) &&
+	              !monitor_awaits(s, view) && (unseen || h->began_ms);
 
 	if (cannot && unseen)
 		snprintf(refused, size, "all (libvirt does not answer)");
 	else if (cannot)
-		reclaim_refusals(sight->way, s->conf->tolerance_kib, h->guest, h->n, refused, size);
+		reclaim_refusals(view->way, s->conf->tolerance_kib, h->guest, h->n, refused, size);
 	return cannot;
 }

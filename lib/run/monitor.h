@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guard on duty: keeps a snapshot of the guests, looks at the host, decides by guard.h, takes by reclaim.h, and
- * knows what came of it: memguard(8). It never waits for the lock of balancing passes, and for libvirt at most
- * MONITOR_SEND_MS to send and twice that to connect anew; between a look and the first command nothing here allocates.
+ * memguard's monitor: keeps a snapshot of the guests, looks at the host, decides by guard.h, takes by reclaim.h, and
+ * follows the results: memguard(8). It never waits for the lock of balancing passes. It waits for libvirt at most
+ * MONITOR_SEND_MS to send and twice that to connect anew. It allocates nothing between a look and the first command.
  *
- * The guests are read by a task, with connections of its own: an emergency finds them known without asking libvirt
- * first, and what hangs in reading never delays the guard. The snapshot is the guard's alone; what a task read takes
- * its place at the next look. If libvirt cannot list the guests because a hook runs, those that are known are read.
+ * A task with its own connections reads the guests: an emergency needs no answer from libvirt first, and a reading that
+ * hangs never delays the guard. Only the guard uses the snapshot; the next look replaces it by the task's reading. If
+ * libvirt cannot list the guests because a hook runs, the task reads the known ones.
  */
 #ifndef MEMSCHED_RUN_MONITOR_H
 #define MEMSCHED_RUN_MONITOR_H
@@ -22,25 +22,25 @@
 
 #define MONITOR_SEND_MS 300 /* a healthy QEMU answers in 1 ms */
 
-/* What was seen and done at one look. */
-struct sight {
+/* The state of the host at one look, and the actions taken. */
+struct monitor_view {
 	struct instant at;
 	struct host host;
 	uint64_t reserve_kib;
 	enum guard_level level;
 	bool foreseen;                      /* it is tight only because that is foreseen */
-	uint64_t pending_kib, starting_kib; /* what guests that are being started, and those that boot, will need */
-	uint64_t lack_kib;                  /* what is to come back */
-	uint64_t need_kib;                  /* what guests must give for that */
-	bool squeezing;                     /* it is to come back from guests */
+	uint64_t pending_kib, starting_kib; /* future need of guests that are being started, and that boot */
+	uint64_t lack_kib;                  /* memory that must come back */
+	uint64_t need_kib;                  /* memory that guests must give for that */
+	bool reclaiming;                    /* it must come back from guests */
 	enum reclaim_way way;
-	uint64_t planned_kib;  /* what guests give, what is on its way included */
-	uint64_t returned_kib; /* what they are given back of what was taken */
-	uint64_t freed_kib;    /* what QEMUs hold less than before they were told to give, in this emergency */
+	uint64_t planned_kib;  /* memory that guests give, earlier commands included */
+	uint64_t returned_kib; /* memory that they are given back */
+	uint64_t freed_kib;    /* decrease of the QEMUs' RSS since their first command in this emergency */
 	int sent;              /* commands; -errno: none could be sent */
 	uint64_t sent_ms;      /* CLOCK_BOOTTIME when they had been sent; 0: none was */
-	int no_give;           /* -errno where gives cannot be forbidden */
-	uint32_t nap_ms;       /* until the next look, as far as the host is concerned */
+	int no_give;           /* -errno: gives cannot be forbidden */
+	uint32_t nap_ms;       /* until the next look of the host */
 };
 
 struct monitor;
@@ -55,9 +55,9 @@ void monitor_free(struct monitor *s, uint64_t deadline_ms);
 struct snapshot *monitor_snapshot(struct monitor *s);
 
 /*
- * Begins a reading if none is under way and it is time: READER_GAP_MS after the last began (READER_REST_MS at rest,
- * which the last look tells), later if that was slow, or, if libvirt is gone, with pauses that grow to some seconds.
- * Returns how long this can wait, in ms.
+ * Begins a reading if none is under way and one is due: READER_GAP_MS after the last began (READER_REST_MS if the last
+ * look found the host at rest), later if that was slow. If libvirt is gone, pauses grow to some seconds. Returns the
+ * time until the next call is needed, in ms.
  */
 uint32_t monitor_keep_reading(struct monitor *s);
 /*
@@ -71,47 +71,47 @@ bool monitor_is_reading(const struct monitor *s);
 /* The URI was: connects anew. Only while no reading is under way. */
 void monitor_reconnect(struct monitor *s);
 
-/* What the last reading came to: 0 or -errno. */
+/* The last reading's result: 0 or -errno. */
 int monitor_error(const struct monitor *s);
-/* When a reading last began, or was over: as long as this goes on, readings do not hang. CLOCK_BOOTTIME ms. */
-uint64_t monitor_beat_ms(const struct monitor *s);
+/* The last begin or end of a reading, CLOCK_BOOTTIME ms: readings do not hang as long as it advances. */
+uint64_t monitor_alive_ms(const struct monitor *s);
 
-/* From now on looks add their moves to a, after they were sent, and note what came of them; the caller writes it. */
+/* From now on looks add their moves to a after sending them, and later the sizes reached; the caller writes a. */
 void monitor_record(struct monitor *s, struct movelog *a);
 
 /*
- * Opens the registry where it is not (-errno: it cannot be used, and nothing forbids gives), and connects and makes
- * ready for sending where that was lost or guests were added (-errno of virt_open). For calm times, and before the
- * first look.
+ * The first opens the registry if it is not open (-errno: it cannot be used, and nothing forbids gives). The second
+ * connects and prepares sending if the connection was lost or guests were added (-errno of virt_open). For calm times,
+ * and before the first look.
  */
 int monitor_open_registry(struct monitor *s);
 int monitor_prepare(struct monitor *s, uint64_t deadline_ms);
 /* The caller may write there; NULL: it is not open. */
 struct registry *monitor_registry(struct monitor *s);
 
-/* libvirt's words for what failed last: in reading if monitor_error, else in monitor_prepare and in sending. */
+/* libvirt's words for the last failure: in reading if monitor_error, else in monitor_prepare and in sending. */
 const char *monitor_words(const struct monitor *s);
 
-/* A descriptor that is readable when starts become pending; -errno where there is none. */
+/* A descriptor that is readable when starts become pending; -errno if there is none. */
 int monitor_watch_pending(const struct monitor *s);
-/* Looks again what starts are pending; allocates nothing. There must be a registry. If not all can be read, no less is
- * pending than before, until that is void (PENDING_MAX_S). */
+/* Reads the pending starts again; allocates nothing. There must be a registry. If not all can be read, the sum does not
+ * fall, until the earlier one is void (PENDING_MAX_S). */
 void monitor_count_pending(struct monitor *s);
-/* Whether more may be pending than was counted: something was there that cannot be read. Then nothing is given back. */
+/* Whether more may be pending than was counted, as one cannot be read. Then nothing is given back. */
 bool monitor_pending_unreadable(const struct monitor *s);
 
-/* Waits for nap_ms at most (wakeup_wait), and counts the starts that are pending where they changed. */
+/* Waits for nap_ms at most (wakeup_wait), and counts the pending starts again if they changed. */
 void monitor_wait(struct monitor *s, struct wakeup *w, uint32_t nap_ms, const volatile sig_atomic_t *stop);
 
 /* Looks and acts. 0, or -errno of /proc/meminfo: nothing was done. */
-int monitor_look(struct monitor *s, struct sight *ret_sight);
+int monitor_look(struct monitor *s, struct monitor_view *ret_view);
 
-/* Whether more is on its way: guests were told at this look, or before and have not given it yet. */
-bool monitor_awaits(const struct monitor *s, const struct sight *sight);
+/* Whether more is on its way: commands were sent at this look, or guests have not obeyed earlier ones yet. */
+bool monitor_awaits(const struct monitor *s, const struct monitor_view *view);
 
 /*
- * Whether the host is short though nothing more is on its way: who gave nothing more, and why, as "a (stuck), b
- * (at-min)", cut to size.
+ * Whether the host is short though nothing more is on its way. refused: the guests that gave no more, and why, as
+ * "a (stuck), b (at-min)", cut to size.
  */
-bool monitor_cannot(struct monitor *s, const struct sight *sight, char *refused, size_t size);
+bool monitor_cannot(struct monitor *s, const struct monitor_view *view, char *refused, size_t size);
 #endif

@@ -207,7 +207,7 @@ const char *reader_words(const struct reader *rd)
 	return rd->words;
 }
 
-uint64_t reader_beat_ms(const struct reader *rd)
+uint64_t reader_alive_ms(const struct reader *rd)
 {
 	return rd->beat_ms;
 }

@@ -41,7 +41,7 @@ uint64_t reader_due_ms(const struct reader *rd, bool at_rest);
 int reader_error(const struct reader *rd);
 const char *reader_words(const struct reader *rd);
 /* When a reading last began, or was over: as long as this goes on, readings do not hang. CLOCK_BOOTTIME ms. */
-uint64_t reader_beat_ms(const struct reader *rd);
+uint64_t reader_alive_ms(const struct reader *rd);
 /* The URI was changed. No reading is under way. */
 void reader_disconnect(struct reader *rd);
 

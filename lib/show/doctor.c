@@ -366,7 +366,7 @@ static void examine_passes(const struct round *r)
 	else if (!st->has_pass)
 		find(r, "service", "last pass", VERDICT_WARN,
 		     "none since the host was started: 'membalance --once -v'");
-	else if (pass_beat_is_overdue(&st->pass, st->now_s))
+	else if (pass_heartbeat_is_overdue(&st->pass, st->now_s))
 		find(r, "service", "last pass", n ? VERDICT_FAIL : VERDICT_WARN,
 		     "%s ago: 'membalance --once -v' says why; look at 'systemctl status membalance.service'",
 		     AGE(sat_sub(st->now_s, st->pass.ended_s)));

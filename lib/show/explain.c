@@ -235,7 +235,7 @@ static void say_why_no_stats(struct sentence *s, const struct guest *g)
 		say(s, "its statistics contradict each other");
 	else if (!g->device.period_s)
 		say(s, "it does not report what it uses; run 'virsh dommemstat %s --period 1 --live'", NAME_WORD(g));
-	else if (g->est.blind)
+	else if (g->est.predates_move)
 		say(s, "its statistics report more free memory than it has: they are older than its last move");
 	else
 		say(s, "it does not report what it uses");
@@ -339,7 +339,7 @@ static void say_level(struct sentence *s, const struct guest *g)
 	say(s, "%s of its target of %s", has, SIZE(g->target_kib));
 	if (g->plan.level_kib && !by_level)
 		say(s, ", weight %" PRIu32 " alone would get %s", weight_of(g), by_weight);
-	if (g->est.blind)
+	if (g->est.predates_move)
 		say(s, ", as nothing is taken on statistics older than its last move");
 }
 

@@ -18,8 +18,8 @@ int plugin_host(const struct conf *conf, const char *root, const char *root_word
 	static const char *const words[] = {"OK", "WARNING", "CRITICAL"};
 	struct guard_conf gc = {.hold_ms = GUARD_HOLD_MS};
 	struct guard guard = {.level = GUARD_CALM};
-	struct guard_beat beat;
-	enum guard_presence presence = guard_beat_read(root, conf->uri, clock_ms(CLOCK_REALTIME) / 1000, &beat);
+	struct guard_heartbeat beat;
+	enum guard_presence presence = guard_heartbeat_read(root, conf->uri, clock_ms(CLOCK_REALTIME) / 1000, &beat);
 	enum guard_level level;
 	struct host host;
 	char text[128];

@@ -645,14 +645,14 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
 	say(arg, "host short", sentence);
 }
 
-const char *report_cannot_free(char *text, size_t size, const struct sight *sight, const char *refused)
+const char *report_cannot_free(char *text, size_t size, const struct monitor_view *view, const char *refused)
 {
-	uint64_t lack_kib = sat_sub(sight->reserve_kib, sight->host.available_kib);
+	uint64_t lack_kib = sat_sub(view->reserve_kib, view->host.available_kib);
 	char needed[TEXT_SIZE], freed[TEXT_SIZE];
 
 	snprintf(text, size, "cannot free: needed %s, freed %s, refused: %s",
-	         text_size(needed, sizeof(needed), sat_add(lack_kib, sight->freed_kib)),
-	         text_size(freed, sizeof(freed), sight->freed_kib), refused);
+	         text_size(needed, sizeof(needed), sat_add(lack_kib, view->freed_kib)),
+	         text_size(freed, sizeof(freed), view->freed_kib), refused);
 	return text;
 }
 

@@ -87,7 +87,7 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
                      void *arg);
 
 /* "cannot free: needed 412 MiB, freed 96 MiB, refused: ...". Returns text. */
-const char *report_cannot_free(char *text, size_t size, const struct sight *sight, const char *refused);
+const char *report_cannot_free(char *text, size_t size, const struct monitor_view *view, const char *refused);
 
 /* "210 MiB available, reserve 293 MiB". Returns text. */
 const char *report_available(char *text, size_t size, uint64_t available_kib, uint64_t reserve_kib);

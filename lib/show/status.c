@@ -38,10 +38,10 @@ void status_read(const struct balance_report *rep, const char *root, const char 
 	                   .remote = uri_is_remote(uri)};
 
 	sum_guests(rep, &s);
-	s.has_pass = registry && pass_beat_read(registry, &s.pass) == 0;
+	s.has_pass = registry && pass_heartbeat_read(registry, &s.pass) == 0;
 	s.has_totals = registry && registry_load_totals(registry, &s.totals) == 0;
 	if (!s.remote)
-		s.presence = guard_beat_read(root, uri, s.now_s, &s.guard);
+		s.presence = guard_heartbeat_read(root, uri, s.now_s, &s.guard);
 	*ret_status = s;
 }
 
@@ -78,7 +78,7 @@ static void add_guests(struct line *l, const struct status *s, bool brief)
 		    SHORT(s->maximum_kib), SHORT(s->actual_kib), SHORT(s->used_kib), SHORT(s->given_back_kib));
 }
 
-static void add_interval(struct line *l, const struct pass_beat *pass)
+static void add_interval(struct line *l, const struct pass_heartbeat *pass)
 {
 	char seconds[TEXT_DECIMAL];
 
@@ -98,7 +98,7 @@ static void add_pass(struct line *l, const struct status *s)
 		add(l, "; paused for another %s", AGE((s->paused_ms + 999) / 1000));
 	else if (!s->has_pass)
 		add(l, "; no pass yet");
-	else if (pass_beat_is_overdue(&s->pass, s->now_s))
+	else if (pass_heartbeat_is_overdue(&s->pass, s->now_s))
 		add(l, "; NO PASS for %s", age);
 	else
 		add(l, "; last pass %s ago", age);
@@ -117,7 +117,7 @@ const char *status_guard_word(const struct status *s)
 
 static void add_guard(struct line *l, const struct status *s, bool brief)
 {
-	const struct guard_beat *g = &s->guard;
+	const struct guard_heartbeat *g = &s->guard;
 
 	if (s->remote)
 		return;
@@ -168,7 +168,7 @@ CELL(status, shortage, number(true, CELL_KIB, s->shortage_kib))
 CELL(status, swapping, number(true, CELL_NUMBER, s->swapping))
 CELL(status, last_pass, number(s->has_pass, CELL_NUMBER, s->pass.ended_s))
 CELL(status, interval, number(s->has_pass && s->pass.interval_ms, CELL_MS, s->pass.interval_ms))
-CELL(status, overdue, number(s->has_pass, CELL_BOOL, pass_beat_is_overdue(&s->pass, s->now_s) && !s->paused_ms))
+CELL(status, overdue, number(s->has_pass, CELL_BOOL, pass_heartbeat_is_overdue(&s->pass, s->now_s) && !s->paused_ms))
 CELL(status, guard, ((struct cell){.kind = CELL_TEXT, .text = status_guard_word(s)}))
 
 const struct column status_columns[] = {
@@ -186,19 +186,19 @@ const struct column status_columns[] = {
     {.name = NULL},
 };
 
-CELL(guard_beat, since, number(true, CELL_NUMBER, s->since_s))
-CELL(guard_beat, lack, number(true, CELL_KIB, s->lack_kib))
-CELL(guard_beat, freed, number(true, CELL_KIB, s->freed_kib))
-CELL(guard_beat, no_give, number(true, CELL_BOOL, s->no_give))
-CELL(guard_beat, heartbeat, number(true, CELL_NUMBER, s->written_s))
-CELL(guard_beat, began, number(true, CELL_NUMBER, s->began_s))
-CELL(guard_beat, calm, number(true, CELL_MS, s->level_ms[GUARD_CALM]))
-CELL(guard_beat, tight, number(true, CELL_MS, s->level_ms[GUARD_TIGHT]))
-CELL(guard_beat, critical, number(true, CELL_MS, s->level_ms[GUARD_CRITICAL]))
-CELL(guard_beat, freed_total, number(true, CELL_KIB, s->freed_total_kib))
-CELL(guard_beat, refusals, number(true, CELL_NUMBER, s->refusals))
-CELL(guard_beat, commands, number(true, CELL_NUMBER, s->commands_sent))
-CELL(guard_beat, on_critical, number(true, CELL_NUMBER, s->commands_run))
+CELL(guard_heartbeat, since, number(true, CELL_NUMBER, s->since_s))
+CELL(guard_heartbeat, lack, number(true, CELL_KIB, s->lack_kib))
+CELL(guard_heartbeat, freed, number(true, CELL_KIB, s->freed_kib))
+CELL(guard_heartbeat, no_give, number(true, CELL_BOOL, s->no_give))
+CELL(guard_heartbeat, heartbeat, number(true, CELL_NUMBER, s->written_s))
+CELL(guard_heartbeat, began, number(true, CELL_NUMBER, s->began_s))
+CELL(guard_heartbeat, calm, number(true, CELL_MS, s->level_ms[GUARD_CALM]))
+CELL(guard_heartbeat, tight, number(true, CELL_MS, s->level_ms[GUARD_TIGHT]))
+CELL(guard_heartbeat, critical, number(true, CELL_MS, s->level_ms[GUARD_CRITICAL]))
+CELL(guard_heartbeat, freed_total, number(true, CELL_KIB, s->freed_total_kib))
+CELL(guard_heartbeat, refusals, number(true, CELL_NUMBER, s->refusals))
+CELL(guard_heartbeat, commands, number(true, CELL_NUMBER, s->commands_sent))
+CELL(guard_heartbeat, on_critical, number(true, CELL_NUMBER, s->commands_run))
 
 #define COUNTER (COLUMN_JSON | COLUMN_COUNTER)
 

@@ -16,13 +16,13 @@ struct status {
 	uint64_t given_back_kib;                    /* what balloons hold: maximum less actual */
 	uint64_t shortage_kib;                      /* what the host lacks for all needs */
 	bool has_pass;
-	struct pass_beat pass;
+	struct pass_heartbeat pass;
 	bool has_totals;
 	struct totals totals;
 	uint64_t paused_ms; /* what is left of a pause; 0: none */
 	bool remote;        /* the guests are on another host, so its guard is not known */
 	enum guard_presence presence;
-	struct guard_beat guard;
+	struct guard_heartbeat guard;
 };
 
 /* Sums up all guests of the report. registry: of the report's guests; NULL: no pass is known. */
@@ -41,7 +41,7 @@ char *text_status(char *buffer, size_t size, const struct status *s, bool brief)
 const char *status_guard_word(const struct status *s);
 
 extern const struct column status_columns[]; /* rows: struct status */
-extern const struct column guard_columns[];  /* rows: struct guard_beat */
+extern const struct column guard_columns[];  /* rows: struct guard_heartbeat */
 extern const struct column totals_columns[]; /* rows: struct totals */
 
 #endif

@@ -147,7 +147,7 @@ teardown() {
 		run --separate-stderr guard --once --explain
 		[ "$status" -eq 1 ]
 		[[ $output == *"idle: has 2 GiB and gives nothing: stale-stats"* ]]
-		[[ $output == *"host: $level: "*"; guests give nothing; $needed MiB are still missing"* ]]
+		[[ $output == *"host: $level: "*"; guests give nothing; $needed MiB still missing"* ]]
 	done <<-END
 		200000 97.7 tight
 		100000 195 critical
@@ -160,7 +160,7 @@ teardown() {
 	[ "$status" -eq 0 ]
 	[ -z "$stderr" ]
 	[[ $output == *"plain: has 512 MiB and gives nothing: no-balloon"* ]]
-	[[ $output == *"host: critical: 97.7 MiB available, reserve 293 MiB; guests give nothing; 195 MiB are still missing"* ]]
+	[[ $output == *"host: critical: 97.7 MiB available, reserve 293 MiB; guests give nothing; 195 MiB still missing"* ]]
 	[ ! -e "$root/run/memsched" ]
 	unchanged run --separate-stderr guard -n
 	[ "${#lines[@]}" -eq 1 ]

@@ -87,7 +87,7 @@ hears_no_more() {
 }
 
 hears_of_it() {
-	grep -Eaq 'memguard: [1-9] lines before this are lost: nobody took them$' "$BATS_TEST_TMPDIR/heard" &&
+	grep -Eaq 'memguard: [1-9] earlier lines are lost: standard error was not read$' "$BATS_TEST_TMPDIR/heard" &&
 		grep -aq '^memguard: read the configuration again' "$BATS_TEST_TMPDIR/heard"
 }
 

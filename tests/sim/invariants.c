@@ -95,7 +95,7 @@ static void check_bounds(struct checker *c, const struct guest *g)
 	if (g->plan.want_kib < actual && g->plan.want_kib < bottom)
 		broke(c, "no take below bottom", "%s: to %lu MiB, bottom %lu", g->name, mib(g->plan.want_kib),
 		      mib(bottom));
-	if (g->est.blind && g->plan.want_kib < actual && actual <= ceil)
+	if (g->est.predates_move && g->plan.want_kib < actual && actual <= ceil)
 		broke(c, "no take on a sample of before the last move", "%s: %lu to %lu MiB", g->name, mib(actual),
 		      mib(g->plan.want_kib));
 	if (g->plan.no_take && g->plan.want_kib < actual)
@@ -124,7 +124,7 @@ static void check_capacity(struct checker *c, const struct balance_report *plan)
 		if (g->plan.fixed)
 			continue;
 		slack += c->ours->conf.tolerance_kib;
-		slack += g->est.blind ? g->sample.actual_kib : 0; /* may be taken from a pass later */
+		slack += g->est.predates_move ? g->sample.actual_kib : 0; /* may be taken from a pass later */
 		slack +=
 		    sat_sub(guest_told_kib(g), g->sample.actual_kib); /* is on its way to what it was told before */
 		want += g->plan.want_kib;
@@ -158,7 +158,7 @@ static bool is_levelled(const struct checker *c, const struct guest *g)
 	bool basic = g->plan.layer == LAYER_BASIC;
 	uint64_t lo_kib = basic ? least_kib : g->plan.bottom_kib;
 
-	return !g->plan.fixed && !g->plan.no_take && !g->est.blind && g->plan.want_kib > lo_kib + margin_kib &&
+	return !g->plan.fixed && !g->plan.no_take && !g->est.predates_move && g->plan.want_kib > lo_kib + margin_kib &&
 	       g->plan.want_kib + margin_kib < g->plan.basic_kib && g->sample.actual_kib > g->plan.bottom_kib;
 }
 

@@ -73,7 +73,7 @@ static void show_plan(const struct world *w, const struct balance_report *p, uns
 		       mib(vm_rss_kib(v)), mib(vm_free_kib(v)), mib(v->cache_kib), mib(g->est.used_kib),
 		       mib(g->plan.bottom_kib), mib(g->plan.basic_kib), mib(g->plan.need_kib), mib(g->plan.comfort_kib),
 		       mib(g->plan.share_kib), mib(g->plan.want_kib), reason_word(g->plan.reason),
-		       g->est.blind ? ", blind" : "");
+		       g->est.predates_move ? ", blind" : "");
 	}
 }
 

@@ -49,7 +49,7 @@ static struct balance_report report_of(size_t n)
 	return (struct balance_report){.guest = guests, .n = n, .host = host, .reserve_kib = MIB(1024)};
 }
 
-#define VIEW(r, c) .rows = (r), .columns = (c), .clock = "14:03:22", .nobody = "no guest is running"
+#define VIEW(r, c) .rows = (r), .columns = (c), .clock = "14:03:22", .no_guest = "no guest is running"
 
 /* not inlined: gcc would take what open_memstream allocated for the stack's */
 __attribute__((noinline)) static char *written(const struct bars_view *view, const struct balance_report *report)

@@ -305,7 +305,7 @@ static void test_doubt(void **state)
 	expect(s.what, update(&s)->doubt_kib, 0);
 	ask(&s, 700 * MIB);
 	move(&s, -(int64_t)(200 * MIB));
-	expect(s.what, uses_more(&s, 50 * MIB)->blind, true);
+	expect(s.what, uses_more(&s, 50 * MIB)->predates_move, true);
 	expect(s.what, s.g.est.used_kib, 400 * MIB);
 	expect(s.what, s.g.est.doubt_kib, 50 * MIB);
 	s.g.sample.available_kib += 200 * MIB;

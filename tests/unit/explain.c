@@ -190,7 +190,7 @@ static const struct {
     /* left alone */
     {GUEST(NO_STATS, .plan.fixed = true, .est.absurd = true), "left alone: its statistics contradict each other"},
     {GUEST(NO_STATS, .plan.fixed = true, .device.period_s = 5), "left alone: it does not report what it uses"},
-    {GUEST(NO_STATS, .plan.fixed = true, .device.period_s = 5, .est.blind = true),
+    {GUEST(NO_STATS, .plan.fixed = true, .device.period_s = 5, .est.predates_move = true),
      "left alone: its statistics report more free memory than it has: they are older than its last move"},
     {GUEST(NO_STATS, .plan.fixed = true, .name = "vm.1"),
      "left alone: it does not report what it uses; run 'virsh dommemstat vm.1 --period 1 --live'"},
@@ -294,7 +294,7 @@ static const struct {
      "stays at 350 MiB: memory is short: it is kept below its floor of 360 MiB with 50 MiB above 300 MiB used, weight "
      "100 alone would get 20 MiB; it needs 446 MiB, 96 MiB more"},
     {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(500), .plan.basic_kib = MIB(512), LEVEL(20),
-           .est.blind = true),
+           .est.predates_move = true),
      "stays at 500 MiB: memory is short: 366 MiB used, it gets 134 MiB of its target of 146 MiB, weight 100 alone "
      "would get 20 MiB, as nothing is taken on statistics older than its last move; it needs 512 MiB, 12 MiB more"},
     /* looked at again after the command */

@@ -26,8 +26,8 @@ struct spec {
 	uint64_t touched; /* (all it has) */
 	uint32_t weight;
 	bool paused, excluded;
-	bool stale; /* its statistics are old: nothing may be taken from it */
-	bool blind; /* they are of before its last move: not now */
+	bool stale;         /* its statistics are old: nothing may be taken from it */
+	bool predates_move; /* they are of before its last move: not now */
 };
 
 static struct guest guest_of(const struct spec *s)
@@ -51,7 +51,7 @@ static struct guest guest_of(const struct spec *s)
 	            .fresh = true,
 	            .settled = true,
 	            .stale = s->stale,
-	            .blind = s->blind,
+	            .predates_move = s->predates_move,
 	            .lead_ms = 3000},
 	    .past = {.known = true, .rss_before_kib = touched_kib + QEMU_USUAL_KIB, .follows = FOLLOWS},
 	};
@@ -175,7 +175,7 @@ static void test_takes(void **state)
 	} takes[] = {
 	    {"there is room", 100000, {{900000, 400000}}, 100000, {900000}},
 	    {"what lacks", 100000, {{900000, 400000}}, 300000, {700000}},
-	    {"what lacks, a pass later", 100000, {{900000, 400000, .blind = true}}, 300000, {700000}},
+	    {"what lacks, a pass later", 100000, {{900000, 400000, .predates_move = true}}, 300000, {700000}},
 	    {"all that is idle", 100000, {{900000, 400000}}, 450000, {550000}},
 	    {"what the host lacks before", -100000, {{900000, 400000}}, 100000, {700000}},
 	    {"headroom", 100000, {{900000, 400000}}, 500000, {500000}},

@@ -39,24 +39,24 @@ static struct instant after_ms(uint64_t ms)
 }
 
 /* An emergency: 2 s calm, 3 s tight, 4 s critical, and calm again. */
-static struct guard_beat emergency(void)
+static struct guard_heartbeat emergency(void)
 {
-	struct guard_beat b = {.written_s = 0};
+	struct guard_heartbeat b = {.written_s = 0};
 
-	guard_beat_note(&b, GUARD_CALM, 0, 0, after_ms(0));
-	guard_beat_note(&b, GUARD_TIGHT, 100, 0, after_ms(2000));
-	guard_beat_note(&b, GUARD_TIGHT, 80, 20, after_ms(4000));
-	guard_beat_note(&b, GUARD_CRITICAL, 300, 20, after_ms(5000));
-	guard_beat_note(&b, GUARD_CRITICAL, 50, 10, after_ms(8000));
-	guard_beat_note(&b, GUARD_CRITICAL, 40, 70, after_ms(8500));
-	guard_beat_note(&b, GUARD_CALM, 0, 0, after_ms(9000));
-	guard_beat_note(&b, GUARD_TIGHT, 7, 5, after_ms(9500));
+	guard_heartbeat_note(&b, GUARD_CALM, 0, 0, after_ms(0));
+	guard_heartbeat_note(&b, GUARD_TIGHT, 100, 0, after_ms(2000));
+	guard_heartbeat_note(&b, GUARD_TIGHT, 80, 20, after_ms(4000));
+	guard_heartbeat_note(&b, GUARD_CRITICAL, 300, 20, after_ms(5000));
+	guard_heartbeat_note(&b, GUARD_CRITICAL, 50, 10, after_ms(8000));
+	guard_heartbeat_note(&b, GUARD_CRITICAL, 40, 70, after_ms(8500));
+	guard_heartbeat_note(&b, GUARD_CALM, 0, 0, after_ms(9000));
+	guard_heartbeat_note(&b, GUARD_TIGHT, 7, 5, after_ms(9500));
 	return b;
 }
 
 static void test_time_and_memory_are_summed_up(void **state)
 {
-	struct guard_beat b = emergency();
+	struct guard_heartbeat b = emergency();
 
 	(void)state;
 	assert_int_equal(b.level, GUARD_TIGHT);
@@ -71,22 +71,22 @@ static void test_time_and_memory_are_summed_up(void **state)
 
 static void test_guard_is_read_as_it_was_written(void **state)
 {
-	struct guard_beat b = emergency(), read;
+	struct guard_heartbeat b = emergency(), read;
 
 	(void)state;
 	b.no_give = true;
 	b.refusals = 3;
 	b.commands_run = 2;
 	b.reserve_kib = 300000;
-	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
-	assert_int_equal(guard_beat_write(&b, registry), 0);
-	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S + 69, &read), GUARD_PRESENT);
+	assert_int_equal(guard_heartbeat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
+	assert_int_equal(guard_heartbeat_write(&b, registry), 0);
+	assert_int_equal(guard_heartbeat_read(root, "qemu:///system", NOW_S + 69, &read), GUARD_PRESENT);
 	b.seen_ms = 0; /* is not written */
 	assert_memory_equal(&b, &read, sizeof(b));
-	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S + 70, &read), GUARD_SILENT);
+	assert_int_equal(guard_heartbeat_read(root, "qemu:///system", NOW_S + 70, &read), GUARD_SILENT);
 	b.pid = INT32_MAX; /* above every kernel.pid_max */
-	assert_int_equal(guard_beat_write(&b, registry), 0);
-	assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
+	assert_int_equal(guard_heartbeat_write(&b, registry), 0);
+	assert_int_equal(guard_heartbeat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
 }
 
 static void test_what_is_no_guard_counts_as_absent(void **state)
@@ -94,12 +94,12 @@ static void test_what_is_no_guard_counts_as_absent(void **state)
 	static const char *const texts[] = {
 	    "", "{}\n", "{\"level\":\"calm\"}\n", "{\"level\":\"calm\",\"pid\":1,\"time_seconds\":1}\n", "level",
 	};
-	struct guard_beat read;
+	struct guard_heartbeat read;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		assert_int_equal(registry_write(registry, "guard.json", texts[i], strlen(texts[i])), 0);
-		assert_int_equal(guard_beat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
+		assert_int_equal(guard_heartbeat_read(root, "qemu:///system", NOW_S, &read), GUARD_ABSENT);
 		assert_int_equal(read.written_s, 0);
 	}
 }
@@ -117,17 +117,17 @@ static void test_pass(void **state)
 	    {"{\"name\":\"\\\"time_seconds\\\":5\"}", -EBADMSG, 0, 0},
 	    {"", -EBADMSG, 0, 0},
 	};
-	struct pass_beat read;
+	struct pass_heartbeat read;
 	char large[4096];
 
 	(void)state;
-	assert_int_equal(pass_beat_read(registry, &read), -ENOENT);
+	assert_int_equal(pass_heartbeat_read(registry, &read), -ENOENT);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		memset(large, ' ', sizeof(large)); /* the guests behind the head may be many */
 		memcpy(large, rows[i].text, strlen(rows[i].text));
 		assert_int_equal(registry_write(registry, "last-pass.json", large, sizeof(large)), 0);
-		read = (struct pass_beat){.ended_s = 0};
-		assert_int_equal(pass_beat_read(registry, &read), rows[i].error);
+		read = (struct pass_heartbeat){.ended_s = 0};
+		assert_int_equal(pass_heartbeat_read(registry, &read), rows[i].error);
 		assert_int_equal(read.ended_s, rows[i].ended_s);
 		assert_int_equal(read.interval_ms, rows[i].interval_ms);
 	}
@@ -141,11 +141,11 @@ static void test_overdue(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		const struct pass_beat b = {.ended_s = NOW_S, .interval_ms = rows[i].interval_ms};
+		const struct pass_heartbeat b = {.ended_s = NOW_S, .interval_ms = rows[i].interval_ms};
 
-		assert_false(pass_beat_is_overdue(&b, NOW_S + rows[i].last_good_s));
-		assert_true(pass_beat_is_overdue(&b, NOW_S + rows[i].last_good_s + 1));
-		assert_false(pass_beat_is_overdue(&b, NOW_S - 3600)); /* a clock that was set back */
+		assert_false(pass_heartbeat_is_overdue(&b, NOW_S + rows[i].last_good_s));
+		assert_true(pass_heartbeat_is_overdue(&b, NOW_S + rows[i].last_good_s + 1));
+		assert_false(pass_heartbeat_is_overdue(&b, NOW_S - 3600)); /* a clock that was set back */
 	}
 }
 

@@ -65,7 +65,7 @@ static void test_sockets(void **state)
 		loop_notify("WATCHDOG=1");
 		hears(fd, "WATCHDOG=1");
 		close(fd);
-		loop_notify("STOPPING=1"); /* nobody hears it: nothing happens */
+		loop_notify("STOPPING=1"); /* without a reader nothing happens */
 	}
 	unlink(path);
 }
@@ -139,7 +139,7 @@ static void test_watchdog(void **state)
 	}
 }
 
-/* A quarter of what systemd waits for lies between two, and nothing is sent for who is stuck. */
+/* A quarter of what systemd waits for lies between two, and nothing is sent by a stuck one. */
 static void test_feed(void **state)
 {
 	const struct {
@@ -159,11 +159,11 @@ static void test_feed(void **state)
 	fd = listen_at(path);
 	unsetenv("WATCHDOG_PID");
 	unsetenv("WATCHDOG_USEC");
-	loop_feed_watchdog(&fed_ms, 5000, UINT64_MAX);
+	loop_ping_watchdog(&fed_ms, 5000, UINT64_MAX);
 	hears(fd, "");
 	setenv("WATCHDOG_USEC", "30000000", 1);
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		loop_feed_watchdog(&fed_ms, rows[i].now_ms, rows[i].stuck_ms);
+		loop_ping_watchdog(&fed_ms, rows[i].now_ms, rows[i].stuck_ms);
 		hears(fd, rows[i].fed ? "WATCHDOG=1" : "");
 		if ((fed_ms == rows[i].now_ms) != rows[i].fed)
 			fail_msg("row %zu", i);

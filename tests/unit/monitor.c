@@ -233,9 +233,9 @@ static struct monitor *on_duty(bool dry_run)
 	return s;
 }
 
-static struct sight look(struct monitor *s)
+static struct monitor_view look(struct monitor *s)
 {
-	struct sight v;
+	struct monitor_view v;
 
 	assert_int_equal(monitor_look(s, &v), 0);
 	return v;
@@ -264,12 +264,12 @@ static void test_calm(void **state)
 {
 	struct monitor *s = on_duty(false);
 	struct registry *r = registry_of_a_pass();
-	struct sight v = look(s);
+	struct monitor_view v = look(s);
 	char refused[64];
 
 	(void)state;
 	assert_int_equal(v.level, GUARD_CALM);
-	assert_false(v.squeezing);
+	assert_false(v.reclaiming);
 	assert_int_equal(v.sent, 0);
 	assert_false(registry_no_give(r));
 	assert_false(monitor_cannot(s, &v, refused, sizeof(refused)));
@@ -286,13 +286,13 @@ static void test_tight(void **state)
 	struct monitor *s = on_duty(false);
 	struct registry *r = registry_of_a_pass();
 	const uint64_t idle_kib = 512 * MIB - 150000;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	host_has(700 * MIB);
 	v = look(s);
 	assert_int_equal(v.level, GUARD_TIGHT);
-	assert_true(v.squeezing);
+	assert_true(v.reclaiming);
 	assert_int_equal(v.sent, GUESTS);
 	assert_int_equal(v.planned_kib, GUESTS * idle_kib);
 	assert_true(v.sent_ms >= v.at.now_ms);
@@ -309,7 +309,7 @@ static void test_tight(void **state)
 static void test_tight_touched(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	touch_all(s);
@@ -344,7 +344,7 @@ static void test_told_again(void **state)
 static void test_sends_again(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	host_has(700 * MIB);
@@ -370,7 +370,7 @@ static void test_sends_again(void **state)
 static void test_sends_in_time(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	host_has(700 * MIB);
@@ -380,9 +380,9 @@ static void test_sends_in_time(void **state)
 }
 
 /* A host that falls so that it will be short within the second. */
-static struct sight look_at_a_fall(struct monitor *s)
+static struct monitor_view look_at_a_fall(struct monitor *s)
 {
-	struct sight v;
+	struct monitor_view v;
 
 	host_has(1500 * MIB);
 	look(s);
@@ -398,7 +398,7 @@ static struct sight look_at_a_fall(struct monitor *s)
 static void test_foreseen_untouched(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct sight v = look_at_a_fall(s);
+	struct monitor_view v = look_at_a_fall(s);
 
 	(void)state;
 	assert_int_equal(v.way, RECLAIM_ROOM);
@@ -418,7 +418,7 @@ static void test_foreseen_untouched(void **state)
 static void test_foreseen(void **state)
 {
 	struct monitor *s = on_duty(false);
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	touch_all(s);
@@ -443,7 +443,7 @@ static void test_growing(void **state)
 {
 	struct monitor *s = on_duty(false);
 	struct snapshot *h = monitor_snapshot(s);
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	for (size_t i = 0; i < h->n; i++)
@@ -458,7 +458,7 @@ static void test_critical(void **state)
 {
 	struct monitor *s = on_duty(false);
 	struct snapshot *h;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	host_has(1);
@@ -477,7 +477,7 @@ static void test_crumbs(void **state)
 {
 	struct monitor *s;
 	char refused[100];
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	assert_int_equal(conf_set(&conf, "target", "512MiB"), 0); /* nothing is idle */
@@ -541,12 +541,12 @@ static void test_dry(void **state)
 {
 	struct monitor *s = on_duty(true);
 	char path[PATH_MAX];
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	host_has(700 * MIB);
 	v = look(s);
-	assert_true(v.squeezing);
+	assert_true(v.reclaiming);
 	assert_true(v.planned_kib > 0);
 	assert_int_equal(v.sent, 0);
 	assert_int_equal(v.no_give, 0);
@@ -560,18 +560,18 @@ static void test_room(void **state)
 {
 	struct monitor *s = on_duty(false);
 	struct registry *r = registry_of_a_pass();
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	touch_all(s);
 	host_has(1100 * MIB);
-	assert_false(look(s).squeezing);
+	assert_false(look(s).reclaiming);
 	assert_int_equal(
 	    registry_save_pending(r, "00000000-0000-4000-8000-000000009999", 500 * MIB, clock_now().wall_ms / 1000), 0);
 	monitor_count_pending(s);
 	v = look(s);
 	assert_int_equal(v.level, GUARD_CALM);
-	assert_true(v.squeezing);
+	assert_true(v.reclaiming);
 	assert_int_equal(v.way, RECLAIM_ROOM);
 	assert_int_equal(v.lack_kib, 424 * MIB);
 	assert_in_range(v.planned_kib, 424 * MIB - GUESTS, 424 * MIB);
@@ -579,7 +579,7 @@ static void test_room(void **state)
 	assert_false(registry_no_give(r));
 	registry_forget_pending(r, "00000000-0000-4000-8000-000000009999");
 	monitor_count_pending(s);
-	assert_false(look(s).squeezing);
+	assert_false(look(s).reclaiming);
 	registry_close(r);
 	monitor_free(s, in_time());
 }
@@ -634,7 +634,7 @@ static void test_starting(void **state)
 {
 	struct monitor *s = on_duty(false);
 	struct snapshot *h;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	touch_all(s);
@@ -646,10 +646,10 @@ static void test_starting(void **state)
 	assert_int_equal(v.level, GUARD_CALM);
 	assert_int_equal(v.starting_kib, 800 * MIB);
 	assert_int_equal(v.lack_kib, 724 * MIB);
-	assert_true(v.squeezing);
+	assert_true(v.reclaiming);
 	assert_in_range(v.planned_kib, 724 * MIB - 5000, 724 * MIB);
 	host_has(1824 * MIB);
-	assert_false(look(s).squeezing);
+	assert_false(look(s).reclaiming);
 	monitor_free(s, in_time());
 }
 
@@ -680,7 +680,7 @@ static void test_allocates_nothing(void **state)
 	struct monitor *s = on_duty(false);
 	struct registry *r = registry_of_a_pass();
 	char *volatile counted;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	if (!CAN_COUNT) {
@@ -723,7 +723,7 @@ static void test_without_descriptors(void **state)
 	struct monitor *s = on_duty(false);
 	struct registry *r = registry_of_a_pass();
 	struct rlimit all, none;
-	struct sight v = look(s);
+	struct monitor_view v = look(s);
 	int error;
 
 	(void)state;
@@ -787,7 +787,7 @@ static void test_registry_removed(void **state)
 static void test_cannot(void **state)
 {
 	struct monitor *s;
-	struct sight v;
+	struct monitor_view v;
 	char refused[100];
 
 	(void)state;
@@ -820,7 +820,7 @@ static void test_freed(void **state)
 	struct monitor *s = on_duty(false);
 	struct snapshot *h;
 	char text[200];
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	touch_all(s);
@@ -872,7 +872,7 @@ static void calm_again(struct monitor *s)
 static void test_gives_back(void **state)
 {
 	struct monitor *s;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	make_world(4);
@@ -899,7 +899,7 @@ static void test_reads_seldom_at_rest(void **state)
 {
 	struct monitor *s;
 	char refused[200];
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	make_world(4);
@@ -928,7 +928,7 @@ static void test_reads_seldom_at_rest(void **state)
 static void test_gives_nothing_back_in_a_flood(void **state)
 {
 	struct monitor *s;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	make_world(4);
@@ -938,7 +938,7 @@ static void test_gives_nothing_back_in_a_flood(void **state)
 	assert_int_equal(look(s).sent, 4);
 	calm_down(s);
 	assert_int_equal(monitor_read(s, in_time()), 0);
-	assert_true(monitor_awaits(s, &(struct sight){.sent = 0}));
+	assert_true(monitor_awaits(s, &(struct monitor_view){.sent = 0}));
 	assert_int_equal(look(s).returned_kib, 0);
 	obey(s);
 	for (unsigned i = 1; i < 5; i++) { /* it may be at its reserve in 10 s */
@@ -960,7 +960,7 @@ static void test_keeps_room_for_a_start(void **state)
 {
 	struct monitor *s;
 	struct snapshot *h;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	make_world(4);
@@ -1027,7 +1027,7 @@ static void test_gives_back_later(void **state)
 	calm_again(s);
 	assert_int_equal(look(s).returned_kib, 648 * MIB);
 	host_has(700 * MIB);
-	assert_true(look(s).squeezing);
+	assert_true(look(s).reclaiming);
 	calm_again(s);
 	take_half(s);
 	assert_int_equal(look(s).returned_kib, 0);
@@ -1067,7 +1067,7 @@ static void test_awaits(void **state)
 {
 	struct monitor *s = on_duty(false);
 	struct snapshot *h;
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	host_has(700 * MIB);
@@ -1081,7 +1081,7 @@ static void test_awaits(void **state)
 	for (size_t i = 0; i < h->n; i++)
 		h->guest[i].est.stuck = h->guest[i].plan.no_take = true;
 	v = look(s);
-	assert_true(v.squeezing);
+	assert_true(v.reclaiming);
 	assert_int_equal(v.sent, 0);
 	assert_false(monitor_awaits(s, &v));
 	monitor_free(s, in_time());
@@ -1093,7 +1093,7 @@ static void test_old(void **state)
 	struct monitor *s = on_duty(false);
 	struct snapshot *h = monitor_snapshot(s);
 	char refused[100];
-	struct sight v;
+	struct monitor_view v;
 
 	(void)state;
 	h->began_ms -= 9000;
@@ -1129,7 +1129,7 @@ static void test_no_host(void **state)
 {
 	struct monitor *s = on_duty(false);
 	char path[PATH_MAX];
-	struct sight v = {.sent = 77};
+	struct monitor_view v = {.sent = 77};
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/proc/meminfo", root);

@@ -338,7 +338,7 @@ static void test_journal(void **state)
 	assert_int_equal(write_moves(1, "syslog"), 0);
 	assert_receives(syslog, looks[4].text);
 	assert_receives_nothing(journal);
-	close(journal); /* nobody reads there any more */
+	close(journal); /* it has no reader any more */
 	assert_int_equal(write_moves(1, "journal"), 0);
 	assert_receives(syslog, looks[4].text);
 	assert_int_equal(unlink(path_of(JOURNAL)), 0);
@@ -400,7 +400,7 @@ static const struct {
 } complaints[] = {
     {"/var/log/x", -ENOSPC, "cannot log to '/var/log/x': No space left on device; moves that are missing there: 3"},
     {"/a\nb", -EMEDIUMTYPE, "cannot log to '/a\\x0Ab': not a plain file; moves that are missing there: 3"},
-    {"journal", -EAGAIN, "cannot log to 'journal': nobody reads there; moves that are missing there: 3"},
+    {"journal", -EAGAIN, "cannot log to 'journal': it has no reader; moves that are missing there: 3"},
     {"/x", -ETIMEDOUT, "cannot log to '/x': it does not answer; moves that are missing there: 3"},
     {"/x", -ENOBUFS, "cannot log to '/x': more than could be kept; moves that are missing there: 3"},
 };

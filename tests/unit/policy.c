@@ -50,7 +50,7 @@ struct spec {
 	enum reason left; /* why it is not taken from (it is) */
 	bool fixed;       /* nor given to */
 	uint64_t told;    /* the size it is on its way to (nothing) */
-	bool blind, unsettled;
+	bool predates_move, unsettled;
 	bool old;            /* the sample was seen before (it was not) */
 	uint64_t surge;      /* (none) */
 	uint64_t hidden;     /* (nothing) */
@@ -93,7 +93,7 @@ static struct guest guest(const struct spec *s)
 	            .hidden_kib = s->hidden,
 	            .has_age = true,
 	            .settled = !s->unsettled,
-	            .blind = s->blind,
+	            .predates_move = s->predates_move,
 	            .stale = s->left == REASON_STALE_STATS,
 	            .booting = s->left == REASON_BOOTING,
 	            .distress = s->left == REASON_DISTRESS,
@@ -645,9 +645,9 @@ static const struct {
      {1000000, 400000, .left = REASON_DISTRESS, .unsettled = true},
      1000000,
      REASON_DISTRESS},
-    {"a sample of before the last move", {1000000, 400000, .blind = true}, 1000000, REASON_PLENTY},
-    {"and above max", {1200000, 400000, .max = 900000, .blind = true}, 1200000, REASON_PLENTY},
-    {"and it lacks", {500000, 400000, .blind = true}, 550000, REASON_BELOW_TARGET},
+    {"a sample of before the last move", {1000000, 400000, .predates_move = true}, 1000000, REASON_PLENTY},
+    {"and above max", {1200000, 400000, .max = 900000, .predates_move = true}, 1200000, REASON_PLENTY},
+    {"and it lacks", {500000, 400000, .predates_move = true}, 550000, REASON_BELOW_TARGET},
 };
 
 static void test_one(void **state)
@@ -756,7 +756,7 @@ static const struct {
      {1000000, 400000, 2100000, 600000, 1450000, 0}},
     {"a sample of before its last move: it can be taken from a pass later",
      {1300000, 0, 0},
-     {{600000, 400000}, {900000, 100000, .rss = 500000, .blind = true}},
+     {{600000, 400000}, {900000, 100000, .rss = 500000, .predates_move = true}},
      {1000000, 400000, 2100000, 600000, 550000 + FLOOR, 0}},
     {"an NVDIMM in rss is none of its memory",
      {1300000, 0, 0},
@@ -913,7 +913,7 @@ static const struct {
     {"but what lacks beyond that", 0, {{1000000, 400000, CRON}, {350000, 400000, .told = 450000}}, {899152, 550000}},
     {"nobody gives on a sample of before its last move",
      0,
-     {{1000000, 400000, .blind = true}, {1000000, 400000, CRON}, {350000, 400000}},
+     {{1000000, 400000, .predates_move = true}, {1000000, 400000, CRON}, {350000, 400000}},
      {1000000, 800000, 550000}},
     {"a deficit within the tolerance is none", 0, {{1000000, 400000, CRON}, {545000, 400000}}, {1000000, 545000}},
     {"what the reserve lacks goes at once, whatever it used of late",
@@ -1062,7 +1062,7 @@ static const struct {
      100000},
     {"a sample of before the last move: its share, but nothing is taken now",
      0,
-     {{600000, 400000, .blind = true}, {400000, 400000}, {500000, 400000}},
+     {{600000, 400000, .predates_move = true}, {400000, 400000}, {500000, 400000}},
      {600000, 500000, 500000},
      {REASON_AT_TARGET, REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
      100000},

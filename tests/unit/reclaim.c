@@ -65,8 +65,8 @@ static struct guest guest_of(const struct row *row)
 	if (row->trait == STUCK)
 		g.plan.reason = REASON_STUCK;
 	g.est.stuck = row->trait == STUCK;
-	g.est.blind = row->trait == BLIND;
-	if (g.est.blind)
+	g.est.predates_move = row->trait == BLIND;
+	if (g.est.predates_move)
 		g.est.doubt_kib = row->doubt ? row->doubt * MIB : UINT64_MAX;
 	g.hung = row->trait == HUNG;
 	g.vanished = row->trait == VANISHED;
