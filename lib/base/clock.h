@@ -31,7 +31,7 @@ static inline void clock_sleep_ms(uint64_t ms)
 	nanosleep(&(struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
 }
 
-/* Whether what is done each each_ms, and was last done at last_ms (0: never), is to be done now. */
+/* Whether work that is done each each_ms, and was last done at last_ms (0: never), is due now. */
 static inline bool clock_is_due(uint64_t last_ms, uint64_t now_ms, uint64_t each_ms)
 {
 	return !last_ms || now_ms - last_ms >= each_ms;

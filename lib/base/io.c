@@ -60,7 +60,8 @@ ssize_t file_read(int fd, char *bytes, size_t size)
 	return (ssize_t)length;
 }
 
-/* The mode does not depend on the caller's umask. What a file system tells only at the end it tells of a duplicate. */
+/* The mode does not depend on the caller's umask. Some file systems report errors only at close: close of a duplicate
+ * shows them. */
 static int fill_file(int fd, const char *text, size_t length)
 {
 	int error = fd_write(fd, text, length), copy = -1;
@@ -122,7 +123,7 @@ int file_publish(int at, const char *name, const char *text, size_t length)
 	return error;
 }
 
-/* ---- what other users can change ---- */
+/* ---- files that other users can change ---- */
 
 bool file_is_ours(const struct stat *st)
 {
@@ -348,7 +349,7 @@ static ssize_t collect_bytes(void *arg, const char *bytes, size_t n)
 		char *text = realloc(m->text, room);
 
 		if (!text) {
-			m->failed = true; /* C libraries differ in how a stream is told */
+			m->failed = true; /* C libraries report this to a stream in different ways */
 			return (ssize_t)n;
 		}
 		m->text = text;

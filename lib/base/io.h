@@ -56,7 +56,7 @@ int file_check_target(const struct stat *st);
 int file_open_target(int at, const char *name, int flags, mode_t mode);
 /* Whether fd is the file of that name. */
 bool file_is_same(int fd, int at, const char *name);
-/* What -errno means for a file. */
+/* The meaning of -errno for a file, in words. */
 const char *file_words(int error);
 
 /*
@@ -80,8 +80,8 @@ int dir_open_of(const char *path, const char **ret_name);
 int file_open_safe(const char *path);
 
 /*
- * A stream whose text stays in memory. open_memstream would do if it told that it had no memory: glibc drops the text,
- * and neither ferror nor fclose knows of it.
+ * A stream whose text stays in memory. open_memstream does not report a lack of memory: glibc drops the text, and
+ * neither ferror nor fclose shows it.
  */
 struct memfile {
 	FILE *out;

@@ -14,7 +14,7 @@ void json_init(struct json *j, FILE *out)
 	*j = (struct json){.out = out, .first = true};
 }
 
-/* One UTF-16 unit as \uXXXX, or two for what lies beyond them. */
+/* A code point as \uXXXX, or as a surrogate pair. */
 static void write_code(FILE *out, uint32_t code)
 {
 	if (code > 0xffff) {
@@ -42,7 +42,7 @@ static void write_string(FILE *out, const char *value)
 	fputc('"', out);
 }
 
-/* What stands before a value: the comma and the key. */
+/* The comma and the key before a value. */
 static void value_begin(struct json *j, const char *key)
 {
 	if (j->depth > 0 && !j->first)
@@ -147,7 +147,7 @@ void json_bytes(struct json *j, const char *key, uint64_t kib)
 
 /* ---- reading ---- */
 
-/* What stands behind "key":, NULL if there is none. */
+/* The text after "key":, NULL if there is none. */
 static const char *find_member(const char *text, const char *key)
 {
 	size_t length = strlen(key);

@@ -34,7 +34,7 @@ void json_null(struct json *j, const char *key);
 /* value / 10^decimals, exact: "1.500" for 1500 and 3. decimals: at most 19. */
 void json_decimal(struct json *j, const char *key, uint64_t value, unsigned decimals);
 
-/* kib as bytes; null where it would overflow. */
+/* kib as bytes; null if it would overflow. */
 void json_bytes(struct json *j, const char *key, uint64_t kib);
 
 /*

@@ -29,7 +29,7 @@ struct worker {
 	struct job *job;
 	size_t index;   /* of job in the run */
 	bool replaced;  /* another was started in its place */
-	bool abandoned; /* abandoned: what it holds is its own */
+	bool abandoned; /* it frees its context itself */
 };
 
 struct pool {
@@ -251,7 +251,7 @@ static int add_worker(struct pool *p)
 	return 0;
 }
 
-/* Fails only where there is no worker at all. */
+/* Fails only if there is no worker at all. */
 static int add_missing(struct pool *p, size_t n)
 {
 	unsigned live = count_live(p, true);
@@ -262,7 +262,7 @@ static int add_missing(struct pool *p, size_t n)
 	return live ? 0 : rc;
 }
 
-/* An opening that takes long is not replaced: where one hangs, so would the next. */
+/* An opening that takes long is not replaced: if one hangs, so would the next. */
 static void replace_slow(struct pool *p, uint64_t now_ms, uint64_t slice_ms)
 {
 	for (struct worker *w = p->worker; w && p->next < p->n; w = w->next)

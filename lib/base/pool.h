@@ -17,7 +17,7 @@
 
 struct pool;
 
-/* What a pool works with. All are called on workers; open and close may block for ever. */
+/* The functions of a pool. All are called on workers; open and close may block for ever. */
 struct pool_kind {
 	int (*open)(void *arg, void **ret_context);
 	void (*close)(void *context);
@@ -29,18 +29,18 @@ struct job {
 	int (*run)(struct job *job, void *context);
 	void (*free)(struct job *job);
 	const char *key; /* lives as long; while a job with it is stuck, another is refused; NULL: never refused */
-	int result;      /* what run returned; -EAGAIN: not begun in time, -EBUSY: refused */
+	int result;      /* the result of run; -EAGAIN: not begun in time, -EBUSY: refused */
 };
 
 /* A pool of n workers, started when there is work. Takes arg over, on failure too. */
 int pool_new(const struct pool_kind *kind, void *arg, unsigned n, struct pool **ret_workers);
 
 /*
- * Runs n jobs, in their order, until all have come back, the deadline has passed or *stop (where not NULL) is set. A
+ * Runs n jobs, in their order, until all have come back, the deadline has passed or *stop (unless NULL) is set. A
  * job that was abandoned is taken out of the array (NULL); all others remain the caller's. While jobs wait, a worker is
  * added for each that runs for longer than an eighth of the time given, so that stuck ones cost the others little.
- * Returns 0 also when some were abandoned. -EINTR: stopped; -EBUSY: no worker, and POOL_MAX threads are stuck; what
- * open returned where no worker could open a context; -ENOTCONN as soon as a run has returned it, for then the context
+ * Returns 0 also when some were abandoned. -EINTR: stopped; -EBUSY: no worker, and POOL_MAX threads are stuck; the
+ * error of open if no worker could open a context; -ENOTCONN as soon as a run has returned it, for then the context
  * is of no use, and its worker leaves.
  */
 int pool_run(struct pool *c, struct job **job, size_t n, uint64_t deadline_ms, const volatile sig_atomic_t *stop);
@@ -61,7 +61,7 @@ struct task;
  */
 int task_start(int (*run)(void *arg), void (*release)(void *arg), void *arg, struct task **ret_task);
 
-/* What run returned; -EINPROGRESS until it has. */
+/* The result of run; -EINPROGRESS until it has returned. */
 int task_result(const struct task *t);
 /* The same, but waits for it until deadline_ms. */
 int task_wait(struct task *t, uint64_t deadline_ms);

@@ -85,7 +85,7 @@ bool text_is_plain(uint32_t code)
 struct cut {
 	char *buffer;
 	size_t size, used;
-	size_t dots; /* where "..." still fits */
+	size_t dots; /* the last place at which "..." fits */
 };
 
 static struct cut cut_init(char *buffer, size_t size)
@@ -114,7 +114,7 @@ static bool cut_put(struct cut *c, const char *piece, size_t length)
 
 #define PIECE_MAX (4 * 4 + 1) /* four bytes as \xNN */
 
-/* Escapes what stands at the start of text. Returns how many bytes of it that took. */
+/* Escapes the character at the start of text. Returns its length in bytes. */
 static size_t escape_one(const char *text, bool utf8, const char *special, char piece[PIECE_MAX])
 {
 	uint32_t code = 0;
@@ -306,8 +306,8 @@ char *text_decimal(char *buffer, size_t size, uint64_t value, unsigned decimals)
 	return buffer;
 }
 
-/* kib times factor, at most 10, in units of 2^shift KiB, at most 2^60, to the nearest. What is below a unit is scaled
- * apart: it has room for the factor, and the whole units have it where less than 1024 of them are scaled. */
+/* kib times factor, at most 10, in units of 2^shift KiB, at most 2^60, to the nearest. The part below a
+ * unit is scaled apart: it has room for the factor, as have the whole units if less than 1024 of them are scaled. */
 static uint64_t size_in(uint64_t kib, unsigned factor, unsigned shift)
 {
 	uint64_t unit = UINT64_C(1) << shift;

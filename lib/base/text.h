@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 /*
- * The one function through which every outside string goes on its way to a terminal or a log: a character that
+ * Every string from outside passes this function before it reaches a terminal or a log: a character that
  * text_is_plain refuses, and each byte that is no UTF-8, becomes \xNN a byte; a backslash becomes two. With utf8 false
- * (C locale) everything beyond ASCII is escaped. Writes at most size bytes, always ended; what does not fit is cut at a
+ * (C locale) everything beyond ASCII is escaped. Writes at most size bytes, always ended; a longer text is cut at a
  * whole character and ended with "...". Returns buffer.
  */
 char *text_escape(char *buffer, size_t size, const char *outside, bool utf8);
@@ -30,7 +30,7 @@ char *text_copy(char *buffer, size_t size, const char *safe);
 
 /*
  * Decodes the character at the start of text (which is not at its end) as strict UTF-8, whatever the locale: no
- * overlong forms, no surrogates, nothing beyond U+10FFFF. Returns its length in bytes, 0 where there is none.
+ * overlong forms, no surrogates, nothing beyond U+10FFFF. Returns its length in bytes, 0 if there is none.
  */
 size_t text_decode(const char *text, uint32_t *ret_code);
 

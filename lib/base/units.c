@@ -126,7 +126,7 @@ static const struct unit *find_unit(const struct scale *scale, const char *given
 	return u->name ? u : NULL;
 }
 
-/* What is not of the form is -EINVAL, however many its digits. */
+/* A wrong form is -EINVAL, however many digits it has. */
 static int scaled_parse(const char *digits, const char *given, const struct scale *scale, uint64_t *ret_value)
 {
 	const struct unit *unit = find_unit(scale, given);

@@ -31,7 +31,7 @@ static inline uint64_t distance_u64(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-/* lo where the bounds cross. */
+/* lo if the bounds cross. */
 static inline uint64_t clamp_u64(uint64_t v, uint64_t lo, uint64_t hi)
 {
 	return max_u64(min_u64(v, hi), lo);
@@ -44,7 +44,7 @@ static inline uint64_t sat_add(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-/* 0 where b exceeds a. */
+/* 0 if b exceeds a. */
 static inline uint64_t sat_sub(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;

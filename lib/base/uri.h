@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a libvirt URI says about where its guests are, before anything is connected. Pure. An alias of libvirt.conf says
- * nothing, so it is neither remote nor ours.
+ * On which host the guests of a libvirt URI are, before anything is connected. Pure. An alias of libvirt.conf does not
+ * show it, so it is neither remote nor ours.
  */
 #ifndef MEMSCHED_BASE_URI_H
 #define MEMSCHED_BASE_URI_H
@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /*
- * Whether the host's memory has to be asked of libvirt. A transport other than the local socket may be a tunnel: taking
+ * Whether only libvirt can read the host's memory. A transport other than the local socket may be a tunnel: taking
  * this host's memory for the guests' would be worse than knowing less of it.
  */
 bool uri_is_remote(const char *uri);

@@ -12,13 +12,13 @@
 
 #include "host/registry.h"
 
-#define COMPLAINTS_MAX 256 /* what is beyond is said each time */
+#define COMPLAINTS_MAX 256 /* further ones are said each time */
 
 /* Zero: nothing was said yet. */
 struct complaints {
 	struct registry *registry; /* its file "said" has them too; NULL: memory alone */
 	bool unwritten;            /* the file does not say the same */
-	bool each_time;            /* someone looks on: everything is due */
+	bool each_time;            /* each complaint is due each time */
 	size_t n;
 	struct complaint {
 		uint64_t key;             /* hash */
@@ -32,11 +32,11 @@ struct complaints {
 int complaints_load(struct complaints *c, struct registry *r);
 void complaints_clear(struct complaints *c);
 
-/* Whether the complaint key is to be said now, as it is new or was said again_s ago; text is what is said. A clock that
+/* Whether the complaint key, with this text, is due: it is new or was said again_s ago. A clock that
  * was set back makes it due. */
 #define COMPLAINTS_HOURLY_S 3600
 bool complaints_raise(struct complaints *c, const char *key, const char *text, uint64_t now_s, uint64_t again_s);
-/* Nothing is known of key at present: what was said of it stands. */
+/* Keeps key as it is: nothing is known about it at present. */
 void complaints_keep(struct complaints *c, const char *key);
 /* Likewise for all of them. */
 void complaints_keep_all(struct complaints *c);

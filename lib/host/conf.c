@@ -114,7 +114,7 @@ static bool is_file(const char *value)
 	return value[0] == '/' && value[strlen(value) - 1] != '/';
 }
 
-/* The first word is what will be executed. */
+/* The first word is the program. */
 static bool is_command(const char *value)
 {
 	size_t n = strcspn(value, CONF_BLANK);
@@ -159,7 +159,7 @@ static int text_set(const struct conf_key *key, const char *value, void *slot)
 	return 0;
 }
 
-/* The rest of a row: form, check, bounds or what fits. The words and the check of a bound are one text. */
+/* The rest of a row: form, check, bounds or fitting function. The words and the check of a bound are one text. */
 #define AMOUNT(least, most)                                                                                            \
 	"a size such as 150000KiB, or a percentage such as 10% (at least " least ", at most " most ")",                \
 	    conf_set_amount, least, most, NULL
@@ -358,7 +358,7 @@ int conf_warn(struct conf *conf, const char *sentence, conf_say *say, void *arg)
 }
 
 #define HOST_MOST_PCT 90
-#define SMALL_KIB (16 * KIB_PER_MIB) /* who writes less has mostly forgotten the unit */
+#define SMALL_KIB (16 * KIB_PER_MIB) /* a smaller value mostly lacks its unit */
 
 bool conf_is_size(const struct conf_key *key)
 {

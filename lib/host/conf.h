@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What memsched.conf sets: one table of key, type, default and help drives parsing, the defaults and the tests that
- * hold man/memsched.conf to it. Its files are read by conffile.h.
+ * The settings of memsched.conf: one table of key, type, default and help drives parsing, the defaults and the tests
+ * that hold man/memsched.conf to it. Its files are read by conffile.h.
  */
 #ifndef MEMSCHED_HOST_CONF_H
 #define MEMSCHED_HOST_CONF_H
@@ -43,16 +43,16 @@ struct conf {
 
 	struct conf_origin origin[CONF_KEYS]; /* in the order of conf_keys */
 	struct conf_section *section;         /* of section.h: the last in the files; owned; NULL: none */
-	char **warning;                       /* what was odd in the files, as conf_say has it; owned */
+	char **warning;                       /* oddities of the files, as conf_say has them; owned */
 	size_t n_warnings;
 };
 
 /* One key. */
 struct conf_key {
 	const char *name;
-	const char *value; /* the default, as one would write it; "" where it depends */
+	const char *value; /* the default, as in a file; "": it depends */
 	const char *help;  /* one line */
-	const char *form;  /* what a good value looks like: conf_form */
+	const char *form;  /* the form of a good value: conf_form */
 
 	/* for conf_key_set: how a value is checked and where it goes */
 	int (*set)(const struct conf_key *key, const char *value, void *slot);
@@ -70,7 +70,8 @@ void conf_origin_clear(struct conf_origin *origin);
 /* The row of a table that a NULL name ends, or NULL. */
 const struct conf_key *conf_key_find(const struct conf_key *key, const char *name);
 
-/* Sets one key in base, the struct of its table, and how it got its value. As conf_set, where NULL for an option. */
+/* Sets one key in base, the struct of its table, and the origin of its value. As conf_set; where is NULL for an option.
+ */
 int conf_key_set(void *base, struct conf_origin *ret_origin, const struct conf_key *key, const char *value,
                  const char *where);
 
@@ -95,13 +96,13 @@ bool conf_is_plain(const char *value);
 
 /*
  * Sets one key; -ENOENT unknown key, -EINVAL bad value, -ERANGE value out of range, -ENOMEM; conf is untouched on
- * failure. An empty value is good where the default is empty. Texts are what a line can have as a value: plain UTF-8
+ * failure. An empty value is good if the default is empty. Texts are as in a line of a file: plain UTF-8
  * and tabs, no blank at an end and none before a #. Options of the commands are set through this too, so that file and
  * option take the same words.
  */
 int conf_set(struct conf *conf, const char *key, const char *value);
 
-/* What a good value of key looks like, for messages: "usable or unused"; NULL: unknown key. */
+/* The form of a good value of key, for messages: "usable or unused"; NULL: unknown key. */
 const char *conf_form(const char *key);
 
 /* Whether its values are sizes; a number without a unit is KiB then. */
@@ -114,16 +115,16 @@ bool conf_is_size(const struct conf_key *key);
  */
 int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg);
 
-/* What the target means for a guest of this maximum: at least 1 MiB. */
+/* The target of a guest of this maximum: at least 1 MiB. */
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);
 
 /*
- * What the reserve means for a host with so much memory outside its huge pages (host_pageable_kib). If it is not
+ * The reserve of a host with so much memory outside its huge pages (host_pageable_kib). If it is not
  * configured: twice the target (150000 KiB if that is a percentage), or 1/128 of that memory if that is more.
  */
 uint64_t conf_reserve_kib(const struct conf *conf, uint64_t host_kib);
 
-/* What policy needs of it, on a host with so much memory outside its huge pages. */
+/* The part that policy needs, on a host with so much memory outside its huge pages. */
 struct policy_conf conf_policy(const struct conf *conf, uint64_t host_kib);
 
 /* Whether name matches one of the shell patterns, which spaces or commas separate. NULL: none. */

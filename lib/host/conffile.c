@@ -184,7 +184,7 @@ static void take_trimmed(struct reader *r, char *line)
 	}
 }
 
-/* False where this is no configuration file at all, so that its other lines are not complained of one by one. */
+/* False if this is no configuration file at all, so that its other lines are not complained of one by one. */
 static bool take_line(struct reader *r, char *line, size_t length)
 {
 	if (length > LINE_MOST) {

@@ -12,7 +12,7 @@
 
 /* ---- memguard ---- */
 
-#define GUARD_HEARTBEAT_MS 10000 /* between two beats; a new level is written at once */
+#define GUARD_HEARTBEAT_MS 10000 /* between two heartbeats; a new level is written at once */
 #define GUARD_SILENT_S 60        /* a guard that has not written for so long hangs */
 
 /* All zero before the first guard_heartbeat_note. Times are of the wall clock, totals since the guard began. */
@@ -23,7 +23,7 @@ struct guard_heartbeat {
 	uint64_t since_s; /* when it came to this level */
 	uint64_t available_kib, reserve_kib;
 	uint64_t lack_kib;  /* the memory that must come back now */
-	uint64_t freed_kib; /* what came back in this emergency */
+	uint64_t freed_kib; /* the memory that came back in this emergency */
 	bool no_give;       /* gives are forbidden */
 	uint64_t began_s;
 	uint64_t level_ms[GUARD_LEVELS]; /* time at each level */

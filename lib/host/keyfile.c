@@ -39,7 +39,7 @@ static int hex_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
-/* The next byte of what encode wrote; 0 where it did not write that. */
+/* The next byte of a text that encode wrote; 0 if it is not of that form. */
 static int decode_byte(const char **code)
 {
 	const char *at = *code;
@@ -55,7 +55,7 @@ static int decode_byte(const char **code)
 	return low < 0 ? 0 : high << 4 | low;
 }
 
-/* To be freed; NULL where it is not what encode writes, or without memory. */
+/* To be freed; NULL if encode does not write such a text, or without memory. */
 static char *decode(const char *code)
 {
 	char *text = malloc(strlen(code) + 1), *end = text;

@@ -31,8 +31,9 @@ struct keyfile_form {
 #define KEYFILE_FIELD(type, member) KEYFILE_KIND(((type *)0)->member), offsetof(type, member)
 
 /*
- * Writes what the form has of base, whole or not at all; of STATEDIR_DOMAINS, which seldom changes, only if it differs.
- * name: a UUID, but a file name in STATEDIR_TOP and STATEDIR_HOST. -EINVAL: not a name; else as statedir_write.
+ * Writes the members of base in the form, whole or not at all; of STATEDIR_DOMAINS, which seldom changes, only if it
+ * differs. name: a UUID, but a file name in STATEDIR_TOP and STATEDIR_HOST. -EINVAL: not a name; else as
+ * statedir_write.
  */
 int keyfile_save(const struct statedir *dir, const struct keyfile_form *form, const char *name, const void *base);
 

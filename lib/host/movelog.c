@@ -23,7 +23,7 @@
 #define PRIORITY 6                                    /* LOG_INFO */
 #define FACILITY 3                                    /* LOG_DAEMON */
 
-/* ---- what it looks like ---- */
+/* ---- format ---- */
 
 static const char *action_word(const struct movelog_move *m)
 {
@@ -103,7 +103,7 @@ void movelog_syslog(FILE *out, const char *program, const struct movelog_move *m
 	print_sentence(out, m, false);
 }
 
-/* ---- where it goes ---- */
+/* ---- journal, syslog and files ---- */
 
 /* One movelog_write. */
 struct writing {
@@ -167,7 +167,7 @@ static int to_syslog(const struct writing *w, const char *text, size_t length)
 	return send_to(w, "/dev/log", text, length);
 }
 
-/* A line is there whole or not at all: the part that the disk had room for is taken back, if nobody wrote behind it. */
+/* A line is there whole or not at all: if the disk is full, its part is cut off, unless more was written after it. */
 static int append(int fd, const char *text, size_t length)
 {
 	ssize_t n = write(fd, text, length);
@@ -197,7 +197,7 @@ static int to_file(const struct writing *w, const char *text, size_t length)
 	return error;
 }
 
-/* What each word of where means; the last is for any other. */
+/* The meaning of each word of where; the last is for any other. */
 static const struct way {
 	const char *word;
 	void (*print)(FILE *out, const char *program, const struct movelog_move *m);
@@ -346,7 +346,7 @@ int movelog_end(struct movelog *a, const char *where, uint64_t deadline_ms)
 	return r == -EINPROGRESS ? 0 : r;
 }
 
-/* ---- what is kept ---- */
+/* ---- moves in memory ---- */
 
 int movelog_reserve(struct movelog *a, size_t n)
 {

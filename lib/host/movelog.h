@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The record of moves: who asked a guest to go from what to what, when, why, and how far it came. It goes to the
- * journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was asked for, and
- * written once it is known how far the guest came, or that nobody will know.
+ * The record of moves: which program asked a guest to go from which size to which, when, why, and the size reached. It
+ * goes to the journal with fields, to syslog as a line, or to a file as a line of JSON. A move is added when it was
+ * asked for, and written once it is known how far the guest came, or that this will stay unknown.
  *
  * Writing never blocks but for MOVELOG_WAIT_MS on a socket that is full, and on a disk that hangs: movelog_start has
  * another thread do it. Nothing is kept open, so that a rotated file, or a journal that was started anew, is found
@@ -16,7 +16,7 @@
 #include "plan/guest.h"
 
 #define MOVELOG_NAME 512          /* bytes of a name that are kept: a line stays below PIPE_BUF */
-#define MOVELOG_WAIT_MS 100       /* what one movelog_write may wait, however many moves it writes */
+#define MOVELOG_WAIT_MS 100       /* the longest wait of one movelog_write, however many moves it writes */
 #define MOVELOG_PATIENCE_MS 10000 /* a write by a task that takes longer hangs */
 
 struct movelog_move {
@@ -32,15 +32,15 @@ struct movelog_move {
 
 /* {.program, .root} is an audit without moves. */
 struct movelog {
-	const char *program;       /* who asks: "membalance" */
+	const char *program;       /* the program that asks: "membalance" */
 	const char *root;          /* of /run and /dev, where the sockets are */
 	struct movelog_move *move; /* not written yet; owned, movelog_clear */
 	size_t n, room;
 	size_t most;                 /* so many are kept; 0: as many as there is memory for */
 	size_t lost;                 /* moves that could not be kept or written, since all could */
 	bool unkept;                 /* one could not be kept, since movelog_write */
-	struct task *writing;        /* under way, or what came of it was not asked; NULL: none */
-	struct movelog_batch *batch; /* what it writes, or wrote */
+	struct task *writing;        /* under way, or its result was not asked; NULL: none */
+	struct movelog_batch *batch; /* the moves that it writes, or wrote */
 	uint64_t began_ms;           /* CLOCK_BOOTTIME */
 };
 
@@ -52,7 +52,7 @@ void movelog_add(struct movelog *a, const struct movelog_move *move);
  */
 void movelog_reached(struct movelog *a, const char *uuid, uint64_t actual_kib, uint64_t seen_ms);
 /*
- * Writes what is kept and keeps it no more, written or not. where: "journal" (where there is none: syslog), "syslog",
+ * Writes the moves and forgets them, written or not. where: "journal" (if there is none: syslog), "syslog",
  * or the path of a file: made with 0640, never through a symlink. Returns 0 or the first -errno; -EMEDIUMTYPE,
  * -EPERM: as file_check_target and dir_open_of; -EAGAIN: no process reads the socket; -ENOBUFS: moves could not be
  * kept.
@@ -66,8 +66,8 @@ int movelog_write(struct movelog *a, const char *where);
  */
 int movelog_start(struct movelog *a, const char *where, uint64_t now_ms);
 /*
- * What came of the last movelog_start: once 0 or what movelog_write returned, with what is lost added to a; -ETIMEDOUT:
- * it hangs; -EINPROGRESS: nothing is known yet, or has been told.
+ * The result of the last movelog_start: once 0 or as movelog_write, with the loss added to a; -ETIMEDOUT: it hangs;
+ * -EINPROGRESS: not known yet, or returned before.
  */
 int movelog_outcome(struct movelog *a, uint64_t now_ms);
 /* Writes the rest to where (may be NULL if a keeps nothing) by tasks, and clears a, before deadline_ms. 0, what
@@ -77,10 +77,10 @@ int movelog_end(struct movelog *a, const char *where, uint64_t deadline_ms);
 /* Frees the moves that are kept. */
 void movelog_clear(struct movelog *a);
 
-/* What to say after movelog_write returned error. Safe to print. Returns buffer. */
+/* The message for an error of movelog_write. Safe to print. Returns buffer. */
 char *movelog_complaint(char *buffer, size_t size, const struct movelog *a, const char *where, int error);
 
-/* What a move looks like. A line of JSON: memsched.move/1. */
+/* A move as a line of JSON: memsched.move/1. */
 void movelog_json(FILE *out, const char *program, const struct movelog_move *move);
 /* A datagram of the journal's native protocol. */
 void movelog_fields(FILE *out, const char *program, const struct movelog_move *move);

@@ -74,7 +74,7 @@ static int text_read(struct proc *p, const char *path, struct text *ret_text)
 	return 0;
 }
 
-/* What follows label in the first line that begins with it. */
+/* The text after label in the first line that begins with it. */
 static const char *text_line(const struct text *text, const char *label)
 {
 	const char *line = text->bytes;
@@ -118,7 +118,7 @@ static int text_number(const struct text *text, const char *label, unsigned skip
 
 #define DOUBT_PART 64 /* counters are kept for each CPU and summed up late: less of the total is no contradiction */
 
-/* Cuts a figure to what its neighbours allow. The first that exceeds it by much is told of. */
+/* Cuts a figure to what its neighbours allow. The first that exceeds it by much is named. */
 static void bound_figure(struct host *h, const char *name, uint64_t allowed_kib, uint64_t *kib)
 {
 	if (*kib <= allowed_kib)
@@ -131,7 +131,7 @@ static void bound_figure(struct host *h, const char *name, uint64_t allowed_kib,
 	*kib = allowed_kib;
 }
 
-struct meminfo { /* what of it is needed here alone */
+struct meminfo { /* fields that only this file needs */
 	uint64_t shmem_kib, swap_cached_kib, active_kib, inactive_kib, mapped_kib;
 	uint64_t slab_kib, kernel_kib; /* reclaimable: slab, and all of the kernel's, of which slab is a part */
 	uint64_t huge_pages, huge_pages_free, huge_pages_rsvd, huge_page_kib;
@@ -161,7 +161,7 @@ static void bound_figures(struct host *h, struct meminfo *m)
 		h->available_kib = allowed_kib;
 	allowed_kib = min_u64(sat_add(allowed_kib, max_u64(m->slab_kib, m->kernel_kib)), host_pageable_kib(h));
 	bound_figure(h, "MemAvailable", has_cached ? allowed_kib : host_pageable_kib(h), &h->available_kib);
-	/* The lists have huge pages whole; what is mapped has lost what balloons gave back. */
+	/* The lists have huge pages whole; mapped memory has lost the part that balloons gave back. */
 	h->unsplit_kib =
 	    sat_sub(m->active_kib + m->inactive_kib, sat_add(m->mapped_kib, m->shmem_kib + m->swap_cached_kib));
 	bound_figure(h, "Inactive(anon)", host_pageable_kib(h) - h->free_kib, &h->unsplit_kib);
@@ -206,7 +206,7 @@ static int read_meminfo(struct proc *p, struct host *h)
 	return 0;
 }
 
-/* The kernel counts the ARC as used, but it shrinks when asked. What cannot be read is taken as nothing. */
+/* The kernel counts the ARC as used, but it shrinks when asked. A file that cannot be read counts as 0. */
 static uint64_t read_arc_kib(struct proc *p, struct host *h)
 {
 	uint64_t size_bytes, least_bytes, size_kib;
@@ -316,7 +316,7 @@ static bool has_group(struct proc *p, const struct hierarchy *in, const char *gr
 	       access(path, F_OK) == 0;
 }
 
-/* Our own group: what a line of /proc/self/cgroup has behind the label, "" if there is none. */
+/* Our own group: the text after the label in a line of /proc/self/cgroup, "" if there is none. */
 static void find_own_group(struct proc *p, const char *label, char group[static PATH_MAX])
 {
 	const char *own = NULL;

@@ -264,7 +264,7 @@ static const struct keyfile_field pending_fields[] = {
 };
 static const struct keyfile_form pending_form = {STATEDIR_PENDING, "version=1", pending_fields, COUNT(pending_fields)};
 
-/* What another version remembers is learned again. */
+/* The memory of another version is not used: it is learned again. */
 static int load_form(const struct registry *r, const struct keyfile_form *form, const char *name, void *base)
 {
 	int error = keyfile_load(&r->dir, form, name, base);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is remembered in /run/memsched (statedir): registered guests, pending starts, what passes learned, the pause,
+ * The files in /run/memsched (statedir): registered guests, pending starts, what passes learned, the pause,
  * and the locks. Returns 0 or -errno; results are untouched on failure.
  *
  * Records are lines of key=value after a line version=N; each key once, none missing, unknown ones ignored. Files are
@@ -18,14 +18,14 @@ struct registry;
 /*
  * Opens root/run/memsched; create makes it (0755) with its folders where missing, but never root/run. -ENOENT: it is
  * not there and create is false. -EPERM: another user owns it or others may write to it; -ENOTDIR: a symlink, a file.
- * Everybody may read it, and only who owns it write.
+ * Everybody may read it, and only its owner may write.
  */
 int registry_open(const char *root, bool create, struct registry **ret_registry);
 /*
  * The same for the guests of a libvirt URI. Those of another host, or of another driver here, must not be taken for
- * this host's: what is not uri_is_own has a directory below run/memsched/hosts, named by a hash of the URI, with all
- * that is said below but "paused", which is one for all, and "no-give", which is one for all guests of this host; those
- * of uri_is_test take none of its memory.
+ * this host's: a URI that is not uri_is_own has a directory below run/memsched/hosts, named by a hash of the URI, with
+ * all that is said below but "paused", which is one for all, and "no-give", which is one for all guests of this host;
+ * those of uri_is_test take none of its memory.
  */
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry);
 /* The same for the guard, which is one for this host, and another for each URI of uri_is_test. */
@@ -34,8 +34,8 @@ int registry_open_guard(const char *root, const char *uri, bool create, struct r
 void registry_close(struct registry *r);
 
 /*
- * For who keeps r open: the directory, a folder or the lock's file may have been removed or replaced since, and what is
- * open is then no longer what others see. Opens anew what is not the same, and takes the lock again where
+ * For a process that keeps r open: the directory, a folder or the lock's file may have been removed or replaced since,
+ * and others then see other files. Opens anew those that are not the same, and takes the lock again if
  * registry_lock was called before (and no registry_unlock since). Fails as registry_open (with create) and
  * registry_lock do; then the lock is not held, and this may be tried again. While the directory is not there, all else
  * returns an error or nothing.
@@ -44,15 +44,15 @@ int registry_refresh(struct registry *r);
 
 /*
  * The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds
- * it. Never waits. Its file is never removed, and is for its owner alone: who may open a file may lock it.
+ * it. Never waits. Its file is never removed. Anyone who can open the file can lock it, so only its owner may.
  */
 int registry_lock(struct registry *r);
 void registry_unlock(struct registry *r);
 
 /*
- * What the holder of the lock tells of itself before each pass: now_ms is CLOCK_MONOTONIC, which stands still while the
+ * The report of the lock's holder before each pass: now_ms is CLOCK_MONOTONIC, which stands still while the
  * host sleeps; interval_ms is 0 for a single pass. A process that does not get the lock learns whether the holder has
- * begun no pass for three intervals and 5 min; *ret_pid is 0 if another process than the holder told.
+ * begun no pass for three intervals and 5 min; *ret_pid is 0 if the report is of another process than the holder.
  */
 int registry_note_pass(struct registry *r, uint64_t now_ms, uint64_t interval_ms);
 bool registry_is_stuck(const struct registry *r, uint64_t now_ms, int64_t *ret_pid, uint64_t *ret_idle_ms);
@@ -75,7 +75,7 @@ void registry_release_no_give(struct registry *r);
 int registry_load_past(const struct registry *r, const char *uuid, struct past *ret_past);
 int registry_save_past(struct registry *r, const char *uuid, const struct past *past);
 
-/* domains/<uuid>: what the hook wrote when the guest started, or a pass when it found the guest. */
+/* domains/<uuid>: written by the hook at the guest's start, or by the pass that found the guest. */
 struct record {
 	char *name; /* hostile; the first 1024 bytes are kept; owned, record_clear */
 	uint64_t maximum_kib;
@@ -83,7 +83,7 @@ struct record {
 	struct hints hints; /* without the sentences */
 };
 int registry_load_record(const struct registry *r, const char *uuid, struct record *ret_record);
-/* Writes only what differs from what is there. */
+/* Writes only if it differs from the file. */
 int registry_save_record(struct registry *r, const char *uuid, const struct record *record);
 void record_clear(struct record *record);
 
@@ -92,7 +92,7 @@ void record_clear(struct record *record);
 int registry_save_pending(struct registry *r, const char *uuid, uint64_t need_kib, uint64_t now_s);
 /* Forgets it: the guest has started. Absent is fine. */
 void registry_forget_pending(struct registry *r, const char *uuid);
-/* The sum of what is pending at now_s; allocates nothing. *ret_unreadable (may be NULL): more may be pending, as
+/* The sum of pending starts at now_s; allocates nothing. *ret_unreadable (may be NULL): more may be pending, as
  * something there cannot be read. */
 uint64_t registry_pending_kib(const struct registry *r, uint64_t now_s, bool *ret_unreadable);
 /* A descriptor (inotify, does not block) that is readable when a start becomes or ceases to be pending; or -errno. */
@@ -116,7 +116,7 @@ void registry_forget(struct registry *r, const char *uuid);
  */
 void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_t now_s);
 
-/* What passes have done since /run began; the file "totals". -ENOENT none, -EBADMSG unreadable. */
+/* The sums over all passes since /run began; the file "totals". -ENOENT none, -EBADMSG unreadable. */
 struct totals {
 	uint64_t passes;
 	uint64_t failed; /* could not ask libvirt; not among passes */
@@ -129,7 +129,7 @@ int registry_count_pass(struct registry *r, const struct guest *g, size_t n, boo
 
 /*
  * The administrator's pause: membalance makes no pass for so long, at most PAUSE_MAX_MS (-ERANGE); again counts anew.
- * now_ms is CLOCK_BOOTTIME: it goes on in suspend, nobody can set it, and /run ends with it. Resuming where nothing is
+ * now_ms is CLOCK_BOOTTIME: it goes on in suspend, cannot be set, and ends with /run. Resuming where nothing is
  * paused is fine.
  */
 #define PAUSE_MAX_MS (UINT64_C(168) * 3600 * 1000)

@@ -81,7 +81,7 @@ const struct conf_section *section_of(const struct conf *conf, const char *name,
 	return section;
 }
 
-/* ---- what they mean for a guest ---- */
+/* ---- the hints of a guest ---- */
 
 static uint64_t amount_kib(const struct amount *amount, uint64_t maximum_kib)
 {
@@ -103,7 +103,7 @@ void sections_undo(struct hints *h)
 	h->configured = 0;
 }
 
-/* A size of 0 is none: the section takes back what one before it says. */
+/* A size of 0 is none: the section removes the value of an earlier one. */
 static void adopt_size(const struct conf *conf, struct guest *g, enum hint hint, bool *has, uint64_t *ret_kib)
 {
 	const struct conf_section *section = *has ? NULL : section_of(conf, g->name, hint);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sections [guest PATTERN] of memsched.conf: what the administrator of many guests wishes for some of them. */
+/* The sections [guest PATTERN] of memsched.conf: hints for several guests at once. */
 #ifndef MEMSCHED_HOST_SECTION_H
 #define MEMSCHED_HOST_SECTION_H
 

@@ -98,7 +98,7 @@ static bool has_cron_line(const char *root)
 	return false;
 }
 
-/* ---- what the configuration names ---- */
+/* ---- files named in the configuration ---- */
 
 /* The first word of the command. */
 static int check_command(const char *command)

@@ -166,7 +166,7 @@ int statedir_mtime(const struct statedir *d, enum statedir_place place, const ch
 	return 0;
 }
 
-/* ---- what is there ---- */
+/* ---- listing ---- */
 
 static_assert(sizeof((struct dirent){0}.d_ino) == 8, "struct dirent as the kernel writes it: -D_FILE_OFFSET_BITS=64");
 

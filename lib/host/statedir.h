@@ -29,16 +29,16 @@ struct statedir {
 };
 
 /*
- * Opens root/run/memsched; create makes what is missing (0755), but never root/run. -ENOENT: it is not there and create
- * is false; -EPERM: another user owns it or can write to it; -ENOTDIR: a symlink or a file. The last three places may
- * be missing. On failure ret_dir needs no statedir_close.
+ * Opens root/run/memsched; create makes missing directories (0755), but never root/run. -ENOENT: it is not there and
+ * create is false; -EPERM: another user owns it or can write to it; -ENOTDIR: a symlink or a file. The last three
+ * places may be missing. On failure ret_dir needs no statedir_close.
  */
 int statedir_open(const char *root, const char *host, bool create, struct statedir *ret_dir);
 void statedir_close(struct statedir *d);
 
-/* Whether what is open is still what others find by name. */
+/* Whether the open directories are still those that others find by name. */
 bool statedir_is_current(const struct statedir *d);
-/* Opens it all anew, and creates what is missing. After a failure nothing is there, and this may be tried again. */
+/* Opens it all anew, and creates missing directories. After a failure nothing is there, and this may be tried again. */
 int statedir_reopen(struct statedir *d);
 
 /* A descriptor of a file, made (0600) with O_CREAT. -EBADMSG: something else bears the name. */

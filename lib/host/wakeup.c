@@ -16,8 +16,8 @@
 
 #define GLANCE_MS 250 /* a signal that comes just before poll costs so much at most */
 
-/* Microseconds within microseconds, the end included as the kernel wants it. Who lacks CAP_SYS_RESOURCE may only have
- * windows of whole 2 s. */
+/* Microseconds within microseconds, the end included as the kernel wants it. A process without CAP_SYS_RESOURCE may
+ * only have windows of whole 2 s. */
 static const struct {
 	const char *text;
 	size_t size;
@@ -77,7 +77,7 @@ void wakeup_close(struct wakeup *w)
 	forget(&w->pending);
 }
 
-/* False where the directory is gone, and the watch with it: its last event says so. */
+/* False if the directory is gone, and the watch with it: its last event says so. */
 static bool drain(int fd)
 {
 	_Alignas(struct inotify_event) char events[4096];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What ends the guard's sleep before its time: pressure on the host's memory, and a guest that is being started.
+ * Two events end the guard's sleep early: pressure on the host's memory, and a guest that is being started.
  */
 #ifndef MEMSCHED_HOST_WAKEUP_H
 #define MEMSCHED_HOST_WAKEUP_H
@@ -23,7 +23,7 @@ struct wakeup {
 int wakeup_open(const char *root, struct wakeup *w);
 void wakeup_close(struct wakeup *w);
 
-/* Sleeps for nap_ms at most; less where one of the two comes up or *stop is set (noticed within 250 ms). */
+/* Sleeps for nap_ms at most; less if one of the two occurs or *stop is set (noticed within 250 ms). */
 enum wakeup_reason wakeup_wait(struct wakeup *w, uint32_t nap_ms, const volatile sig_atomic_t *stop);
 
 #endif

@@ -33,7 +33,7 @@ struct advice {
 	uint64_t min_kib, max_kib; /* whole MiB */
 };
 
-/* Counts what was used in a bucket: its most, once for each minute. */
+/* Counts the most that was used in a bucket, once for each minute. */
 void advise_add(struct advise *a, const struct bucket *b, enum bucket_level level);
 
 /* In bytes: the end of the bucket in which this share of all weight is reached; 0: nothing was seen. */
@@ -43,7 +43,7 @@ double advise_percentile(const struct advise *a, double share);
 bool advise_limits(const struct advise *a, struct advice *ret_advice);
 
 /*
- * A weight for the headroom of a guest whose use swings (p98 - p50) by this, where those of all advised guests swing by
+ * A weight for the headroom of a guest with this spread of use (p98 - p50), if the mean spread of all advised guests is
  * mean_kib: 100 for the mean; from 10 to 1000, in tens.
  */
 uint32_t advise_weight(uint64_t swing_kib, uint64_t mean_kib);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What was seen in a span of time: the least, the mean and the most of each figure. Buckets of a minute are folded into
+ * The least, the mean and the most of each figure in a span of time. Buckets of a minute are folded into
  * buckets of a quarter of an hour, and those into buckets of a day. Pure.
  */
 #ifndef MEMSCHED_PLAN_BUCKET_H
@@ -55,7 +55,7 @@ uint64_t bucket_mean(const struct bucket_figure *f);
 
 /* Counts a value. */
 void bucket_add(struct bucket *b, enum figure figure, uint64_t value);
-/* Counts what another bucket of the same span has seen. */
+/* Adds another bucket of the same span. */
 void bucket_merge(struct bucket *into, const struct bucket *b);
 /* Counts a bucket of this level in one of a longer span: each minute counts as much, however often it was seen. */
 void bucket_fold(struct bucket *into, const struct bucket *b, enum bucket_level level);

@@ -36,7 +36,7 @@ static void find_bounds(struct guest *g)
 	    g->plan.floor_kib, sat_add(max_u64(g->est.used_kib, g->est.implied_kib), g->target_kib / LEAST_HEADROOM));
 }
 
-/* A guest in distress needs a step more than it has, whatever it says it uses: once a sample. */
+/* A guest in distress needs a step more than it has, once a sample, whatever use it reports. */
 static uint64_t within_bounds_kib(const struct policy_conf *conf, const struct guest *g, uint64_t claim_kib)
 {
 	if (g->est.distress)
@@ -88,8 +88,8 @@ uint64_t claim_keep_kib(const struct guest *g, uint64_t claim_kib)
 }
 
 /*
- * A guest that is only on the move counts as before: it can be taken from a pass later. So neither a blind sample nor
- * what the newest one implies counts here: the shares of all others would swing with it.
+ * A guest that is only on the move counts as before: it can be taken from a pass later. So neither a sample from before
+ * the move nor the conclusions from the newest one count here: the shares of all others would change with each move.
  */
 uint64_t claim_holding_kib(const struct guest *g, uint64_t claim_kib)
 {
@@ -185,7 +185,7 @@ void policy_judge(const struct policy_conf *conf, struct guest *g)
 
 /* ---- debts ---- */
 
-/* Nothing holds it below its maximum: its balloon does not work, or not yet. */
+/* Nothing keeps it below its maximum: its balloon does not work, or not yet. */
 static bool is_loose(const struct guest *g)
 {
 	return g->plan.fixed && (g->plan.reason == REASON_NO_BALLOON || g->plan.reason == REASON_NO_DRIVER ||

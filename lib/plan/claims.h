@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each guest claims by itself, and what it counts for. The claims are nested: bottom, basic,
- * need, comfort; HOW IT DECIDES in membalance(8).
+ * The claims of each guest by itself, and its weight. The claims are nested: bottom, basic, need, comfort; HOW IT
+ * DECIDES in membalance(8).
  */
 #ifndef MEMSCHED_PLAN_CLAIMS_H
 #define MEMSCHED_PLAN_CLAIMS_H
 
 #include "plan/policy.h"
 
-/* Least headroom: what it uses, and its target. */
+/* The size with the least headroom: use and target. */
 uint64_t claim_wish_kib(const struct guest *g);
 
 /* The headroom that its surges taught: at least its target. */
 uint64_t claim_headroom_kib(const struct guest *g);
 
-/* What it is left in any case: a quarter of its target, and what it is foreseen to grow by. */
+/* The headroom it always keeps: a quarter of its target, and its foreseen growth. */
 uint64_t claim_least_kib(const struct guest *g);
 
-/* What it keeps however short memory is: all it has if nothing may be taken from it. */
+/* The size it keeps however short memory is: all it has if nothing may be taken from it. */
 uint64_t claim_bottom_kib(const struct guest *g);
 
 /* The memory that is free beyond the target and holds no page cache: taking it costs the guest nothing. */
 uint64_t claim_plain_kib(const struct guest *g);
 
-/* What of its size it keeps at this claim; less is never taken for a claim of others. */
+/* The part of its size that it keeps at this claim; a claim of others never takes more. */
 uint64_t claim_keep_kib(const struct guest *g, uint64_t claim_kib);
 
-/* What it will hold at this claim: no less than it has if nothing may be taken from it. */
+/* The size it will hold at this claim: no less than it has if nothing may be taken from it. */
 uint64_t claim_holding_kib(const struct guest *g, uint64_t claim_kib);
 
 /* Its claim to comfort; a guest that is not taken from and one that is left alone claim no comfort.
@@ -37,16 +37,16 @@ uint64_t claim_comfort_kib(const struct guest *g);
  * move. */
 bool claim_keeps_all(const struct guest *g);
 
-/* What it rises by, at its fastest of late, until memory that was given to others can be back. */
+/* Its rise, at its fastest of late, until memory that was given to others can be back. */
 uint64_t claim_rise_kib(const struct guest *g);
 
-/* What it may touch without asking before memory that was given to others can be back. */
+/* The memory it may touch without asking before memory that was given to others can be back. */
 uint64_t claim_call_kib(const struct guest *g);
 
-/* What it was promised and has not touched. */
+/* The memory it was promised and has not touched. */
 uint64_t claim_untouched_kib(const struct guest *g);
 
-/* What the host holds for it of what it was promised. */
+/* The part of its promised memory that the host holds for it. */
 uint64_t claim_touched_kib(const struct guest *g);
 
 #endif

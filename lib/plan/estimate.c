@@ -6,10 +6,10 @@
 
 #define STALE_PERIODS 3     /* statistics older than so many periods are stale */
 #define LAG_MS 1000         /* actual lags by so much: QEMU sends one BALLOON_CHANGE a second */
-#define GAP_MIN_MS 1000     /* what a gap between single passes is taken for: cron's minute at most */
-#define GAP_MAX_MS 60000    /* … and never less than what the statistics can show */
+#define GAP_MIN_MS 1000     /* bounds of the assumed gap between single passes: cron's minute at most */
+#define GAP_MAX_MS 60000    /* … and never less than the statistics can show */
 #define REFUSED_PASSES 3    /* asked and not moved for so many passes: stuck */
-#define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, or some passes where they are seldom, */
+#define PAUSE_MIN_MS 10000  /* a stuck guest is asked again after this, or after some passes if they are rare, */
 #define PAUSE_MAX_MS 300000 /* then after twice as long each time, at most this */
 #define PAUSE_PASSES 4
 #define MOVED_KIB 1024 /* the driver works in rounds of 1 MiB: less is no movement */
@@ -49,7 +49,7 @@ static uint64_t lead_ms(const struct estimate_conf *conf, const struct guest *g,
 	return clamp_u64(gap_ms, GAP_MIN_MS, GAP_MAX_MS) + in_ms(period_s(conf, g)) + LAG_MS;
 }
 
-/* What the guest says of itself can be anything; what cannot be is not used. */
+/* A guest can report anything; impossible values are not used. */
 static bool is_absurd(const struct guest *g)
 {
 	const struct sample *s = &g->sample;
@@ -75,7 +75,7 @@ static bool has_usable(const struct sample *s)
 	       (!sample_has(s, SAMPLE_UNUSED) || sat_add(s->usable_kib, kept_kib) >= s->unused_kib);
 }
 
-/* Fills free and page cache. Returns whether the sample tells. */
+/* Fills free and page cache. Returns whether the sample has them. */
 static bool find_free(const struct sample *s, struct estimate *e)
 {
 	bool usable = has_usable(s);
@@ -86,7 +86,7 @@ static bool find_free(const struct sample *s, struct estimate *e)
 	return usable || sample_has(s, SAMPLE_UNUSED);
 }
 
-/* What is due to a plugged DIMM or another's command was not asked for, and is not counted. */
+/* A change by a plugged DIMM or another program's command was not asked for, and is not counted. */
 static void note_growth(struct past *p, uint64_t actual_kib)
 {
 	uint64_t grown_kib = sat_sub(min_u64(actual_kib, p->asked_kib), p->actual_kib);
@@ -103,12 +103,12 @@ static void watch_balloon(struct past *p, const struct sample *s, struct instant
 		p->still_ms = at.now_ms;
 }
 
-/* Beyond what was asked, by somebody else's command, is arrived too. */
+/* A guest beyond the asked size, by another program's command, has arrived too. */
 static bool has_arrived(const struct past *p, const struct sample *s, uint64_t tolerance_kib)
 {
 	if (!p->asked_kib)
 		return true;
-	/* who was to go a little way has not arrived before he set out */
+	/* a short way is within the tolerance from the start: the guest must have moved at all */
 	tolerance_kib = min_u64(tolerance_kib, distance_u64(p->asked_kib, p->asked_from_kib) / 2);
 	if (p->asked_kib < p->asked_from_kib)
 		return s->actual_kib <= sat_add(p->asked_kib, tolerance_kib);
@@ -158,7 +158,7 @@ static bool watch_obedience(const struct estimate_conf *conf, struct past *p, co
 	least_ms = max_u64(PAUSE_MIN_MS, scale_u64(sat_sub(at.now_ms, p->seen_ms), PAUSE_PASSES, 1));
 	p->pause_ms = clamp_u64(scale_u64(p->pause_ms, 2, 1), least_ms, max_u64(least_ms, PAUSE_MAX_MS));
 	p->retry_ms = sat_add(at.now_ms, p->pause_ms);
-	if (!first) /* where it is not asked again, it is not stuck any more */
+	if (!first) /* if it is not asked again, it is not stuck any more */
 		p->asked_kib = 0;
 	return first;
 }
@@ -231,14 +231,14 @@ static void watch_devices(struct past *p, const struct device *d, struct instant
 }
 
 /*
- * rss beyond actual is QEMU's own: the most that was seen at rest; it may be more where the guest
- * has not touched all it has. After a take what the balloon did not free looks the same, and still
- * does when some of it was given back: only as much is believed then as a QEMU may well have.
+ * rss beyond actual is QEMU's own: the most that was seen at rest; it may be more if the guest
+ * has not touched all it has. After a take, memory that the balloon did not free looks the same, and
+ * still does when some of it was given back: then no more is believed than a QEMU may well have.
  */
 static void watch_rss(struct past *p, const struct guest *g, const struct estimate *e)
 {
 	const struct sample *s = &g->sample;
-	bool took = p->no_gain || max_u64(p->asked_from_kib, p->top_kib) > s->actual_kib; /* by whomever */
+	bool took = p->no_gain || max_u64(p->asked_from_kib, p->top_kib) > s->actual_kib; /* by any program */
 	uint64_t beyond_kib = guest_beyond_kib(g);
 
 	if (!sample_has(s, SAMPLE_RSS | SAMPLE_ACTUAL) || !e->settled || e->stale)
@@ -266,7 +266,7 @@ static bool follows_balloon(const struct past *p, const struct guest *g, const s
 
 /*
  * If it is not known yet whether available follows the balloon, the guest uses at most what it does if it follows: if
- * not, what the balloon took looks used, too.
+ * not, the memory in the balloon looks used, too.
  */
 static uint64_t doubt_kib(const struct past *p, const struct guest *g, const struct estimate *e)
 {
@@ -280,7 +280,7 @@ static uint64_t doubt_kib(const struct past *p, const struct guest *g, const str
 
 /*
  * available - free + overhead is all of one sample, so it does not jump when the balloon moves;
- * actual belongs to it only at rest, which is when overhead is learned. Where available does not
+ * actual belongs to it only at rest, which is when overhead is learned. If available does not
  * follow the balloon (autodeflate, Windows), only samples taken at rest say anything; one with more
  * free than there is was taken before the balloon moved, by a guest that does not report by itself.
  * ret_new: used can be compared with the last one.
@@ -401,7 +401,7 @@ void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 {
 	struct past *p = &g->past;
 	uint64_t actual_kib = g->sample.actual_kib;
-	/* actual lags: who is on its way further down may be there already, and comes up again */
+	/* actual lags: a guest on its way further down may be there already, and comes up again */
 	bool comes_up = p->asked_kib && !p->refused && p->asked_kib < want_kib && want_kib < actual_kib;
 
 	p->asked_from_kib = comes_up ? p->asked_kib : actual_kib;

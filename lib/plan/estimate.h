@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a sample and what was remembered to what a guest uses, how fast that grows, and whether its
- * figures can be trusted. Pure: no I/O, no clock, no allocation; time is an argument.
+ * Use and growth of a guest, from its sample and its past, and whether its figures can be trusted. Pure: no I/O, no
+ * clock, no allocation; time is an argument.
  */
 #ifndef MEMSCHED_PLAN_ESTIMATE_H
 #define MEMSCHED_PLAN_ESTIMATE_H
@@ -10,10 +10,10 @@
 #include "plan/guest.h"
 
 struct estimate_conf {
-	uint64_t tolerance_kib; /* so near to what it was told a guest has arrived */
+	uint64_t tolerance_kib; /* so near to its asked size a guest has arrived */
 	uint32_t interval_ms;   /* of the loop; 0: single passes, whose gap is measured */
 	uint32_t boot_grace_ms; /* so long after its start it is booting */
-	uint32_t period_s;      /* of the statistics where the guest's device has none */
+	uint32_t period_s;      /* of the statistics if the guest's device has none */
 };
 
 /* Whether its times are of the past, and waits no longer than any here: others would hold until

@@ -30,7 +30,7 @@ struct fairshare {
 
 /*
  * Finds the largest level at which the shares sum to at most capacity_kib. edge: scratch for 2 n.
- * Returns false where not even the sum of the lo fits; *ret_level is then level 0.
+ * Returns false if not even the sum of the lo fits; *ret_level is then level 0.
  */
 bool fairshare_find(const struct fairshare_item *item, size_t n, uint64_t capacity_kib, struct fairshare_edge *edge,
                     struct fairshare *ret_level);

@@ -4,7 +4,7 @@
 #include "plan/claims.h"
 #include "plan/reclaim.h"
 
-/* What the host and the guests have for a start, and what is owed before it. */
+/* The memory that host and guests have for a start, and earlier claims to it. */
 struct account {
 	uint64_t have_kib, owed_kib;
 };
@@ -30,7 +30,7 @@ static uint64_t touched_kib(const struct guest *g, size_t n)
 	return sum_kib;
 }
 
-/* What guests have touched above their bottoms: a promise is no reason to leave a guest out. */
+/* The memory that guests have touched above their bottoms: a promise does not exclude a guest. */
 static uint64_t above_bottom_kib(const struct guest *g, size_t n)
 {
 	uint64_t sum_kib = 0;
@@ -46,7 +46,7 @@ static uint64_t left_kib(const struct account *a)
 	return sat_sub(a->have_kib, a->owed_kib);
 }
 
-/* As memguard does when the hook tells it of the start. */
+/* As memguard does when the hook registers the start. */
 static void take_idle(const struct policy_conf *conf, const struct budget *b, uint64_t need_kib, struct guest *g,
                       size_t n, struct policy_scratch *scratch)
 {
@@ -114,7 +114,7 @@ void fit_find(const struct policy_conf *conf, const struct host *host, uint64_t 
 
 	for (size_t i = 0; i < n; i++) {
 		policy_judge(conf, &g[i]);
-		g[i].est.predates_move = false; /* what is on the move can be taken from a pass later */
+		g[i].est.predates_move = false; /* a guest on the move can be taken from a pass later */
 	}
 	policy_budget(conf, host, pending_kib, g, n, &b);
 	need = account_of(b.room_kib, sat_add(touched_kib(g, n), b.lent_kib), b.need_kib);

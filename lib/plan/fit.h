@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether one more guest can start now, and what that takes from the guests that run: FITTING in memstat(8).
- * A guest that starts is a pending start of the policy, no more, so that the answer is what the passes will do.
+ * Whether one more guest can start now, and how much running guests must give for it: FITTING in memstat(8).
+ * The policy treats that guest as a pending start, so the passes will do as the answer says.
  * Pure: no I/O, no clock, no allocation (scratch is passed in).
  */
 #ifndef MEMSCHED_PLAN_FIT_H
@@ -10,7 +10,7 @@
 #include "plan/policy.h"
 
 enum fit_answer {
-	FIT_YES,      /* what others use, and the headroom they need, stays with them */
+	FIT_YES,      /* others keep their use and the headroom they need */
 	FIT_HEADROOM, /* others are left less headroom, but no guest less than its bottom */
 	FIT_NO,       /* the host would end below its reserve */
 };
@@ -19,7 +19,7 @@ struct fit {
 	enum fit_answer answer;
 	uint64_t need_kib;  /* of the host's available memory, QEMU's own included */
 	uint64_t pages_kib; /* of the pool of huge pages */
-	uint64_t short_kib; /* what of need_kib is lacking; 0: all is there */
+	uint64_t short_kib; /* the part of need_kib that is lacking; 0: all is there */
 	uint64_t pages_short_kib;
 	uint64_t largest_kib; /* the most memory of a guest that gets a yes, QEMU's own not counted */
 	uint64_t most_kib;    /* likewise if headroom is taken */

@@ -94,7 +94,7 @@ enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint
 	} else if (!g->since_ms) {
 		g->since_ms = now_ms ? now_ms : 1;
 	} else if (has_held(conf, g, now_ms)) {
-		g->level--; /* one at a time: the next has a height of its own to be left at */
+		g->level--; /* one at a time: the next level has its own upper edge */
 		g->since_ms = 0;
 	}
 	if (g->level == GUARD_CALM)

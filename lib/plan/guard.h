@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When the host is short, and how badly: levels with hysteresis, and how long one may look away:
- * LEVELS in memguard(8).
+ * When the host is short, and how badly: levels with hysteresis, and the time until the next look: LEVELS in
+ * memguard(8).
  * Pure: no I/O, no clock, no allocation; time is an argument.
  */
 #ifndef MEMSCHED_PLAN_GUARD_H
@@ -17,17 +17,17 @@ const char *guard_level_word(enum guard_level level);
 
 struct guard_conf {
 	uint64_t reserve_kib; /* tight below 3/4 of it or foreseen to be so in a second, critical below 1/2 */
-	uint32_t hold_ms;     /* a level is left only after so long above where it is left */
+	uint32_t hold_ms;     /* a level is left only after so long above its upper edge */
 };
 
-#define GUARD_HOLD_MS 10000 /* a tenth where tight was only foreseen and has not come */
+#define GUARD_HOLD_MS 10000 /* a tenth if tight was only foreseen and has not come */
 #define GUARD_SEEN 8
 
-/* What is remembered from step to step; begins as zeroes. */
+/* The state between steps; begins as zeroes. */
 struct guard {
 	enum guard_level level;
-	uint64_t since_ms;   /* above where the level is left; 0: not above */
-	bool was_low;        /* since it is not calm, it has stood below where tight begins */
+	uint64_t since_ms;   /* since when above the level's upper edge; 0: not above */
+	bool was_low;        /* it has been below the edge of tight since it is not calm */
 	uint64_t fall_kibps; /* measured: KiB that are lost a second, beyond what guests may take; 0 while it rises */
 	struct {
 		uint64_t at_ms, available_kib;
@@ -51,21 +51,21 @@ enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint
                             uint64_t promised_kib, uint64_t now_ms);
 
 /*
- * What the host lacks: up to the reserve, and what it will lose within a second at the pace that was measured. 0 where
- * nothing is lacking.
+ * The memory the host lacks: up to the reserve, and its loss within a second at the measured pace. 0 if nothing is
+ * lacking.
  */
 uint64_t guard_lack_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
 
 /*
- * What guests must give while the host is tight: twice what it lacks up to the reserve, or twice what it loses until
+ * The memory that guests must give while the host is tight: twice its lack up to the reserve, or twice its loss until
  * that has arrived, whichever is more. 0 if it is neither short nor will be within a second.
  */
 uint64_t guard_take_kib(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
 
 /*
- * How long the guard may sleep: memory can be filled at 6000 MiB/s (earlyoom's figure), so that what is left above
- * tight lasts so long; at most 2 s, and 25 ms if the pace that was measured leads to tight within two seconds. At least
- * 100 ms, and 5 ms below twice the reserve.
+ * How long the guard may sleep: the memory above tight, filled at 6000 MiB/s (earlyoom's figure), lasts so long. At
+ * most 2 s, and 25 ms if the measured pace leads to tight within two seconds. At least 100 ms, and 5 ms below twice the
+ * reserve.
  */
 uint32_t guard_nap_ms(const struct guard_conf *conf, const struct guard *g, uint64_t available_kib);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest as the whole suite sees it: what libvirt and the guest said, what the administrator hinted, what was
- * remembered, what was derived from these, and what was decided. Plain data; sizes in KiB, words as virsh uses them.
+ * A guest as the whole suite sees it: figures of libvirt and of the guest, the administrator's hints, the memory of
+ * earlier passes, estimates, and the decision. Plain data; sizes in KiB, words as virsh uses them.
  */
 #ifndef MEMSCHED_PLAN_GUEST_H
 #define MEMSCHED_PLAN_GUEST_H
@@ -70,11 +70,11 @@ enum sample_field { /* bits of sample.have: a value that was not reported is abs
 	            SAMPLE_LAST_UPDATE = 1 << 7,
 };
 
-/* What one reading brought. Everything but rss and the time of last_update comes from the guest and may be a lie. */
+/* The figures of one reading. Everything but rss and the time of last_update comes from the guest and may be a lie. */
 struct sample {
 	unsigned have;          /* enum sample_field */
 	uint64_t actual_kib;    /* size of the balloon's remainder; lags by up to 1 s */
-	uint64_t rss_kib;       /* what the host really holds for the QEMU process */
+	uint64_t rss_kib;       /* the memory that the host really holds for the QEMU process */
 	uint64_t available_kib; /* the guest's MemTotal */
 	uint64_t unused_kib;    /* its MemFree */
 	uint64_t usable_kib;    /* its MemAvailable */
@@ -111,8 +111,8 @@ enum hint { HINT_MIN, HINT_MAX, HINT_WEIGHT, HINT_TARGET, HINT_MANAGED, HINT_COU
 #define HINT_FAULT_TEXT 320
 
 /*
- * The administrator's wishes, from <memsched:memory> in the domain's metadata; what is not given there, from sections
- * [guest PATTERN] of the configuration.
+ * The administrator's hints, from <memsched:memory> in the domain's metadata; hints that are not given there, from
+ * sections [guest PATTERN] of the configuration.
  */
 struct hints {
 	bool present; /* the element is there */
@@ -128,13 +128,13 @@ struct hints {
 
 #define WEIGHT_DEFAULT 100
 
-/* What a pass decided for a guest, and what came of it. */
+/* A pass's decision for a guest, and its result. */
 struct decision {
 	uint64_t decided_ms;  /* CLOCK_BOOTTIME; 0: nothing was decided yet */
 	uint64_t from_kib;    /* actual, as the pass found it; 0: not known */
 	uint64_t want_kib;    /* the size planned; 0: left alone */
-	uint64_t asked_kib;   /* what the guest was told to go to; 0: nothing */
-	uint64_t reached_kib; /* how far it had come when the pass ended; 0: not known by then */
+	uint64_t asked_kib;   /* the size that the guest was told to go to; 0: none */
+	uint64_t reached_kib; /* its size when the pass ended; 0: not known by then */
 	uint32_t reason;      /* enum reason */
 };
 
@@ -154,8 +154,8 @@ struct extreme {
 enum follows { FOLLOWS_UNKNOWN, FOLLOWS, STAYS }; /* whether available moves with the balloon */
 
 /*
- * What a pass remembers of a guest for the next one. Times are CLOCK_BOOTTIME ms, so they outlive the process but not
- * the host's boot, like /run. Another domain id means another boot of the guest: everything is forgotten.
+ * The memory of a pass for the next one, about a guest. Times are CLOCK_BOOTTIME ms, so they outlive the process but
+ * not the host's boot, like /run. Another domain id means another boot of the guest: everything is forgotten.
  */
 struct past {
 	bool known;
@@ -165,12 +165,12 @@ struct past {
 	uint64_t still_ms;   /* since when actual has not changed; 0: since first sight */
 	uint64_t asked_kib;  /* the last balloon target of ours; 0: none */
 	uint64_t asked_ms;
-	uint64_t asked_from_kib; /* actual when it was asked, or what it had been asked before where it may be there */
+	uint64_t asked_from_kib; /* actual when it was asked, or the size asked before if it may have that already */
 	uint64_t grown_kib;      /* towards what it was asked, since the last sample at rest */
 	uint64_t maximum_kib;    /* as of the device when the guest was seen last; 0: not seen */
 	uint64_t outside_kib;
 	bool learned;          /* overhead is known */
-	uint64_t overhead_kib; /* actual - available, at rest: what the guest's kernel keeps for itself */
+	uint64_t overhead_kib; /* actual - available, at rest: the part that the guest's kernel keeps for itself */
 	bool has_used;
 	uint64_t used_kib;      /* at the last new sample */
 	uint64_t last_update_s; /* of the last new sample */
@@ -191,14 +191,14 @@ struct past {
 	uint64_t rss_before_kib; /* before the last new sample */
 	bool has_qemu;
 	uint64_t qemu_kib;   /* rss beyond actual that is surely QEMU's own, learned at rest */
-	uint32_t no_gain;    /* passes in a row at rest whose rss stayed over what the balloon should have freed */
+	uint32_t no_gain;    /* passes in a row at rest whose rss stayed above the size that the balloon leaves */
 	uint64_t booted_ms;  /* when a reboot was noticed; 0: never */
 	struct extreme low;  /* the least used of the last lead times */
 	struct extreme peak; /* the most used, foreseen growth included, of the last 30 to 60 s */
-	uint64_t surge_kib;  /* the most that used rose by before an answer could come; fades */
+	uint64_t surge_kib;  /* the greatest rise of used before a give could arrive; fades */
 	uint64_t in_use_kib; /* available - unused of the last new sample, */
 	uint64_t in_use_before_kib; /* and of the one before */
-	uint64_t unused_kib;        /* what it could still use at the last new sample, */
+	uint64_t unused_kib;        /* the memory it could still use at the last new sample, */
 	uint64_t touched_kib;       /* and by how much rss had risen then since the pass before */
 	uint64_t rss_kibps;         /* the fastest rise of rss; fades */
 	uint32_t follows;           /* enum follows */
@@ -212,15 +212,15 @@ struct past {
 
 /*
  * QEMU's own part of rss, taken for no less than is usual (30-90 MiB measured): guests may still touch as much more
- * than rss would have it (with four guests that grew on a short host, it fell 300 MiB below what was planned). Rather
- * too little: that is learned when a guest has touched all it has, too much would be taken for promised for ever.
+ * than rss shows (with four guests that grew on a short host, it fell 300 MiB below the plan). Rather too little: the
+ * rest is learned when a guest has touched all it has, but too much would count as promised for ever.
  */
 static inline uint64_t past_qemu_kib(const struct past *p)
 {
 	return p->qemu_kib > QEMU_USUAL_KIB ? p->qemu_kib : QEMU_USUAL_KIB;
 }
 
-/* What the estimate makes of sample and past. */
+/* The estimate from sample and past. */
 struct estimate {
 	bool has_used; /* used, free and cache hold */
 	uint64_t used_kib;
@@ -230,7 +230,7 @@ struct estimate {
 	bool fresh;            /* the sample was not seen before */
 	uint64_t lead_ms;      /* from a rise until a give for it can arrive */
 	uint64_t foreseen_kib; /* growth within that */
-	uint64_t risen_kib;    /* what QEMU holds more than before the last new sample, which cannot tell of it */
+	uint64_t risen_kib;    /* the rise of rss since before the last new sample, which does not show it */
 	uint64_t hidden_kib;   /* the part of it that the sample does not explain */
 	bool has_age;
 	uint64_t age_ms;    /* of the sample */
@@ -240,20 +240,20 @@ struct estimate {
 	bool stale, booting, rebooted, stuck, distress, no_gain, absurd;
 };
 
-/* What was decided in this pass, by policy alone. */
+/* The decision of this pass, by policy alone. */
 struct plan {
-	uint64_t basic_kib;   /* what it uses, its target and foreseen growth, within its bounds; 0: fixed */
-	uint64_t need_kib;    /* the same with the headroom that its surges taught */
+	uint64_t basic_kib;   /* use, target and foreseen growth, within its bounds; 0: fixed */
+	uint64_t need_kib;    /* the same with the headroom learned from its surges */
 	uint64_t comfort_kib; /* and with its page cache and a buffer */
-	uint64_t share_kib;   /* what of these claims the host has for it */
+	uint64_t share_kib;   /* the part of these claims that the host has for it */
 	uint64_t floor_kib;   /* the min hint, or policy_floor_kib of its maximum */
 	uint64_t ceil_kib;    /* the least of maximum, max hint, and guest_hard_ceiling_kib */
-	uint64_t bottom_kib;  /* in a shortage it is left this: its floor, or what it uses and target / 4 */
-	uint64_t want_kib;    /* the size planned; actual if nothing is to be done */
+	uint64_t bottom_kib;  /* it keeps this in a shortage: its floor, or use and target / 4 */
+	uint64_t want_kib;    /* the size planned; actual: no change */
 	uint64_t grant_kib;   /* the size up to which the host has room now; 0: nothing was granted */
-	uint64_t level_kib;   /* what weight 100 gets of the layer that is shared; 0: the layers are whole */
+	uint64_t level_kib;   /* the part of the shared layer for weight 100; 0: the layers are whole */
 	uint32_t layer;       /* enum layer: the one that is shared */
-	uint64_t ask_kib;     /* what it must be told now; 0: nothing */
+	uint64_t ask_kib;     /* the size of the command to send now; 0: none */
 	enum reason reason;
 	bool fixed;   /* left alone: neither given to nor taken from */
 	bool no_take; /* may be given to, is never taken from */
@@ -265,7 +265,7 @@ struct moves {
 	uint64_t given_kib, taken_kib;
 };
 
-/* What was sent to the guest in this pass, by the code that sends. */
+/* The commands to the guest in this pass, by the code that sends. */
 struct order {
 	uint64_t kib;        /* the last target sent, or possibly sent; 0: none */
 	uint64_t rss_kib;    /* before the guard told it to give in this emergency; 0: it did not */
@@ -282,7 +282,7 @@ struct guest {
 	int64_t domain_id;
 	enum run_state run;
 
-	/* what was read */
+	/* from reading */
 	bool answered;  /* sample is of this pass */
 	bool hung;      /* did not answer within its deadline */
 	bool vanished;  /* gone since it was listed */
@@ -292,7 +292,7 @@ struct guest {
 	struct device device;
 	struct hints hints;
 	uint64_t facts_ms;  /* CLOCK_BOOTTIME when device and hints were read; 0: they were not, or of another boot */
-	bool unreadable;    /* a record or what was remembered could not be read, and counts as absent */
+	bool unreadable;    /* its record or its past could not be read, and counts as absent */
 	bool registered;    /* the hook (or an earlier pass) wrote a record */
 	uint64_t started_s; /* wall clock of a start the hook saw; 0: none */
 
@@ -302,12 +302,12 @@ struct guest {
 	uint64_t target_kib; /* wished headroom of this guest */
 	struct plan plan;
 	struct order order;
-	bool reread; /* sample was read again after the command: actual is how far it came */
+	bool reread; /* sample was read again after the command: actual is the size it reached */
 };
 
 /*
- * What rss has beyond the guest's actual: QEMU's own memory, and what a balloon did not free. How much of its memory
- * devices a guest has touched is not known, so all of them may be in rss.
+ * The part of rss beyond the guest's actual: QEMU's own memory, and memory that the balloon did not free. It is not
+ * known how much of its memory devices a guest has touched, so all of them may be in rss.
  */
 static inline uint64_t guest_beyond_kib(const struct guest *g)
 {
@@ -316,19 +316,19 @@ static inline uint64_t guest_beyond_kib(const struct guest *g)
 	return g->sample.rss_kib > most_kib ? g->sample.rss_kib - most_kib : 0;
 }
 
-#define QEMU_START_KIB (64 * 1024) /* what QEMU itself needs at a start */
+#define QEMU_START_KIB (64 * 1024) /* QEMU's own need at a start */
 
 /*
- * What a guest takes of the host's available memory as it starts: its currentMemory, and all of it if no balloon holds
- * the rest or the host must keep it in place. On huge pages it takes no more than QEMU itself needs.
+ * The part of the host's available memory that a guest takes at its start: its currentMemory, and all of it if no
+ * balloon holds the rest or the host must keep it in place. On huge pages it takes no more than QEMU itself needs.
  */
 uint64_t device_start_kib(const struct device *d);
 
 #define QEMU_LIMITED_KIB (256 * 1024)
 
 /*
- * The most a guest may have under <hard_limit>; UINT64_MAX without one. QEMU's own memory counts there too: what was
- * learned of it, and at least 256 MiB, for its page cache and a device that is used for the first time come on top.
+ * The most a guest may have under <hard_limit>; UINT64_MAX without one. QEMU's own memory counts there too: the part
+ * learned, and at least 256 MiB, for its page cache and a device that is used for the first time come on top.
  */
 static inline uint64_t guest_hard_ceiling_kib(const struct guest *g)
 {

@@ -47,7 +47,7 @@ static void void_max(struct hints *h, const struct hint_context *in, const char 
 	h->max_kib = 0;
 }
 
-/* Most who write so little forgot the unit. It holds all the same, as it would in libvirt. */
+/* So small a value mostly lacks its unit. It is valid all the same, as in libvirt. */
 static bool note_small(struct hints *h, const struct hint_context *in, const char *hint, uint64_t kib)
 {
 	char size[TEXT_SIZE];

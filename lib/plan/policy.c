@@ -10,7 +10,7 @@
 #define QUICK_MS 3000    /* the lead of a loop of 1 s, for which the original's target was chosen */
 #define CRUMB_KIB (KIB_PER_MIB / 4)
 
-/* ---- what the host has ---- */
+/* ---- the host's memory ---- */
 
 static int64_t minus_kib(uint64_t a, uint64_t b)
 {
@@ -23,10 +23,10 @@ static uint64_t plus_kib(uint64_t a, int64_t b)
 }
 
 /*
- * What a managed guest may touch without asking is a debt, but guests at rest do not call for their
+ * The memory that a managed guest may touch without asking is a debt, but guests at rest do not call for their
  * headroom at once. The host lends it to others, less what each guest surged by, and no more than
  * the usual guest's headroom three times; if all guests call nevertheless, memguard takes memory
- * back. What is idle beyond the headroom is not lent: it can be taken. Measured with two of four
+ * back. Idle memory beyond the headroom is not lent: it can be taken. Measured with two of four
  * guests that grow on a host with 1250 MiB: if debts count in full, the host keeps 250 MiB above
  * its reserve, and guests are killed for want of it.
  */
@@ -176,7 +176,7 @@ static uint64_t takes_kib(const struct guest *g, size_t n)
 	return sum;
 }
 
-/* Crumbs that some have above their share are taken if others wait for them. */
+/* Small excesses over the share are taken if others wait for them. */
 static void take_crumbs(struct guest *g, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -196,7 +196,7 @@ static void plan_shortage(const struct policy_conf *conf, const struct budget *b
 
 /* ---- enough: gives at once, takes calmly ---- */
 
-/* Beyond need, gives are as coarse as takes: a guest would swing between them. */
+/* Beyond need, gives are as coarse as takes: a guest would go up and down between them. */
 static uint64_t give_kib(const struct policy_conf *conf, const struct guest *g)
 {
 	uint64_t kib = sat_sub(g->plan.share_kib, g->sample.actual_kib);
@@ -207,7 +207,7 @@ static uint64_t give_kib(const struct policy_conf *conf, const struct guest *g)
 	return kib > least_kib ? kib : 0;
 }
 
-/* What of the wants is for need and not told yet, but for crumbs: no guest is told to get one. */
+/* The part of the wants that is for need and not commanded yet. Sizes within the tolerance are never commanded. */
 static uint64_t needed_kib(const struct policy_conf *conf, const struct guest *g, size_t n)
 {
 	uint64_t sum = 0;
@@ -253,7 +253,7 @@ static bool limit_extras(const struct policy_conf *conf, uint64_t extra_kib, str
 	return level.bounded;
 }
 
-/* What an idle guest is left if no guest needs it: the slower the answer, the more. */
+/* The size that an idle guest keeps if no guest needs it: the slower the answer, the more. */
 static uint64_t spared_kib(const struct guest *g)
 {
 	uint64_t by_lead_kib = scale_u64(g->target_kib, g->est.lead_ms, QUICK_MS);
@@ -262,7 +262,7 @@ static uint64_t spared_kib(const struct guest *g)
 	return min_u64(kib, g->plan.ceil_kib);
 }
 
-/* What calm takes leave a guest: its share, and what it used of late with its headroom. */
+/* The size that calm takes leave a guest: its share, and its recent use with headroom. */
 static uint64_t left_kib(const struct guest *g, bool needed)
 {
 	uint64_t peak_kib = max_u64(g->past.peak.now_kib, g->past.peak.before_kib);
@@ -284,9 +284,8 @@ static uint64_t pace_kib(const struct policy_conf *conf, const struct guest *g, 
 }
 
 /*
- * What is taken for no guest in need, once a sample. What is above the ceiling goes at once, but
- * for what a driver leaves over of its rounds. The first take tells whether available follows the
- * balloon.
+ * Takes for no guest in need, once a sample. Memory above the ceiling goes at once, except for the
+ * remainder of a driver's rounds. The first take shows whether available follows the balloon.
  */
 static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest *g, bool needed)
 {
@@ -305,10 +304,10 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 }
 
 /*
- * Takes wanted_kib from donors that have more than crumbs_kib to give, from the largest surplus
+ * Takes wanted_kib from donors that have more than tolerated_kib to give, from the largest surplus
  * down: to their shares, or to their needs.
  */
-static void take_down(uint64_t wanted_kib, uint64_t crumbs_kib, bool to_need, struct guest *g, size_t n,
+static void take_down(uint64_t wanted_kib, uint64_t tolerated_kib, bool to_need, struct guest *g, size_t n,
                       struct policy_scratch *scratch)
 {
 	uint64_t have_kib = 0, least_kib = 0;
@@ -324,7 +323,7 @@ static void take_down(uint64_t wanted_kib, uint64_t crumbs_kib, bool to_need, st
 		if (to_need)
 			lo_kib = min_u64(lo_kib, claim_holding_kib(&g[i], g[i].plan.need_kib));
 		lo_kib = claim_keep_kib(&g[i], lo_kib);
-		if (g[i].sample.actual_kib <= sat_add(lo_kib, crumbs_kib))
+		if (g[i].sample.actual_kib <= sat_add(lo_kib, tolerated_kib))
 			continue;
 		item->base_kib = item->lo_kib = min_u64(lo_kib, g[i].plan.want_kib);
 		item->hi_kib = g[i].plan.want_kib;
@@ -336,7 +335,7 @@ static void take_down(uint64_t wanted_kib, uint64_t crumbs_kib, bool to_need, st
 	for (size_t i = 0; i < n; i++) {
 		uint64_t kib = fairshare_share_kib(&level, &scratch->item[i]);
 
-		if (scratch->item[i].hi_kib && sat_sub(g[i].sample.actual_kib, kib) > crumbs_kib)
+		if (scratch->item[i].hi_kib && sat_sub(g[i].sample.actual_kib, kib) > tolerated_kib)
 			g[i].plan.want_kib = kib;
 	}
 }
@@ -352,10 +351,10 @@ static void take_needed(const struct policy_conf *conf, const struct budget *b, 
 	uint64_t owed_kib = sat_add(sat_sub(b->promised_kib, b->lent_kib), below_kib);
 	uint64_t overdrawn_kib = sat_sub(owed_kib, plus_kib(0, b->room_kib));
 	uint64_t lack_kib = sat_sub(sat_add(needs_kib, overdrawn_kib), sat_add(b->spare_kib, takes_kib(g, n)));
-	uint64_t crumbs_kib = needs_kib || below_kib ? conf->tolerance_kib : conf->step_kib / 2;
+	uint64_t tolerated_kib = needs_kib || below_kib ? conf->tolerance_kib : conf->step_kib / 2;
 
 	if (lack_kib)
-		take_down(lack_kib, crumbs_kib, false, g, n, scratch);
+		take_down(lack_kib, tolerated_kib, false, g, n, scratch);
 	lack_kib = sat_sub(needs_kib, sat_add(b->spare_kib, takes_kib(g, n)));
 	if (lack_kib)
 		take_down(lack_kib, conf->tolerance_kib, true, g, n, scratch);
@@ -439,7 +438,7 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
 			g[i].plan.reason = find_reason(conf, ret_budget, &g[i]);
 }
 
-/* ---- what of the gives the host can cover now ---- */
+/* ---- the gives that the host can cover now ---- */
 
 static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t share_kib, struct guest *g)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who gives, who gets, how much, and why: HOW IT DECIDES in membalance(8).
+ * Which guests give, which get, how much, and why: HOW IT DECIDES in membalance(8).
  * Pure: no I/O, no clock, no allocation (scratch is passed in); the order of guests does not
  * matter; O(n log n).
  */
@@ -28,15 +28,15 @@ struct policy_conf {
 /* Claims of guests, from those that hold first. The first that does not fit is shared by weight. */
 enum layer { LAYER_LEAST, LAYER_BASIC, LAYER_NEED, LAYER_COMFORT };
 
-/* What the host has for guests, and what came of it. */
+/* The host's memory for guests, and how it was shared. */
 struct budget {
-	/* available - reserve - pending starts - what guests that are left alone may call for */
+	/* available - reserve - pending starts - memory that guests that are left alone may touch */
 	int64_t room_kib;
-	uint64_t promised_kib; /* what managed guests may still touch, and what KSM may lose */
-	uint64_t lent_kib;     /* the part of that which is counted on not to be called for */
-	uint64_t capacity_kib; /* what they have touched, the room and what is lent */
-	uint64_t plenty_kib;   /* what is kept of that before page cache is given */
-	/* sums of claims, and of what guests have beyond them and cannot be taken now */
+	uint64_t promised_kib; /* memory that managed guests may still touch, and that KSM may lose */
+	uint64_t lent_kib;     /* the part of that which is assumed to stay untouched */
+	uint64_t capacity_kib; /* touched memory, the room and the lent part */
+	uint64_t plenty_kib;   /* the part of that which is kept before page cache is given */
+	/* sums of claims, and of memory beyond them that cannot be taken now */
 	uint64_t demand_kib, need_kib, comfort_kib;
 	uint64_t shortage_kib; /* demand (basic claims) beyond capacity; 0: enough for all */
 	uint64_t spare_kib;    /* room less promises that are not lent: may be given before takes */
@@ -71,42 +71,41 @@ static inline uint64_t policy_floor_kib(uint64_t maximum_kib)
 
 /*
  * Fills plan of each of the n guests from sample, device, hints, past, est and target. pending_kib:
- * what starting guests will need. ret_budget tells what the decision rests on.
+ * the need of starting guests. ret_budget: the figures behind the decision.
  */
 void policy_plan(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, struct guest *g,
                  size_t n, struct policy_scratch *scratch, struct budget *ret_budget);
 
-/* What the host has for guests that were judged: all of the budget but how it is shared. */
+/* The host's memory for guests that were judged: all of the budget but how it is shared. */
 void policy_budget(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, const struct guest *g,
                    size_t n, struct budget *ret_budget);
 
 /*
  * Judges one guest by itself: its bounds and need, whether it is left alone or only never taken
- * from, and why. What policy_plan begins with; want is its actual.
+ * from, and why. policy_plan begins with it; want is its actual.
  */
 void policy_judge(const struct policy_conf *conf, struct guest *g);
 
 /*
- * Shares budget_kib among the guests that are to grow, by the same rule of fairness: raises
- * given_kib, the size a guest is told to grow to, from what it was told before (or actual) towards
- * want. Crumbs within the tolerance are kept back. why is said of those that do not get all they
- * want; REASON_NONE: nothing is said yet. Returns what was handed out.
+ * Shares budget_kib among the guests that must grow, by the same rule of fairness: raises grant_kib,
+ * the size to grow to, from the last command (or actual) towards want. Shares within the tolerance
+ * are kept back. why is the reason of guests that do not get all they want; REASON_NONE: none yet.
+ * Returns the sum of the gives.
  */
 uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
                       struct policy_scratch *scratch);
 
-/* The size it may come to without asking again: its balloon may still be on the way to what it was
- * told. */
+/* The size it may reach without another command: its balloon may still be on its way. */
 static inline uint64_t guest_told_kib(const struct guest *g)
 {
 	return max_u64(max_u64(g->sample.actual_kib, g->past.asked_kib), g->plan.grant_kib);
 }
 
 /*
- * What of rss is the guest's own memory: QEMU's is not what the guest was promised. What it says it
- * has in use is believed as far as rss leaves room for it; used is more than that by what its
- * kernel keeps unused, and what QEMU has given back since may have been in use when the guest said
- * so. All of its NVDIMM and the like may be in rss.
+ * The part of rss that is the guest's own memory: QEMU's does not count as promised. The use that the
+ * guest reports is believed as far as rss leaves room for it: used contains memory that its kernel
+ * keeps unused, and QEMU may have given back since what was in use then. All of its NVDIMM and the
+ * like may be in rss.
  */
 static inline uint64_t policy_held_kib(const struct guest *g)
 {
@@ -118,7 +117,7 @@ static inline uint64_t policy_held_kib(const struct guest *g)
 	               max_u64(sat_sub(rss_kib, sat_add(past_qemu_kib(&g->past), g->device.outside_kib)), in_use_kib));
 }
 
-/* What the host holds for it, as it was read last. */
+/* The memory that the host holds for it, by the last reading. */
 static inline uint64_t guest_rss_kib(const struct guest *g)
 {
 	if (g->sample.have & SAMPLE_RSS)

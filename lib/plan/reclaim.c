@@ -9,7 +9,7 @@
 #include "plan/claims.h"
 
 #define LEAST_HEADROOM 8            /* target / 8: half of what policy leaves in a shortage */
-#define RISEN_KIB (8 * KIB_PER_MIB) /* a guest that grows, not one that stirs */
+#define RISEN_KIB (8 * KIB_PER_MIB) /* less is no growth */
 #define LAG_MS 1000                 /* of actual behind the balloon */
 
 uint64_t reclaim_bottom_kib(const struct guest *g)
@@ -25,7 +25,7 @@ static bool may_take(const struct guest *g)
 	return !g->plan.fixed && !g->plan.no_take && !g->hung && !g->vanished && !g->order.error;
 }
 
-/* What it was told to give and has not given; a guest that does not obey is not waited for. */
+/* The rest of an earlier command; 0 for a guest that does not obey. */
 static uint64_t told_kib(const struct guest *g)
 {
 	if (!g->past.asked_kib || g->plan.fixed || g->hung || g->vanished || g->est.stuck)
@@ -42,7 +42,7 @@ uint64_t reclaim_coming_kib(const struct guest *g, size_t n)
 	return sum_kib;
 }
 
-/* What it would not have touched at that size. */
+/* The memory untouched at that size. */
 static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
 {
 	if (!(g->sample.have & SAMPLE_RSS) || g->vanished || g->device.hugepages)
@@ -50,7 +50,7 @@ static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
 	return sat_sub(size_kib, policy_held_kib(g));
 }
 
-/* What it has beyond its need, its floor and what it uses with headroom. */
+/* The memory beyond its need, its floor and its use with headroom. */
 static uint64_t excess_kib(const struct guest *g)
 {
 	uint64_t keep_kib = sat_add(claim_keep_kib(g, g->plan.need_kib), g->est.doubt_kib);
@@ -58,12 +58,12 @@ static uint64_t excess_kib(const struct guest *g)
 	return g->plan.no_take ? 0 : sat_sub(g->sample.actual_kib, keep_kib);
 }
 
-/* What guests give in turn: a later stage only if the earlier ones do not suffice. */
+/* The order of gives: a later stage only if the earlier ones do not suffice. */
 enum stage { STAGE_PLAIN, STAGE_CACHE, STAGE_HEADROOM };
 
 /*
- * What QEMU holds more than before the statistics is in use, whatever they say. Where the host is not short yet, a
- * guest that grows will need as much again before it is read again, and what was never touched would free nothing.
+ * A rise of rss since the statistics is in use, whatever they say. If the host is not short yet, a guest that grows
+ * will need as much again before the next reading, and taking untouched memory would free nothing.
  */
 static uint64_t idle_kib(enum reclaim_way way, const struct guest *g)
 {
@@ -76,7 +76,7 @@ static uint64_t idle_kib(enum reclaim_way way, const struct guest *g)
 	return sat_sub(excess_kib(g), spared_kib);
 }
 
-/* The most that may come of it by this way. */
+/* The most that it may give by this way. */
 static uint64_t most_kib(enum reclaim_way way, const struct guest *g)
 {
 	if (way != RECLAIM_HARD || !may_take(g))
@@ -91,7 +91,8 @@ static uint64_t stage_kib(enum reclaim_way way, enum stage stage, const struct g
 	return stage == STAGE_CACHE ? idle_kib(way, g) : most_kib(way, g);
 }
 
-/* What it gives however little is needed: what the stages before this one have, and what the host cannot honour. */
+/* The least it gives however little is needed: all of the earlier stages, and untouched memory that the host cannot
+ * provide. */
 static uint64_t least_kib(enum reclaim_way way, enum stage stage, const struct guest *g)
 {
 	uint64_t before_kib = stage > STAGE_PLAIN ? stage_kib(way, stage - 1, g) : 0;
@@ -101,20 +102,20 @@ static uint64_t least_kib(enum reclaim_way way, enum stage stage, const struct g
 	return max_u64(before_kib, min_u64(idle_kib(way, g), untouched_kib(g, g->sample.actual_kib)));
 }
 
-/* A crumb that no guest is told to give for does not count as given. */
+/* A share within the tolerance is never commanded, and does not count as given. */
 static struct fairshare_item fair_item(enum reclaim_way way, enum stage stage, uint64_t tolerance_kib,
                                        const struct guest *g)
 {
-	uint64_t crumb_kib = sat_add(told_kib(g), tolerance_kib);
+	uint64_t tolerated_kib = sat_add(told_kib(g), tolerance_kib);
 	uint64_t least = least_kib(way, stage, g), most = max_u64(least, stage_kib(way, stage, g));
-	struct fairshare_item item = {.lo_kib = least > crumb_kib ? least : told_kib(g)};
+	struct fairshare_item item = {.lo_kib = least > tolerated_kib ? least : told_kib(g)};
 
-	item.hi_kib = most > crumb_kib ? most : item.lo_kib;
+	item.hi_kib = most > tolerated_kib ? most : item.lo_kib;
 	item.weight = max_u64(1, scale_u64(item.hi_kib, 10000, weight_of(g)));
 	return item;
 }
 
-/* Finds what each guest gives: what frees nothing does not spare the others. */
+/* Finds the level at which guests give: memory that frees nothing counts on top of the need. */
 static struct fairshare find_level(enum reclaim_way way, enum stage stage, uint64_t need_kib, uint64_t tolerance_kib,
                                    const struct guest *g, size_t n, struct policy_scratch *scratch)
 {
@@ -133,8 +134,8 @@ static struct fairshare find_level(enum reclaim_way way, enum stage stage, uint6
 }
 
 /*
- * Tells a guest to give its share and what others were not told for the crumbs they are, as far as it can. Returns what
- * is left over of that for the next: within the tolerance, for whoever can give more can give more than that.
+ * Plans a guest's give: its share and the remainder of earlier guests, as far as it can. Returns the remainder for the
+ * next guest. It is within the tolerance, for a guest that can give anything can give more than that.
  */
 static uint64_t plan_give(uint64_t give_kib, uint64_t tolerance_kib, const struct fairshare_item *item, struct guest *g)
 {
@@ -147,8 +148,8 @@ static uint64_t plan_give(uint64_t give_kib, uint64_t tolerance_kib, const struc
 }
 
 /*
- * Of two who set a balloon the last holds: what a pass asks for by an older look is less than the guest was told here,
- * and calls back what is on its way.
+ * The last writer of a balloon's target wins: a pass that decided on older figures may have overwritten ours with a
+ * larger size.
  */
 static bool is_overruled(enum reclaim_way way, uint64_t tolerance_kib, const struct guest *g)
 {

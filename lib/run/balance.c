@@ -104,7 +104,7 @@ static int look(struct pass *p, bool act)
 
 /* ---- act ---- */
 
-/* What guests that start need may be all that the host has. */
+/* Guests that start may need all that the host has. */
 static bool no_give(struct pass *p)
 {
 	int r = p->r ? registry_no_give(p->r) : 0;
@@ -155,7 +155,7 @@ static uint64_t grant(struct pass *p, uint64_t budget_kib, enum reason why)
 	return handed_kib;
 }
 
-/* past.actual_kib is what the guest had when the pass read it. */
+/* past.actual_kib is the guest's size when the pass read it. */
 static bool is_giving(const struct guest *g)
 {
 	return g->order.sent && !g->order.error && !g->hung && !g->vanished && g->plan.want_kib < g->past.actual_kib &&
@@ -189,7 +189,7 @@ static int settle(struct pass *p, bool (*is)(const struct guest *g))
 	return r;
 }
 
-/* No more than was asked: who was on its way further down goes back up to that. */
+/* No more than was asked: a guest on its way further down goes back up to that. */
 static uint64_t arrived_kib(const struct pass *p)
 {
 	uint64_t sum = 0;
@@ -204,8 +204,8 @@ static uint64_t arrived_kib(const struct pass *p)
 }
 
 /*
- * What may be given after takes: no more than was taken and was spare before, and no more than the host really has now;
- * what was handed out at first may not have been touched yet.
+ * The budget for gives after takes: no more than was taken and was spare before, and no more than the host really has
+ * now. Guests may not have touched the first gives yet.
  */
 static int second_budget(struct pass *p, uint64_t spare_kib, uint64_t handed_kib, uint64_t *ret_kib)
 {
@@ -221,7 +221,7 @@ static int second_budget(struct pass *p, uint64_t spare_kib, uint64_t handed_kib
 	return 0;
 }
 
-/* Crumbs are kept back: nobody is waited for to hand them out. */
+/* Gives within the tolerance are kept back: no pass waits for takes because of them. */
 static bool awaits_give(const struct pass *p)
 {
 	for (size_t i = 0; i < p->rep.n; i++) {
@@ -233,8 +233,8 @@ static bool awaits_give(const struct pass *p)
 	return false;
 }
 
-/* Where a guest that is on its way to more than it is to have now had better stop; 0: it is not. Nothing is taken for
- * that, and a max below what it uses is no reason to stop it without its least headroom. */
+/* Target at which to stop a guest that still grows past its new plan; 0: none. Nothing is taken for that, and even with
+ * a max below its use the guest keeps its least headroom. */
 static uint64_t turn_back_kib(const struct pass *p, const struct guest *g)
 {
 	uint64_t most_kib = max_u64(max_u64(g->plan.want_kib, g->sample.actual_kib), g->plan.bottom_kib);
@@ -269,7 +269,7 @@ static int give_what_arrived(struct pass *p, uint64_t spare_kib, uint64_t *hande
 	return told_to_stop(p) ? 0 : send(p);
 }
 
-/* Who comes only once waits for slow guests as long as the deadline lets it; a loop sees to them in its next pass. */
+/* A single pass waits for slow guests until its deadline; a loop reads them in its next pass. */
 static bool goes_round(const struct pass *p)
 {
 	return !p->pc->interval_ms && !told_to_stop(p) && any(p, is_giving) && awaits_give(p) &&
@@ -292,7 +292,7 @@ static int act(struct pass *p)
 		} while (!r && goes_round(p));
 		grant(p, 0, why_refused(p));
 	}
-	if (!r && !p->pc->interval_ms) /* who comes only once tells how far it came */
+	if (!r && !p->pc->interval_ms) /* a single pass reports the sizes reached */
 		r = settle(p, is_moving);
 	return r;
 }
@@ -395,7 +395,7 @@ int balance_decide(const struct balance_conf *pc, struct virt *v, struct registr
 	p.rep.dry_run = true;
 	result = look(&p, false);
 	if (!result) {
-		/* what the second round would have, were all takes obeyed */
+		/* the budget of the second round if all takes are obeyed */
 		uint64_t takes_kib = 0, spare_kib = no_give(&p) ? 0 : p.rep.budget.spare_kib;
 
 		for (size_t i = 0; i < p.rep.n; i++)

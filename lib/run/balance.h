@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * membalance's line: read -> estimate -> plan -> take -> settle -> host again -> give -> remember. What it does and
+ * A pass of membalance: read -> estimate -> plan -> take -> settle -> host again -> give -> remember. What it does and
  * why: HOW IT DECIDES in membalance(8).
  */
 #ifndef MEMSCHED_RUN_BALANCE_H
@@ -33,10 +33,10 @@ struct balance_report {
 	uint32_t interval_ms; /* of the loop; 0: a single pass */
 	unsigned commands;    /* balloon commands sent */
 	unsigned failed;      /* guests that were unresponsive or whose command failed */
-	int unsaved;          /* -errno of what could not be remembered; 0: all was */
+	int unsaved;          /* -errno: part of the memory for the next pass could not be written; 0: all was */
 
 	/* a pause, and a registry that cannot be used, are for the caller to note here for the reports */
-	uint64_t paused_ms; /* what is left of it; 0: none */
+	uint64_t paused_ms; /* the rest of the pause; 0: none */
 	int pause_unknown;  /* -errno of looking for one: it counts as a pause */
 	int unusable;       /* -errno of opening it; 0: it could be, or there is none */
 
@@ -46,15 +46,15 @@ struct balance_report {
 
 /*
  * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
- * Returns 0, what virt_list, virt_read or virt_host returned, -ENODATA where root/proc/meminfo cannot be read or makes
+ * Returns 0, the error of virt_list, virt_read or virt_host, -ENODATA if root/proc/meminfo cannot be read or makes
  * no sense, or -ENOMEM; then there is no report.
  */
 int balance_decide(const struct balance_conf *pc, struct virt *v, struct registry *r,
                    struct balance_report *ret_report);
 
 /*
- * The whole pass. The caller holds the lock. As balance_decide; guests that failed are counted, not returned. Where it
- * fails midway the report has the guests, what was asked of them, and is to be cleared.
+ * The whole pass. The caller holds the lock. As balance_decide; guests that failed are counted, not returned. If it
+ * fails midway the report has the guests and their commands, and must be cleared.
  */
 int balance_run(const struct balance_conf *pc, struct virt *v, struct registry *r, struct balance_report *ret_report);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals, sleeping and sd_notify(3): what a command that runs on needs beside its passes.
+ * Signals, sleeping and sd_notify(3), for commands that run in a loop.
  */
 #ifndef MEMSCHED_RUN_LOOP_H
 #define MEMSCHED_RUN_LOOP_H
@@ -17,7 +17,7 @@ void loop_catch_signals(void);
 const volatile sig_atomic_t *loop_stop(void);
 
 /*
- * From now on SIGHUP makes loop_reload true, once, and ends a sleep. Where it comes because the terminal is gone, it
+ * From now on SIGHUP makes loop_reload true, once, and ends a sleep. If it comes because the terminal is gone, it
  * stops the loop, unless it was ignored before (nohup).
  */
 void loop_catch_reload(void);
@@ -33,12 +33,12 @@ struct backoff {
 };
 uint32_t backoff_next_ms(struct backoff *b);
 
-/* What a service tells systemd, without its library; nothing without NOTIFY_SOCKET. */
+/* sd_notify(3) without systemd's library; does nothing without NOTIFY_SOCKET. */
 
 /* "READY=1", "WATCHDOG=1", "STOPPING=1" …; never waits. */
 void loop_notify(const char *state);
 
-/* How often WATCHDOG=1 is to be sent: half of what systemd waits for; 0: it does not watch us. */
+/* The interval for WATCHDOG=1: half of systemd's timeout; 0: no watchdog. */
 uint64_t loop_watchdog_ms(void);
 
 /*

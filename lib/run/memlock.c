@@ -15,7 +15,7 @@
 #define OOM_SCORE_ADJ (-900)
 #define OOM_FILE "/proc/self/oom_score_adj"
 
-/* memset before free is taken out by compilers: nobody reads it. */
+/* Compilers remove a memset before free, as its result is never read. */
 static void touch(volatile char *bytes, size_t size)
 {
 	for (size_t i = 0; i < size; i += 1024)
@@ -51,8 +51,8 @@ int memlock_all(void)
 
 	touch_stack();
 	touch_heap();
-	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* who may not may have it already */
-	/* MCL_FUTURE: libvirt allocates with each answer, and who replaces a worker that is stuck has a stack of its
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* without permission the limit may already suffice */
+	/* MCL_FUTURE: libvirt allocates with each answer, and a worker that replaces a stuck one has a stack of its
 	 * own. It counts whole mappings against a limit, of which most is never touched. */
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
 	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)

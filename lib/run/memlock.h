@@ -5,12 +5,12 @@
 
 /*
  * Touches memory to spare for the stack (128 KiB) and the heap (4 MiB), which is not handed back from then on, and
- * locks what was and will be touched; all of its libraries would be 60 MiB. Where the limit of locked memory could make
- * a later allocation fail, only what is there now is locked. 0, or -errno: it is not locked.
+ * locks memory that was and will be touched; all of its libraries would be 60 MiB. If the limit of locked memory could
+ * make a later allocation fail, only the present memory is locked. 0, or -errno: it is not locked.
  */
 int memlock_all(void);
 
-/* Lowers oom_score_adj to -900, as systemd-oomd has it, where it is higher. 0 or -errno. */
+/* Lowers oom_score_adj to -900, as systemd-oomd has it, if it is higher. 0 or -errno. */
 int memlock_lower_oom_score(void);
 
 #endif

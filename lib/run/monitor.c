@@ -518,7 +518,7 @@ static void move_guests(struct monitor *s, struct monitor_view *v)
 		s->snapshot.guest[i].order.rss_kib = 0;
 }
 
-/* Nothing happens that readings would have to follow: what guests do cannot harm a host that has so much to spare. */
+/* Readings may be rare: guests cannot harm a host that has so much to spare. */
 static bool is_at_rest(struct monitor *s, const struct monitor_view *v)
 {
 	return v->level == GUARD_CALM && !v->pending_kib && !v->starting_kib &&
@@ -553,7 +553,7 @@ int monitor_look(struct monitor *s, struct monitor_view *ret_view)
 	return 0;
 }
 
-/* ---- what could not be done ---- */
+/* ---- failures ---- */
 
 /* The next look commands the guests that were not reached in time, and old readings are made anew. */
 bool monitor_awaits(const struct monitor *s, const struct monitor_view *view)

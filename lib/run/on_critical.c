@@ -86,7 +86,7 @@ int on_critical_outcome(const struct on_critical *c)
 	return c->test ? task_result(c->test) : 0;
 }
 
-/* Only what may be called between fork and exec in a process with threads. */
+/* Only calls that are allowed between fork and exec in a process with threads. */
 static _Noreturn void become(const struct on_critical *c, char **env)
 {
 	sigset_t none;

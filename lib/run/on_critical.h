@@ -28,8 +28,8 @@ int on_critical_outcome(const struct on_critical *c);
 
 /*
  * Starts it in a session of its own with the environment, the numbers, stdin from /dev/null, signals as usual, and an
- * oom_score_adj of 0. Its end is of no interest: the caller ignores SIGCHLD. 0, -ENOMEM or -errno of fork; what cannot
- * be executed ends with 127, and nobody hears of it. numbers: at most 16.
+ * oom_score_adj of 0. Its end is of no interest: the caller ignores SIGCHLD. 0, -ENOMEM or -errno of fork; a command
+ * that cannot be executed ends with 127, unreported. numbers: at most 16.
  */
 int on_critical_run(const struct on_critical *c, const struct on_critical_number *numbers);
 

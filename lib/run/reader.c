@@ -12,8 +12,8 @@
 #include "run/loop.h"
 
 #define PAUSE_MS 500       /* between two readings, however long they take */
-#define PAUSE_MOST_MS 4000 /* in an emergency the guard is blind until libvirt is found again */
-#define PERIOD_S 1         /* of statistics, where none is configured */
+#define PAUSE_MOST_MS 4000 /* in an emergency the guard has no figures until libvirt is found again */
+#define PERIOD_S 1         /* of statistics, if none is configured */
 #define WORDS_BYTES 512
 
 /* The task's while it is under way. */
@@ -23,9 +23,9 @@ struct reading {
 	bool read_only;
 	uint64_t end_ms, ended_ms;
 	struct virt *virt;        /* NULL: not connected */
-	struct snapshot before;   /* what was known */
-	struct snapshot snapshot; /* what was read */
-	char words[WORDS_BYTES];  /* for what failed */
+	struct snapshot before;   /* the earlier one */
+	struct snapshot snapshot; /* the new one */
+	char words[WORDS_BYTES];  /* of the last failure */
 };
 
 struct reader {

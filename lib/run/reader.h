@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Readings of the guests while the monitor goes on looking at the host: each is a task, one at a time, with a
- * connection to libvirt of its own. What is read belongs to the task until it is taken.
+ * connection to libvirt of its own. Its snapshot belongs to the task until it is taken.
  */
 #ifndef MEMSCHED_RUN_READER_H
 #define MEMSCHED_RUN_READER_H
@@ -28,7 +28,7 @@ bool reader_is_reading(const struct reader *rd);
 bool reader_wait(struct reader *rd, uint64_t deadline_ms);
 
 /*
- * Takes over what a reading brought. False: none is over. Then ret_fresh is the caller's: judged, in reclaim_order, and
+ * Takes over a reading's snapshot. False: none is over. Then ret_fresh is the caller's: judged, in reclaim_order, and
  * with a began_ms of 0 if nothing was read. Allocates nothing.
  */
 bool reader_take(struct reader *rd, struct snapshot *ret_fresh);
@@ -37,7 +37,7 @@ bool reader_take(struct reader *rd, struct snapshot *ret_fresh);
  * that was slow, or, if libvirt is gone, after pauses that grow to some seconds. */
 uint64_t reader_due_ms(const struct reader *rd, bool at_rest);
 
-/* What the last reading came to: 0 or -errno; -ENOTCONN: libvirt is gone. And libvirt's words for it. */
+/* The last reading's result: 0 or -errno; -ENOTCONN: libvirt is gone. And libvirt's words for it. */
 int reader_error(const struct reader *rd);
 const char *reader_words(const struct reader *rd);
 /* When a reading last began, or was over: as long as this goes on, readings do not hang. CLOCK_BOOTTIME ms. */

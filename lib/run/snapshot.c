@@ -266,7 +266,7 @@ static bool may_still_grow(const struct guest *g)
 	return g->order.error == -ETIMEDOUT && g->order.kib > g->sample.actual_kib;
 }
 
-/* From where it was on its way to: a guest that is told again before it has arrived does not move twice. */
+/* From the size it was on its way to: a second command before it has arrived is not a second move. */
 static void count_move(struct guest *g, uint64_t ask_kib)
 {
 	uint64_t from_kib = g->past.asked_kib ? g->past.asked_kib : g->sample.actual_kib;

@@ -27,15 +27,15 @@ struct snapshot_conf {
 	uint32_t interval_ms;              /* of the loop; 0: single passes */
 	uint32_t period_s;                 /* the longest period that statistics may have */
 	bool set_period;                   /* for guests that have none or a longer one */
-	bool await_stats;                  /* waits for what they report first */
+	bool await_stats;                  /* waits for their first statistics */
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 };
 
 /*
  * Reads before end_ms. What was remembered of guests comes from before, which may be emptied, or, if before is NULL,
- * from r (may be NULL: nowhere). As long as a hook of the host runs, whoever's it is, libvirt does not list its guests:
+ * from r (may be NULL: nowhere). As long as any hook of the host runs, libvirt does not list its guests:
  * the guests of before, else those that are registered, are then read one by one. -ETIMEDOUT if before is NULL and none
- * is registered. Returns 0, what virt.h or registry_list returned, or -ENOMEM; then the snapshot has what was read
+ * is registered. Returns 0, the error of virt.h or registry_list, or -ENOMEM; then the snapshot has what was read
  * until then, and must be cleared as well.
  */
 int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registry *r, struct snapshot *before,
@@ -44,7 +44,7 @@ int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registr
 /* Whether that is libvirt's fault: it neither listed the guests nor did one of the known ones answer. */
 bool snapshot_is_silent(const struct snapshot *s);
 
-/* Copies what is known of the guests without asking them: for a snapshot_read. 0 or -ENOMEM. */
+/* Copies the guests without asking them: for a snapshot_read. 0 or -ENOMEM. */
 int snapshot_recall(const struct snapshot *s, struct snapshot *ret_before);
 
 /* The guest as it is known there; NULL if it is not, or was started anew since. */
@@ -53,8 +53,8 @@ struct guest *snapshot_find(const struct snapshot *s, const struct guest *g);
 void snapshot_clear(struct snapshot *s);
 
 /*
- * Sends plan.ask_kib to the guests that have one, and remembers what was sent at that time. *ret_sent is how many
- * commands went well, also on failure. Returns what virt_set does. Allocates no more than that.
+ * Sends plan.ask_kib to the guests that have one, and remembers that at this time. *ret_sent is the number of
+ * commands that went well, also on failure. Returns as virt_set. Allocates no more than that.
  */
 int guests_send(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms, struct instant at, unsigned *ret_sent);
 
