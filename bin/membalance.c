@@ -83,14 +83,14 @@ struct balancer {
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
 	uint64_t paused_ms; /* left of a pause; 0: there is none */
-	int unusable;       /* -errno of the registry, where a dry run does without */
+	int unusable;       /* -errno of the registry; a dry run goes on without it */
 	struct movelog audit;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
 	struct recorder recorder;
 	int textfile_error, output_error;
 	char *printed; /* of a single pass: goes out without the lock */
-	int notified;  /* what systemd was told of last, at notified_ms: PASS_…, or -errno of one that failed */
+	int notified;  /* the last outcome sent to systemd, at notified_ms: PASS_…, or -errno of a pass that failed */
 	uint64_t notified_ms;
 };
 
@@ -102,7 +102,8 @@ static bool is_watched(void)
 	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
 }
 
-/* Before there is a balancer: cron hears of it no more often than of anything else, if there is a registry. */
+/* Before there is a balancer. The registry limits this complaint like any other, so that cron does not mail each one.
+ */
 static void complain_of_conf(const char *sentence)
 {
 	struct registry *r = NULL;
@@ -144,7 +145,7 @@ static void count_pass(struct balancer *b, int r, struct balance_report *rep)
 		rep->unsaved = error;
 }
 
-/* rep: NULL where the pass failed, or is paused; then the metrics say so, and know no guest. */
+/* rep: NULL if the pass failed or is paused; then the metrics say so and have no guests. */
 static void write_metrics(struct balancer *b, const struct balance_report *rep, uint64_t began_ms)
 {
 	const struct outcome outcome = {
@@ -163,7 +164,7 @@ static void write_metrics(struct balancer *b, const struct balance_report *rep, 
 		status_read(rep, root, b->conf->uri, b->registry, &status);
 	else
 		status.has_totals = registry_load_totals(b->registry, &status.totals) == 0;
-	status.has_pass = true; /* this one, of which last-pass.json does not tell yet */
+	status.has_pass = true; /* this one; last-pass.json has it later */
 	status.pass = (struct pass_heartbeat){.ended_s = outcome.ended_s, .interval_ms = rep ? rep->interval_ms : 0};
 	b->textfile_error = report_metrics_file(b->conf->textfile, rep, &status, &outcome);
 }
@@ -199,7 +200,7 @@ static void write_log(struct balancer *b)
 	}
 }
 
-/* How far a guest has come, a loop sees in the pass after; who makes no other soon has to say what it knows. */
+/* A loop sees in its next pass how far guests came; a single pass must log the sizes it knows. */
 static void log_moves(struct balancer *b, const struct balance_report *rep, bool last)
 {
 	b->logged = false;
@@ -213,7 +214,7 @@ static void log_moves(struct balancer *b, const struct balance_report *rep, bool
 		write_log(b);
 }
 
-/* What cannot be written is known when there is something to write: in between, what was said of it stands. */
+/* Only a write shows whether the log works: without one, the earlier complaint stays. */
 static void complain_of_log(struct balancer *b)
 {
 	char sentence[TEXT_EXPLAIN];
@@ -502,7 +503,7 @@ static int keep_registry(struct balancer *b)
 
 /* ---- the loop ---- */
 
-/* False where libvirt says that it never will be; what is only away comes back. */
+/* False if libvirt will never be usable; a libvirtd that is only away comes back. */
 static bool can_connect(struct balancer *b)
 {
 	uint64_t end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms;
@@ -515,7 +516,7 @@ static bool can_connect(struct balancer *b)
 	return r != -EINVAL && r != -EACCES;
 }
 
-/* Goes over to another URI; the lock of one registry cannot be had twice. Moves that nobody will follow are logged. */
+/* Changes to another URI; one registry cannot be locked twice. Moves whose result will not be seen are logged now. */
 static bool move(void *arg, struct conf *fresh)
 {
 	struct balancer *b = arg, next = {.conf = fresh};
@@ -585,7 +586,7 @@ static bool is_given(const struct option_row *row)
 	return row->arg ? row->value != NULL : *row->flag;
 }
 
-/* --pause and --resume make no pass: what one would be told has no effect beside them. */
+/* --pause and --resume make no pass: options of a pass have no effect beside them. */
 static int refuse_beside(const char *name)
 {
 	for (const struct option_row *row = rows; row->name; row++) {

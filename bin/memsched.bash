@@ -3,7 +3,7 @@
 # Completion for memstat, membalance and memguard. What can be completed, the command itself says in its --help: options,
 # what their arguments are called, and columns.
 
-# The options of command $1, a line each, with what their argument is called; =NAME where it can only stand behind a =.
+# The options of command $1, a line each, with the name of their argument; =NAME if it can only stand behind a =.
 _memsched_options() {
 	"$1" --help 2>/dev/null |
 		sed -nE 's/^  (    |(-.), )(--[a-z-]+)(\[(=[A-Z]+)\]| ([A-Z]+))?( .*|$)/\2 \5\6\n\3 \5\6/p' | grep '^-'
@@ -14,7 +14,7 @@ _memsched_columns() {
 	"$1" --help 2>/dev/null | sed -nE '/columns.*:$/I,/^$/s/^ +([a-z][a-z_-]*)( .*|$)/\1/p'
 }
 
-# Running guests of the libvirt at URI $1, or with --inactive the others, if it is here: nobody is asked for a password in
+# Running guests of the libvirt at URI $1, or with --inactive the others, if it is here: libvirt must not ask for a password in
 # the middle of a line. Names that would have to be quoted, or taken for options, are left to be typed.
 _memsched_domains() {
 	local name
@@ -37,7 +37,7 @@ _memsched_uri() {
 	printf '%s' "$uri"
 }
 
-# What may stand in place of $value, where the argument of $option is called $kind; a line each.
+# The possible values in place of $value, if the argument of $option is called $kind; a line each.
 _memsched_values() {
 	local command=$1 option=$2 kind=$3 value=$4 given column
 	case $option=$kind in

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Completion for zsh. What can be completed, the command itself says in its --help: options, arguments, and columns.
 
-# Running guests, or those of $which, if their libvirt is here: nobody is asked for a password in the middle of a line.
+# Running guests, or those of $which, if their libvirt is here: libvirt must not ask for a password in the middle of a line.
 _memsched_domains() {
 	local at=${words[(I)-c|--connect]} uri=qemu:///system
 	((at)) && uri=$words[at+1]

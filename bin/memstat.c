@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* memstat: shows guests and host: who has what, who needs what, and why. Changes nothing. */
+/* memstat: shows the memory of guests and host, the need of each guest, and why. Changes nothing. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,12 +91,12 @@ static const struct program memstat = {
     .help = print_columns,
 };
 
-/* ---- what is asked for ---- */
+/* ---- options ---- */
 
 static struct column *columns;       /* of the guests, that are shown */
 static const struct column *sort_by; /* NULL: they are as they come, by name */
 
-/* At most one of each row: what beside another would have no effect is refused. */
+/* At most one of each row: an option that would have no effect beside another is refused. */
 static const bool *const exclusive[][6] = {
     {&raw, &pairs, &as_json, &metrics, &explain},
     {&chosen, &all_columns, &metrics, &explain, &check},
@@ -189,7 +189,7 @@ static int choose_order(void)
 	return EXIT_DONE;
 }
 
-/* Says what is wrong with the options for what is shown. Returns an exit code. */
+/* Checks the options against the chosen output. Returns an exit code. */
 static int choose(void)
 {
 	int code = EXIT_DONE;
@@ -218,7 +218,7 @@ static bool wants_text(void)
 	return chosen || all_columns || no_headings || raw || pairs || as_json || bytes || explain || metrics;
 }
 
-/* ---- who is shown ---- */
+/* ---- selection of guests ---- */
 
 static bool is_named(const struct guest *g, const char *operand)
 {
@@ -245,7 +245,7 @@ static void note_meant(const struct balance_report *rep, char **operand)
 	}
 }
 
-/* Keeps the guests that are named, all where none is; the rest is freed. */
+/* Keeps the named guests, or all if none is named; the rest is freed. */
 static void keep_named(void *arg, struct balance_report *rep)
 {
 	char **operand = arg;
@@ -493,7 +493,7 @@ static int look(const struct conf *conf, char **operand)
 	}
 	code = fit ? answer_fit(&w) : watch_append(&w);
 	if (code == EXIT_AGAIN && *loop_stop())
-		say_error(&memstat, "told to end before there was anything to show");
+		say_error(&memstat, "stopped by a signal before there was anything to show");
 	return code;
 }
 
@@ -539,7 +539,7 @@ static int refuse_operand(const char *operand)
 	return EXIT_USAGE;
 }
 
-/* Who writes "-w 5", as of other tools, means a time and not the guest with that id. */
+/* "-w 5" means a time, as in other tools, and not the guest with that id. */
 static int refuse_stray_time(const char *operand)
 {
 	uint32_t ms;

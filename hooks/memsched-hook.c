@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memsched-hook NAME OPERATION SUBOPERATION EXTRA <DOMAIN-XML: what libvirt's qemu hook runs (through the stub
+ * memsched-hook NAME OPERATION SUBOPERATION EXTRA <DOMAIN-XML: runs for libvirt's qemu hook (through the stub
  * hooks/qemu) as a guest starts and ends; it writes the registry and nothing else. While it runs libvirt holds the
  * guest's lock and waits without limit, and a failure would stop the guest. So it exits 0 whatever happens, prints
  * nothing, waits for no lock, asks libvirt nothing, and ends within a second.
@@ -79,7 +79,7 @@ static void give_up(int signal)
 	_exit(0);
 }
 
-/* Bytes of address space that are in use: libraries, and much more under a sanitizer. 0 where it cannot be said. */
+/* Bytes of address space that are in use: libraries, and much more under a sanitizer. 0: not known. */
 static rlim_t mapped_bytes(void)
 {
 	FILE *f = fopen("/proc/self/statm", "re");
@@ -109,7 +109,7 @@ static void limit_ourselves(void)
 	sigset_t none;
 
 	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL); /* whoever calls the stub may have blocked them */
+	sigprocmask(SIG_SETMASK, &none, NULL); /* the caller of the stub may have blocked them */
 	signal(SIGALRM, give_up);
 	signal(SIGXCPU, give_up);
 	signal(SIGXFSZ, SIG_IGN);
@@ -118,7 +118,7 @@ static void limit_ourselves(void)
 		setrlimit(limits[i].resource, &(struct rlimit){limits[i].most, limits[i].beyond});
 }
 
-/* All of stdin, to be freed; NULL where that is more than a domain may be. */
+/* All of stdin, to be freed; NULL if that is more than a domain may have. */
 static char *read_input(size_t *ret_length)
 {
 	char *text = malloc(DOMXML_MAX_BYTES + 1);

@@ -9,7 +9,7 @@
 
 /*
  * Answers whether that guest fits, by one look of w: as JSON, as a row of this style, or (style NULL) as a sentence.
- * given: what has a slash or ends in .xml is a file, what reads as a size is one, and all else names a domain by its
+ * given: a text with a slash or that ends in .xml is a file, a valid size is a size, and all else names a domain by its
  * name or UUID. Returns enum fit_answer, which is an exit code, or EXIT_UNANSWERED, EXIT_DENIED or EXIT_AGAIN after a
  * message.
  */

@@ -115,7 +115,7 @@ static int refuse_option(const struct program *program, const char *word)
 	return EXIT_USAGE;
 }
 
-/* What getopt_long does not take: no such option, or (lacks_arg) one without its argument. */
+/* An option that getopt_long refuses: unknown, or (lacks_arg) without its argument. */
 static int refuse_found(const struct program *program, bool lacks_arg, const char *given)
 {
 	char letter[3] = {'-', (char)optopt, '\0'};
@@ -200,7 +200,7 @@ static bool is_asked(const struct program *program, const char *name)
 	return row->name && *row->flag;
 }
 
-/* What an empty or relative reserve comes to, where that is known without asking another host. */
+/* The size of an empty or relative reserve, if that is known without asking another host. */
 static void show_reserve(const struct conf *conf, const char *root)
 {
 	struct host host;
@@ -256,7 +256,7 @@ static int check_conf(const struct program *program, const char *root, struct co
 	return conf_check(conf, host_pageable_kib(&host), say_conf, (void *)(uintptr_t)program);
 }
 
-/* EXIT_USAGE is for what the administrator has to change: a service is not restarted after it. */
+/* EXIT_USAGE is for faults that the administrator must correct: a service is not restarted after it. */
 static int code_of_conf(int error)
 {
 	static const int lasting[] = {EINVAL, ERANGE, EFBIG, EMEDIUMTYPE, ENOENT,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the commands have in common: one table of options drives parsing, --help and the override of configuration keys;
+ * The command line of all commands: one table of options drives parsing, --help and the override of configuration keys;
  * exit codes, and the end of the process.
  */
 #ifndef MEMSCHED_CLI_OPTIONS_H
@@ -21,17 +21,17 @@ enum exit_code { /* EXIT STATUS in membalance(8) */
 };
 
 /*
- * An option; the table is ended by a NULL name. flag, text and key say where it goes; each that is set is served.
+ * An option; the table is ended by a NULL name. flag, text and key are its destinations; each that is set gets it.
  * An argument that may be left out is written as "[=FILE]": --name, --name=FILE, -nFILE and -n alone are good, and
  * "--name FILE" is the option alone and an operand.
  */
 struct option_row {
 	char letter; /* 0: none */
 	const char *name;
-	const char *arg;   /* what its argument is called, NULL: it takes none */
+	const char *arg;   /* the name of its argument, NULL: it takes none */
 	const char *help;  /* one line */
 	bool *flag;        /* set to true */
-	const char **text; /* set to the argument, NULL where it was left out */
+	const char **text; /* set to the argument, NULL if it was left out */
 	const char *key;   /* configuration key that it overrides; value, or the argument, is kept for options_conf */
 	const char *value; /* the argument as given; NULL: none was */
 };
@@ -45,11 +45,11 @@ struct program {
 	struct complaints *complaints;
 	bool takes_operands;
 	void (*help)(void);                     /* prints more at the end of --help; NULL: there is no more */
-	void (*complain)(const char *sentence); /* says what is wrong in configuration files; NULL: at once */
+	void (*complain)(const char *sentence); /* gets faults of configuration files; NULL: they are printed at once */
 };
 
 /*
- * What each command does first: closed standard descriptors, the locale, and SIGXFSZ, without which a file that grows
+ * The start of each command: closed standard descriptors, the locale, and SIGXFSZ, without which a file that grows
  * too large is an error like any other. Ends the process if it fails.
  */
 void program_begin(void);
@@ -69,7 +69,7 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf);
 
 /*
- * Reads it all again. What is good takes the place of *conf, where suits (NULL: anything does) has no objection; what
+ * Reads it all again. Valid settings replace *conf, if suits (NULL: anything does) has no objection; what
  * it objects to, it has said. Else that is said, and *conf stays as it is. Returns whether it changed.
  */
 bool options_reload(const struct program *program, const char *root, const char *file,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Standard output: what of it is lost is known, and no loop waits long for a reader. */
+/* Standard output: lost output is noticed, and no loop waits long for a reader. */
 #ifndef MEMSCHED_CLI_OUTPUT_H
 #define MEMSCHED_CLI_OUTPUT_H
 

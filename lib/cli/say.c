@@ -101,7 +101,7 @@ static bool is_quiet(const struct program *program, int priority)
 	return program->quiet && *program->quiet && (priority == LOG_WARNING || priority == LOG_NOTICE);
 }
 
-/* The next line tells how many are lost, with its own priority: it may be the only one that is asked for. */
+/* The next line has the number of lost ones, at its own priority: a reader may ask for that alone. */
 void say_message(const struct program *program, int priority, const char *format, ...)
 {
 	char text[LINE_MOST], lost[64];

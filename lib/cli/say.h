@@ -20,7 +20,8 @@ void say_message(const struct program *program, int priority, const char *format
 
 /*
  * Says a complaint of program->complaints if it is due: hourly while it lasts. A warning that -q holds back is new
- * later. say_complaint_as is for report_complain, as a warning; say_resolved ends a round, and says what is no more.
+ * later. say_complaint_as is for report_complain, as a warning; say_resolved ends a round, and reports complaints that
+ * are over.
  */
 void say_complaint(const struct program *program, int priority, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -32,7 +33,7 @@ const char *first_error(void);
 
 /*
  * From now on a line that stderr does not take at once (a full pipe, a journal that hangs) is dropped instead of waited
- * for; the next line tells how many were. From then on only one thread may say something.
+ * for; the next line has their number. From then on only one thread may say something.
  */
 void say_without_waiting(void);
 

@@ -28,7 +28,7 @@ static const char leave_bytes[] = "\033[0m\033[?7h\033[?25h\033[999;1H\r\n\033[?
 static struct {
 	volatile sig_atomic_t taken;
 	bool has_keys;
-	int errors; /* where standard error went */
+	int errors; /* the earlier standard error */
 	struct termios before;
 	sigset_t events; /* blocked but in waits and writes */
 	char input[64];
@@ -111,7 +111,7 @@ static int set_modes(const struct termios *modes)
 	return r < 0 ? -errno : 0;
 }
 
-/* An interrupted write goes on, unless we are told to end: a terminal may take nothing for ever. */
+/* An interrupted write goes on, unless a signal ends the program: a terminal may take nothing for ever. */
 static int put(const char *bytes, size_t n)
 {
 	int r = 0;
@@ -145,7 +145,7 @@ static int enter(void)
 	return r ? r : put(enter_bytes, strlen(enter_bytes));
 }
 
-/* In signal handlers too. What the terminal has not taken yet is thrown away, so that this does not wait behind it. */
+/* In signal handlers too. Pending output is discarded, so that this does not wait for it. */
 static void leave(void)
 {
 	if (!screen.taken)
@@ -267,7 +267,7 @@ int terminal_draw(const char *lines)
 
 /* ---- keys ---- */
 
-/* "ESC [ 5 ~", "ESC [ A", "ESC O A": what follows ESC, without digits of modifiers. */
+/* "ESC [ 5 ~", "ESC [ A", "ESC O A": the part after ESC, without digits of modifiers. */
 static const struct {
 	const char *sequence;
 	int key; /* enum key */
@@ -277,7 +277,7 @@ static const struct {
     {"OA", KEY_UP},    {"OB", KEY_DOWN},  {"OH", KEY_HOME},     {"OF", KEY_END},
 };
 
-/* The length of what ESC begins, 0 where it is not whole: CSI has an end of its own, SS3 is three characters, and
+/* The length of the sequence after ESC, 0 if it is not whole: CSI has an end of its own, SS3 is three characters, and
  * before all else ESC is but itself. */
 static size_t sequence_length(const char *input, size_t n)
 {
@@ -334,7 +334,7 @@ static bool next_key(int *ret_key)
 
 /* ---- waiting ---- */
 
-/* Whether a signal is to be told of; stopping and going on are seen to. */
+/* Whether the caller must know of a signal. Stopping and continuing are handled here. */
 static bool heed_signals(enum terminal_event *ret_event)
 {
 	bool stopped = take_note(&told_to_stop), back = take_note(&went_on);

@@ -2,7 +2,7 @@
 /*
  * A terminal taken over for a while: keys without Enter, the alternate screen, one frame after the other; and given
  * back as it was on every way out, a deadly signal included. There is one a process: standard output is the terminal,
- * keys come from standard input where that is one too. Nothing here knows what is shown.
+ * keys come from standard input if that is one too. Nothing here depends on the content.
  */
 #ifndef MEMSCHED_CLI_TERMINAL_H
 #define MEMSCHED_CLI_TERMINAL_H
@@ -35,20 +35,20 @@ bool terminal_is_there(void);
 
 /*
  * Takes the terminal. From now on SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT and SIGWINCH come as events (a signal that
- * is ignored stays so), and only while this thread waits or draws: other threads are to block them. Returns 0 or
+ * is ignored stays so), and only while this thread waits or draws: other threads must block them. Returns 0 or
  * -errno.
  */
 int terminal_open(void);
 
-/* Gives it back; does nothing where it was not taken. */
+/* Gives it back; does nothing if it was not taken. */
 void terminal_close(void);
 
-/* Its size now; 24 by 80 where it does not say. */
+/* Its size now; 24 by 80 if it is not known. */
 void terminal_size(unsigned *ret_rows, unsigned *ret_columns);
 
 /*
- * Shows lines, separated by newlines, in place of what was there, by one write: no more than fit, and a line that is
- * too long is cut by the terminal. Returns 0, or -errno: -EINTR when told to end, -EIO when the terminal is gone.
+ * Replaces the screen by lines, separated by newlines, by one write: no more than fit, and a line that is
+ * too long is cut by the terminal. Returns 0, or -errno: -EINTR: a signal ends the program; -EIO: the terminal is gone.
  */
 int terminal_draw(const char *lines);
 
@@ -56,7 +56,7 @@ int terminal_draw(const char *lines);
 enum terminal_event terminal_wait(int fd, uint64_t until_ms, int *ret_key);
 
 /*
- * The key that n bytes of input begin with, KEY_NONE for what is none. Returns how many bytes it took; 0: it is not
+ * The key that n bytes of input begin with, KEY_NONE if it is none. Returns how many bytes it took; 0: it is not
  * whole yet.
  */
 size_t terminal_key(const char *input, size_t n, int *ret_key);

@@ -17,7 +17,7 @@
 #define AGE(age_s) text_age((char[TEXT_AGE]){0}, TEXT_AGE, age_s)
 
 #define NAMES_MOST 5       /* of guests that have a fault */
-#define PERIOD_MOST_S 10   /* older statistics tell of another load */
+#define PERIOD_MOST_S 10   /* older statistics are of another load */
 #define RESERVE_PART 128   /* less of the host than this is no reserve: the default's share */
 #define UNUSED_PART 16     /* of the host, in huge pages that nothing uses */
 #define MOVE_OURS_S 30     /* a balloon of ours that moves is there by then */
@@ -158,7 +158,7 @@ static bool is_moved_by_another(const struct round *r, const struct guest *g)
 	uint64_t asked_s = sat_sub(r->e->now.wall_ms, sat_sub(now_ms, p->asked_ms)) / 1000;
 
 	if (!r->e->status->pass.interval_ms)
-		slow_ms += 2 * PASS_SINGLE_MS; /* the next pass sees what the last one moved */
+		slow_ms += 2 * PASS_SINGLE_MS; /* the next pass sees the result of the last one */
 	return p->known && p->still_ms && p->asked_ms && !p->asked_kib && !p->refused && !g->device.autodeflate &&
 	       p->still_ms > p->asked_ms + slow_ms && sat_sub(now_ms, p->still_ms) < MOVE_RECENT_S * 1000 &&
 	       sat_sub(p->still_ms, p->booted_ms) > slow_ms && r->e->status->guard.commanded_s < asked_s;
@@ -181,13 +181,13 @@ static const struct guest_check {
      "BLNSVR",
      NULL},
     {"statistics", "fresh in all", has_no_statistics, VERDICT_WARN,
-     "have none that tell their free memory now; look at the driver in the guest, and at 'virsh dommemstat ", "'"},
+     "have none with their free memory now; look at the driver in the guest, and at 'virsh dommemstat ", "'"},
     {"period", "at most 10 s in all", has_no_period, VERDICT_WARN,
      "have no statistics period, or one of more than 10 s; a pass sets it in running guests: 'virsh "
      "dommemstat ",
      " --period 1 --live --config'"},
     {"balloon moves", "in all", does_not_move, VERDICT_WARN,
-     "do not move when they are told, or the host gets nothing back: 'memstat --explain ", "'"},
+     "do not obey, or the host gets nothing back: 'memstat --explain ", "'"},
     {"other movers", "none", is_moved_by_another, VERDICT_WARN,
      "have moved without being asked by membalance or memguard: does another program ('virsh setmem', MOM, vdsm) move "
      "balloons?",
@@ -314,7 +314,7 @@ static void examine_kernel(const struct round *r)
 		find(r, "host", "pressure", VERDICT_PASS, "/proc/pressure/memory");
 	else
 		find(r, "host", "pressure", VERDICT_WARN,
-		     "the kernel does not tell of memory pressure, so memguard is not woken by it: boot with psi=1");
+		     "the kernel does not report memory pressure, so memguard is not woken by it: boot with psi=1");
 	if (h->ksm_kib > room_kib)
 		find(
 		    r, "host", "KSM", VERDICT_WARN,
@@ -395,7 +395,7 @@ static void examine_guard(const struct round *r)
 		     "%s for %s", guard_level_word(st->guard.level), AGE(sat_sub(st->now_s, st->guard.since_s)));
 }
 
-/* error: of struct setup. Only root can tell whether root can write. */
+/* error: of struct setup. Only root can check whether root can write. */
 static void examine_file(const struct round *r, const char *key, const char *value, int error, const char *advice)
 {
 	char escaped[256];
@@ -408,7 +408,7 @@ static void examine_file(const struct round *r, const char *key, const char *val
 	else
 		find(r, "service", key, VERDICT_PASS, "'%s'%s",
 		     text_escape(escaped, sizeof(escaped), value, text_is_utf8()),
-		     error ? " (only root can tell)" : "");
+		     error ? " (only root can check)" : "");
 }
 
 static void examine_service(const struct round *r)

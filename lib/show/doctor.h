@@ -21,7 +21,7 @@ struct finding {
 	char text[768]; /* safe to print */
 };
 
-/* What is known. */
+/* The facts to judge. */
 struct examination {
 	const struct conf *conf;
 	const struct setup *setup;
@@ -31,7 +31,7 @@ struct examination {
 	struct instant now;
 };
 
-/* Calls say for each finding, in a fixed order. Of another host only what concerns its guests is examined. */
+/* Calls say for each finding, in a fixed order. Of another host only checks of its guests are made. */
 void doctor_examine(const struct examination *e, void (*say)(void *arg, const struct finding *f), void *arg);
 
 /* As lines or, with json, as memsched.check/1. Returns the worst verdict. */

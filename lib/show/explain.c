@@ -27,7 +27,7 @@ char *text_guest_word(char word[TEXT_GUEST_WORD], const struct guest *g)
 	return word;
 }
 
-/* A sentence as it grows; what it is made of is bounded, so it never fills. */
+/* A sentence as it grows; its parts are bounded, so it never fills. */
 struct sentence {
 	char text[TEXT_EXPLAIN];
 	size_t used;
@@ -45,9 +45,9 @@ __attribute__((format(printf, 2, 3))) static void say(struct sentence *s, const 
 		s->used = min_u64(s->used + (size_t)n, sizeof(s->text) - 1);
 }
 
-/* ---- what is done ---- */
+/* ---- the decision ---- */
 
-/* The size before: what the pass saw first, where it looked again. */
+/* The size before: the first one of the pass, if it read the guest again. */
 static uint64_t from_kib(const struct guest *g)
 {
 	return g->reread ? g->past.actual_kib : g->sample.actual_kib;
@@ -58,7 +58,7 @@ static bool is_short(enum reason reason)
 	return reason == REASON_HOST_RESERVE || reason == REASON_SHARED_SHORTAGE || reason == REASON_NO_GIVE;
 }
 
-/* What it was told to grow to, if that is not all it wants. */
+/* The size it was told to grow to, if it wants more. */
 static uint64_t goal_kib(const struct guest *g)
 {
 	if (g->plan.want_kib <= from_kib(g))
@@ -243,7 +243,7 @@ static void say_why_no_stats(struct sentence *s, const struct guest *g)
 
 static void say_why_unresponsive(struct sentence *s, const struct guest *g)
 {
-	say(s, "it did not answer in time; 'virsh domcontrol %s' may tell why", NAME_WORD(g));
+	say(s, "it did not answer in time; 'virsh domcontrol %s' may show why", NAME_WORD(g));
 }
 
 static void say_why_stuck(struct sentence *s, const struct guest *g)
@@ -296,7 +296,7 @@ static uint64_t level_headroom_kib(const struct guest *g)
 	return scale_u64(g->plan.level_kib, weight_of(g), WEIGHT_DEFAULT);
 }
 
-/* Whether the shared level has no more for it than what nobody takes from it. */
+/* Whether the shared level has no more for it than it keeps in any case. */
 static bool is_at_bottom(const struct guest *g)
 {
 	uint64_t least_kib = sat_sub(min_u64(g->plan.bottom_kib, from_kib(g)), g->est.used_kib);
@@ -441,7 +441,7 @@ char *text_explain_size(char *buffer, size_t size, const struct guest *g)
 	return text_copy(buffer, size, s.text);
 }
 
-/* ---- what the last pass did ---- */
+/* ---- the last pass ---- */
 
 static void say_outcome(struct sentence *s, const struct guest *g)
 {
@@ -497,7 +497,7 @@ char *text_explain_pause(char *buffer, size_t size, uint64_t left_ms)
 	return buffer;
 }
 
-/* What the host has, and how far it is bespoken. */
+/* The host's memory, and the claims to it. */
 static void say_room(struct sentence *s, const struct host *host, uint64_t reserve_kib, const struct budget *b)
 {
 	uint64_t over = b->room_kib < 0 ? 0 : (uint64_t)b->room_kib,

@@ -13,7 +13,7 @@
 #define TEXT_EXPLAIN 512 /* suffices for every sentence; a smaller buffer gets it cut at a whole character */
 
 /*
- * One sentence, without the name and without a full stop: what is done with g, and why, with the numbers that decided:
+ * One sentence, without the name and without a full stop: the decision for g, and why, with its numbers:
  * "give 121 MiB to reach 512 MiB: 366 MiB used, 25 MiB free, target 146 MiB". A guest whose command was sent is
  * described as it was before. Returns buffer.
  */
@@ -26,11 +26,11 @@ char *text_guest_word(char word[TEXT_GUEST_WORD], const struct guest *g);
 /* 1 if that is a give, -1 if it is a take, 0 if the guest keeps what it has. */
 int explain_direction(const struct guest *g);
 
-/* What it has now, of how much, and what of it is used: "it has 391 MiB of at most 1 GiB, 366 MiB used". */
+/* Its size, its maximum and its use: "it has 391 MiB of at most 1 GiB, 366 MiB used". */
 char *text_explain_size(char *buffer, size_t size, const struct guest *g);
 
 /*
- * What the last pass decided for g (g->past.last), how long that is ago (by g->past.seen_ms), and what came of it: "the
+ * The last pass's decision for g (g->past.last), its age (by g->past.seen_ms), and its result: "the
  * last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 512 MiB". If it told it
  * nothing: also when and why a pass did last (g->past.told).
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The limits of a guest and where each comes from: memstat --show-config DOMAIN. */
+/* The limits of a guest and the origin of each: memstat --show-config DOMAIN. */
 #ifndef MEMSCHED_SHOW_LIMITS_H
 #define MEMSCHED_SHOW_LIMITS_H
 

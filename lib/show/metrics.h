@@ -13,10 +13,9 @@
 void metrics_gauge(FILE *out, const char *prefix, const char *name, const char *help);
 void metrics_counter(FILE *out, const char *prefix, const char *name, const char *help);
 
-/* An array of labels is ended by a NULL name; what has a NULL value is left out. */
+/* An array of labels is ended by a NULL name; a label with a NULL value is left out. */
 struct metrics_label {
-	const char *name,
-	    *value; /* name: dashes become _. value: from outside; what text_escape escapes comes out escaped */
+	const char *name, *value; /* name: dashes become _. value: from outside; escaped as by text_escape */
 };
 
 /* value / 10^decimals; decimals: at most 19. 0, or -ENOMEM with nothing written. */
@@ -24,7 +23,7 @@ int metrics_sample(FILE *out, const char *prefix, const char *name, const struct
                    unsigned decimals);
 
 /*
- * file_write, whose temporary the collector leaves alone: it reads what ends in .prom. 0 or -errno; -EMEDIUMTYPE
+ * file_write, whose temporary the collector leaves alone: it reads files that end in .prom. 0 or -errno; -EMEDIUMTYPE
  * and -EPERM as file_check_target and dir_open_of.
  */
 int metrics_publish(const char *path, const char *text, size_t length);

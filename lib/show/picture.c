@@ -33,7 +33,7 @@ static const char style[] =
     ".move{fill:var(--ink)}.alarm{fill:var(--alarm)}.title{font-size:160px}\n"
     "</style>\n";
 
-/* What wants attention, of all reasons. */
+/* The reasons that need attention. */
 static const enum reason alarms[] = {REASON_DISTRESS,        REASON_STUCK,        REASON_NO_GAIN, REASON_UNRESPONSIVE,
                                      REASON_SHARED_SHORTAGE, REASON_HOST_RESERVE, REASON_FAILED,  REASON_STALE_STATS};
 #define N_ALARMS (sizeof(alarms) / sizeof(*alarms))
@@ -103,7 +103,7 @@ static void write_area(const struct picture *p, enum figure figure)
 	fprintf(p->out, "\"/>\n");
 }
 
-/* ---- what is around it ---- */
+/* ---- title, axes and legend ---- */
 
 static void write_text(const struct picture *p, uint64_t x, uint64_t y, const char *anchor, const char *words)
 {

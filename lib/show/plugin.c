@@ -45,7 +45,7 @@ int plugin_host(const struct conf *conf, const char *root, const char *root_word
 	return state;
 }
 
-/* Monitoring systems keep standard output alone, and take what comes after a | for figures. */
+/* Monitoring systems keep standard output alone, and take text after a | for figures. */
 int plugin_unknown(const char *words)
 {
 	printf("MEMGUARD UNKNOWN - ");

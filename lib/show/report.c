@@ -217,7 +217,7 @@ const struct column outcome_columns[] = {
 
 /* ---- tables and sentences ---- */
 
-/* Writes the columns that are shown where none was chosen. */
+/* Writes the default columns. */
 static int write_shown(FILE *out, const struct column *all, const void *rows, size_t n, size_t size,
                        const struct table_style *style)
 {
@@ -603,7 +603,7 @@ static void complain_of_registry(const struct balance_report *rep, complaint_say
 	char sentence[SENTENCE];
 
 	if (rep->unsaved) {
-		snprintf(sentence, sizeof(sentence), "cannot write what the next pass should know: %s",
+		snprintf(sentence, sizeof(sentence), "cannot write the records for the next pass: %s",
 		         strerror(-rep->unsaved));
 		say(arg, "state", sentence);
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a pass found and did, as tables, as JSON (JSON in memstat(8) and membalance(8)), as metrics and as sentences.
+ * A pass's findings and actions, as tables, as JSON (JSON in memstat(8) and membalance(8)), as metrics and as
+ * sentences.
  */
 /*
- * What there is to show of a guest, of the host and of a pass: the columns of every table, of JSON and of the metrics.
+ * The columns of a guest, of the host and of a pass, for every table, for JSON and for the metrics.
  */
 #ifndef MEMSCHED_SHOW_REPORT_H
 #define MEMSCHED_SHOW_REPORT_H
@@ -30,15 +31,15 @@ extern const struct column host_columns[];    /* rows: struct balance_report */
 extern const struct column outcome_columns[]; /* rows: struct outcome */
 
 /*
- * The guests by columns (NULL: those of COLUMN_TABLE); where they are a table with headings, below it their totals,
- * that of the host, the unit, and a pause. 0, or -ENOMEM with what could not be written left out.
+ * The guests by columns (NULL: those of COLUMN_TABLE); if they are a table with headings, below it their totals,
+ * that of the host, the unit, and a pause. 0, or -ENOMEM: a part is left out.
  */
 int report_table(FILE *out, const struct balance_report *rep, const struct column *columns,
                  const struct table_style *style);
 
 /*
- * "NAME: sentence" for each guest, of what is done with it and why, and then for the host. whole: before it what the
- * guest has, and behind it what the last pass decided and what came of it.
+ * "NAME: sentence" for each guest, with its decision and why, and then for the host. whole: with the guest's memory
+ * before, and the last pass's decision and its result after.
  */
 void report_explain(FILE *out, const struct balance_report *rep, bool whole);
 
@@ -64,22 +65,22 @@ int report_keep(struct registry *r, const struct balance_report *rep, uint64_t w
 
 /* Adds the moves of the pass to the audit; at is now. */
 void report_moves(const struct balance_report *rep, struct instant at, struct movelog *a);
-/* Notes in the audit how far guests had come when the pass began: what came of the moves of the pass before. */
+/* Notes in the audit how far guests had come when the pass began: the result of the moves of the pass before. */
 void report_reached(const struct balance_report *rep, struct movelog *a);
 
-/* What to say where a pass returned error; words are libvirt's own. Safe to print; to be freed, NULL without memory. */
+/* The message for the error of a pass; words are libvirt's own. Safe to print; to be freed, NULL without memory. */
 char *report_failure(int error, const char *uri, const char *root, const char *words);
 
 /* Why the registry cannot be used, for a -errno of registry_open. */
 const char *report_unusable(int error);
 
-/* What to say if whether there is a pause is not known, for a -errno of registry_paused. Returns buffer. */
+/* The message for an error of registry_paused: whether there is a pause is not known. Returns buffer. */
 char *report_pause_unknown(char *buffer, size_t size, int error);
 
-/* What to say of a host's figure that contradicts its neighbours (doubtful). Returns buffer. */
+/* The message for a host's figure that contradicts its neighbours (doubtful). Returns buffer. */
 char *report_doubtful(char *buffer, size_t size, const struct host *h);
 
-/* What to say where a record of the guest uuid cannot be read; NULL: one of a pending start. Returns buffer. */
+/* The message for an unreadable record of the guest uuid; NULL: one of a pending start. Returns buffer. */
 char *report_unreadable(char *buffer, size_t size, const char *uuid);
 
 /* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */

@@ -168,7 +168,7 @@ struct grid {
 
 /* ---- a cell in words ---- */
 
-/* What a cell that is no text shows. Returns buffer or a constant. */
+/* The text of a cell of another kind. Returns buffer or a constant. */
 static const char *cell_plain(const struct cell *cell, enum table_unit unit, char buffer[TEXT_DECIMAL])
 {
 	uint64_t number = cell->number;
@@ -251,7 +251,7 @@ static int grid_fill_row(struct grid *grid, struct field *field, const void *row
 	return 0;
 }
 
-/* A row more: the sums of what is KiB, and nothing else. */
+/* One more row: the sums of the columns in KiB, and nothing else. */
 static int grid_fill_totals(struct grid *grid, const void *rows, size_t n, size_t size, const struct table_style *style)
 {
 	struct field *field = grid->field + n * grid->n_lanes;
@@ -412,7 +412,7 @@ static const char *metric_of(const struct column *column)
 	return name && *name ? name : NULL;
 }
 
-/* False where it is not known, or more than a number holds. */
+/* False if it is not known, or more than a number holds. */
 static bool measure(const struct cell *cell, uint64_t *ret_value, unsigned *ret_decimals)
 {
 	uint64_t value = cell->kind == CELL_TEXT ? 1 : cell->number;

@@ -3,7 +3,7 @@
  * Rows of figures in words, by their columns: as a table, raw, as pairs, as members of a JSON object, as metrics.
  */
 /*
- * Columns: what one row of figures has to show. An array of them drives heading, text table, raw, pairs, JSON keys,
+ * Columns: the figures of one row. An array of them drives heading, text table, raw, pairs, JSON keys,
  * metrics and the list in --help, so that they cannot differ. Pure.
  */
 #ifndef MEMSCHED_SHOW_TABLE_H
@@ -21,13 +21,13 @@ enum cell_kind { CELL_NONE, CELL_TEXT, CELL_KIB, CELL_NUMBER, CELL_MS, CELL_PCT,
 
 struct cell {
 	enum cell_kind kind;
-	const char *text; /* CELL_TEXT: from outside or not, it is escaped by who writes it; NULL is as CELL_NONE */
+	const char *text; /* CELL_TEXT: from outside or not, it is escaped when written; NULL is as CELL_NONE */
 	uint64_t number;  /* KiB, count, ms, hundredths of a percent, or 0/1 */
 };
 
 enum column_set {
-	COLUMN_TABLE = 1,   /* shown where none is chosen */
-	COLUMN_JSON = 2,    /* in JSON where none is chosen */
+	COLUMN_TABLE = 1,   /* shown if none is chosen */
+	COLUMN_JSON = 2,    /* in JSON if none is chosen */
 	COLUMN_ALL = 4,     /* every column is in it */
 	COLUMN_COUNTER = 8, /* no set: as a metric it is a counter, not a gauge */
 };
@@ -45,7 +45,7 @@ struct column {
 
 #define COLUMNS_MAX 64
 
-/* What the row has there; a NULL text is CELL_NONE. */
+/* The row's cell; a NULL text is CELL_NONE. */
 struct cell column_cell(const struct column *column, const void *row);
 
 /* By its name, case is ignored. NULL: there is none. */
@@ -62,14 +62,14 @@ int column_choose(const struct column *all, enum column_set set, const char *lis
 
 /*
  * Sorts rows (n of them, size bytes apart) by a column: numbers by value, text by its bytes; descending: the other way
- * round. What is not known comes last either way; equals are in the order of the cells of the column tie.
+ * round. Unknown cells come last either way; equals are in the order of the cells of the column tie.
  */
 void column_sort(const struct column *by, bool descending, const struct column *tie, void *rows, size_t n, size_t size);
 
 enum table_form {
 	TABLE_ALIGNED, /* text left, numbers right, two blanks between, none at the end of a line; nothing is cut */
 	TABLE_RAW,     /* one blank between; one in a text is \x20, and a text that is "-" is \x2D */
-	TABLE_PAIRS,   /* NAME="text", for eval: what a shell heeds between double quotes is \xNN; not known is "" */
+	TABLE_PAIRS,   /* NAME="text", for eval: characters special between double quotes are \xNN; not known is "" */
 };
 
 enum table_unit { TABLE_KIB, TABLE_BYTES, TABLE_HUMAN }; /* human: 1.5G */
@@ -83,7 +83,7 @@ struct table_style {
 
 /*
  * Writes rows (n of them, size bytes apart) under the headings of columns, each in one line, whatever stands in it. MS
- * is written as seconds with one decimal, PCT with two, BOOL as yes or no, what is not known as "-". Returns 0, or
+ * is written as seconds with one decimal, PCT with two, BOOL as yes or no, an unknown cell as "-". Returns 0, or
  * -ENOMEM with nothing written; errors of writing stay in the stream.
  */
 int table_write(FILE *out, const struct column *columns, const void *rows, size_t n, size_t size,
@@ -94,8 +94,8 @@ void table_write_json(struct json *j, const struct column *columns, const void *
 
 /*
  * Writes each column that is a metric, as a gauge or counter under prefix: bytes, seconds, 0 to 1 for PCT, 0 or 1 for
- * BOOL; a text is 1 with a label of the column's name. Where label is given, each sample bears the text of that column
- * under its name. What is not known has no sample. 0 or -ENOMEM.
+ * BOOL; a text is 1 with a label of the column's name. If label is given, each sample bears the text of that column
+ * under its name. An unknown cell has no sample. 0 or -ENOMEM.
  */
 int table_write_metrics(FILE *out, const char *prefix, const struct column *columns, const struct column *label,
                         const void *rows, size_t n, size_t size);

@@ -17,14 +17,14 @@
 
 #define VALUE_BYTES 64
 #define WEIGHT_MOST 10000
-#define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* what libvirt shows where a limit of memtune was taken away */
+#define UNLIMITED_KIB ((UINT64_C(1) << 53) - 1) /* libvirt's value for a limit of memtune that was removed */
 
 /*
  * No encoding but UTF-8, which libvirt writes: iconv would load modules for one that the document declares, and libxml2
  * 2.9.14 reads through NULL if it has no memory for the text in another encoding, even for UTF-8 as the one given.
  */
 #define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_RECOVER | XML_PARSE_IGNORE_ENC)
-#define ERRORS_MAX 64 /* beside undeclared entities; of 100, libxml2 2.13 does not tell any more */
+#define ERRORS_MAX 64 /* beside undeclared entities; libxml2 2.13 reports no more than 100 */
 
 /* ---- documents ---- */
 
@@ -74,7 +74,7 @@ static void note_error(void *arg, const char *message, ...)
 	xmlSAX2Reference(ctxt, BAD_CAST "undeclared");
 }
 
-/* What has no parser to blame: of that memory alone makes a document incomplete. Nothing is printed. */
+/* Errors without a parser: of these only a lack of memory makes a document incomplete. Nothing is printed. */
 static void note_general_error(void *trouble, const char *message, ...)
 {
 	const xmlError *error = xmlGetLastError();
@@ -236,7 +236,7 @@ static int read_weight(const char *text, const char *unit, struct hints *h)
 static const struct part {
 	const char *name;
 	int (*read)(const char *text, const char *unit, struct hints *h);
-	const char *form, *range; /* of what is right, for the sentence about what is not */
+	const char *form, *range; /* of a valid value, for the message about an invalid one */
 } parts[] = {
     {"min", read_min, "not a size such as 512 with unit='MiB'", "too large"},
     {"max", read_max, "not a size such as 512 with unit='MiB'", "too large"},
@@ -310,7 +310,7 @@ static void read_part(const struct part *part, const xmlNode *element, const str
 		hints_void(h, in, part->name, value, r == -ERANGE ? part->range : part->form);
 }
 
-/* A guest is left alone if nobody can tell what its administrator wants. */
+/* A guest is left alone if its administrator's wishes are unclear. */
 static void read_managed(const xmlNode *element, const struct hint_context *in, struct hints *h)
 {
 	static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off", "0"};
@@ -391,7 +391,7 @@ static void void_unknown(const xmlNode *element, const struct hint_context *in, 
 	hints_fault(h, in, "unknown hints are ignored: %s%s", u.list, more);
 }
 
-/* What an undeclared entity stood for may have been any of the hints. */
+/* An undeclared entity may have contained any of the hints. */
 static void read_hints(const xmlNode *element, const struct hint_context *in, struct hints *h)
 {
 	bool unknown = xml_is_entity(element->prev);
@@ -557,7 +557,7 @@ static const struct element {
 };
 
 /*
- * Passthrough is what makes QEMU keep all of a guest's memory in place, as libvirt has it for the limit of locked
+ * Passthrough makes QEMU keep all of a guest's memory in place, as libvirt has it for the limit of locked
  * memory (qemuDomainGetMemLockLimitBytes): VFIO, mediated and vDPA devices, and NVMe disks, which are driven through
  * VFIO too; and encrypted guests. A host device on USB or SCSI does not.
  */
@@ -591,7 +591,7 @@ static void read_element(const xmlNode *node, const char *in, struct domxml *d)
 	}
 }
 
-/* The first element of our namespace in the first <metadata>; NULL where there is none. */
+/* The first element of our namespace in the first <metadata>; NULL if there is none. */
 static const xmlNode *find_hints(const xmlNode *root)
 {
 	const xmlNode *c = find_child(root, "metadata");

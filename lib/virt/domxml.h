@@ -15,10 +15,10 @@
 #define DOMXML_NAME_BYTES 1024      /* a longer name is cut */
 
 struct domxml {
-	char *name;           /* as in the document, owned; NULL where it has none */
-	char uuid[UUID_TEXT]; /* "" where it has none or it is not a UUID; lower case */
-	int64_t domain_id;    /* -1 where it has none */
-	struct device device; /* 0 and false where the document does not say */
+	char *name;           /* as in the document, owned; NULL if it has none */
+	char uuid[UUID_TEXT]; /* "" if it has none or it is not a UUID; lower case */
+	int64_t domain_id;    /* -1 if it has none */
+	struct device device; /* 0 and false if the document does not say */
 	struct hints hints;
 	bool no_memory; /* while it was read; false if it was read whole */
 };

@@ -67,7 +67,7 @@ static int error_number(const virError *e)
 	return -EIO;
 }
 
-/* Takes note of what libvirt just complained of. That a connection is dead has no code of its own. */
+/* Notes libvirt's last error. A dead connection has no error code of its own. */
 static int link_fail(struct libvirt *l)
 {
 	const virError *e = virGetLastError();
@@ -245,7 +245,7 @@ static int guest_find(struct libvirt *l, const struct guest *g, virDomainPtr *re
 	return 0;
 }
 
-/* For calls that tell themselves which boot of the guest they found. The domain stays l's. */
+/* For calls that report themselves which boot of the guest they found. The domain stays l's. */
 static int guest_find_any(struct libvirt *l, const struct guest *g, virDomainPtr *ret_dom)
 {
 	virDomainPtr dom = *found_slot(l, g->uuid);
@@ -304,11 +304,11 @@ static const struct {
     {"balloon.last-update", VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, SAMPLE_LAST_UPDATE, SAMPLE(last_update_s)},
 };
 
-/* What one bulk call tells of a guest. */
+/* A guest's figures in one bulk call. */
 struct stats {
 	int64_t domain_id;
 	enum run_state run;
-	uint64_t maximum_kib; /* with all its memory devices; 0: the driver does not tell */
+	uint64_t maximum_kib; /* with all its memory devices; 0: the driver does not report it */
 	struct sample sample;
 	bool complete; /* QEMU was asked; false: another client holds the guest's job, and actual is all there is */
 };
@@ -361,14 +361,14 @@ static struct stats stats_of(const virDomainStatsRecord *record)
 	return s;
 }
 
-/* One call that waits for no guest's job. Here actual is what QEMU last announced, up to a second ago. */
+/* One call that waits for no guest's job. Here actual is the size QEMU announced last, up to a second ago. */
 static int stats_list(virDomainPtr *list, virDomainStatsRecordPtr **ret_record)
 {
 	return virDomainListGetStats(list, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, ret_record,
 	                             VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
 }
 
-/* For a guest without a record too: libvirt leaves those out that are gone. */
+/* For a guest without a record too: libvirt leaves vanished guests out. */
 static int stats_check(struct libvirt *l, const struct stats *s)
 {
 	if (s->run == RUN_SHUTOFF)
@@ -447,7 +447,7 @@ static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *wh
 	return 0;
 }
 
-/* What libvirt cannot encode, because it is larger than a message may be, is an error of none of the kinds we know. */
+/* An answer that is too large for a message of libvirt is an error without a code of its own. */
 static int guest_read_xml(struct libvirt *l, virDomainPtr dom, struct guest *g)
 {
 	struct domxml d;
@@ -648,7 +648,7 @@ int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s)
 
 #define NODE_AVAILABLE "available" /* since libvirt 12.3, whose header has a name for it */
 
-/* Of pages of 4 KiB. A host without KSM, or that does not tell, has merged nothing. */
+/* Of pages of 4 KiB. A host without KSM, or that does not report it, has merged nothing. */
 static uint64_t node_ksm_kib(virConnectPtr conn)
 {
 	virTypedParameter params[16];

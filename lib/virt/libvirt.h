@@ -21,13 +21,13 @@ void libvirt_close(struct libvirt *l);
 /* Valid until the next call; never NULL. */
 const char *libvirt_words(const struct libvirt *l);
 
-/* The URI that libvirt made of ours (which may be an alias); owned by the caller, NULL where there is none. */
+/* The URI that libvirt made of ours (which may be an alias); owned by the caller, NULL if there is none. */
 char *libvirt_uri(struct libvirt *l);
 
 /* Active domains with name, uuid and id, in no order. */
 int libvirt_list(struct libvirt *l, struct guest **ret_guests, size_t *ret_n);
 
-/* The domain of that name or UUID, running (with an id) or not (-1), and what its definition says: one guest. */
+/* The domain of that name or UUID, running (with an id) or not (-1), and its definition: one guest. */
 int libvirt_find(struct libvirt *l, const char *domain, struct guest **ret_guests, size_t *ret_n);
 
 #define READINGS_MOST                                                                                                  \

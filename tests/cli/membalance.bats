@@ -296,7 +296,7 @@ stuck() {
 	mkdir "$root/run/memsched/state/11111111-0000-4000-8000-000000000001"
 	run --separate-stderr balance
 	[ "$status" -eq 0 ]
-	[[ $stderr == *'cannot write what the next pass should know'* ]]
+	[[ $stderr == *'cannot write the records for the next pass'* ]]
 }
 
 @test "a daemon that never answers costs the deadline" {

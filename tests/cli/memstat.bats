@@ -580,7 +580,7 @@ with_hints() {
 	wait "$pid" || code=$?
 	kill "$COPROC_PID"
 	[ "$code" -eq 75 ]
-	[ "$(<"$BATS_TEST_TMPDIR/err")" = 'memstat: error: told to end before there was anything to show' ]
+	[ "$(<"$BATS_TEST_TMPDIR/err")" = 'memstat: error: stopped by a signal before there was anything to show' ]
 }
 
 @test "columns tell what the last pass decided, why, and how long ago" {

@@ -143,7 +143,7 @@ fill_up() {
 	' - "$root" membalance -J -c "$node" --root "$root"
 	[ "$status" -eq 0 ]
 	jq -e '.result == "done" and any(.moves[]; .action == "grow")' <<<"$output"
-	[[ $stderr == *'cannot write what the next pass should know: Read-only file system'* ]]
+	[[ $stderr == *'cannot write the records for the next pass: Read-only file system'* ]]
 }
 
 @test "a /run that is replaced by one that cannot be written: no pass without a lock, said once" {

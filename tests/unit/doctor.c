@@ -296,7 +296,7 @@ static const struct {
     {no_period, "guests", "period", VERDICT_WARN, "'virsh dommemstat db3 --period 1 --live --config'"},
     {stuck, "guests", "balloon moves", VERDICT_WARN, "'memstat --explain db1'"},
     {odd_name, "guests", "balloon moves", VERDICT_WARN,
-     "1 of 7 (web\\x0A) do not move when they are told, or the host gets nothing back: 'memstat --explain " UUID "'"},
+     "1 of 7 (web\\x0A) do not obey, or the host gets nothing back: 'memstat --explain " UUID "'"},
     {moved, "guests", "other movers", VERDICT_WARN, "1 of 7 (db1) have moved without being asked"},
     {deflates, "guests", "autodeflate", VERDICT_WARN, "autodeflate='off'"},
     {none_reports, "guests", "free page reporting", VERDICT_WARN, "7 of 7 (db1, db2, db3, db4, db5 and 2 more) keep"},

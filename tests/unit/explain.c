@@ -210,7 +210,7 @@ static const struct {
     {GUEST(NO_GAIN, .plan.want_kib = MIB(512), .sample = {.have = SAMPLE_ACTUAL, .actual_kib = MIB(512), .rss_kib = 5}),
      "stays at 512 MiB: its balloon frees nothing on the host"},
     {GUEST(UNRESPONSIVE, .plan.fixed = true, .name = "--all", .uuid = "0b"),
-     "left alone: it did not answer in time; 'virsh domcontrol 0b' may tell why"},
+     "left alone: it did not answer in time; 'virsh domcontrol 0b' may show why"},
     {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PAUSED), "left alone: its state is 'paused'"},
     {GUEST(PAUSED, .plan.fixed = true, .run = RUN_PMSUSPENDED), "left alone: its state is 'pmsuspended'"},
     {GUEST(MIGRATING, .plan.fixed = true), "left alone: it is being started, migrated, saved or dumped"},
