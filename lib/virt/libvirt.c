@@ -689,7 +689,7 @@ int libvirt_host(struct libvirt *l, struct host *ret_host)
 			if (!strcmp(stat[i].field, rows[row].field))
 				*rows[row].value = stat[i].value;
 	if (!h.total_kib)
-		return link_refuse(l, -ENOTSUP, "the driver does not tell the host's memory");
+		return link_refuse(l, -ENOTSUP, "the driver does not report the host's memory");
 	if (!h.available_kib)
 		h.available_kib = sat_add(h.free_kib, sat_add(h.buffers_kib, h.cached_kib));
 	h.ksm_kib = node_ksm_kib(l->conn);

@@ -3,8 +3,8 @@
  * The original program's rule, written anew as the yardstick of the scenarios.
  * usage: original SECONDS
  *
- * Each SECONDS, guest by guest in libvirt's order: who has less than the target unused gets two steps, up to its
- * maximum and while the host keeps its reserve free; who has more than the target gives one step back; within the
+ * Each SECONDS, guest by guest in libvirt's order: a guest with less than the target unused gets two steps, up to its
+ * maximum and while the host keeps its reserve free; one with more than the target gives one step back; within the
  * tolerance nothing moves. Prints "move NAME FROM TO" (KiB) for each balloon command, until it is killed.
  */
 #include <err.h>

@@ -174,7 +174,7 @@ static const struct {
      "beta     #.............   200M\n"
      "... 5 more      q quit  s sort\n"},
     {{VIEW(1, 10)}, 1, "alpha    #\n"},
-    /* nobody there, in another order */
+    /* no guest, in another order */
     {{VIEW(7, 60), .order = BARS_BY_USED},
      0,
      "Host     ##########################=====|==  12G of 16G used\n"

@@ -361,7 +361,7 @@ static void test_what_is_no_fault(void **state)
 		set_up(state);
 		harmless[i]();
 		guests[0].started_s = NOW_S - 1000;    /* the hook saw a guest that runs */
-		setup.is_root = false;                 /* who cannot tell whether root can write */
+		setup.is_root = false;                 /* only root can check whether root can write */
 		status.guard.commanded_s = NOW_S - 50; /* the guard moved it */
 		examine();
 		assert_int_equal(n_faults, 0);

@@ -802,7 +802,7 @@ static void test_large(void **state)
 	}
 }
 
-/* libxml2 ends at a depth of 256 by itself, as long as nobody says XML_PARSE_HUGE. */
+/* libxml2 ends at a depth of 256 by itself, without XML_PARSE_HUGE. */
 static void test_depth(void **state)
 {
 	static const struct {

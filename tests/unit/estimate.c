@@ -163,7 +163,7 @@ static const struct {
     {"the load rises while the balloon moves",
      LINUX,
      {{0, 0, 1000, 900, 600, 1300, 400}, {1, 0, 1200, 950, 600, 0, 450}, {2, 0, 1300, 1150, 750, 0, 500}}},
-    {"nobody of us moved it",
+    {"another program moved it",
      LINUX,
      {{0, 0, 1000, 900, 600, 0, 400}, {1, 1, 700, 900, 600, 0, 400}, {2, 0, 600, 500, 200, 0, 400}}},
     {"overhead is not learned while it moves",
@@ -900,7 +900,7 @@ static const struct {
 	const char *what;
 	uint64_t swap_in, faults;    /* before: 1000 */
 	uint64_t let_go;             /* MiB that it uses no more */
-	uint64_t silent_s, unread_s; /* no statistics came; nobody looked */
+	uint64_t silent_s, unread_s; /* no statistics came; no pass read it */
 	unsigned lacks;
 	bool rebooted;
 } counters[] = {

@@ -24,13 +24,13 @@ static void test_shares(void **state)
 		bool fits;
 		uint64_t share[MAX];
 	} rows[] = {
-	    {"nobody", 0, {{0}}, 10, true, {0}},
+	    {"no guest", 0, {{0}}, 10, true, {0}},
 	    {"room for all", 2, {{0, 0, 10, 1}, {0, 0, 20, 1}}, 30, true, {10, 20}},
 	    {"even", 2, {{0, 0, 100, 1}, {0, 0, 100, 1}}, 100, true, {50, 50}},
 	    {"by weight", 2, {{0, 0, 100, 100}, {0, 0, 100, 300}}, 100, true, {25, 75}},
 	    {"what one cannot take goes to the other", 2, {{0, 0, 10, 1}, {0, 0, 100, 1}}, 60, true, {10, 50}},
 	    {"headroom, not size", 2, {{500, 500, 900, 1}, {100, 100, 900, 1}}, 700, true, {550, 150}},
-	    {"who has more keeps it", 2, {{0, 80, 100, 1}, {0, 0, 100, 1}}, 100, true, {80, 20}},
+	    {"an item with more keeps it", 2, {{0, 80, 100, 1}, {0, 0, 100, 1}}, 100, true, {80, 20}},
 	    {"three levels", 3, {{0, 0, 30, 1}, {0, 10, 30, 1}, {0, 20, 30, 1}}, 45, true, {12, 12, 20}},
 	    {"rounded down, never over", 3, {{0, 0, 9, 1}, {0, 0, 9, 1}, {0, 0, 9, 1}}, 10, true, {3, 3, 3}},
 	    {"not even the least", 2, {{0, 10, 20, 1}, {0, 10, 20, 1}}, 19, false, {10, 10}},

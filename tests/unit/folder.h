@@ -10,7 +10,7 @@
 
 #define FOLDER_BYTES 40
 
-/* NAME is for those who find it left behind. 0 or -1. */
+/* NAME shows the test that left it behind. 0 or -1. */
 static inline int folder_make(char path[static FOLDER_BYTES], const char *name)
 {
 	snprintf(path, FOLDER_BYTES, "/tmp/memsched-%s-XXXXXX", name);

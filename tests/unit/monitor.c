@@ -297,7 +297,7 @@ static void test_tight(void **state)
 	assert_int_equal(v.planned_kib, GUESTS * idle_kib);
 	assert_true(v.sent_ms >= v.at.now_ms);
 	assert_true(registry_no_give(r));
-	v = look(s); /* it is on its way: nobody is told again */
+	v = look(s); /* it is on its way: no second command */
 	assert_int_equal(v.sent, 0);
 	assert_int_equal(v.planned_kib, GUESTS * idle_kib);
 	monitor_free(s, in_time());
@@ -472,7 +472,7 @@ static void test_critical(void **state)
 	monitor_free(s, in_time());
 }
 
-/* A lack that is a crumb for each of many is there all the same. */
+/* A lack counts even if the share of each of many guests is within the tolerance. */
 static void test_crumbs(void **state)
 {
 	struct monitor *s;
@@ -743,7 +743,7 @@ static void test_without_descriptors(void **state)
 	monitor_free(s, in_time());
 }
 
-/* Where its file was replaced the lock on the old one is seen by nobody. */
+/* If its file was replaced, no process sees the lock on the old one. */
 static void test_no_give_replaced(void **state)
 {
 	struct monitor *s = on_duty(false);
@@ -868,7 +868,7 @@ static void calm_again(struct monitor *s)
 	obey(s);
 }
 
-/* The guard that took gives back, once, if nobody else does. */
+/* The guard that took gives back, once, if no pass does. */
 static void test_gives_back(void **state)
 {
 	struct monitor *s;

@@ -164,7 +164,7 @@ static void test_surroundings(void **state)
 	signal(SIGPIPE, SIG_IGN);
 	write_script(
 	    "readlink /proc/self/fd/0; cat /proc/self/oom_score_adj; "
-	    /* 32 and 33 are the C library's own: as whoever started the test left them */
+	    /* 32 and 33 are the C library's own: as the parent of the test left them */
 	    "grep -E 'SigBlk|SigIgn' /proc/$$/status | tr -d '\\t' | sed 's/SigIgn:0000000[01][08]/SigIgn:000000000/'; "
 	    "ps -o sid= -p $$ | tr -d ' '; ls /proc/self/fd | wc -l");
 	run("", none);
@@ -276,7 +276,7 @@ int main(void)
 
 	if (!mkdtemp(folder))
 		return 1;
-	for (int fd = 3; fd < 256; fd++) /* of whoever started the test */
+	for (int fd = 3; fd < 256; fd++) /* from the parent of the test */
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	signal(SIGCHLD, SIG_IGN); /* as the guard does */
 	return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -118,7 +118,7 @@ struct fleet {
 	struct policy_conf conf;
 	struct host host;
 	uint64_t pending_kib;
-	struct guest g[MANY + 1]; /* and one behind the last, that is nobody's business */
+	struct guest g[MANY + 1]; /* and one behind the last, that no function may touch */
 	size_t n;
 	bool touch_all; /* they touch all they have, not only what they use */
 	struct budget b;
@@ -275,7 +275,7 @@ static void test_basic(void **state)
 	}
 }
 
-/* ---- who is left alone ---- */
+/* ---- guests left alone ---- */
 
 static void vanished(struct guest *g)
 {
@@ -536,7 +536,7 @@ static void test_no_take(void **state)
 			bool distress = no_takes[r].left == REASON_DISTRESS;
 			struct fleet f;
 
-			/* idle, and somebody else in need */
+			/* idle, and another guest in need */
 			set_up(&f,
 			       (struct spec[3]){{1500000, 400000, .left = no_takes[r].left, CRON}, {500000, 450000}},
 			       shortage ? 0 : PLENTY);
@@ -665,7 +665,7 @@ static void test_one(void **state)
 	}
 }
 
-/* take = needed: idle memory stays as long as nobody needs it; what is above a ceiling goes. */
+/* take = needed: idle memory stays as long as no guest needs it; memory above a ceiling goes. */
 static void test_take_needed(void **state)
 {
 	static const struct {
@@ -705,7 +705,7 @@ static const struct {
 		uint64_t promised, capacity, spare, demand, shortage, lent;
 	} has;
 } balances[] = {
-    {"nobody", {1300000, 0, 0}, {{0}}, {1000000, 0, 1000000, 1000000, 0, 0}},
+    {"no guest", {1300000, 0, 0}, {{0}}, {1000000, 0, 1000000, 1000000, 0, 0}},
     {"one, all touched", {1300000, 0, 0}, {{600000, 400000}}, {1000000, 0, 1600000, 1000000, 550000, 0}},
     {"QEMU's own memory is no room",
      {1300000, 0, 0},
@@ -746,11 +746,11 @@ static const struct {
     {"below the reserve", {250000, 0, 0}, {{600000, 400000}}, {-50000, 0, 550000, 0, 550000, 0}},
     {"far below it", {10000, 100000, 0}, {{600000, 400000}}, {-390000, 0, 210000, 0, 550000, 340000}},
     {"deeper than all has been touched", {0, 500000, 0}, {{600000, 400000}}, {-800000, 0, 0, 0, 550000, 550000}},
-    {"who is left alone may touch the rest",
+    {"a guest that is left alone may touch the rest",
      {1300000, 0, 0},
      {{600000, 400000}, {900000, 100000, .rss = 500000, .fixed = true}},
      {600000, 0, 1200000, 600000, 550000, 0}},
-    {"who is not taken from keeps what it has",
+    {"a guest that is not taken from keeps what it has",
      {1300000, 0, 0},
      {{600000, 400000}, {900000, 100000, .rss = 500000, .left = REASON_STALE_STATS}},
      {1000000, 400000, 2100000, 600000, 1450000, 0}},
@@ -789,7 +789,7 @@ static const struct {
      {1300000, 0, 0},
      {{600000, 400000, .rss = 500000, .told = 550000}},
      {1000000, 100000, 1550000, 950000, 550000, 0, 50000}},
-    {"so may who is left alone",
+    {"so may a guest that is left alone",
      {1300000, 0, 0},
      {{600000, 400000}, {900000, 100000, .rss = 500000, .fixed = true, .told = 1100000}},
      {400000, 0, 1000000, 400000, 550000, 0}},
@@ -868,7 +868,7 @@ static const struct {
      0,
      {{1000000, 400000, CRON}, {1000000, 400000, CRON, .weight = 300}, {250000, 400000}},
      {700000, 1000000, 550000}},
-    {"who has little gives no more than that",
+    {"a guest that has little gives no more than that",
      0,
      {{1000000, 400000, CRON, .weight = 300}, {600000, 400000, CRON, .weight = 1}, {250000, 400000}},
      {750000, 550000, 550000}},
@@ -885,11 +885,11 @@ static const struct {
      0,
      {{700000, 400000, CRON}, {600000, 400000, CRON}, {350000, 400000}},
      {550000, 550000, 550000}},
-    {"who is left alone gives nothing",
+    {"a guest that is left alone gives nothing",
      0,
      {{1000000, 400000, .fixed = true}, {1000000, 400000, CRON}, {350000, 400000}},
      {1000000, 800000, 550000}},
-    {"who is not taken from gives nothing",
+    {"a guest that is not taken from gives nothing",
      0,
      {{1000000, 400000, .left = REASON_BOOTING}, {1000000, 400000, CRON}, {350000, 400000}},
      {1000000, 800000, 550000}},
@@ -911,7 +911,7 @@ static const struct {
      {{1000000, 400000, CRON}, {350000, 400000, .told = 550000}},
      {1000000, 550000}},
     {"but what lacks beyond that", 0, {{1000000, 400000, CRON}, {350000, 400000, .told = 450000}}, {899152, 550000}},
-    {"nobody gives on a sample of before its last move",
+    {"no guest gives on a sample of before its last move",
      0,
      {{1000000, 400000, .predates_move = true}, {1000000, 400000, CRON}, {350000, 400000}},
      {1000000, 800000, 550000}},
@@ -957,7 +957,7 @@ static const struct {
      {500000, 500000},
      {REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
      100000},
-    {"whoever has more gives it",
+    {"each guest that has more gives it",
      0,
      {{600000, 400000}, {400000, 400000}},
      {500000, 500000},
@@ -1024,7 +1024,7 @@ static const struct {
      {FLOOR, 1500000 - FLOOR - 600000, 600000},
      {REASON_ABOVE_TARGET, REASON_SHARED_SHORTAGE, REASON_AT_MIN},
      1500000 - FLOOR - 600000 - 400000},
-    {"who uses more than its max shares like the others",
+    {"a guest that uses more than its max shares like the others",
      0,
      {{500000, 400000, .max = 200000}, {500000, 400000}},
      {500000, 500000},
@@ -1048,13 +1048,13 @@ static const struct {
      {500000, 500000},
      {REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
      100000},
-    {"crumbs are taken where others wait for them",
+    {"excesses within the tolerance are taken if others wait for them",
      0,
      {{504000, 400000}, {504000, 400000}, {492000, 400000}},
      {500000, 500000, 500000},
      {REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE, REASON_SHARED_SHORTAGE},
      100000},
-    {"who is on its way to its share waits for none",
+    {"a guest that is on its way to its share waits for none",
      0,
      {{504000, 400000}, {504000, 400000}, {492000, 400000, .told = 500000, .surge = 300000}},
      {504000, 504000, 500000},
@@ -1072,13 +1072,13 @@ static const struct {
      {500000, 500000},
      {REASON_DISTRESS, REASON_SHARED_SHORTAGE},
      100000},
-    {"who is left alone is no part of it",
+    {"a guest that is left alone is no part of it",
      0,
      {{500000, 400000}, {900000, 100000, .fixed = true}, {500000, 400000}},
      {500000, 900000, 500000},
      {REASON_SHARED_SHORTAGE, REASON_EXCLUDED, REASON_SHARED_SHORTAGE},
      100000},
-    {"who is not taken from keeps what it has",
+    {"a guest that is not taken from keeps what it has",
      0,
      {{600000, 400000}, {900000, 400000, .left = REASON_STALE_STATS}, {400000, 400000}},
      {500000, 900000, 500000},
@@ -1090,7 +1090,7 @@ static const struct {
      {500000, 500000},
      {REASON_SHARED_SHORTAGE, REASON_BELOW_TARGET},
      100000},
-    {"who needs nothing gives all its excess at once",
+    {"a guest that needs nothing gives all its excess at once",
      0,
      {{1000000, 600000, CRON, .weight = 10000}, {700000, 700000}, {700000, 700000}},
      {750000, 825000, 825000},
@@ -1145,18 +1145,20 @@ static const struct {
 		uint64_t before; /* told to which size in the pass before */
 	} guest[MANY];
 } grants[] = {
-    {"nobody", 100000, {{0}}},
+    {"no guest", 100000, {{0}}},
     {"nothing to give", 0, {{400000, 300000, 500000, 0, 0, true}}},
     {"all of it", 100000, {{400000, 300000, 500000, 0, 500000, false}}},
     {"more than all", 900000, {{400000, 300000, 500000, 0, 500000, false}}},
     {"a part", 60000, {{400000, 300000, 500000, 0, 460000, true}}},
-    {"crumbs are kept back", 5000, {{400000, 300000, 500000, 0, 0, true}}},
+    {"a share within the tolerance is kept back", 5000, {{400000, 300000, 500000, 0, 0, true}}},
     {"a little more is none", 5001, {{400000, 300000, 500000, 0, 405001, true}}},
-    {"a crumb that is all it wants", 4000, {{400000, 300000, 404000, 0, 0, false}}},
-    {"a crumb beyond what it was told before", 90000, {{400000, 400000, 454000, 0, 0, false, .before = 450000}}},
+    {"a share within the tolerance that is all it wants", 4000, {{400000, 300000, 404000, 0, 0, false}}},
+    {"less than the tolerance beyond the last command",
+     90000,
+     {{400000, 400000, 454000, 0, 0, false, .before = 450000}}},
     {"and none of it", 0, {{400000, 400000, 454000, 0, 0, false, .before = 450000}}},
     {"even headroom", 100000, {{400000, 400000, 550000, 0, 475000, true}, {450000, 400000, 550000, 0, 475000, true}}},
-    {"who has less comes first",
+    {"a guest that has less comes first",
      50000,
      {{400000, 400000, 550000, 0, 450000, true}, {500000, 400000, 550000, 0, 0, true}}},
     {"by weight",
@@ -1165,10 +1167,10 @@ static const struct {
     {"what one does not want is the other's",
      200000,
      {{400000, 400000, 420000, 0, 420000, false}, {400000, 400000, 900000, 0, 580000, true}}},
-    {"of who shrinks nothing is given",
+    {"a guest that shrinks gets nothing",
      100000,
      {{900000, 400000, 600000, 0, 0, false}, {400000, 400000, 550000, 0, 500000, true}}},
-    {"nor to who is left alone",
+    {"nor to a guest that is left alone",
      100000,
      {{400000, 400000, 550000, 0, 0, false, .fixed = true}, {400000, 400000, 550000, 0, 500000, true}}},
     {"second round: what was told counts",
@@ -1178,7 +1180,7 @@ static const struct {
      50000,
      {{400000, 400000, 550000, 0, 0, true, .before = 450000}, {400000, 400000, 550000, 0, 450000, true}}},
     {"second round: the rest", 100000, {{400000, 400000, 550000, 450000, 550000, false}}},
-    {"second round: a crumb of it is kept back", 4000, {{400000, 400000, 550000, 450000, 450000, true}}},
+    {"second round: a share within the tolerance is kept back", 4000, {{400000, 400000, 550000, 450000, 450000, true}}},
     {"second round, after the first arrived", 50000, {{450000, 400000, 550000, 450000, 500000, true}}},
     {"second round: nothing is left to want", 50000, {{400000, 400000, 550000, 550000, 550000, false}}},
 };
@@ -1407,7 +1409,7 @@ static void test_more_weight(void **state)
 	}
 }
 
-/* Who is in need gets no less because there is somebody who needs nothing. */
+/* A guest in need gets no less because another needs nothing. */
 static void test_idle_beside(void **state)
 {
 	struct dice d = {7};

@@ -21,7 +21,7 @@
 #define GUESTS 40
 #define TIME_MS 30000 /* no run that ends by itself takes so long */
 
-/* The world the jobs of a test live in: whoever hangs waits until the gate is opened (its pipe closed). */
+/* The world the jobs of a test live in: a job that hangs waits until the gate is opened (its pipe closed). */
 struct world {
 	int gate[2];
 	int open_result;
@@ -30,7 +30,7 @@ struct world {
 
 static atomic_uint contexts, opened, jobs, released, done;
 
-struct errand {
+struct test_job {
 	struct job job;
 	char key[8];
 	int gate; /* hangs until it opens; -1: does not */
@@ -88,7 +88,7 @@ static const struct pool_kind kind = {world_open, world_close, world_release};
 
 static int errand_run(struct job *job, void *context)
 {
-	struct errand *e = (struct errand *)job;
+	struct test_job *e = (struct test_job *)job;
 	sigset_t mask;
 
 	(void)context;
@@ -109,9 +109,9 @@ static void errand_free(struct job *job)
 	free(job);
 }
 
-static struct job *errand(int number, int gate, unsigned ms, int result)
+static struct job *new_job(int number, int gate, unsigned ms, int result)
 {
-	struct errand *e = calloc(1, sizeof(*e));
+	struct test_job *e = calloc(1, sizeof(*e));
 
 	assert_non_null(e);
 	e->job = (struct job){.run = errand_run, .free = errand_free, .key = e->key};
@@ -175,11 +175,11 @@ static void test_all_are_run(void **state)
 
 		for (int round = 0; round < 3; round++) {
 			for (size_t k = 0; k < rows[i].n; k++)
-				job[k] = errand((int)k, -1, 0, -(int)k);
+				job[k] = new_job((int)k, -1, 0, -(int)k);
 			assert_int_equal(pool_run(c, job, rows[i].n, in_time(), NULL), 0);
 			for (size_t k = 0; k < rows[i].n; k++) {
 				assert_int_equal(job[k]->result, -(int)k);
-				assert_true(((struct errand *)job[k])->signals_blocked);
+				assert_true(((struct test_job *)job[k])->signals_blocked);
 			}
 			free_jobs(job, rows[i].n);
 		}
@@ -198,12 +198,12 @@ static void test_one_worker_stays(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++) {
-		struct job *job = errand(i, -1, 1, 0);
+		struct job *job = new_job(i, -1, 1, 0);
 
 		assert_int_equal(pool_run(c, &job, 1, in_time(), NULL), 0);
 		if (i == 0)
-			first = ((struct errand *)job)->thread;
-		assert_true(pthread_equal(first, ((struct errand *)job)->thread));
+			first = ((struct test_job *)job)->thread;
+		assert_true(pthread_equal(first, ((struct test_job *)job)->thread));
 		free_jobs(&job, 1);
 	}
 	assert_int_equal(atomic_load(&opened), 1);
@@ -228,7 +228,7 @@ static bool only_the_stuck_are_lost(const struct queue *q, uint64_t time_ms)
 	bool good;
 
 	for (unsigned k = 0; k < GUESTS; k++)
-		job[k] = errand((int)k, is_stuck(q, k) ? world.gate[0] : -1, 2, 0);
+		job[k] = new_job((int)k, is_stuck(q, k) ? world.gate[0] : -1, 2, 0);
 	assert_int_equal(pool_run(c, job, GUESTS, began_ms + time_ms, NULL), 0);
 	took_ms = clock_ms(CLOCK_BOOTTIME) - began_ms;
 	good = took_ms >= time_ms - 5 && took_ms < 2 * time_ms;
@@ -272,14 +272,14 @@ static void test_a_stuck_key_is_refused(void **state)
 	struct job *job[3];
 
 	(void)state;
-	job[0] = errand(7, world.gate[0], 0, 0);
+	job[0] = new_job(7, world.gate[0], 0, 0);
 	run_until_begun(c, job, 1);
 	for (int i = 0; i < 3; i++) {
 		uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
-		job[0] = errand(7, -1, 0, 0);
-		job[1] = errand(8, -1, 0, 0);
-		job[2] = errand(7, -1, 0, 0);
+		job[0] = new_job(7, -1, 0, 0);
+		job[1] = new_job(8, -1, 0, 0);
+		job[2] = new_job(7, -1, 0, 0);
 		job[2]->key = NULL;
 		assert_int_equal(pool_run(c, job, 3, began_ms + TIME_MS, NULL), 0);
 		assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 0, TIME_MS - 1);
@@ -293,7 +293,7 @@ static void test_a_stuck_key_is_refused(void **state)
 	assert_int_equal(write(world.gate[1], "x", 1), 1);
 	for (int i = 0; i < 500 && atomic_load(&jobs); i++)
 		sleep_ms(10);
-	job[0] = errand(7, -1, 0, 0);
+	job[0] = new_job(7, -1, 0, 0);
 	assert_int_equal(pool_run(c, job, 1, in_time(), NULL), 0);
 	assert_int_equal(job[0]->result, 0);
 	free_jobs(job, 1);
@@ -304,7 +304,7 @@ static void test_what_was_not_started_is_said(void **state)
 {
 	struct world world = {0};
 	struct pool *c = new_pool(&world, 1);
-	struct job *job[3] = {errand(0, world.gate[0], 0, 0), errand(1, -1, 0, 0), errand(2, -1, 0, 0)};
+	struct job *job[3] = {new_job(0, world.gate[0], 0, 0), new_job(1, -1, 0, 0), new_job(2, -1, 0, 0)};
 
 	(void)state;
 	run_until_begun(c, job, 3);
@@ -327,7 +327,7 @@ static void test_threads_are_bounded(void **state)
 	(void)state;
 	for (int round = 0; round < POOL_MAX && !rc; round++) {
 		for (int k = 0; k < 8; k++)
-			job[k] = errand(round * 8 + k, world.gate[0], 0, 0);
+			job[k] = new_job(round * 8 + k, world.gate[0], 0, 0);
 		rc = pool_run(c, job, 8, clock_ms(CLOCK_BOOTTIME) + 30, NULL);
 		for (int k = 0; k < 8; k++)
 			stuck += !job[k];
@@ -348,7 +348,7 @@ static void test_open_fails(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct world world = {.open_result = rows[i]};
 		struct pool *c = new_pool(&world, 4);
-		struct job *job[2] = {errand(0, -1, 0, 0), errand(1, -1, 0, 0)};
+		struct job *job[2] = {new_job(0, -1, 0, 0), new_job(1, -1, 0, 0)};
 		uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
 		assert_int_equal(pool_run(c, job, 2, began_ms + TIME_MS, NULL), rows[i]);
@@ -362,7 +362,7 @@ static void test_open_hangs(void **state)
 {
 	struct world world = {.open_hangs = true};
 	struct pool *c = new_pool(&world, 2);
-	struct job *job[2] = {errand(0, -1, 0, 0), errand(1, -1, 0, 0)};
+	struct job *job[2] = {new_job(0, -1, 0, 0), new_job(1, -1, 0, 0)};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
 	(void)state;
@@ -383,10 +383,10 @@ static void test_a_dead_context_ends_the_run(void **state)
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
 	(void)state;
-	job[0] = errand(0, world.gate[0], 0, 0);
-	job[1] = errand(1, -1, 500, -ENOTCONN); /* the first has begun by then */
+	job[0] = new_job(0, world.gate[0], 0, 0);
+	job[1] = new_job(1, -1, 500, -ENOTCONN); /* the first has begun by then */
 	for (int k = 2; k < 5; k++)
-		job[k] = errand(k, -1, 0, 0);
+		job[k] = new_job(k, -1, 0, 0);
 	assert_int_equal(pool_run(c, job, 5, began_ms + TIME_MS, NULL), -ENOTCONN);
 	assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 0, TIME_MS - 1);
 	assert_null(job[0]);
@@ -394,7 +394,7 @@ static void test_a_dead_context_ends_the_run(void **state)
 	free_jobs(job, 5);
 
 	/* the pool mends itself with a new context */
-	job[0] = errand(9, -1, 0, 0);
+	job[0] = new_job(9, -1, 0, 0);
 	assert_int_equal(pool_run(c, job, 1, in_time(), NULL), 0);
 	assert_int_equal(job[0]->result, 0);
 	free_jobs(job, 1);
@@ -414,7 +414,7 @@ static void test_stop_ends_the_wait(void **state)
 	static const struct itimerval in_500_ms = {.it_value = {.tv_usec = 500000}}; /* the second is through by then */
 	struct world world = {0};
 	struct pool *c = new_pool(&world, 2);
-	struct job *job[2] = {errand(0, world.gate[0], 0, 0), errand(1, -1, 0, 0)};
+	struct job *job[2] = {new_job(0, world.gate[0], 0, 0), new_job(1, -1, 0, 0)};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
 
 	(void)state;
@@ -433,8 +433,8 @@ static void test_free_waits_for_the_idle_only(void **state)
 {
 	struct world world = {0};
 	struct pool *c = new_pool(&world, 4);
-	struct job *job[4] = {errand(0, -1, 20, 0), errand(1, -1, 20, 0), errand(2, -1, 20, 0),
-	                      errand(3, world.gate[0], 0, 0)};
+	struct job *job[4] = {new_job(0, -1, 20, 0), new_job(1, -1, 20, 0), new_job(2, -1, 20, 0),
+	                      new_job(3, world.gate[0], 0, 0)};
 	uint64_t began_ms;
 
 	(void)state;
@@ -458,7 +458,7 @@ static void test_slow_is_not_stuck(void **state)
 
 	(void)state;
 	for (int k = 0; k < GUESTS; k++)
-		job[k] = errand(k, -1, k < 4 ? 1250 : 10, 0); /* more than a slice, which is an eighth */
+		job[k] = new_job(k, -1, k < 4 ? 1250 : 10, 0); /* more than a slice, which is an eighth */
 	assert_int_equal(pool_run(c, job, GUESTS, clock_ms(CLOCK_BOOTTIME) + 8000, NULL), 0);
 	for (int k = 0; k < GUESTS; k++)
 		assert_int_equal(job[k]->result, 0);

@@ -21,17 +21,17 @@
 #define MANY 125
 #define WORLDS 20000
 
-enum trait { PLAIN, FIXED, NO_TAKE, BLIND, HUNG, VANISHED, ERROR, STUCK };
+enum trait { PLAIN, FIXED, NO_TAKE, PREDATES_MOVE, HUNG, VANISHED, ERROR, STUCK };
 
 /* A guest that was judged. MiB; each has a headroom of TARGET beyond what it uses. */
 struct row {
 	uint64_t actual, used, floor, told; /* told: the size it was told to go to before; 0: none */
 	uint64_t cache;                     /* of what it does not use */
 	uint64_t before, last;              /* its size before the guard told it to give, and what it told it last */
-	uint64_t doubt;                     /* of a blind guest; 0: what it uses is not known at all */
-	uint64_t rss, risen;                /* rss without QEMU's own; 0: not known */
-	uint64_t late_ms;                   /* it was read so long after it was told */
-	uint32_t weight;                    /* 0: the default */
+	uint64_t doubt;      /* of a guest whose sample predates its move; 0: what it uses is not known at all */
+	uint64_t rss, risen; /* rss without QEMU's own; 0: not known */
+	uint64_t late_ms;    /* it was read so long after it was told */
+	uint32_t weight;     /* 0: the default */
 	enum trait trait;
 };
 
@@ -65,7 +65,7 @@ static struct guest guest_of(const struct row *row)
 	if (row->trait == STUCK)
 		g.plan.reason = REASON_STUCK;
 	g.est.stuck = row->trait == STUCK;
-	g.est.predates_move = row->trait == BLIND;
+	g.est.predates_move = row->trait == PREDATES_MOVE;
 	if (g.est.predates_move)
 		g.est.doubt_kib = row->doubt ? row->doubt * MIB : UINT64_MAX;
 	g.hung = row->trait == HUNG;
@@ -187,7 +187,7 @@ static void test_plans(void **state)
 	     {1000, 800, 1000},
 	     {0, 800, 0},
 	     200},
-	    {"room: of who holds it",
+	    {"room: of a guest that holds it",
 	     RECLAIM_ROOM,
 	     300,
 	     {{.actual = 1000, .used = 472, .rss = 1000}, {.actual = 1000, .used = 472, .rss = 500}},
@@ -222,7 +222,7 @@ static void test_plans(void **state)
 	     {600},
 	     {600},
 	     400},
-	    {"hard: all idle; who has no more gives of the headroom first",
+	    {"hard: all idle; a guest without more gives of the headroom first",
 	     RECLAIM_HARD,
 	     456,
 	     {{.actual = 1000, .used = 472}, {.actual = 200, .used = 72}},
@@ -300,7 +300,7 @@ static void test_plans(void **state)
 	     {605, 600},
 	     {0, 600},
 	     6},
-	    {"nor for a crumb more than it was told",
+	    {"nor for less than the tolerance beyond its last command",
 	     RECLAIM_IDLE,
 	     9000,
 	     {{.actual = 1000, .used = 472, .told = 604}},
@@ -316,7 +316,7 @@ static void test_plans(void **state)
 	     {800, 800, 800},
 	     {800, 0, 0},
 	     404},
-	    {"but not below what it may be taken to by now, nor who is not taken from",
+	    {"but not below what it may be taken to by now, nor a guest that is not taken from",
 	     RECLAIM_IDLE,
 	     100,
 	     {{.actual = 1000, .used = 700, .told = 800, .late_ms = 1001},
@@ -325,12 +325,12 @@ static void test_plans(void **state)
 	     {800, 800, 1000},
 	     {0, 0, 0},
 	     400},
-	    {"left alone: fixed, never taken from, blind, failed",
+	    {"left alone: fixed, never taken from, a sample of before its move, failed",
 	     RECLAIM_HARD,
 	     9000,
 	     {{.actual = 1000, .trait = FIXED},
 	      {.actual = 1000, .trait = NO_TAKE},
-	      {.actual = 1000, .trait = BLIND},
+	      {.actual = 1000, .trait = PREDATES_MOVE},
 	      {.actual = 1000, .trait = ERROR}},
 	     {1000, 1000, 1000, 1000},
 	     {0},
@@ -338,18 +338,18 @@ static void test_plans(void **state)
 	    {"a sample of before its move: less what it may use beyond it",
 	     RECLAIM_IDLE,
 	     9000,
-	     {{.actual = 1000, .used = 472, .trait = BLIND, .doubt = 100}},
+	     {{.actual = 1000, .used = 472, .trait = PREDATES_MOVE, .doubt = 100}},
 	     {700},
 	     {700},
 	     300},
 	    {"critical: its bottom is as much higher",
 	     RECLAIM_HARD,
 	     9000,
-	     {{.actual = 1000, .used = 472, .trait = BLIND, .doubt = 100}},
+	     {{.actual = 1000, .used = 472, .trait = PREDATES_MOVE, .doubt = 100}},
 	     {588},
 	     {588},
 	     412},
-	    {"nobody", RECLAIM_HARD, 9000, {{0}}, {0}, {0}, 0},
+	    {"no guest", RECLAIM_HARD, 9000, {{0}}, {0}, {0}, 0},
 	};
 
 	(void)state;
@@ -371,7 +371,7 @@ static void test_plans(void **state)
 	}
 }
 
-/* The lack is there however many share it; nobody is told for a crumb. */
+/* The lack is there however many share it; no guest gets a command within the tolerance. */
 static void test_many(void **state)
 {
 	const struct {
@@ -541,7 +541,7 @@ static void test_refusals(void **state)
 		enum reason reason;
 	} rows[] = {
 	    {{.actual = 1000, .used = 472}, RECLAIM_IDLE, REASON_NONE},
-	    {{.actual = 605, .used = 472}, RECLAIM_IDLE, REASON_AT_MIN}, /* but for a crumb */
+	    {{.actual = 605, .used = 472}, RECLAIM_IDLE, REASON_AT_MIN}, /* within the tolerance */
 	    {{.actual = 605, .used = 472}, RECLAIM_HARD, REASON_NONE},
 	    {{.actual = 493, .used = 472}, RECLAIM_HARD, REASON_AT_MIN},
 	    {{.actual = 1000, .floor = 1000}, RECLAIM_HARD, REASON_AT_MIN},
@@ -550,7 +550,7 @@ static void test_refusals(void **state)
 	    {{.actual = 1000, .trait = NO_TAKE}, RECLAIM_HARD, REASON_DISTRESS},
 	    {{.actual = 1000, .trait = HUNG}, RECLAIM_HARD, REASON_UNRESPONSIVE},
 	    {{.actual = 1000, .trait = ERROR}, RECLAIM_HARD, REASON_FAILED},
-	    {{.actual = 1000, .trait = BLIND}, RECLAIM_HARD, REASON_STALE_STATS},
+	    {{.actual = 1000, .trait = PREDATES_MOVE}, RECLAIM_HARD, REASON_STALE_STATS},
 	};
 
 	(void)state;
@@ -717,7 +717,7 @@ static void check_plan(enum reclaim_way way, uint64_t need_kib, uint64_t sum_kib
 		all &= reclaim_refusal(way, TOLERANCE, &g[i]) || g[i].plan.want_kib <= least_kib + TOLERANCE;
 	}
 	assert_int_equal(given_kib, sum_kib);
-	assert_true(sum_kib + TOLERANCE + n >= need_kib || all); /* enough but for a crumb, or all that there is */
+	assert_true(sum_kib + TOLERANCE + n >= need_kib || all); /* enough within the tolerance, or all that there is */
 }
 
 static void test_worlds(void **state)
@@ -739,7 +739,7 @@ static void test_worlds(void **state)
 		}
 		sum_kib = plan(way, need_kib, g, n);
 		check_plan(way, need_kib, sum_kib, g, n);
-		turned_kib = plan(way, need_kib, turned, n); /* who gives for the crumbs depends on it */
+		turned_kib = plan(way, need_kib, turned, n); /* the order decides which guest gives the remainder */
 		check_plan(way, need_kib, turned_kib, turned, n);
 		assert_true(sum_kib <= turned_kib + TOLERANCE && turned_kib <= sum_kib + TOLERANCE);
 	}

@@ -175,7 +175,7 @@ static void test_hosts(void **state)
 		registry_close(r[i]);
 }
 
-/* A directory without folders can be read by who must not make them. */
+/* A directory without folders can be read without permission to make them. */
 static void test_open_without_folders(void **state)
 {
 	char path[PATH_MAX];
@@ -1084,14 +1084,14 @@ static void test_refresh_finds_another_pass(void **state)
 	registry_close(other);
 	assert_int_equal(registry_refresh(r), 0);
 	registry_unlock(r);
-	assert_int_equal(registry_refresh(r), 0); /* who has no lock gets none */
+	assert_int_equal(registry_refresh(r), 0); /* without a lock it gets none */
 	other = open_registry();
 	assert_int_equal(registry_lock(other), 0);
 	registry_close(other);
 	registry_close(r);
 }
 
-/* What is no plain file of ours forbids nothing, whoever has locked it, and is not waited for. */
+/* What is no plain file of ours forbids nothing, even if it is locked, and is not waited for. */
 static void test_no_give_shapes(void **state)
 {
 	static const enum shape shapes[] = {SHAPE_SYMLINK, SHAPE_FIFO, SHAPE_DIR};
@@ -1439,7 +1439,7 @@ static void test_write(void **state)
 	registry_close(r);
 }
 
-/* What root wrote, everybody can read and nobody else change. */
+/* Everybody can read files of root, and only root can change them. */
 static void test_as_user(void **state)
 {
 	struct registry *r = open_registry();

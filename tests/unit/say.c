@@ -49,7 +49,7 @@ static void say_three_to(FILE *f, const char *stream, char *text, size_t size)
 	unsetenv("JOURNAL_STREAM");
 }
 
-/* The journal of a service learns how bad it is; nobody else sees more than the words. */
+/* The journal of a service learns how bad it is; other readers see the words alone. */
 static void test_journal(void **state)
 {
 	const char *plain = "prog: error: one\nprog: warning: two\nprog: three\n";

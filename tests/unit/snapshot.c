@@ -544,7 +544,7 @@ static void test_silence(void **state)
 		assert_int_equal(h->n, 2);
 		assert_int_equal(h->guest[1].hung, no_answers);
 	}
-	make_world(0); /* where there is nobody, nobody is silent */
+	make_world(0); /* without guests none is silent */
 	monitor_reconnect(s);
 	no_list = no_answers = false;
 	assert_int_equal(monitor_read(s, in_time()), 0);

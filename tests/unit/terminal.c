@@ -46,7 +46,7 @@ static const struct {
     {"\033[1", 0, KEY_NONE},
     {"\033[1;5", 0, KEY_NONE},
     {"\033O", 0, KEY_NONE},
-    /* a lone ESC stands in nobody's way */
+    /* a lone ESC does not disturb other keys */
     {"\033q", 1, KEY_NONE},
     {"\033\033[A", 1, KEY_NONE},
 };

@@ -35,7 +35,7 @@ static bool everyone(const struct guest *g)
 	return true;
 }
 
-static bool nobody(const struct guest *g)
+static bool no_guest(const struct guest *g)
 {
 	(void)g;
 	return false;
@@ -222,12 +222,12 @@ static void test_set_and_sample(void **state)
 		assert_int_equal(g[i].sample.actual_kib, 524288);
 	}
 
-	/* who asks nothing keeps the outcome of before */
+	/* without a command the earlier outcome stays */
 	g[2].plan.ask_kib = 350000;
 	assert_int_equal(virt_set(v, g, n, in_time()), 0);
 	assert_true(g[0].order.sent && g[2].order.sent && g[1].order.error == -EINVAL);
 
-	assert_int_equal(virt_sample(v, g, n, nobody, in_time()), 0);
+	assert_int_equal(virt_sample(v, g, n, no_guest, in_time()), 0);
 	assert_int_equal(g[0].sample.actual_kib, 524288);
 	assert_int_equal(virt_sample(v, g, n, everyone, in_time()), 0);
 	assert_int_equal(g[0].sample.actual_kib, 300000);

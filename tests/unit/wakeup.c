@@ -23,7 +23,7 @@
 #include "host/registry.h"
 #include "host/wakeup.h"
 
-#define LONG_MS 20000 /* nobody sleeps so long here */
+#define LONG_MS 20000 /* longer than any sleep here */
 #define UUID "aaaaaaaa-0000-4000-8000-000000000001"
 
 static volatile sig_atomic_t stop;
