@@ -196,8 +196,8 @@ static mode_t mode_of(int flags, va_list args)
 	return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
 }
 
-#define OPEN(name)                                                                                                     \
-	int name(const char *path, int flags, ...)                                                                     \
+#define OPEN(name, parameters, ...)                                                                                    \
+	int name parameters                                                                                            \
 	{                                                                                                              \
 		NEXT(name);                                                                                            \
 		va_list args;                                                                                          \
@@ -206,25 +206,12 @@ static mode_t mode_of(int flags, va_list args)
 		mode = mode_of(flags, args);                                                                           \
 		va_end(args);                                                                                          \
 		FAIL_IF_DUE("open", EMFILE, -1);                                                                       \
-		return next_##name(path, flags, mode);                                                                 \
+		return next_##name(__VA_ARGS__, mode);                                                                 \
 	}
-OPEN(open)
-OPEN(open64)
-
-#define OPENAT(name)                                                                                                   \
-	int name(int at, const char *path, int flags, ...)                                                             \
-	{                                                                                                              \
-		NEXT(name);                                                                                            \
-		va_list args;                                                                                          \
-		mode_t mode;                                                                                           \
-		va_start(args, flags);                                                                                 \
-		mode = mode_of(flags, args);                                                                           \
-		va_end(args);                                                                                          \
-		FAIL_IF_DUE("open", EMFILE, -1);                                                                       \
-		return next_##name(at, path, flags, mode);                                                             \
-	}
-OPENAT(openat)
-OPENAT(openat64)
+OPEN(open, (const char *path, int flags, ...), path, flags)
+OPEN(open64, (const char *path, int flags, ...), path, flags)
+OPEN(openat, (int at, const char *path, int flags, ...), at, path, flags)
+OPEN(openat64, (int at, const char *path, int flags, ...), at, path, flags)
 
 int __open64_2(const char *path, int flags);
 int __open64_2(const char *path, int flags)

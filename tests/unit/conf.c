@@ -96,6 +96,17 @@ static void put(const char *path, const char *text)
 	put_bytes(path, text, strlen(text));
 }
 
+static void load_text(struct conf *c, const char *text, int result, const char *sentences)
+{
+	int r;
+
+	put("etc/memsched.conf", text);
+	assert_int_equal(conf_init(c), 0);
+	r = load(c, NULL);
+	if (r != result || strcmp(said, sentences) != 0)
+		fail_msg("'%s': %d: %s", text, r, said);
+}
+
 static int make_root(void **state)
 {
 	(void)state;
@@ -287,7 +298,7 @@ static void test_set(void **state)
 		r = conf_set(&c, rows[i].key, rows[i].value);
 		if (r != rows[i].result)
 			fail_msg("%s = '%s': %d", rows[i].key, rows[i].value, r);
-		if (r == 0 ? !strstr(show(&c), rows[i].shown) : strcmp(show(&c), DEFAULTS) != 0)
+		if (rows[i].result == 0 ? !strstr(show(&c), rows[i].shown) : strcmp(show(&c), DEFAULTS) != 0)
 			fail_msg("%s = '%s': %s", rows[i].key, rows[i].value, show(&c));
 		conf_clear(&c);
 	}
@@ -409,14 +420,9 @@ static void test_files(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct conf c;
-		int r;
 
-		put("etc/memsched.conf", rows[i].text);
-		assert_int_equal(conf_init(&c), 0);
-		r = load(&c, NULL);
-		if (r != rows[i].result || strcmp(said, rows[i].said) != 0)
-			fail_msg("'%s': %d: %s", rows[i].text, r, said);
-		if (r == 0 ? !strstr(show(&c), rows[i].shown) : strcmp(show(&c), DEFAULTS) != 0)
+		load_text(&c, rows[i].text, rows[i].result, rows[i].said);
+		if (rows[i].result == 0 ? !strstr(show(&c), rows[i].shown) : strcmp(show(&c), DEFAULTS) != 0)
 			fail_msg("'%s': %s", rows[i].text, show(&c));
 		conf_clear(&c);
 	}
@@ -466,13 +472,8 @@ static void test_section_files(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct conf c;
-		int r;
 
-		put("etc/memsched.conf", rows[i].text);
-		assert_int_equal(conf_init(&c), 0);
-		r = load(&c, NULL);
-		if (r != rows[i].result || strcmp(said, rows[i].said) != 0)
-			fail_msg("'%s': %d: %s", rows[i].text, r, said);
+		load_text(&c, rows[i].text, rows[i].result, rows[i].said);
 		assert_string_equal(show(&c), DEFAULTS);
 		conf_clear(&c);
 	}

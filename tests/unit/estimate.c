@@ -10,6 +10,7 @@
 
 #include "base/units.h"
 #include "plan/estimate.h"
+#include "expect.h"
 
 #define MIB KIB_PER_MIB
 #define MAXIMUM (2048 * MIB)
@@ -19,14 +20,6 @@
 #define UP_MS UINT64_C(5000000)  /* the host runs since then */
 #define DAY_S UINT64_C(19000000) /* and this was the wall clock's time */
 
-/* what is of the row; the failing line says which figure */
-#define expect(what, got, wanted)                                                                                      \
-	do {                                                                                                           \
-		long long has = (long long)(got), should = (long long)(wanted);                                        \
-                                                                                                                       \
-		if (has != should)                                                                                     \
-			fail_msg("%s: " #got " is %lld, not %lld", what, has, should);                                 \
-	} while (0)
 #define expect_near(what, got, wanted, off)                                                                            \
 	do {                                                                                                           \
 		double has = (double)(got), should = (double)(wanted);                                                 \

@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "plan/fit.h"
+#include "expect.h"
 
 /* Sizes are in KiB and round in thousands. */
 #define TARGET 150000
@@ -100,14 +101,6 @@ static void find_start(struct scene *s, uint64_t start_kib)
 
 	find(s, &(struct device){.maximum_kib = kib, .current_kib = kib, .balloon = true});
 }
-
-#define expect(what, got, wanted)                                                                                      \
-	do {                                                                                                           \
-		unsigned long long has = (unsigned long long)(got), should = (unsigned long long)(wanted);             \
-                                                                                                                       \
-		if (has != should)                                                                                     \
-			fail_msg("%s: " #got " is %llu, not %llu", what, has, should);                                 \
-	} while (0)
 
 /* A guest that uses 400000 needs 550000, and at least 437500. */
 static const struct {

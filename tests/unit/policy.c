@@ -11,6 +11,7 @@
 
 #include "base/units.h"
 #include "plan/policy.h"
+#include "expect.h"
 
 /* Sizes are in KiB and round in thousands, as the original's figures are. */
 #define TARGET 150000
@@ -22,15 +23,6 @@
 #define MIB KIB_PER_MIB
 
 #define MANY 8
-
-/* what is of the row; the failing line says which figure */
-#define expect(what, got, wanted)                                                                                      \
-	do {                                                                                                           \
-		long long has = (long long)(got), should = (long long)(wanted);                                        \
-                                                                                                                       \
-		if (has != should)                                                                                     \
-			fail_msg("%s: " #got " is %lld, not %lld", what, has, should);                                 \
-	} while (0)
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows say what is not usual */
 
