@@ -548,10 +548,10 @@ const char *report_unusable(int error)
 char *report_unreadable(char *buffer, size_t size, const char *uuid)
 {
 	if (uuid)
-		snprintf(buffer, size, "what '/run/memsched' has of domain %s cannot be read: it counts as absent",
+		snprintf(buffer, size, "the record of domain %s in '/run/memsched' cannot be read: it counts as absent",
 		         uuid);
 	else
-		snprintf(buffer, size, "something in '/run/memsched/pending' cannot be read, so nothing is given");
+		snprintf(buffer, size, "a record in '/run/memsched/pending' cannot be read, so nothing is given");
 	return buffer;
 }
 

@@ -246,8 +246,8 @@ teardown() {
 			run --separate-stderr timeout 60 memguard -c "$node" --root "$root" $how
 			[ "$status" -eq 0 ]
 			[ "${#stderr_lines[@]}" -eq 2 ] || { echo "$kind: $stderr"; false; }
-			[ "${stderr_lines[0]}" = "memguard: warning: something in '/run/memsched/pending' cannot be read, so nothing is given" ]
-			[ "${stderr_lines[1]}" = "memguard: warning: what '/run/memsched' has of domain $uuid cannot be read: it counts as absent" ]
+			[ "${stderr_lines[0]}" = "memguard: warning: a record in '/run/memsched/pending' cannot be read, so nothing is given" ]
+			[ "${stderr_lines[1]}" = "memguard: warning: the record of domain $uuid in '/run/memsched' cannot be read: it counts as absent" ]
 		done
 		run --separate-stderr guard --once -q
 		[ -z "$stderr" ]

@@ -19,14 +19,14 @@ teardown() {
 	start
 	wait_for test -d "$root/run/memsched/domains"
 	mkfifo "$pending" "${domain}2"
-	wait_for says "warning: something in '/run/memsched/pending' cannot be read, so nothing is given"
-	wait_for says "warning: what '/run/memsched' has of domain ${domain##*/}2 cannot be read: it counts as absent"
+	wait_for says "warning: a record in '/run/memsched/pending' cannot be read, so nothing is given"
+	wait_for says "warning: the record of domain ${domain##*/}2 in '/run/memsched' cannot be read: it counts as absent"
 	mkfifo "${domain}3"
-	wait_for says "warning: what '/run/memsched' has of domain ${domain##*/}3 cannot be read"
+	wait_for says "warning: the record of domain ${domain##*/}3 in '/run/memsched' cannot be read"
 	goes_round 5 # readings, and rounds of what can wait
 	rm "$pending" "${domain}2"
-	wait_for says " s: something in '/run/memsched/pending' cannot be read"
-	wait_for says " s: what '/run/memsched' has of domain ${domain##*/}2 cannot be read"
+	wait_for says " s: a record in '/run/memsched/pending' cannot be read"
+	wait_for says " s: the record of domain ${domain##*/}2 in '/run/memsched' cannot be read"
 	[ "$(grep -c 'cannot be read' "$said")" -eq 5 ]
 	stop
 }
@@ -146,7 +146,7 @@ looks_by_time() {
 	is_ready unwatched
 	says 'memguard: warning: cannot be woken by memory pressure: '
 	spoil fifo "$root/run/memsched/pending/11111111-0000-4000-8000-000000000002"
-	wait_for says "something in '/run/memsched/pending' cannot be read"
+	wait_for says "a record in '/run/memsched/pending' cannot be read"
 	[ "$(find "/proc/$pid/fd" -lname '*inotify*' | wc -l)" -eq 0 ]
 	available 100000
 	wait_for no_give_held

@@ -173,7 +173,7 @@ fill_up() {
 	[ "$status" -eq 0 ]
 	jq -e '.result == "done" and any(.moves[]; .reason == "no-give") and all(.moves[]; .action != "grow")' <<<"$output"
 	[[ $stderr == *"$needy"*'cannot be read'* ]]
-	[[ $stderr == *"something in '/run/memsched/pending' cannot be read, so nothing is given"* ]]
+	[[ $stderr == *"a record in '/run/memsched/pending' cannot be read, so nothing is given"* ]]
 	[ -f "$registry/domains/$needy" ]
 	[ "$(stat -c %s "$registry/said")" -lt 100000 ]
 }
