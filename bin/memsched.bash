@@ -6,7 +6,7 @@
 # The options of command $1, a line each, with the name of their argument; =NAME if it can only stand behind a =.
 _memsched_options() {
 	"$1" --help 2>/dev/null |
-		sed -nE 's/^  (    |(-.), )(--[a-z-]+)(\[(=[A-Z]+)\]| ([A-Z]+))?( .*|$)/\2 \5\6\n\3 \5\6/p' | grep '^-'
+		sed -nE 's/^  (    |(-.), )(--[a-z-]+)(\[(=[A-Z]+)\]| ([A-Z]+))?( .*|$)/\2 \5\6\n\3 \5\6/; T; s/^ [^\n]*\n//; p'
 }
 
 # The first words of the lines below "... columns:".

@@ -17,7 +17,6 @@ shows() {
 }
 
 @test "--show-config names each value and where it stands" {
-	mkdir "$root/etc/memsched.conf.d"
 	printf 'step = 1 MiB # little\nexclude = a  b\n' >"$root/etc/memsched.conf"
 	printf '\nstep = 2MiB\n' >"$root/etc/memsched.conf.d/a.conf"
 	for command in "${commands[@]}"; do
@@ -113,33 +112,36 @@ shows() {
 	local -A values=([connect]=test:///default [target]=1GiB [step]=7MiB [reserve]=9GiB [tolerance]=3MiB [plenty]=2GiB [buffer]=30% [take]=needed
 		[interval]=7s [deadline]=9s [settle]=4s [on-critical]=/bin/true [log]=syslog)
 	local -A least=([membalance]=11 [memstat]=4 [memguard]=5)
+	cd "$BATS_TEST_TMPDIR"
 	for command in "${commands[@]}"; do
-		keys=$(shows "$command" | sed 's/ .*//')
+		"$command" --root "$root" --show-config >plain
+		keys=$'\n'$(sed 's/ .*//' plain)$'\n'
 		tried=0
-		for option in $("$command" --help | grep -oE '^ +(-., )?--[a-z-]+' | sed 's/.*--//'); do
+		for option in $("$command" --help | sed -nE 's/^ +(-., )?--([a-z-]+).*/\2/p'); do
 			key=${option//-/_}
 			[ "$option" != connect ] || key=uri
 			[ "$option" != history ] || continue # shows it
-			grep -qx "$key" <<<"$keys" || continue
+			[[ $keys == *$'\n'"$key"$'\n'* ]] || continue
 			tried=$((tried + 1))
-			shown=$(shows "$command" "--$option=${values[$option]}")
-			[ "$(sed 's/ .*//' <<<"$shown")" = "$keys" ]
-			shown=$(grep -v '# from default' <<<"$shown")
-			[ "$shown" = "$key = ${values[$option]} # from option" ] || { echo "$command --$option: $shown"; false; }
+			"$command" --root "$root" --show-config "--$option=${values[$option]}" >shown
+			awk -v row="$key = ${values[$option]} # from option" 'NR == FNR { keys[++n] = $1; next }
+				$1 != keys[FNR] { wrong = 1 }
+				!/# from default/ { $1 = $1; set = set $0 }
+				END { exit wrong || FNR != n || set != row }' plain shown || { echo "$command --$option:" && cat shown && false; }
 		done
 		[ "$tried" -ge "${least[$command]}" ]
 	done
 }
 
-# The options of the command's --help, a line each: "-c URI", "--connect URI", "--log[=WHERE]".
+# The options of a command's --help, a line each: "-c URI", "--connect URI", "--log[=WHERE]".
 helped() {
-	"$1" --help | grep -oE '^ +(-., )?--[^ ]+( [A-Z]+)? ' | sed -E 's/^ *//; s/ +$//; s/^(-.), (--[^[ ]+)(\[=([A-Z]+)\])?(.*)/\1\3\5\n\2\3\5/; s/^(-.)\[=/\1[/' | sort
+	grep -oE '^ +(-., )?--[^ ]+( [A-Z]+)? ' | sed -E 's/^ *//; s/ +$//; s/^(-.), (--[^[ ]+)(\[=([A-Z]+)\])?(.*)/\1\3\5\n\2\3\5/; s/^(-.)\[=/\1[/' | LC_ALL=C sort
 }
 
-# The same of its manual's list of options.
+# The same of a manual's list of options.
 manual() {
-	sed -nE 's/^\.It Fl //p' "man/$1.8" | sed -E 's/ Ns Op = Ns Ar ([A-Z]+)/[=\1]/; s/ Ns Oo Ar ([A-Z]+) Oc/[\1]/; s/ Ar / /' |
-		sed -E 's/^([^ -])(\[[A-Z]+\])? , (Fl )?(-[^[ ]+)(\[=[A-Z]+\])?(.*)/-\1\2\6\n-\4\5\6/; t; s/^/-/' | sort
+	sed -nE 's/^\.It Fl //p' "$1" | sed -E 's/ Ns Op = Ns Ar ([A-Z]+)/[=\1]/; s/ Ns Oo Ar ([A-Z]+) Oc/[\1]/; s/ Ar / /' |
+		sed -E 's/^([^ -])(\[[A-Z]+\])? , (Fl )?(-[^[ ]+)(\[=[A-Z]+\])?(.*)/-\1\2\6\n-\4\5\6/; t; s/^/-/' | LC_ALL=C sort
 }
 
 # Examples that wrap cannot be copied. Of 80 columns man leaves two.
@@ -150,9 +152,9 @@ manual() {
 		[ "$(wc -l <"$BATS_TEST_TMPDIR/page")" -gt 50 ]
 		run ! grep -E '^.{81}' "$BATS_TEST_TMPDIR/page"
 		# what is literal is not wrapped, .Dl is
-		sed -n 's/^\.Dl //p' "$page" | while IFS= read -r line; do
-			sed 's/^ *//' "$BATS_TEST_TMPDIR/page" | grep -qxF -- "$line" || { echo "$page: $line"; return 1; }
-		done
+		sed 's/^ *//' "$BATS_TEST_TMPDIR/page" >"$BATS_TEST_TMPDIR/lines"
+		sed -n 's/^\.Dl //p' "$page" >"$BATS_TEST_TMPDIR/literal"
+		run -1 grep -vxFf "$BATS_TEST_TMPDIR/lines" "$BATS_TEST_TMPDIR/literal"
 	done
 }
 
@@ -164,25 +166,35 @@ completes() {
 	[[ $* != *' ' ]] || COMP_WORDS+=('')
 	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 	_memsched "${COMP_WORDS[0]}"
-	printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort
+	printf '%s\n' "${COMPREPLY[@]}" >"$BATS_TEST_TMPDIR/unsorted"
+	LC_ALL=C sort "$BATS_TEST_TMPDIR/unsorted"
 }
 
 @test "each option stands in --help, in the manual, in its synopsis and in the completion, and nothing else does" {
 	. bin/memsched.bash
+	local man=$PWD/man
+	cd "$BATS_TEST_TMPDIR"
 	for command in "${commands[@]}"; do
-		[ -e "man/$command.8" ] || continue
-		[ "$(helped "$command" | wc -l)" -ge 10 ]
-		diff <(helped "$command") <(manual "$command")
-		diff <(helped "$command" | sed 's/[ [].*//' | LC_ALL=C sort) <(completes "$command" -)
-		synopsis=$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "man/$command.8" | sed 's/ | \([a-zA-Z]\)$/ | Fl \1/')
-		"$command" --help >"$BATS_TEST_TMPDIR/help"
-		helped "$command" | sed 's/[ [].*//' | while read -r option; do
+		[ -e "$man/$command.8" ] || continue
+		"$command" --help >help
+		helped <help >helped
+		[ "$(wc -l <helped)" -ge 10 ]
+		manual "$man/$command.8" | diff helped -
+		sed 's/[ [].*//' helped | LC_ALL=C sort >options
+		completes "$command" - | diff options -
+		synopsis=$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$man/$command.8" | sed 's/ | \([a-zA-Z]\)$/ | Fl \1/')
+		local -A long=()
+		while IFS= read -r line; do
+			[[ ! $line =~ ^\ +((-.),\ )?--([a-z-]+) ]] || long[${BASH_REMATCH[2]:---${BASH_REMATCH[3]}}]=${BASH_REMATCH[3]}
+		done <help
+		# of an option with two names, the one that stands there
+		while read -r option; do
 			case $option in
-			--*) [[ $synopsis =~ Fl\ ${option#-}([[:space:]]|$) ]] && echo "${option#--}" ;;
-			*) [[ $synopsis =~ Fl\ [a-zA-Z]*${option#-}[a-zA-Z]*([[:space:]]|$) ]] && sed -n "s/^  $option, --\([a-z-]*\).*/\1/p" "$BATS_TEST_TMPDIR/help" ;;
+			--*) [[ ! $synopsis =~ Fl\ ${option#-}([[:space:]]|$) ]] || echo "${option#--}" ;;
+			*) [[ ! $synopsis =~ Fl\ [a-zA-Z]*${option#-}[a-zA-Z]*([[:space:]]|$) ]] || echo "${long[$option]}" ;;
 			esac
-		done | sort -u >"$BATS_TEST_TMPDIR/synopsis"
-		diff <("$command" --help | grep -oE '^ +(-., )?--[a-z-]+' | sed 's/.*--//' | sort) "$BATS_TEST_TMPDIR/synopsis"
+		done <options | sort -u >synopsis
+		printf '%s\n' "${long[@]}" | sort | diff - synopsis
 	done
 }
 
