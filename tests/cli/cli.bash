@@ -2,22 +2,23 @@
 # shellcheck shell=bash
 # cli.bash: what the cli tests share. Each test has a root of its own, so nothing of the machine is read or written.
 
+# Every test begins with it, so it starts one process and no more.
 cli_setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	umask 022 # what a group may write is no configuration
 	PATH=$PWD/bin:$PATH
 	root=$BATS_TEST_TMPDIR/root
 	node=test://$PWD/tests/cli/node.xml
-	promtool=$(command -v promtool || echo "${PROMTOOL:-$PWD/build/promtool}")
-	mkdir -p "$root/proc" "$root/run" "$root/etc"
-	meminfo 16777216 12582912
+	hash promtool 2>/dev/null || :
+	promtool=${BASH_CMDS[promtool]-${PROMTOOL:-$PWD/build/promtool}}
+	mkdir -p "$root/proc" "$root/run" "$root/etc/memsched.conf.d"
+	figures 16777216 12582912 >"$root/proc/meminfo"
 	unset LIBVIRT_DEFAULT_URI
-	exec {never}<><(:)
+	never=
 }
 
 # be_patient: single runs have a minute, however slow the machine is. For tests that are not about the deadline of 5 s.
 be_patient() {
-	mkdir "$root/etc/memsched.conf.d"
 	echo 'deadline = 1m' >"$root/etc/memsched.conf.d/patient.conf"
 }
 
@@ -28,8 +29,12 @@ pty_spawn='import pty, sys; pty.spawn(sys.argv[1:])'
 
 # meminfo TOTAL AVAILABLE: KiB of the host below the root. A reader sees the old figures or the new ones.
 meminfo() {
-	printf '%s: %s kB\n' MemTotal "$1" MemFree "$2" MemAvailable "$2" Buffers 1024 Cached 2048 >"$root/proc/meminfo.new"
+	figures "$@" >"$root/proc/meminfo.new"
 	mv -f "$root/proc/meminfo.new" "$root/proc/meminfo"
+}
+
+figures() {
+	printf '%s: %s kB\n' MemTotal "$1" MemFree "$2" MemAvailable "$2" Buffers 1024 Cached 2048
 }
 
 # refuses CODE WORDS COMMAND...: exits with CODE, prints nothing on stdout and one line with WORDS on stderr. Sets what run
@@ -49,8 +54,9 @@ refuses() {
 	[[ $stderr == *"$words"* ]] || { echo "no '$words' in: $stderr"; return 1; }
 }
 
-# pause SECONDS: without a process.
+# pause SECONDS: without a process, after the first.
 pause() {
+	[ -n "$never" ] || exec {never}<><(:)
 	read -r -t "$1" -u "$never" || :
 }
 
