@@ -50,8 +50,8 @@ $(BENCH): %: %.c
 
 # Tests of these tiers do not disturb each other, and those of unit and cli wait much of their time; not so with
 # sanitizers, which have them compute.
-JOBS := $(shell nproc)
-MANY := $(shell expr $(if $(findstring fsanitize,$(CFLAGS)),1,4) \* $(JOBS))
+JOBS = $(shell nproc)
+MANY = $(shell expr $(if $(findstring fsanitize,$(CFLAGS)),1,4) \* $(JOBS))
 # longest FILES,NAMES: FILES with those of NAMES first.
 longest = $(foreach name,$(2),$(filter %/$(name).bats,$(1))) $(filter-out $(addprefix %/,$(addsuffix .bats,$(2))),$(1))
 # A target within a longer line has another name for make, or make -n would run all of the line.
@@ -167,7 +167,7 @@ lint:
 FUZZ_SECONDS ?= 60
 FUZZED := $(patsubst lib/%.c,build/fuzz/%.o,$(filter-out %/libvirt.c %/virt.c,$(wildcard $(addprefix lib/,base/*.c plan/*.c host/*.c \
 	virt/*.c))))
-FUZZCC := clang $(FLAGS) -g -O1 -fsanitize=fuzzer-no-link $(SANITIZERS) $(XML_CFLAGS)
+FUZZCC = clang $(FLAGS) -g -O1 -fsanitize=fuzzer-no-link $(SANITIZERS) $(XML_CFLAGS)
 build/fuzz/%.o: lib/%.c $(wildcard lib/*/*.h)
 	@mkdir -p $(@D)
 	@$(FUZZCC) -c -o $@ $<
