@@ -581,29 +581,12 @@ static int run_loop(struct balancer *b)
 
 /* ---- before the first pass ---- */
 
-static bool is_given(const struct option_row *row)
-{
-	return row->arg ? row->value != NULL : *row->flag;
-}
-
-/* --pause and --resume make no pass: options of a pass have no effect beside them. */
-static int refuse_beside(const char *name)
-{
-	for (const struct option_row *row = rows; row->name; row++) {
-		if (!is_given(row) || !strcmp(row->name, name) || row->text == &root || row->flag == &quiet ||
-		    row->flag == &verbose)
-			continue;
-		say_error(&membalance, "'--%s' and '--%s' exclude each other; try 'membalance --help'", name,
-		          row->name);
-		return EXIT_USAGE;
-	}
-	return EXIT_DONE;
-}
-
 static int refuse_nonsense(void)
 {
+	/* --pause and --resume make no pass: options of a pass have no effect beside them */
 	if (resume || pause_for)
-		return refuse_beside(pause_for ? "pause" : "resume");
+		return options_alone(&membalance, pause_for ? "pause" : "resume",
+		                     (const char *const[]){"root", "quiet", "verbose", NULL});
 	if (once && loop) {
 		say_error(&membalance, "'--once' and a loop exclude each other; try 'membalance --help'");
 		return EXIT_USAGE;

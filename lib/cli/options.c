@@ -155,6 +155,27 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 	return code;
 }
 
+static bool is_given(const struct option_row *row)
+{
+	return row->arg ? row->value != NULL : *row->flag;
+}
+
+int options_alone(const struct program *program, const char *name, const char *const *others)
+{
+	for (const struct option_row *row = program->rows; row->name; row++) {
+		const char *const *other = others;
+
+		while (*other && strcmp(*other, row->name) != 0)
+			other++;
+		if (*other || !strcmp(row->name, name) || !is_given(row))
+			continue;
+		say_error(program, "'--%s' and '--%s' exclude each other; try '%s --help'", name, row->name,
+		          program->name);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
 static void say_conf(void *arg, const char *sentence)
 {
 	const struct program *program = arg;

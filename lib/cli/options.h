@@ -62,6 +62,12 @@ void program_begin(void);
 int options_parse(const struct program *program, int argc, char **argv, int *ret_operand);
 
 /*
+ * Returns EXIT_USAGE after a message if an option was given beside the one called name that is not one of others
+ * (names, ended by NULL), else 0.
+ */
+int options_alone(const struct program *program, const char *name, const char *const *others);
+
+/*
  * The configuration: defaults, then file (or the files below root), then the options that are keys. Returns 0 or an
  * exit code after a message; a value that is only odd is left in conf->warning. The caller must clear conf on success.
  * If the row "show-config" has its flag set, the configuration is printed, and the process ends.

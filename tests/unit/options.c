@@ -19,7 +19,7 @@
 
 #define WORDS 6
 
-static bool json, metrics, watch;
+static bool json, metrics, watch, dry_run;
 static const char *file, *output, *delay;
 
 static struct option_row rows[] = {
@@ -27,6 +27,8 @@ static struct option_row rows[] = {
     {'o', "output", "LIST", "", .text = &output},
     {0, "prometheus", "[=FILE]", "", .flag = &metrics, .text = &file},
     {'w', "watch", "[=TIME]", "", .flag = &watch, .text = &delay},
+    {'n', "dry-run", NULL, "", .flag = &dry_run},
+    {0, "step", "SIZE", "", .key = "step"},
     {.name = NULL},
 };
 
@@ -66,8 +68,10 @@ static int parse(const char *const words[WORDS], int *ret_argc, int *ret_operand
 	char *argv[WORDS + 2] = {(char[]){"prog"}};
 	int argc = 1;
 
-	json = metrics = watch = false;
+	json = metrics = watch = dry_run = false;
 	file = output = delay = NULL;
+	for (struct option_row *row = rows; row->name; row++)
+		row->value = NULL;
 	optind = 0; /* glibc: from the start, whatever was parsed before */
 	while (words[argc - 1]) {
 		argv[argc] = (char *)(uintptr_t)words[argc - 1];
@@ -109,6 +113,32 @@ static void test_bad(void **state)
 	assert_non_null(freopen("/dev/null", "w", stderr));
 	for (size_t i = 0; i < COUNT(bad); i++)
 		assert_int_equal(parse(bad[i], &argc, &operand), EXIT_USAGE);
+}
+
+/* Whatever else is given beside --json is refused, apart from --watch. */
+static void test_alone(void **state)
+{
+	static const struct {
+		const char *argv[WORDS];
+		int code;
+	} given[] = {
+	    {{"-J"}, 0},
+	    {{"-w5", "-J"}, 0},
+	    {{"-J", "vm"}, 0},
+	    {{"-J", "-n"}, EXIT_USAGE},
+	    {{"--dry-run", "-w", "-J"}, EXIT_USAGE},
+	    {{"-J", "--output="}, EXIT_USAGE},
+	    {{"-oa", "-J"}, EXIT_USAGE},
+	    {{"-J", "--prometheus=x"}, EXIT_USAGE},
+	    {{"--step", "5", "-J"}, EXIT_USAGE},
+	};
+	int argc, operand;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(given); i++) {
+		assert_int_equal(parse(given[i].argv, &argc, &operand), 0);
+		assert_int_equal(options_alone(&program, "json", (const char *const[]){"watch", NULL}), given[i].code);
+	}
 }
 
 /* ---- the configuration, read again ---- */
@@ -221,8 +251,11 @@ static void test_shown_for_a_try(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
-	                                   cmocka_unit_test(test_reload), cmocka_unit_test(test_passing_failure),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good),
+	                                   cmocka_unit_test(test_bad),
+	                                   cmocka_unit_test(test_alone),
+	                                   cmocka_unit_test(test_reload),
+	                                   cmocka_unit_test(test_passing_failure),
 	                                   cmocka_unit_test(test_shown_for_a_try)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
