@@ -37,19 +37,28 @@ figures() {
 	printf '%s: %s kB\n' MemTotal "$1" MemFree "$2" MemAvailable "$2" Buffers 1024 Cached 2048
 }
 
-# refuses CODE WORDS COMMAND...: exits with CODE, prints nothing on stdout and one line with WORDS on stderr. Sets what run
-# sets, with a fourth of its processes.
-refuses() {
-	local code=$1 words=$2 printed=$BATS_TEST_TMPDIR/printed
-	shift 2
+# separately [-CODE] COMMAND...: as run [-CODE] --separate-stderr, with a fourth of its processes.
+separately() {
+	local code='' printed=$BATS_TEST_TMPDIR/printed
+	[[ $1 != -[0-9]* ]] || code=${1#-}
+	[ -z "$code" ] || shift
 	status=0
 	"$@" >"$printed.out" 2>"$printed.err" || status=$?
-	mapfile -t lines <"$printed.out"
-	mapfile -t stderr_lines <"$printed.err"
-	output=${lines[*]}
-	stderr=${stderr_lines[*]}
-	[ "$status" -eq "$code" ] || { echo "exit $status, not $code: $stderr"; return 1; }
-	[ "${#lines[@]}" -eq 0 ] || { echo "on stdout: $output"; return 1; }
+	IFS= read -r -d '' output <"$printed.out" || :
+	output=${output%"${output##*[!$'\n']}"}
+	read -r -d '' stderr <"$printed.err" || :
+	IFS=$'\n' read -r -d '' -a lines <"$printed.out" || :
+	IFS=$'\n' read -r -d '' -a stderr_lines <"$printed.err" || :
+	[ -z "$code" ] || [ "$status" -eq "$code" ] || { echo "exit $status, not $code: $stderr"; return 1; }
+}
+
+# refuses CODE WORDS COMMAND...: exits with CODE, prints nothing on stdout and one line with WORDS on stderr. Sets what run
+# sets.
+refuses() {
+	local code=$1 words=$2 printed=$BATS_TEST_TMPDIR/printed
+	separately "-$code" "${@:3}" || return
+	mapfile -t stderr_lines <"$printed.err" # with empty ones
+	[ ! -s "$printed.out" ] || { echo "on stdout: $output"; return 1; }
 	[ "${#stderr_lines[@]}" -eq 1 ] || { echo "not one line: $stderr"; return 1; }
 	[[ $stderr == *"$words"* ]] || { echo "no '$words' in: $stderr"; return 1; }
 }

@@ -48,7 +48,7 @@ shows() {
 @test "what --show-config prints is a configuration that says the same" {
 	printf 'exclude = a  b*, c#\nreserve = 10%%\nlog = /var/log/x\n[guest a b]\nmin = 1GiB\n[guest c]\nmin =\n' >"$root/etc/memsched.conf"
 	membalance --root "$root" --show-config --target 20% >"$BATS_TEST_TMPDIR/shown"
-	run --separate-stderr membalance --root "$root" --config "$BATS_TEST_TMPDIR/shown" --show-config
+	separately membalance --root "$root" --config "$BATS_TEST_TMPDIR/shown" --show-config
 	[ -z "$stderr" ]
 	diff <(sed 's/ *# from.*//' "$BATS_TEST_TMPDIR/shown") <(sed 's/ *# from.*//' <<<"$output")
 	[[ $output == *'target = 20% '*"# from $BATS_TEST_TMPDIR/shown:1"* ]]
@@ -74,7 +74,7 @@ shows() {
 @test "a size that lacks its unit is warned of in MiB, and shown with its unit" {
 	printf 'reserve = 8192\ntolerance = 4096\n' >"$root/etc/memsched.conf"
 	for command in "${commands[@]}"; do
-		run -0 --separate-stderr shows "$command" --target 15MiB
+		separately -0 shows "$command" --target 15MiB
 		[ "${#stderr_lines[@]}" -eq 2 ]
 		[[ ${stderr_lines[0]} == "$command: warning: value '15MiB' for '--target' is only 15 MiB"* ]]
 		[[ ${stderr_lines[1]} == "$command: warning: $root/etc/memsched.conf:1: value '8192' for 'reserve' is only 8 MiB: a number without a unit is KiB" ]]
@@ -87,7 +87,7 @@ shows() {
 @test "--show-config says what is odd, and refuses what is wrong" {
 	echo 'tagret = 1' >"$root/etc/memsched.conf"
 	for command in "${commands[@]}"; do
-		run --separate-stderr shows "$command"
+		separately shows "$command"
 		[[ $stderr == "$command: warning: $root/etc/memsched.conf:1: unknown key 'tagret', did you mean 'target'?" ]]
 		[[ $output == *'uri = qemu:///system # from default'* ]]
 	done

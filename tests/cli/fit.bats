@@ -71,7 +71,7 @@ definition() {
 	chmod 755 "$root/run/memsched" "$root/run/memsched/pending"
 	before=$(fit 1GiB -J | jq .largest_bytes)
 	printf 'version=1\nneed_kib=1048576\nsince_s=%s\n' "$(date +%s)" >"$root/run/memsched/pending/11111111-0000-4000-8000-000000000006"
-	run -0 --separate-stderr fit 1GiB -J
+	separately -0 fit 1GiB -J
 	[ -z "$stderr" ]
 	[ "$(jq .largest_bytes <<<"$output")" -eq $((before - 1024 * 1024 * 1024)) ]
 }

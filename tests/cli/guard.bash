@@ -23,12 +23,11 @@ available() {
 	meminfo 16777216 "$1"
 }
 
-# changes COMMAND...: fails unless it leaves the root as it is.
+# unchanged COMMAND...: fails unless it leaves the root as it is.
 unchanged() {
-	local before
-	before=$(find "$root" -printf '%p %s %T@\n' | sort)
+	find "$root" -printf '%p %s %T@\n' >"$BATS_TEST_TMPDIR/before"
 	"$@"
-	[ "$(find "$root" -printf '%p %s %T@\n' | sort)" = "$before" ]
+	find "$root" -printf '%p %s %T@\n' | diff "$BATS_TEST_TMPDIR/before" -
 }
 
 # start OPTION...: the loop, with its words in $said.

@@ -60,7 +60,7 @@ balance() {
 @test "a history that cannot be written: passes go on, said once, and over" {
 	as_root_only
 	# shellcheck disable=SC2016 # the inner shell's
-	run --separate-stderr unshare -m bash -c '
+	separately unshare -m bash -c '
 		mkdir -p "$1/var" && mount -t tmpfs -o mode=755 var "$1/var" && shift && "$@" && mount -o remount,ro "${@: -1}/var" &&
 			"$@" && "$@" && mount -o remount,rw,size=64k "${@: -1}/var" && "$@" && cp -r "${@: -1}/var/lib" "$BATS_TEST_TMPDIR/kept"
 	' - "$root" membalance -c "$node" --root "$root"
@@ -75,7 +75,7 @@ balance() {
 @test "a full disk under the history: said, and what was there stays" {
 	as_root_only
 	# shellcheck disable=SC2016
-	run --separate-stderr unshare -m bash -c '
+	separately unshare -m bash -c '
 		mkdir -p "$1/var" && mount -t tmpfs -o mode=755,size=24k var "$1/var" && shift && "$@"
 	' - "$root" membalance -c "$node" --root "$root"
 	[ "$status" -eq 0 ]

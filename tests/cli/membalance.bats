@@ -31,14 +31,14 @@ pauses() {
 
 @test "a MemAvailable that its neighbours contradict is said once, and counts as they allow" {
 	cp tests/cli/roots/host-lost-count/proc/meminfo "$root/proc/meminfo"
-	run --separate-stderr balance -J
+	separately balance -J
 	[ "$status" -eq 0 ]
 	[ "$(jq .host.available_bytes <<<"$output")" -eq $((11488452 * 1024)) ]
 	[ "$stderr" = 'membalance: warning: host: MemAvailable is 166 GiB, but the other figures allow only 11 GiB, which count' ]
-	run --separate-stderr balance -J
+	separately balance -J
 	[ -z "$stderr" ]
 	meminfo 16777216 12582912
-	run --separate-stderr balance
+	separately balance
 	[[ $stderr == "membalance: notice: resolved after "*": host: MemAvailable is 166 GiB"* ]]
 }
 
@@ -67,11 +67,11 @@ pauses() {
 	[ "$(cat "$last")" != "$before" ]
 	rm "$last"
 	mkdir "$last"
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"cannot write 'last-pass.json': Is a directory"* ]]
 	rmdir "$last"
-	run --separate-stderr balance
+	separately balance
 	[[ $stderr == *"notice: resolved after "*": cannot write 'last-pass.json'"* ]]
 	[ -s "$last" ]
 }
@@ -113,13 +113,13 @@ pauses() {
 
 @test "an unknown key is a warning, a bad value stops everything" {
 	echo 'tagret = 5' >"$root/etc/memsched.conf"
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	[[ $stderr == *"memsched.conf:1: unknown key 'tagret', did you mean 'target'?"* ]]
 	for words in '' '' "notice: resolved after *unknown key 'tagret', did you mean 'target'?"; do # once, and when it ends
 		[ -z "$words" ] || rm "$root/etc/memsched.conf"
-		run --separate-stderr balance
+		separately balance
 		[ "$status" -eq 0 ]
 		# shellcheck disable=SC2053
 		[[ ${stderr#membalance: } == $words ]] || false
@@ -129,7 +129,7 @@ pauses() {
 	[ -z "$output" ]
 	rm -r "$root/run/memsched"
 	printf 'step = 50000KiB\nstep = many\n' >"$root/etc/memsched.conf"
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 2 ]
 	[[ $stderr == *"memsched.conf:2: bad value 'many' for 'step'"* ]]
 	[ ! -e "$root/run/memsched" ]
@@ -140,7 +140,7 @@ pauses() {
 	exec {lock}<>"$root/run/memsched/lock"
 	flock -n "$lock"
 	before=$(find "$root/run" -type f -newermt '1970-01-01' -printf '%p %T@\n' | sort)
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 75 ]
 	[ -z "$output$stderr" ]
 	[ "$before" = "$(find "$root/run" -type f -newermt '1970-01-01' -printf '%p %T@\n' | sort)" ]
@@ -217,13 +217,13 @@ stuck() {
 
 @test "a complaint that lasts is said once" {
 	refuses 75 '/nonexistent' membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
-	run --separate-stderr membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
+	separately membalance --root "$root" -c 'qemu+unix:///system?socket=/nonexistent'
 	[ "$status" -eq 75 ]
 	[ -z "$stderr" ]
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"notice: resolved after"*'/nonexistent'* ]]
-	run --separate-stderr balance
+	separately balance
 	[ -z "$stderr" ]
 }
 
@@ -259,7 +259,7 @@ stuck() {
 	refuses 2 "bad value 'lots'" balance --show-config
 	refuses 2 "bad value 'lots'" balance --interval 1
 	rm "$root/etc/memsched.conf"
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"notice: resolved after"*"bad value 'lots'"* ]]
 	run balance
@@ -294,7 +294,7 @@ stuck() {
 	balance
 	rm -r "$root/run/memsched/state"/*
 	mkdir "$root/run/memsched/state/11111111-0000-4000-8000-000000000001"
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[[ $stderr == *'cannot write the records for the next pass'* ]]
 }
@@ -342,31 +342,31 @@ loop() {
 	state=$root/run/memsched/state/11111111-0000-4000-8000-000000000001
 	rm "$state"
 	mkfifo "$state"
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[[ $stderr == *11111111-0000-4000-8000-000000000001*'cannot be read'* ]]
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"notice: resolved after"* ]]
 	[ -f "$state" ]
 	# one of another time
 	sed -i 's/^booted_ms=.*/booted_ms=99999999999999/' "$state"
-	run --separate-stderr balance
+	separately balance
 	[[ $stderr == *'cannot be read'* ]]
 	grep -qx booted_ms=0 "$state"
 }
 
 @test "a pause stops passes until it is over or ended" {
-	run --separate-stderr pauses --pause 30m
+	separately pauses --pause 30m
 	[ "$status" -eq 0 ]
 	[[ $output =~ ^'no passes until '(20..-..-..\ )?..:..:..\;\ \'membalance\ --resume\'\ ends\ the\ pause$ ]]
 	[ -z "$stderr" ]
 	[ "$(stat -c %a "$root/run/memsched/paused")" = 644 ]
-	run --separate-stderr balance -J
+	separately balance -J
 	[ "$status" -eq 0 ]
 	[ -z "$output$stderr" ]
 	[ ! -e "$root/run/memsched/last-pass.json" ]
-	run --separate-stderr balance --explain
+	separately balance --explain
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 	[[ $stderr =~ ^'membalance: warning: balancing is paused for another '(30|29)\ min$ ]]
@@ -422,13 +422,13 @@ loop() {
 		run balance
 		[ "$status" -eq 75 ]
 		[ -z "$output" ]
-		run --separate-stderr memstat -c "$node" --root "$root" -J
+		separately memstat -c "$node" --root "$root" -J
 		[ "$stderr" = "memstat: warning: $words" ]
 		jq -e '.paused_seconds == null' <<<"$output"
 		run memstat -c "$node" --root "$root" --check
 		[[ $output == *" last pass "*"FAIL  $words"* ]]
 		pauses --resume
-		run -0 --separate-stderr balance
+		separately -0 balance
 		[[ $stderr == *"notice: resolved after "*" s: $words" ]]
 	done
 	mkdir "$root/run/memsched/paused"
@@ -444,8 +444,8 @@ loop() {
 	done
 	refuses 2 "no argument for '--pause'" pauses --pause
 	refuses 2 "'--pause' and '--resume' exclude each other" pauses --pause 5 --resume
-	for other in -n --dry-run --once --loop --interval=5 --log --log=journal --explain --json --show-config --config=/nowhere \
-		"--connect=$node" --target=1GiB --step=1 --reserve=1GiB --tolerance=1 --take=many --deadline=5 --settle=5; do
+	# one of each kind; tests/unit/options.c has what is refused beside an option
+	for other in -n --interval=5 --log --config=/nowhere --take=many; do
 		option=${other/#-n/--dry-run}
 		refuses 2 "'--pause' and '${option%%=*}' exclude each other" pauses --pause 5 "$other"
 		refuses 2 "'--resume' and '${option%%=*}' exclude each other" pauses "$other" --resume
@@ -552,19 +552,19 @@ listen() {
 @test "a log that cannot be written is said once, and fails nothing" {
 	log=$BATS_TEST_TMPDIR/log
 	mkdir "$log"
-	run --separate-stderr moving --log="$log"
+	separately moving --log="$log"
 	[ "$status" -eq 0 ]
 	[ "$stderr" = "membalance: warning: cannot log to '$log': not a plain file; moves that are missing there: 1" ]
-	run --separate-stderr balance --log="$log"
+	separately balance --log="$log"
 	[ -z "$stderr" ]
-	run --separate-stderr moving --log="$log"
+	separately moving --log="$log"
 	[ -z "$stderr" ]
 	rmdir "$log"
-	run --separate-stderr balance --log="$log"
+	separately balance --log="$log"
 	[ -z "$stderr" ]
-	run --separate-stderr moving --log="$log"
+	separately moving --log="$log"
 	[[ $stderr == "membalance: notice: resolved after "*" s: cannot log to '$log'"* ]]
-	run --separate-stderr moving --log
+	separately moving --log
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"cannot log to 'journal': No such file or directory"* ]]
 	refuses 2 "bad value 'x' for '--log'" balance --log=x
@@ -619,14 +619,14 @@ counted() {
 
 @test "metrics that cannot be written are a complaint, and not the pass's failure" {
 	echo "textfile = $BATS_TEST_TMPDIR/nowhere/memsched.prom" >"$root/etc/memsched.conf"
-	run --separate-stderr balance
+	separately balance
 	[ "$status" -eq 0 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	[[ $stderr == *"warning: cannot write metrics to '$BATS_TEST_TMPDIR/nowhere/memsched.prom': No such file"* ]]
-	run --separate-stderr balance
+	separately balance
 	[ -z "$stderr" ]
 	mkdir "$BATS_TEST_TMPDIR/nowhere"
-	run --separate-stderr balance
+	separately balance
 	[[ $stderr == *"notice: resolved after"*'cannot write metrics'* ]]
 	[ -s "$BATS_TEST_TMPDIR/nowhere/memsched.prom" ]
 }

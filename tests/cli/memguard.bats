@@ -21,7 +21,7 @@ teardown() {
 	while read -r kib code word; do
 		available "$kib"
 		guarded
-		unchanged run --separate-stderr guard --check
+		unchanged separately guard --check
 		[ "$status" -eq "$code" ]
 		[ -z "$stderr" ]
 		[ "${#lines[@]}" -eq 1 ]
@@ -76,18 +76,18 @@ teardown() {
 @test "--check: what is wrong is UNKNOWN, on stdout too" {
 	for options in --bogus '--reserve many' '--once' '-n' 'operand' '--explain' '--config /nowhere'; do
 		# shellcheck disable=SC2086
-		run --separate-stderr guard $options --check
+		separately guard $options --check
 		[ "$status" -eq 3 ]
 		[ "${#stderr_lines[@]}" -eq 1 ]
 		[ "$output" = "MEMGUARD UNKNOWN - ${stderr#memguard: error: }" ]
 	done
 	echo 'reserve = many|more' >"$root/etc/memsched.conf"
-	run --separate-stderr guard --check
+	separately guard --check
 	[ "$status" -eq 3 ]
 	[[ $output == "MEMGUARD UNKNOWN - "*"memsched.conf:1: bad value 'many/more' for 'reserve'"* ]]
 	[[ $stderr == *"memsched.conf:1: bad value 'many|more' for 'reserve'"* ]]
 	rm "$root/etc/memsched.conf" "$root/proc/meminfo"
-	run --separate-stderr guard --check
+	separately guard --check
 	[ "$status" -eq 3 ]
 	[[ $output == "MEMGUARD UNKNOWN - cannot read '$root/proc/meminfo': No such file or directory" ]]
 	echo garbage >"$root/proc/meminfo"
@@ -128,10 +128,10 @@ teardown() {
 }
 
 @test "a calm host: a single run says nothing and takes nothing" {
-	run --separate-stderr guard --once
+	separately guard --once
 	[ "$status" -eq 0 ]
 	[ -z "$output$stderr" ]
-	run --separate-stderr guard --once --explain
+	separately guard --once --explain
 	[ "$status" -eq 0 ]
 	[[ $output == *"host: calm: 12 GiB available, reserve 293 MiB; guests give nothing"* ]]
 	[ "${#lines[@]}" -eq 6 ]
@@ -144,7 +144,7 @@ teardown() {
 		for refusal in 'idle (stale-stats)' 'plain (no-balloon)' 'resting (paused)'; do
 			[[ $stderr == *"$refusal"* ]]
 		done
-		run --separate-stderr guard --once --explain
+		separately guard --once --explain
 		[ "$status" -eq 1 ]
 		[[ $output == *"idle: has 2 GiB and gives nothing: stale-stats"* ]]
 		[[ $output == *"host: $level: "*"; guests give nothing; $needed MiB still missing"* ]]
@@ -156,13 +156,13 @@ teardown() {
 
 @test "a dry run tells and changes nothing, however short the host" {
 	available 100000
-	unchanged run --separate-stderr guard --dry-run --explain
+	unchanged separately guard --dry-run --explain
 	[ "$status" -eq 0 ]
 	[ -z "$stderr" ]
 	[[ $output == *"plain: has 512 MiB and gives nothing: no-balloon"* ]]
 	[[ $output == *"host: critical: 97.7 MiB available, reserve 293 MiB; guests give nothing; 195 MiB still missing"* ]]
 	[ ! -e "$root/run/memsched" ]
-	unchanged run --separate-stderr guard -n
+	unchanged separately guard -n
 	[ "${#lines[@]}" -eq 1 ]
 }
 
@@ -185,7 +185,7 @@ teardown() {
 @test "libvirt cannot be reached: 75 when calm, 1 when short" {
 	refuses 75 "libvirt" memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' --once
 	available 100000
-	run --separate-stderr memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' --once
+	separately memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' --once
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"cannot free: needed 195 MiB, freed 0 KiB, refused: all (libvirt does not answer)"* ]]
 	run memguard --root "$root" -c 'qemu+unix:///system?socket=/nowhere' -n
@@ -199,7 +199,7 @@ teardown() {
 	coproc perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => shift, Listen => 9) or die;
 		$| = 1; print "ready\n"; sleep 120' "$socket"
 	read -r -u "${COPROC[0]}" _
-	run --separate-stderr timeout 60 memguard --root "$root" -c "qemu+unix:///system?socket=$socket" --once --deadline 1
+	separately timeout 60 memguard --root "$root" -c "qemu+unix:///system?socket=$socket" --once --deadline 1
 	kill "$COPROC_PID"
 	[ "$status" -eq 75 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
@@ -209,14 +209,14 @@ teardown() {
 	mkdir -p -m 755 "$root/run/memsched/pending"
 	printf 'version=1\nneed_kib=900000\nsince_s=%s\n' "$(date +%s)" >"$root/run/memsched/pending/00000000-0000-4000-8000-000000009999"
 	available 400000
-	run --separate-stderr timeout 60 memguard -c "$node" --root "$root" --once --explain --deadline 1h
+	separately timeout 60 memguard -c "$node" --root "$root" --once --explain --deadline 1h
 	[ "$status" -eq 0 ]
 	[[ $output == *"idle: has 2 GiB and gives nothing: stale-stats"* ]]
 }
 
 @test "/proc/meminfo cannot be read: failed, in words" {
 	rm "$root/proc/meminfo"
-	run --separate-stderr guard --once
+	separately guard --once
 	[ "$status" -eq 1 ]
 	[[ $stderr == *meminfo* ]]
 }
@@ -224,13 +224,13 @@ teardown() {
 @test "/run/memsched cannot be used: said, and the host is guarded all the same" {
 	touch "$root/run/memsched"
 	available 100000
-	run --separate-stderr guard --once
+	separately guard --once
 	[ "$status" -eq 1 ]
 	[ "${#stderr_lines[@]}" -eq 2 ]
 	[[ $stderr == *"cannot use '$root/run/memsched': Not a directory"*"cannot free: "* ]]
 	rm -r "$root/run"
 	available 12582912
-	run --separate-stderr guard --once
+	separately guard --once
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"cannot use '$root/run/memsched': No such file or directory"* ]]
 }
@@ -243,13 +243,13 @@ teardown() {
 		spoil $kind "$root/run/memsched/pending/$uuid"
 		spoil $kind "$root/run/memsched/domains/$uuid"
 		for how in --once --dry-run; do
-			run --separate-stderr timeout 60 memguard -c "$node" --root "$root" $how
+			separately timeout 60 memguard -c "$node" --root "$root" $how
 			[ "$status" -eq 0 ]
 			[ "${#stderr_lines[@]}" -eq 2 ] || { echo "$kind: $stderr"; false; }
 			[ "${stderr_lines[0]}" = "memguard: warning: a record in '/run/memsched/pending' cannot be read, so nothing is given" ]
 			[ "${stderr_lines[1]}" = "memguard: warning: the record of domain $uuid in '/run/memsched' cannot be read: it counts as absent" ]
 		done
-		run --separate-stderr guard --once -q
+		separately guard --once -q
 		[ -z "$stderr" ]
 		rm "$root/run/memsched/pending/$uuid" "$root/run/memsched/domains/$uuid"
 	done
@@ -257,9 +257,9 @@ teardown() {
 
 @test "warnings of the configuration are said, but not with -q" {
 	echo 'tagret = 1' >"$root/etc/memsched.conf"
-	run --separate-stderr guard --once
+	separately guard --once
 	[ "$status" -eq 0 ]
 	[ "$stderr" = "memguard: warning: $root/etc/memsched.conf:1: unknown key 'tagret', did you mean 'target'?" ]
-	run --separate-stderr guard --once -q
+	separately guard --once -q
 	[ -z "$stderr" ]
 }

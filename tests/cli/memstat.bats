@@ -295,7 +295,7 @@ hostile() {
 	cd "$BATS_TEST_TMPDIR"
 	mkdir metrics
 	umask 077
-	run --separate-stderr stat --prometheus=metrics/memsched.prom
+	separately stat --prometheus=metrics/memsched.prom
 	[ "$status" -eq 0 ]
 	[ -z "$output$stderr" ]
 	[ "$(stat_mode metrics/memsched.prom)" = 644 ]
@@ -306,7 +306,7 @@ hostile() {
 	[ "$(ls -A metrics)" = memsched.prom ]
 	# and again each time
 	rm metrics/memsched.prom
-	run --separate-stderr stat --watch=200ms --count 2 --prometheus=metrics/memsched.prom
+	separately stat --watch=200ms --count 2 --prometheus=metrics/memsched.prom
 	[ "$status" -eq 0 ]
 	[ -z "$output$stderr" ]
 	metrics_are_clean metrics/memsched.prom
@@ -371,7 +371,7 @@ check_host() {
 
 @test "--check: each fault is found, and nothing else; exit codes, and JSON" {
 	check_host
-	run -1 --separate-stderr stat --check
+	separately -1 stat --check
 	[ -z "$stderr" ]
 	[ "$(grep -v PASS <<<"$output" | cut -c 1-36)" = "$(printf '%-8s %-20s %s  \n' guests 'balloon device' WARN guests statistics WARN \
 		guests period WARN guests 'free page reporting' WARN)" ]
@@ -384,7 +384,7 @@ check_host() {
 	chmod 644 "$root/etc/libvirt/hooks/qemu.d/memsched"
 	printf 'on_critical = /nowhere/alarm now\nreserve = 1MiB\ntagret = 1\n' >"$root/etc/memsched.conf"
 	rm "$root/run/memsched/guard.json" "$root/proc/pressure/memory"
-	run -2 --separate-stderr stat --check
+	separately -2 stat --check
 	[ "$(grep -v PASS <<<"$output" | grep -v '^guests' | cut -c 1-34)" = "$(printf '%-8s %-20s %s\n' hook executable WARN \
 		host reserve WARN host pressure WARN service configuration WARN service membalance WARN service memguard WARN \
 		service on_critical FAIL)" ]
@@ -439,7 +439,7 @@ check_host() {
 }
 
 @test "of nobody there is JSON too, with the host" {
-	run --separate-stderr stat -J nosuch
+	separately stat -J nosuch
 	[ "$status" -eq 1 ]
 	jq -e '.host.total_bytes > 0 and .domains == []' <<<"$output"
 	[[ $stderr == *"no running domain 'nosuch'"* ]]
@@ -471,7 +471,7 @@ with_hints() {
 	local m="m:memory xmlns:m='urn:memsched:domain:1.0'" row
 	while IFS='#' read -r xml words; do
 		with_hints "$xml"
-		run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o min,max,weight,hints needy
+		separately -0 memstat -c "$node" --root "$root" -rn -o min,max,weight,hints needy
 		[ "$output" = '- - 100 voided' ] || { echo "$xml: $output"; return 1; }
 		[ "${#stderr_lines[@]}" -eq 1 ] && [[ $stderr == *"domain 'needy': unknown hints are ignored: $words"* ]] ||
 			{ echo "$xml: $stderr"; return 1; }
@@ -484,17 +484,17 @@ with_hints() {
 
 @test "a guest whose managed is not understood is left alone, and that is said" {
 	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0' managed='nein'/>"
-	run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o managed,hints needy
+	separately -0 memstat -c "$node" --root "$root" -rn -o managed,hints needy
 	[ "$output" = 'no voided' ]
 	[[ $stderr == *"hint managed 'nein' is neither yes nor no: the guest is left alone"* ]]
 	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0' managed='Off'/>"
-	run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o managed,hints needy
+	separately -0 memstat -c "$node" --root "$root" -rn -o managed,hints needy
 	[ "$output" = 'no yes' ] && [ -z "$stderr" ]
 }
 
 @test "a hint that lacks its unit holds, and is said" {
 	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0'><m:min>2048</m:min></m:memory>"
-	run -0 --separate-stderr memstat -c "$node" --root "$root" -rn -o min,hints needy
+	separately -0 memstat -c "$node" --root "$root" -rn -o min,hints needy
 	[ "$output" = '2048 yes' ]
 	[[ $stderr == *"domain 'needy': hint min is only 2 MiB: a number without a unit is KiB"* ]]
 }
@@ -503,7 +503,7 @@ with_hints() {
 	sed "s|<uuid>11111111-0000-4000-8000-000000000001</uuid>|&<metadata><m:memory xmlns:m='urn:memsched:domain:1.0'>\
 		<m:min unit='MiB'>400</m:min><m:max unit='furlongs'>5</m:max></m:memory></metadata>|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"
 	node=test://$BATS_TEST_TMPDIR/hints.xml
-	run --separate-stderr stat
+	separately stat
 	[ "$status" -eq 0 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	[[ $stderr == "memstat: warning: domain 'needy': "*furlongs* ]]
@@ -515,7 +515,7 @@ with_hints() {
 	local conf=$root/etc/memsched.conf
 	printf '%s\n' 'target = 300MiB' '[guest *]' 'weight = 200' 'max = 50%' '[guest need? id*]' 'min = 300MiB' 'managed = no' \
 		'[guest plain]' 'min = 1GiB' >"$conf"
-	run --separate-stderr stat --show-config idle plain nosuch
+	separately stat --show-config idle plain nosuch
 	[ "$status" -eq 1 ]
 	diff <(tr -s ' ' <<<"$output") - <<-END
 		[guest idle]
@@ -538,11 +538,11 @@ with_hints() {
 
 @test "an unknown key is warned of with its place, but not with -q" {
 	printf '\ntagret = 1\n' >"$root/etc/memsched.conf"
-	run --separate-stderr stat needy
+	separately stat needy
 	[ "$status" -eq 0 ]
 	[ "$stderr" = "memstat: warning: $root/etc/memsched.conf:2: unknown key 'tagret', did you mean 'target'?" ]
 	[[ $output == *Domain* ]]
-	run --separate-stderr stat -q needy
+	separately stat -q needy
 	[ "$status" -eq 0 ]
 	[ -z "$stderr" ]
 	[[ $output == *Domain* ]]
@@ -551,20 +551,20 @@ with_hints() {
 @test "a registry that cannot be used is said, once, and does not hinder" {
 	mkdir -m 777 "$root/run/memsched"
 	chmod 777 "$root/run/memsched"
-	run --separate-stderr stat
+	separately stat
 	[ "$status" -eq 0 ]
 	[[ $output == *Domain* ]]
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	[[ $stderr == "memstat: warning: cannot use '/run/memsched', "*': another user owns it or may write to it' ]]
-	run --separate-stderr stat --watch=100ms --count 3
+	separately stat --watch=100ms --count 3
 	[ "${#stderr_lines[@]}" -eq 1 ]
-	run --separate-stderr stat -q
+	separately stat -q
 	[ -z "$stderr" ]
-	run --separate-stderr membalance -n -c "$node" --root "$root"
+	separately membalance -n -c "$node" --root "$root"
 	[[ $stderr == *"cannot use '/run/memsched'"* ]]
 	rmdir "$root/run/memsched"
 	echo x >"$root/run/memsched"
-	run --separate-stderr stat
+	separately stat
 	[[ $stderr == *': it is not a directory' ]]
 }
 

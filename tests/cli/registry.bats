@@ -138,7 +138,7 @@ fill_up() {
 @test "a read-only /run: a pass acts all the same, and says what it cannot write" {
 	as_root_only
 	# shellcheck disable=SC2016
-	run --separate-stderr unshare -m bash -c '
+	separately unshare -m bash -c '
 		mount -t tmpfs -o mode=755 ro "$1/run" && shift && "$@" >/dev/null && mount -o remount,ro "${@: -1}/run" && "$@"
 	' - "$root" membalance -J -c "$node" --root "$root"
 	[ "$status" -eq 0 ]
@@ -169,7 +169,7 @@ fill_up() {
 	ln -s /dev/zero "$registry/pending/22222222-0000-4000-8000-000000000002"
 	mkdir "$registry/pending/33333333-0000-4000-8000-000000000003"
 	truncate -s 1T "$registry/said" "$registry/pending/44444444-0000-4000-8000-000000000004"
-	run --separate-stderr timeout 60 membalance -c "$node" --root "$root" -J
+	separately timeout 60 membalance -c "$node" --root "$root" -J
 	[ "$status" -eq 0 ]
 	jq -e '.result == "done" and any(.moves[]; .reason == "no-give") and all(.moves[]; .action != "grow")' <<<"$output"
 	[[ $stderr == *"$needy"*'cannot be read'* ]]

@@ -311,7 +311,7 @@ not_running() {
 # ---- no terminal
 
 @test "piped: a table each time, and nothing of a terminal" {
-	run --separate-stderr bash -c "memstat -w100ms --count 3 -c '$world' --root '$root' | cat"
+	separately bash -c "memstat -w100ms --count 3 -c '$world' --root '$root' | cat"
 	[ "$status" -eq 0 ]
 	[ "$(grep -c '^Domain ' <<<"$output")" -eq 3 ]
 	[ "$(grep -c '^host ' <<<"$output")" -eq 3 ]
@@ -347,7 +347,7 @@ not_running() {
 }
 
 @test "piped: failed looks count" {
-	run --separate-stderr memstat --watch=100ms --count 2 -c "test:///$dir/nosuch" --root "$root"
+	separately memstat --watch=100ms --count 2 -c "test:///$dir/nosuch" --root "$root"
 	[ "$status" -ne 0 ]
 	[ -z "$output" ]
 	[ "$(grep -c '^memstat: error: ' <<<"$stderr")" -eq 1 ]
