@@ -560,7 +560,7 @@ static void start_daemon(struct daemon *d)
 		say_warning(&memguard, "cannot lower oom_score_adj: %s", strerror(-r));
 	r = wakeup_open(root, &d->wake);
 	if (r)
-		say_warning(&memguard, "cannot be woken by memory pressure: %s", strerror(-r));
+		say_warning(&memguard, "cannot watch memory pressure: %s", strerror(-r));
 	set_command(d);
 	if (d->conf->log)
 		movelog_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */

@@ -144,7 +144,7 @@ looks_by_time() {
 	[ "$1" = none ] || spoil "$1" "$root/proc/pressure/memory"
 	guard --once
 	is_ready unwatched
-	says 'memguard: warning: cannot be woken by memory pressure: '
+	says 'memguard: warning: cannot watch memory pressure: '
 	spoil fifo "$root/run/memsched/pending/11111111-0000-4000-8000-000000000002"
 	wait_for says "a record in '/run/memsched/pending' cannot be read"
 	[ "$(find "/proc/$pid/fd" -lname '*inotify*' | wc -l)" -eq 0 ]

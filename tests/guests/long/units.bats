@@ -210,7 +210,7 @@ fed() {
 		[ "$(inside cat "/proc/$pid/oom_score_adj")" -eq -900 ]
 		[ "$(has memguard.service VmLck)" -gt 0 ]
 	fi
-	[ -n "$(inside find "/proc/$pid/fd" -lname '/proc/pressure/memory')" ] || grep 'cannot be woken by memory pressure' "$words"
+	[ -n "$(inside find "/proc/$pid/fd" -lname '/proc/pressure/memory')" ] || grep 'cannot watch memory pressure' "$words"
 	wait_until 30 fed "$(on show -P WatchdogTimestampMonotonic memguard.service)"
 	on reload memguard.service
 	sleep 1
