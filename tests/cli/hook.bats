@@ -292,10 +292,15 @@ strace_opens() {
 	[[ $(files) =~ ^(domains/$uuid)?$ ]]
 }
 
-@test "100000 elements, and a depth of 200" {
-	domain "$(repeat 100000 '<a/>')$(repeat 200 '<a>')$(repeat 200 '</a>')" >"$BATS_TEST_TMPDIR/many"
+@test "10000 elements, and a depth of 200; 100000 are harmless" {
+	domain "$(repeat 10000 '<a/>')$(repeat 200 '<a>')$(repeat 200 '</a>')" >"$BATS_TEST_TMPDIR/many"
 	harmless "$stub" web started begin - <"$BATS_TEST_TMPDIR/many"
 	[ "$(files)" = "domains/$uuid" ]
+	rm -r "${registry:?}"
+	local tries=1
+	domain "$(repeat 100000 '<a/>')" >"$BATS_TEST_TMPDIR/many"
+	harmless "$stub" web started begin - <"$BATS_TEST_TMPDIR/many"
+	[[ $(files) =~ ^(domains/$uuid)?$ ]]
 }
 
 @test "a depth of 300" {
