@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # cli.bash: what the cli tests share. Each test has a root of its own, so nothing of the machine is read or written.
 
-# Every test begins with it, so it starts one process and no more.
+# Every test begins with it, so it starts two processes and no more.
 cli_setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	umask 022 # what a group may write is no configuration
@@ -14,7 +14,7 @@ cli_setup() {
 	mkdir -p "$root/proc" "$root/run" "$root/etc/memsched.conf.d"
 	figures 16777216 12582912 >"$root/proc/meminfo"
 	unset LIBVIRT_DEFAULT_URI
-	never=
+	exec {never}<><(:) # here, for it changes $!
 }
 
 # be_patient: single runs have a minute, however slow the machine is. For tests that are not about the deadline of 5 s.
@@ -63,9 +63,8 @@ refuses() {
 	[[ $stderr == *"$words"* ]] || { echo "no '$words' in: $stderr"; return 1; }
 }
 
-# pause SECONDS: without a process, after the first.
+# pause SECONDS: without a process.
 pause() {
-	[ -n "$never" ] || exec {never}<><(:)
 	read -r -t "$1" -u "$never" || :
 }
 
