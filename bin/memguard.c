@@ -13,8 +13,8 @@
 #include "base/uri.h"
 #include "host/complaints.h"
 #include "host/heartbeat.h"
-#include "host/movelog.h"
 #include "host/wakeup.h"
+#include "run/audit.h"
 #include "run/loop.h"
 #include "run/memlock.h"
 #include "run/monitor.h"
@@ -31,12 +31,8 @@
 #define MINUTE_MS 60000
 #define STUCK_MS 30000 /* a reading that does not hang is over within a few seconds */
 #define SENTENCE 640
-#define REST_MS 3000      /* without a command the host is in no hurry */
-#define LOG_REST_MS 3000  /* a move is logged when it has come to something, and the host is not in a hurry */
-#define LOG_MOST_MS 15000 /* or when it was long ago */
-#define LOG_ROOM 256      /* moves */
-#define LOG_MOST 4096     /* while a disk hangs */
-#define LOG_END_MS 300    /* the end waits for a disk */
+#define REST_MS 3000     /* without a command the host is in no hurry */
+#define AUDIT_END_MS 300 /* the end waits for a disk */
 
 static bool once, dry_run, explain, check, quiet, verbose, show_config, unused_flag;
 static const char *root = "", *file;
@@ -255,7 +251,7 @@ struct daemon {
 	struct conf *conf;
 	struct monitor *monitor;
 	struct wakeup wake;
-	struct movelog *audit;
+	struct audit *audit;
 	struct guard_heartbeat heartbeat;
 	uint64_t heartbeat_ms;              /* the last write; 0: never */
 	bool refused;                       /* guests do not free enough in this emergency */
@@ -265,7 +261,7 @@ struct daemon {
 	bool takes;                         /* in the last message */
 	bool reload, reconnect;
 	bool tested;                                              /* the command is being tested */
-	int registry, log;                                        /* its last error; 0: none */
+	int registry;                                             /* its last error; 0: none */
 	uint64_t command_ms, housekeeping_ms, pinged_ms, sent_ms; /* the last time; 0: never */
 };
 
@@ -335,29 +331,16 @@ static void complain_of_shortage(struct daemon *d, const struct monitor_view *v)
 		say_error(&memguard, "%s", text);
 }
 
-static void complain_of_log(const struct movelog *a, const char *where, int error)
+static void complain_of_audit(const struct audit *a)
 {
 	char sentence[SENTENCE];
 
-	if (error)
+	if (a->conf->log && a->log_error)
 		say_complaint(&memguard, LOG_ERR, "log", "%s",
-		              movelog_complaint(sentence, sizeof(sentence), a, where, error));
-}
-
-/* A task writes: the guard goes on if a disk hangs. */
-static void log_moves(struct daemon *d, uint64_t now_ms)
-{
-	struct movelog *a = d->audit;
-	int r = movelog_outcome(a, now_ms);
-
-	if (r != -EINPROGRESS)
-		d->log = r;
-	if (d->conf->log)
-		complain_of_log(a, d->conf->log, d->log);
-	else
-		movelog_clear(a);
-	if (a->n && (now_ms - a->move[a->n - 1].asked_ms >= LOG_REST_MS || now_ms - a->move[0].asked_ms >= LOG_MOST_MS))
-		movelog_start(a, d->conf->log, now_ms); /* else at the next look */
+		              movelog_complaint(sentence, sizeof(sentence), &a->log, a->conf->log, a->log_error));
+	if (a->conf->history && a->history.error)
+		say_complaint(&memguard, LOG_WARNING, "history", "%s",
+		              recorder_complaint(sentence, sizeof(sentence), &a->history));
 }
 
 static void say_of_command(const struct conf *conf, int error)
@@ -489,7 +472,8 @@ static uint32_t check_host(struct daemon *d)
 	complain_of_shortage(d, &v);
 	write_heartbeat(d, &v);
 	complain_of_error("cannot forbid gives", d->registry ? 0 : v.no_give, NULL);
-	log_moves(d, v.at.now_ms);
+	audit_keep(d->audit, v.at);
+	complain_of_audit(d->audit);
 	do_housekeeping(d, v.at.now_ms);
 	ping_watchdog(d, v.at.now_ms);
 	return v.nap_ms;
@@ -562,8 +546,7 @@ static void start_daemon(struct daemon *d)
 	if (r)
 		say_warning(&memguard, "cannot watch memory pressure: %s", strerror(-r));
 	set_command(d);
-	if (d->conf->log)
-		movelog_reserve(d->audit, LOG_ROOM); /* without it, the room is made when it is needed */
+	audit_reserve(d->audit);
 	monitor_keep_reading(d->monitor);
 	do_housekeeping(d, clock_ms(CLOCK_BOOTTIME));
 	r = memlock_all();
@@ -572,7 +555,7 @@ static void start_daemon(struct daemon *d)
 	loop_notify("READY=1");
 }
 
-static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
+static int run_loop(struct monitor *s, struct conf *conf, struct audit *audit)
 {
 	struct daemon d = {.conf = conf, .monitor = s, .audit = audit};
 
@@ -596,7 +579,7 @@ static int run_loop(struct monitor *s, struct conf *conf, struct movelog *audit)
 
 static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 {
-	struct movelog audit = {.program = memguard.name, .root = root, .most = LOG_MOST};
+	struct audit audit;
 	bool single = once || dry_run;
 	int r = monitor_open_registry(s), code;
 
@@ -605,10 +588,11 @@ static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 		          r == -EACCES ? "; only root can guard, others may add '--dry-run'" : "");
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
-	monitor_record(s, &audit);
+	audit_init(&audit, conf, memguard.name, root);
+	monitor_record(s, &audit.log);
 	code = single ? run_once(out, s, conf) : run_loop(s, conf, &audit);
-	r = movelog_end(&audit, conf->log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
-	complain_of_log(&audit, conf->log, r);
+	audit_end(&audit, clock_ms(CLOCK_BOOTTIME) + AUDIT_END_MS);
+	complain_of_audit(&audit);
 	return code;
 }
 

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -34,8 +36,7 @@ struct disk_move {
 	uint64_t wall_ms;
 	uint32_t sequence; /* from 1 on; its place is the rest of a division by HISTORY_MOVES */
 	uint32_t from, asked, reached;
-	uint8_t reason, has_reached;
-	uint16_t zero;
+	uint8_t reason, has_reached, by_guard, zero;
 	uint32_t checksum;
 };
 
@@ -303,7 +304,8 @@ static struct disk_move encode_move(const struct history_move *m, uint32_t seque
 	                      .asked = number_of(m->asked_kib, UNIT_KIB),
 	                      .reached = number_of(m->has_reached ? m->reached_kib : 0, UNIT_KIB),
 	                      .reason = (uint8_t)m->reason,
-	                      .has_reached = m->has_reached};
+	                      .has_reached = m->has_reached,
+	                      .by_guard = m->by_guard};
 
 	d.checksum = checksum_of_move(&d);
 	return d;
@@ -316,7 +318,8 @@ static struct history_move decode_move(const struct disk_move *d)
 	                             .asked_kib = value_of(d->asked, UNIT_KIB),
 	                             .has_reached = d->has_reached,
 	                             .reached_kib = value_of(d->reached, UNIT_KIB),
-	                             .reason = d->reason};
+	                             .reason = d->reason,
+	                             .by_guard = d->by_guard};
 }
 
 static bool is_move(const struct disk_move *d, uint32_t place)
@@ -492,6 +495,26 @@ int history_open_to_write(int dir, const char *uuid, const char *name)
 		r = keep_name(fd, name);
 	if (r)
 		close(fd);
+	return r ? r : fd;
+}
+
+#define LOCK_POLL_MS 10
+
+/* Anyone who can open the file can lock it, so only its owner may. */
+int history_lock(int dir, uint64_t deadline_ms)
+{
+	int fd = openat(dir, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), r = fd < 0 ? -errno : 0;
+
+	while (!r && flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK)
+			r = -errno;
+		else if (clock_ms(CLOCK_BOOTTIME) >= deadline_ms)
+			r = -ETIMEDOUT;
+		else
+			clock_sleep_ms(LOCK_POLL_MS);
+	}
+	if (r)
+		fd_close(&fd);
 	return r ? r : fd;
 }
 

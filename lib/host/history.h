@@ -28,6 +28,7 @@ struct history_move {
 	bool has_reached;
 	uint64_t reached_kib;
 	enum reason reason;
+	bool by_guard; /* else a pass told it */
 };
 
 /*
@@ -43,6 +44,12 @@ int history_dir(const char *root, const char *uri, bool create);
  */
 int history_open(int dir, const char *uuid);
 int history_open_to_write(int dir, const char *uuid, const char *name);
+
+/*
+ * Keeps other writers of the folder away until the descriptor is closed, or the process ends: membalance and memguard
+ * write the same files. Readers need no lock. -ETIMEDOUT: another writer holds it until deadline_ms (CLOCK_BOOTTIME).
+ */
+int history_lock(int dir, uint64_t deadline_ms);
 
 /* Counts a bucket of a minute, and finishes what ended before. *ret_begins (may be NULL): a quarter began. */
 int history_write(int fd, const struct bucket *minute, bool *ret_begins);

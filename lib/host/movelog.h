@@ -28,6 +28,7 @@ struct movelog_move {
 	bool has_reached;
 	uint64_t reached_kib;
 	enum reason reason;
+	bool recorded; /* the history has it */
 };
 
 /* {.program, .root} is an audit without moves. */

@@ -90,30 +90,40 @@ static unsigned read_figures(const struct guest *g, uint64_t value[FIGURES])
 	       (rated && have & SAMPLE_MAJOR_FAULTS ? 1u << FIGURE_FAULTS : 0);
 }
 
+static int keep_move(struct entry *e, const struct history_move *move)
+{
+	size_t room = 2 * e->room + 4;
+
+	if (e->n == e->room) {
+		struct history_move *more = reallocarray(e->move, room, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		e->move = more;
+		e->room = room;
+	}
+	e->move[e->n++] = *move;
+	return 0;
+}
+
 static int add_move(struct entry *e, const struct guest *g, struct instant at)
 {
 	uint64_t ago_ms = g->order.sent && !g->order.error ? sat_sub(at.now_ms, g->past.asked_ms) : 0;
-	size_t room = 2 * e->room + 4;
+	const struct history_move move = {.wall_ms = sat_sub(at.wall_ms, ago_ms),
+	                                  .from_kib = g->past.actual_kib,
+	                                  .asked_kib = g->order.kib,
+	                                  .has_reached = g->reread,
+	                                  .reached_kib = g->sample.actual_kib,
+	                                  .reason = g->plan.reason};
 
 	if (!g->order.kib || e->n == HISTORY_MOVES)
 		return 0;
-	if (e->n == e->room) {
-		struct history_move *move = reallocarray(e->move, room, sizeof(*move));
-
-		if (!move)
-			return -ENOMEM;
-		e->move = move;
-		e->room = room;
-	}
-	e->move[e->n++] = (struct history_move){.wall_ms = sat_sub(at.wall_ms, ago_ms),
-	                                        .from_kib = g->past.actual_kib,
-	                                        .asked_kib = g->order.kib,
-	                                        .has_reached = g->reread,
-	                                        .reached_kib = g->sample.actual_kib,
-	                                        .reason = g->plan.reason};
-	e->awaits = true;
 	e->asked_ms = at.now_ms - ago_ms;
-	return 0;
+	e->awaits = true;
+	if (!keep_move(e, &move))
+		return 0;
+	e->awaits = false;
+	return -ENOMEM;
 }
 
 static struct entry *find_entry(struct recorder_batch *b, const char *uuid)
@@ -129,11 +139,11 @@ static struct entry *find_entry(struct recorder_batch *b, const char *uuid)
 	return NULL;
 }
 
-static struct entry *new_entry(struct recorder_batch *b, const struct guest *g)
+static struct entry *new_entry(struct recorder_batch *b, const char *uuid, const char *called)
 {
 	size_t room = b->n == b->room ? 2 * b->room + 16 : b->room;
 	struct entry *e = room > b->room ? reallocarray(b->entry, room, sizeof(*e)) : b->entry;
-	char *name = strdup(g->name);
+	char *name = strdup(called);
 
 	if (e) {
 		b->entry = e;
@@ -144,8 +154,8 @@ static struct entry *new_entry(struct recorder_batch *b, const struct guest *g)
 		return NULL;
 	}
 	e = &b->entry[b->n++];
-	*e = (struct entry){.name = name, .bucket.number = b->minute};
-	memcpy(e->uuid, g->uuid, sizeof(e->uuid));
+	*e = (struct entry){.name = name};
+	memcpy(e->uuid, uuid, sizeof(e->uuid));
 	return e;
 }
 
@@ -157,9 +167,10 @@ static int add_guest(struct recorder_batch *b, struct entry *e, const struct gue
 	unsigned known = read_figures(g, value);
 
 	if (!e)
-		e = new_entry(b, g);
+		e = new_entry(b, g->uuid, g->name);
 	if (!e)
 		return -ENOMEM;
+	e->bucket.number = b->minute;
 	e->bucket.reasons |= 1u << g->plan.reason;
 	sum->reasons |= 1u << g->plan.reason;
 	for (enum figure i = 0; i < FIGURES; i++) {
@@ -216,6 +227,26 @@ static int add_pass(struct recorder_batch *b, bool known, const struct host *hos
 	return error;
 }
 
+/* ---- what the guard did ---- */
+
+static int add_guard_move(struct recorder_batch *b, const struct movelog_move *m)
+{
+	const struct history_move move = {.wall_ms = m->wall_ms,
+	                                  .from_kib = m->from_kib,
+	                                  .asked_kib = m->asked_kib,
+	                                  .has_reached = m->has_reached,
+	                                  .reached_kib = m->reached_kib,
+	                                  .reason = m->reason,
+	                                  .by_guard = true};
+	struct entry *e = find_entry(b, m->uuid);
+
+	if (!e)
+		e = new_entry(b, m->uuid, m->name);
+	if (!e)
+		return -ENOMEM;
+	return e->n < HISTORY_MOVES ? keep_move(e, &move) : 0;
+}
+
 /* ---- writing ---- */
 
 static int write_entry(int dir, const char *uuid, const struct entry *e, bool *ret_begins)
@@ -224,7 +255,7 @@ static int write_entry(int dir, const char *uuid, const struct entry *e, bool *r
 
 	if (fd < 0)
 		return fd;
-	error = history_write(fd, &e->bucket, ret_begins);
+	error = e->bucket.number ? history_write(fd, &e->bucket, ret_begins) : 0;
 	if (!error)
 		error = history_write_moves(fd, e->move, e->n);
 	if (close(fd) && !error)
@@ -243,24 +274,35 @@ static void prune(int dir, uint64_t wall_s)
 	close(fd);
 }
 
-static int write_batch(void *arg)
+/* Each that can be, whatever became of others. */
+static int write_files(const struct recorder_batch *b, int dir)
 {
-	const struct recorder_batch *b = arg;
 	const struct entry host = {.name = (char[]){HISTORY_HOST}, .bucket = b->host};
-	int dir = history_dir(b->root, b->uri, true), first = dir < 0 ? dir : 0, error;
+	int first = 0, error;
 	bool begins = false;
 
-	if (dir < 0)
-		return dir;
 	for (size_t i = 0; i < b->n; i++) {
 		error = write_entry(dir, b->entry[i].uuid, &b->entry[i], NULL);
 		first = first ? first : error;
 	}
+	if (!b->host.number)
+		return first;
 	error = write_entry(dir, HISTORY_HOST, &host, &begins);
 	if (!error && begins)
 		prune(dir, b->wall_s);
-	close(dir);
 	return first ? first : error;
+}
+
+static int write_batch(void *arg)
+{
+	const struct recorder_batch *b = arg;
+	int dir = history_dir(b->root, b->uri, true);
+	int lock = dir < 0 ? dir : history_lock(dir, clock_ms(CLOCK_BOOTTIME) + PATIENCE_MS);
+	int r = lock < 0 ? lock : write_files(b, dir);
+
+	fd_close(&lock);
+	fd_close(&dir);
+	return r;
 }
 
 static void forget_writing(struct recorder *r)
@@ -317,22 +359,41 @@ void recorder_end(struct recorder *r, uint64_t deadline_ms)
 	r->batch = NULL;
 }
 
+/* Begins to write a batch whose minute is over. Returns whether one goes on. */
+static bool end_minute(struct recorder *r, const char *uri, struct instant at)
+{
+	finish_writing(r, 0);
+	if (r->batch && is_over(r->batch, uri, at))
+		recorder_start(r, at.now_ms);
+	return r->batch;
+}
+
 void recorder_add(struct recorder *r, const char *uri, const struct host *host, const struct guest *guest, size_t n,
                   struct instant at)
 {
-	bool known = r->batch != NULL;
+	bool known;
 
-	finish_writing(r, 0);
-	if (known)
+	if (r->batch)
 		note_reached(r->batch, guest, n);
-	if (known && is_over(r->batch, uri, at)) {
-		recorder_start(r, at.now_ms);
-		known = false;
-	}
-	if (!r->batch)
+	known = end_minute(r, uri, at);
+	if (!known)
 		r->batch = new_batch(r->root, uri, at);
 	if (!r->batch || add_pass(r->batch, known, host, guest, n, at))
 		r->error = -ENOMEM;
+}
+
+void recorder_add_moves(struct recorder *r, const char *uri, struct movelog_move *move, size_t n, struct instant at)
+{
+	end_minute(r, uri, at);
+	for (size_t i = 0; i < n; i++) {
+		if (move[i].recorded)
+			continue;
+		if (!r->batch)
+			r->batch = new_batch(r->root, uri, at);
+		if (!r->batch || add_guard_move(r->batch, &move[i]))
+			r->error = -ENOMEM;
+		move[i].recorded = true;
+	}
 }
 
 char *recorder_complaint(char *buffer, size_t size, const struct recorder *r)

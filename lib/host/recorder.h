@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What passes saw, gathered for a minute and then written to the histories, however many passes a minute has. A task
- * writes: a disk that is slow or hangs costs a pass no time, and one thread at most. What comes while it hangs is lost.
+ * What passes saw, and what the guard told guests, gathered for a minute and then written to the histories, however
+ * many passes a minute has. A task writes: a disk that is slow or hangs costs a pass no time, and one thread at most.
+ * What comes while it hangs is lost.
  */
 #ifndef MEMSCHED_HOST_RECORDER_H
 #define MEMSCHED_HOST_RECORDER_H
 
 #include "base/clock.h"
 #include "host/history.h"
+#include "host/movelog.h"
 #include "plan/host.h"
 
 /* {.root} has nothing gathered. */
@@ -26,6 +28,12 @@ struct recorder {
  */
 void recorder_add(struct recorder *r, const char *uri, const struct host *host, const struct guest *guest, size_t n,
                   struct instant at);
+
+/*
+ * Counts moves of the guard that were not counted yet, and notes that they are; begins to write as recorder_add does,
+ * so that it is called with n 0 too. Nothing is allocated for that.
+ */
+void recorder_add_moves(struct recorder *r, const char *uri, struct movelog_move *move, size_t n, struct instant at);
 
 /* Begins to write what was gathered; if the last write still goes on, it is dropped. */
 void recorder_start(struct recorder *r, uint64_t now_ms);

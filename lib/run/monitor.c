@@ -545,7 +545,7 @@ int monitor_look(struct monitor *s, struct monitor_view *ret_view)
 	v.starting_kib = reclaim_starting_kib(h->guest, h->n);
 	decide_need(s, &gc, &v);
 	move_guests(s, &v);
-	if (s->audit && s->conf->log)
+	if (s->audit && (s->conf->log || s->conf->history))
 		record_moves(s, &v);
 	s->at_rest = is_at_rest(s, &v);
 	v.nap_ms = guard_nap_ms(&gc, &s->guard, v.host.available_kib);

@@ -171,10 +171,10 @@ static void write_moves(const struct picture *p)
 			continue;
 		fprintf(p->out,
 		        "<path class=\"move\" d=\"M%" PRIu64 " %" PRIu64
-		        "l-30 %dh60z\"><title>%s to %s (%s)</title></path>\n",
+		        "l-30 %dh60z\"><title>%s%s to %s (%s)</title></path>\n",
 		        x_of(p, m->wall_ms / 1000), grows ? TOP - 120 : TOP - 60, grows ? 60 : -60,
-		        text_size(from, sizeof(from), m->from_kib), text_size(asked, sizeof(asked), m->asked_kib),
-		        reason_word(m->reason));
+		        m->by_guard ? "memguard: " : "", text_size(from, sizeof(from), m->from_kib),
+		        text_size(asked, sizeof(asked), m->asked_kib), reason_word(m->reason));
 	}
 }
 

@@ -44,6 +44,13 @@ enum bucket_level timeline_level(uint64_t since_s)
 	return level;
 }
 
+static int order_of_moves(const void *a, const void *b)
+{
+	const struct history_move *one = a, *other = b;
+
+	return one->wall_ms < other->wall_ms ? -1 : one->wall_ms > other->wall_ms;
+}
+
 int timeline_read(int dir, const char *uuid, uint64_t since_s, uint64_t until_s, struct timeline *ret_timeline)
 {
 	struct timeline t = {.level = timeline_level(since_s)};
@@ -60,6 +67,8 @@ int timeline_read(int dir, const char *uuid, uint64_t since_s, uint64_t until_s,
 	t.move = calloc(HISTORY_MOVES, sizeof(*t.move));
 	if (!r)
 		r = t.move ? history_read_moves(fd, t.move, &t.n_moves) : -ENOMEM;
+	if (!r)
+		qsort(t.move, t.n_moves, sizeof(*t.move), order_of_moves);
 	history_read_name(fd, t.name);
 	if (strcmp(uuid, HISTORY_HOST) != 0)
 		snprintf(t.uuid, sizeof(t.uuid), "%s", uuid);
@@ -365,6 +374,7 @@ static void write_move(struct json *j, const struct history_move *m)
 {
 	json_object(j, NULL);
 	json_decimal(j, "time_seconds", m->wall_ms, 3);
+	json_string(j, "program", m->by_guard ? "memguard" : "membalance");
 	json_bytes(j, "from_bytes", m->from_kib);
 	json_bytes(j, "asked_bytes", m->asked_kib);
 	if (m->has_reached)
@@ -434,8 +444,8 @@ static void explain_move(FILE *out, const struct history_move *m, uint64_t at_s)
 	text_size(asked, sizeof(asked), m->asked_kib);
 	if (m->has_reached)
 		text_size(reached, sizeof(reached), m->reached_kib);
-	fprintf(out, "at %s a pass told it to go from %s to %s (%s)%s%s\n", clock, from, asked, reason_word(m->reason),
-	        m->has_reached ? ", and it reached " : "", reached);
+	fprintf(out, "at %s %s told it to go from %s to %s (%s)%s%s\n", clock, m->by_guard ? "memguard" : "a pass",
+	        from, asked, reason_word(m->reason), m->has_reached ? ", and it reached " : "", reached);
 }
 
 static void explain_bucket(FILE *out, const struct timeline *t, const struct bucket *b)

@@ -17,7 +17,7 @@ struct timeline {
 	enum bucket_level level;
 	uint32_t first, n;         /* of the buckets */
 	struct bucket *bucket;     /* a void one: nothing was seen; owned */
-	struct history_move *move; /* all that are known, the oldest first; owned */
+	struct history_move *move; /* all that are known, the oldest first, also if two programs wrote them; owned */
 	size_t n_moves;
 };
 

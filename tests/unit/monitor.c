@@ -530,10 +530,26 @@ static void test_records_nothing(void **state)
 	struct movelog a = {.program = "memguard", .root = root};
 
 	(void)state;
+	conf.history = false;
 	monitor_record(s, &a);
 	host_has(700 * MIB);
 	assert_int_equal(look(s).sent, GUESTS);
 	assert_int_equal(a.n, 0);
+	monitor_free(s, in_time());
+}
+
+static void test_records_for_the_history_alone(void **state)
+{
+	struct monitor *s = on_duty(false);
+	struct movelog a = {.program = "memguard", .root = root};
+
+	(void)state;
+	assert_true(conf.history);
+	monitor_record(s, &a);
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, GUESTS);
+	assert_int_equal(a.n, GUESTS);
+	movelog_clear(&a);
 	monitor_free(s, in_time());
 }
 
@@ -1156,6 +1172,7 @@ int main(void)
 	    TEST(test_dry),
 	    TEST(test_record),
 	    TEST(test_records_nothing),
+	    TEST(test_records_for_the_history_alone),
 	    TEST(test_room),
 	    TEST(test_pending_unreadable),
 	    TEST(test_starting),

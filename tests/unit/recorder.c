@@ -243,6 +243,114 @@ static void test_moves_are_kept_with_what_came_of_them(void **state)
 	assert_false(move[1].has_reached);
 }
 
+/* ---- moves of the guard ---- */
+
+#define TAKES 8
+
+/* So many takes of a guest, each from another size. */
+static void guard_takes(struct recorder *r, unsigned n, uint64_t ms)
+{
+	struct movelog_move move[TAKES];
+
+	for (unsigned i = 0; i < n; i++) {
+		move[i] = (struct movelog_move){.name = "vm0",
+		                                .wall_ms = BEGIN_S * 1000 + ms,
+		                                .from_kib = KIB_PER_GIB + 4 * i,
+		                                .asked_kib = 500000,
+		                                .has_reached = true,
+		                                .reached_kib = 600000,
+		                                .reason = REASON_HOST_RESERVE};
+		memcpy(move[i].uuid, guest[0].uuid, UUID_TEXT);
+	}
+	recorder_add_moves(r, OWN, move, n, after_ms(ms));
+	recorder_add_moves(r, OWN, move, n, after_ms(ms)); /* a log that hangs has them still */
+}
+
+static size_t read_moves(const char *uuid, struct history_move move[HISTORY_MOVES])
+{
+	int fd = open_history(uuid);
+	size_t n = 0;
+
+	assert_int_equal(history_read_moves(fd, move, &n), 0);
+	close(fd);
+	return n;
+}
+
+static void test_guard_moves_are_kept_once(void **state)
+{
+	struct history_move move[HISTORY_MOVES];
+
+	(void)state;
+	recorder_add_moves(&recorder, OWN, NULL, 0, after_ms(0));
+	assert_null(recorder.batch);
+	guard_takes(&recorder, 2, 1000);
+	guard_takes(&recorder, 1, 59000);
+	assert_int_equal(writes, 0);
+	recorder_add_moves(&recorder, OWN, NULL, 0, after_ms(61000)); /* a look of the next minute */
+	wait_for_disk();
+	assert_int_equal(recorder.error, 0);
+	assert_int_equal(read_moves(guest[0].uuid, move), 3);
+	assert_int_equal(move[1].from_kib, KIB_PER_GIB + 4);
+	assert_int_equal(move[2].wall_ms, BEGIN_S * 1000 + 59000);
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(move[i].by_guard);
+		assert_int_equal(move[i].asked_kib, 500000);
+		assert_int_equal(move[i].reached_kib, 600000);
+		assert_int_equal(move[i].reason, REASON_HOST_RESERVE);
+	}
+	/* the guard tells of no minute: it sees guests, and takes part in no pass */
+	assert_int_equal(minute_of(guest[0].uuid, BEGIN_MINUTE).number, 0);
+	assert_int_equal(open_history(HISTORY_HOST), -ENOENT);
+}
+
+/* Both begin while the first write of one waits for the disk. */
+static void test_two_programs_write_a_file_in_turns(void **state)
+{
+	struct recorder guard = {.root = root};
+	struct history_move move[HISTORY_MOVES];
+
+	(void)state;
+	for (unsigned round = 0; round < 3; round++) {
+		guard_takes(&recorder, 2, 60000 * round);
+		guard_takes(&guard, TAKES, 60000 * round);
+		writes = 0;
+		pthread_mutex_lock(&disk);
+		recorder_start(&recorder, booted_ms);
+		recorder_start(&guard, booted_ms);
+		while (!writes)
+			clock_sleep_ms(1);
+		clock_sleep_ms(20); /* time in which the other could do wrong */
+		pthread_mutex_unlock(&disk);
+		write_all();
+		recorder_end(&guard, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
+		assert_int_equal(guard.error, 0);
+	}
+	assert_int_equal(read_moves(guest[0].uuid, move), 3 * (TAKES + 2));
+}
+
+static void test_writer_that_hangs_is_waited_for_in_the_task_alone(void **state)
+{
+	int dir = history_dir(root, OWN, true), lock = history_lock(dir, 0);
+	struct history_move move[HISTORY_MOVES];
+
+	(void)state;
+	assert_true(lock >= 0);
+	assert_int_equal(history_lock(dir, clock_ms(CLOCK_BOOTTIME) + 1), -ETIMEDOUT);
+	guard_takes(&recorder, 1, 0);
+	recorder_start(&recorder, booted_ms);
+	recorder_end(&recorder, clock_ms(CLOCK_BOOTTIME) + 1);
+	assert_int_equal(recorder.error, -ETIMEDOUT);
+	close(lock);
+	while (faccessat(dir, guest[0].uuid, F_OK, 0)) /* it goes on alone */
+		clock_sleep_ms(1);
+	while (read_moves(guest[0].uuid, move) == 0)
+		clock_sleep_ms(1);
+	lock = history_lock(dir, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
+	assert_true(lock >= 0);
+	close(lock);
+	close(dir);
+}
+
 static void test_moves_of_a_minute_are_bounded(void **state)
 {
 	struct history_move move[HISTORY_MOVES];
@@ -367,12 +475,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_loop_writes_once_a_minute),       TEST(test_guests_come_and_go),
-	    TEST(test_guest_of_which_nothing_is_known), TEST(test_moves_are_kept_with_what_came_of_them),
-	    TEST(test_moves_of_a_minute_are_bounded),   TEST(test_full_disk),
-	    TEST(test_disk_that_hangs_costs_no_time),   TEST(test_end_does_not_wait_for_a_disk_that_hangs),
-	    TEST(test_clock_that_jumps_to_and_fro),     TEST(test_other_libvirt_has_a_history_of_its_own),
-	    TEST(test_folder_that_cannot_be_made),
+	    TEST(test_loop_writes_once_a_minute),          TEST(test_guests_come_and_go),
+	    TEST(test_guest_of_which_nothing_is_known),    TEST(test_moves_are_kept_with_what_came_of_them),
+	    TEST(test_moves_of_a_minute_are_bounded),      TEST(test_full_disk),
+	    TEST(test_disk_that_hangs_costs_no_time),      TEST(test_end_does_not_wait_for_a_disk_that_hangs),
+	    TEST(test_clock_that_jumps_to_and_fro),        TEST(test_other_libvirt_has_a_history_of_its_own),
+	    TEST(test_folder_that_cannot_be_made),         TEST(test_guard_moves_are_kept_once),
+	    TEST(test_two_programs_write_a_file_in_turns), TEST(test_writer_that_hangs_is_waited_for_in_the_task_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

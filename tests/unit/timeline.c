@@ -41,6 +41,11 @@ static int set_up(void **state)
 	     .has_reached = true,
 	     .reached_kib = 5 * KIB_PER_GIB / 2,
 	     .reason = REASON_GROWING},
+	    {.wall_ms = (NOW_S - 2400) * 1000, /* written later, as another program did */
+	     .from_kib = 3 * KIB_PER_GIB,
+	     .asked_kib = 2 * KIB_PER_GIB,
+	     .reason = REASON_HOST_RESERVE,
+	     .by_guard = true},
 	};
 
 	(void)state;
@@ -163,7 +168,10 @@ static void test_json(void **state)
 	                             "\"reasons\":[\"distress\"]}"));
 	/* that of yesterday is not of this time */
 	assert_non_null(strstr(text,
-	                       "\"moves\":[{\"time_seconds\":1764336600.000,\"from_bytes\":2147483648,"
+	                       "\"moves\":[{\"time_seconds\":1764336000.000,\"program\":\"memguard\","
+	                       "\"from_bytes\":3221225472,\"asked_bytes\":2147483648,\"reached_bytes\":null,"
+	                       "\"reason\":\"host-reserve\"},"
+	                       "{\"time_seconds\":1764336600.000,\"program\":\"membalance\",\"from_bytes\":2147483648,"
 	                       "\"asked_bytes\":3221225472,\"reached_bytes\":2684354560,\"reason\":\"growing\"}]"));
 }
 
@@ -171,15 +179,19 @@ static void test_explain(void **state)
 {
 	(void)state;
 	timeline_explain(m.out, &t, NOW_S - 1000);
+	timeline_explain(m.out, &t, NOW_S - 2000);
 	timeline_explain(m.out, &t, NOW_S - 86000);
 	assert_string_equal(written(),
 	                    "in the minute that began at 2025-11-28 13:43: actual 4 GiB, used 1.8 GiB, faults 102/s; "
 	                    "reasons: at-target\n"
 	                    "at 13:30:00 a pass told it to go from 2 GiB to 3 GiB (growing), and it reached 2.5 GiB\n"
+	                    "in the minute that began at 2025-11-28 13:26: actual 4 GiB, used 1.7 GiB, faults 85/s; "
+	                    "reasons: at-target\n"
+	                    "at 13:20:00 memguard told it to go from 3 GiB to 2 GiB (host-reserve)\n"
+	                    "at 13:30:00 a pass told it to go from 2 GiB to 3 GiB (growing), and it reached 2.5 GiB\n"
 	                    "nothing was seen of it then\n"
 	                    "at 14:00:00 a pass told it to go from 1 GiB to 2 GiB (below-target)\n"
-	                    "at 2025-11-28 13:30:00 a pass told it to go from 2 GiB to 3 GiB (growing), and it reached "
-	                    "2.5 GiB\n");
+	                    "at 2025-11-28 13:20:00 memguard told it to go from 3 GiB to 2 GiB (host-reserve)\n");
 }
 
 static void test_advice(void **state)
@@ -231,7 +243,7 @@ static void test_picture(void **state)
 	    {"count(//*[@class='actual'])", 2},      /* the area, and its key */
 	    {"count(//*[@class='used'])", 2},
 	    {"count(//*[@class='want'])", 0}, /* is not known */
-	    {"count(//*[@class='move'])", 1},
+	    {"count(//*[@class='move'])", 2},
 	    {"count(//*[@class='alarm'])", 1},
 	    {"string-length(//*[@class='actual']/@d) - string-length(translate(//*[@class='actual']/@d, 'M', ''))", 2},
 	};
@@ -257,6 +269,7 @@ static void test_picture(void **state)
 	assert_non_null(strstr(text, "<title>\\x3Cweb\\x3E \\x26 \\x22\\x1B[31m\xc3\xa9</title>"));
 	assert_non_null(strstr(text, "prefers-color-scheme:dark"));
 	assert_non_null(strstr(text, "<title>2 GiB to 3 GiB (growing)</title>"));
+	assert_non_null(strstr(text, "<title>memguard: 3 GiB to 2 GiB (host-reserve)</title>"));
 	assert_non_null(strstr(text, "<title>distress</title>"));
 }
 

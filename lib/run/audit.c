@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/audit.h"
+
+#include <errno.h>
+
+#define ROOM 256       /* moves */
+#define KEPT_MOST 4096 /* moves, while a disk hangs */
+#define REST_MS 3000   /* without a command the host is in no hurry */
+#define MOST_MS 15000  /* a move that was so long ago waits no longer */
+
+void audit_init(struct audit *a, const struct conf *conf, const char *program, const char *root)
+{
+	*a = (struct audit){
+	    .conf = conf,
+	    .log = {.program = program, .root = root, .most = KEPT_MOST},
+	    .history.root = root,
+	};
+}
+
+void audit_reserve(struct audit *a)
+{
+	if (a->conf->log || a->conf->history)
+		movelog_reserve(&a->log, ROOM);
+}
+
+static bool is_due(const struct movelog *log, uint64_t now_ms)
+{
+	return log->n &&
+	       (now_ms - log->move[log->n - 1].asked_ms >= REST_MS || now_ms - log->move[0].asked_ms >= MOST_MS);
+}
+
+static void add_to_history(struct audit *a, size_t n, struct instant at)
+{
+	if (a->conf->history)
+		recorder_add_moves(&a->history, a->conf->uri, a->log.move, n, at);
+}
+
+void audit_keep(struct audit *a, struct instant at)
+{
+	bool due = is_due(&a->log, at.now_ms);
+	int r = movelog_outcome(&a->log, at.now_ms);
+
+	if (r != -EINPROGRESS)
+		a->log_error = r;
+	add_to_history(a, due ? a->log.n : 0, at);
+	if (due && a->conf->log) {
+		movelog_start(&a->log, a->conf->log, at.now_ms); /* else at the next look */
+	} else if (due) {
+		movelog_clear(&a->log);
+		audit_reserve(a);
+	}
+}
+
+void audit_end(struct audit *a, uint64_t deadline_ms)
+{
+	add_to_history(a, a->log.n, clock_now());
+	recorder_end(&a->history, deadline_ms);
+	a->log_error = movelog_end(&a->log, a->conf->log, deadline_ms);
+}
