@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "cli/sparks.h"
 
 #define NAME_LEAST 8
 #define NAME_TAIL 7 /* columns of its end that stay when it is cut */
@@ -313,7 +314,7 @@ size_t bars_room(const struct bars_view *view, const struct balance_report *repo
 /* ---- how wide ---- */
 
 struct layout {
-	size_t name, bar, reason; /* in columns; reason 0: not shown */
+	size_t name, bar, spark, reason; /* in columns; spark and reason 0: not shown */
 };
 
 static char *name_of(const struct guest *g, bool utf8)
@@ -350,9 +351,11 @@ static struct layout lay_out(const struct bars_view *view, const struct balance_
 {
 	struct layout layout = {
 	    .name = name_width(view, report),
+	    .spark = view->sparks && view->columns >= BARS_SPARKS_FROM ? SPARKS_COLUMNS : 0,
 	    .reason = view->columns >= MEDIUM ? reason_width(report) : 0,
 	};
-	size_t others = layout.name + 1 + (layout.reason ? 2 + layout.reason : 0);
+	size_t others =
+	    layout.name + 1 + (layout.spark ? 1 + layout.spark : 0) + (layout.reason ? 2 + layout.reason : 0);
 
 	for (size_t i = 0; i < COUNT(figures); i++)
 		others += view->columns >= figures[i].columns ? 1 + figures[i].width : 0;
@@ -391,7 +394,14 @@ static void write_guest_bar(struct pen *p, const struct guest *g, size_t width)
 	pen_ink(p, INK_PLAIN);
 }
 
-static void write_guest(struct pen *p, const struct guest *g, const struct layout *layout)
+static void write_beside(struct pen *p, size_t width, const char *text)
+{
+	pen_blanks(p, width ? 1 : 0);
+	pen_left(p, text, width);
+}
+
+/* i: of the guests on the screen. */
+static void write_guest(struct pen *p, const struct guest *g, size_t i, const struct layout *layout)
 {
 	char *name = name_of(g, p->view->utf8), size[TEXT_SIZE];
 	uint64_t kib;
@@ -400,12 +410,13 @@ static void write_guest(struct pen *p, const struct guest *g, const struct layou
 	free(name);
 	pen_blanks(p, 1);
 	write_guest_bar(p, g, layout->bar);
-	for (size_t i = 0; i < COUNT(figures); i++) {
-		if (p->view->columns < figures[i].columns)
+	write_beside(p, layout->spark, layout->spark ? p->view->sparks[i] : "");
+	for (size_t k = 0; k < COUNT(figures); k++) {
+		if (p->view->columns < figures[k].columns)
 			continue;
 		pen_blanks(p, 1);
-		pen_right(p, figures[i].get(g, &kib) ? text_size_short(size, sizeof(size), kib) : "-",
-		          figures[i].width);
+		pen_right(p, figures[k].get(g, &kib) ? text_size_short(size, sizeof(size), kib) : "-",
+		          figures[k].width);
 	}
 	if (layout->reason) {
 		pen_blanks(p, 2);
@@ -427,6 +438,7 @@ static void write_heading(struct pen *p, const struct balance_report *report, co
 	pen_left(p, guests, layout->name);
 	pen_blanks(p, 1);
 	pen_left(p, form_that_fits(p->glyph->legend, layout->bar), layout->bar);
+	write_beside(p, layout->spark, "Used in 24 h");
 	for (size_t i = 0; i < COUNT(figures); i++) {
 		if (p->view->columns < figures[i].columns)
 			continue;
@@ -586,7 +598,7 @@ static void write_guests(struct pen *p, const struct balance_report *report, con
 		size_t at = p->view->first + i;
 
 		if (at < report->n)
-			write_guest(p, &report->guest[at], layout);
+			write_guest(p, &report->guest[at], i, layout);
 		else if (report->n || i)
 			pen_end_line(p);
 		else {

@@ -31,8 +31,12 @@ struct bars_view {
 	const char *clock;          /* when the figures were read: "14:03:22" */
 	const char *status, *brief; /* the line that says it all, and its form for 80 columns; NULL: none */
 	const char *message;        /* shown above the guests; safe to print; NULL: none */
+	const char *const *sparks;  /* what each guest from first on used, as a line; NULL: not shown */
 	const char *no_guest;       /* shown where there is no guest; safe to print */
 };
+
+/* From so many columns on there is room for view->sparks. */
+#define BARS_SPARKS_FROM 120
 
 /* Does nothing for BARS_AS_GIVEN. */
 void bars_sort(struct balance_report *report, enum bars_order order);

@@ -16,6 +16,7 @@
 #include "show/report.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/sparks.h"
 #include "cli/terminal.h"
 
 #define SECOND_MS 1000
@@ -142,6 +143,7 @@ struct session {
 	uint64_t asked_ms, next_ms;
 	enum bars_order order;
 	size_t first, room; /* the guest at the top, and how many fit */
+	struct sparks sparks;
 	bool color;
 	int code; /* of the last look */
 };
@@ -240,6 +242,9 @@ static int draw(struct session *s, uint64_t now_ms)
 	s->room = bars_room(&view, report);
 	s->first = min_u64(s->first, report ? sat_sub(report->n, s->room) : 0);
 	view.first = s->first;
+	if (report && view.columns >= BARS_SPARKS_FROM)
+		view.sparks =
+		    sparks_show(&s->sparks, report->guest + s->first, min_u64(s->room, report->n - s->first), now_ms);
 	bars_write(m.out, &view, report);
 	r = memfile_close(&m);
 	if (!r)
@@ -321,11 +326,11 @@ static bool heed_key(struct session *s, int key)
 /* While something is waited for, the seconds are counted on the screen. */
 static uint64_t wake_ms(const struct session *s, uint64_t now_ms)
 {
-	uint64_t tick_ms = now_ms + SECOND_MS;
+	uint64_t tick_ms = min_u64(now_ms + SECOND_MS, sparks_wake_ms(&s->sparks, now_ms));
 
 	if (s->task)
 		return tick_ms;
-	return s->failed.error ? min_u64(s->next_ms, tick_ms) : s->next_ms;
+	return s->failed.error || s->sparks.task ? min_u64(s->next_ms, tick_ms) : s->next_ms;
 }
 
 /* Asked of the task, as it may have no descriptor. */
@@ -363,6 +368,7 @@ int watch_bars(const struct watch *w)
 	const char *no_color = getenv("NO_COLOR");
 	struct session s = {.watch = w,
 	                    .code = EXIT_AGAIN,
+	                    .sparks = {.root = w->root, .uri = w->conf->uri},
 	                    .order = w->given ? BARS_AS_GIVEN : BARS_BY_NAME,
 	                    .color = !no_color || !*no_color};
 	int r = EXIT_FAILED;
@@ -374,6 +380,7 @@ int watch_bars(const struct watch *w)
 	if (!terminal_open())
 		r = play(&s);
 	terminal_close();
+	sparks_end(&s.sparks);
 	if (!s.task || task_free(s.task))
 		free(s.looker);
 	if (is_hopeless(&s.failed, s.n_seen) && r != EXIT_DONE)

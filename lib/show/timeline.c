@@ -13,6 +13,7 @@
 #include "base/units.h"
 
 #define TIME_TEXT 32
+#define SPARK_COLUMNS 48
 
 static const struct {
 	const char *name, *json;
@@ -125,14 +126,26 @@ struct bucket timeline_total(const struct timeline *t)
 
 /* ---- text ---- */
 
-char *timeline_spark(char spark[SPARK_TEXT], const struct timeline *t, enum figure figure, uint64_t most, bool utf8)
+static uint64_t scale_of(const struct timeline *t, enum figure figure)
+{
+	const struct bucket all = timeline_total(t);
+	uint64_t most = all.figure[figure].most;
+
+	for (enum figure i = FIGURE_ACTUAL; i <= FIGURE_RSS; i++)
+		if (!figures[figure].rate && figure != FIGURE_AVAILABLE)
+			most = max_u64(most, all.figure[i].most);
+	return most;
+}
+
+char *timeline_spark(char *spark, size_t columns, const struct timeline *t, enum figure figure, bool utf8)
 {
 	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 	static const char *const letters[] = {"_", ".", "-", "=", "+", "*", "#", "@"};
-	uint32_t columns = (uint32_t)min_u64(t->n, SPARK_COLUMNS);
+	uint64_t most = scale_of(t, figure);
 	char *end = spark;
 
-	for (uint32_t i = 0; i < columns; i++) {
+	columns = min_u64(columns, t->n);
+	for (size_t i = 0; i < columns; i++) {
 		const struct bucket b =
 		    sum_up(t, (uint32_t)((uint64_t)t->n * i / columns), (uint32_t)((uint64_t)t->n * (i + 1) / columns));
 		const struct bucket_figure *f = &b.figure[figure];
@@ -151,7 +164,7 @@ struct figure_row {
 	struct bucket_figure all;
 	uint64_t now;
 	bool has_now;
-	char spark[SPARK_TEXT];
+	char spark[3 * SPARK_COLUMNS + 1];
 };
 
 static struct cell value_cell(const struct figure_row *row, bool known, uint64_t value)
@@ -188,17 +201,6 @@ static const struct column row_columns[] = {
     {.name = NULL},
 };
 
-/* Sizes of a guest are drawn to one scale, what the host has available and rates each to its own. */
-static uint64_t scale_of(const struct bucket *all, enum figure figure)
-{
-	uint64_t most = all->figure[figure].most;
-
-	for (enum figure i = FIGURE_ACTUAL; i <= FIGURE_RSS; i++)
-		if (!figures[figure].rate && figure != FIGURE_AVAILABLE)
-			most = max_u64(most, all->figure[i].most);
-	return most;
-}
-
 /* Returns how many rows were filled. */
 static size_t fill_rows(const struct timeline *t, struct figure_row row[FIGURES])
 {
@@ -216,7 +218,7 @@ static size_t fill_rows(const struct timeline *t, struct figure_row row[FIGURES]
 		                             .all = all.figure[i],
 		                             .now = bucket_mean(&last->figure[i]),
 		                             .has_now = last->figure[i].n};
-		timeline_spark(row[n++].spark, t, i, scale_of(&all, i), text_is_utf8());
+		timeline_spark(row[n++].spark, SPARK_COLUMNS, t, i, text_is_utf8());
 	}
 	return n;
 }

@@ -45,10 +45,12 @@ const char *timeline_figure_name(enum figure figure);
 /* All that was seen, as one bucket. */
 struct bucket timeline_total(const struct timeline *t);
 
-/* The figure as a line of at most columns characters, over 0 to most. Where nothing was seen it is blank. */
-#define SPARK_COLUMNS 48
-#define SPARK_TEXT (3 * SPARK_COLUMNS + 1)
-char *timeline_spark(char spark[SPARK_TEXT], const struct timeline *t, enum figure figure, uint64_t most, bool utf8);
+/*
+ * The figure as a line of at most columns characters, blank for times in which nothing was seen; spark has three bytes
+ * for each, and one more. Sizes of a guest are drawn to one scale, what the host has available and rates each to its
+ * own.
+ */
+char *timeline_spark(char *spark, size_t columns, const struct timeline *t, enum figure figure, bool utf8);
 
 /*
  * n of them: a row for each figure that is known, with its sparkline; raw or as pairs a row for each bucket, with the

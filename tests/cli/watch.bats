@@ -71,6 +71,7 @@ guests() {
 	pane resize-window -x 200 -y 50
 	sees '^3 guests: 3G maximum, 660M now, 330M used, 2.4G given back; 1 SWAPPING; last pass .*; guard: not running$'
 	[ "$(shown | grep -c ' distress$')" -eq 1 ]
+	sees ' away +Used in 24 h +Used  Free Actual Maximum  Want  Reason$' '^vm02 +█+░+·+ +▄ +110M ' # the pass is in the history
 }
 
 @test "more guests than fit: scrolling, and what is cut is said" {

@@ -69,6 +69,8 @@ __attribute__((noinline)) static char *written(const struct bars_view *view, con
 	"cannot ask libvirt at 'qemu:///system': Failed to connect socket to '/run/libvirt/libvirt-sock': No such "    \
 	"file or directory, and so on, and so on"
 
+static const char *const courses[] = {"▁▁▂▃▄▅▆▇█▇▆▅▄▃▂▁▁▁▂▃▄▅▆▇", "", "", "", "", "", ""};
+
 static const struct {
 	struct bars_view view;
 	size_t n; /* guests; NOTHING: no report */
@@ -144,6 +146,29 @@ static const struct {
      "\n"
      "                                                                                     q quit  s sort  ↑↓ PgUp "
      "PgDn scroll\n"},
+    /* with what they used, if there is room */
+    {{VIEW(9, 120), .utf8 = true, .first = 5, .sparks = courses},
+     7,
+     "Host               ███████████████████████████████████████████████████████████████░░░░░░░░░░░░░░░│░░░░░  12G of "
+     "16G used\n"
+     "available 4G  reserve 1G  pressure 0.05%  promised 0K  free 1000M  buffers 10M  cached 100M            by name  "
+     "14:03:22\n"
+     "7 guests           █ used ░ free · away       Used in 24 h              Used  Free Actual Maximum  Want  Reason\n"
+     "-rf \\xC2\\x9B2J\\x0A █························· ▁▁▂▃▄▅▆▇█▇▆▅▄▃▂▁▁▁▂▃▄▅▆▇    1M    0K     1M    512M    1M  "
+     "at-min\n"
+     "仮想計算機         █████████████████████████░                           500M   12M   512M    512M  512M  "
+     "shared-shortage\n"
+     "\n"
+     "\n"
+     "\n"
+     "… 5 above                                                                            q quit  s sort  ↑↓ PgUp "
+     "PgDn scroll\n"},
+    {{VIEW(2, 119), .sparks = courses},
+     1,
+     "Host     ######################################################################=================|=====  12G of "
+     "16G used\n"
+     "alpha    ################================...............................  192M  192M   384M    768M  338M  "
+     "above-target\n"},
     /* narrow and low: figures and lines go; what is cut is said, and what is above */
     {{VIEW(10, 40), .first = 1},
      7,
@@ -242,7 +267,8 @@ static void check_sizes(bool utf8)
 				for (size_t m = 0; m < COUNT(messages); m++) {
 					struct balance_report report = report_of(n);
 					const struct bars_view view = {VIEW(rows, columns), .utf8 = utf8,
-					                               .message = messages[m]};
+					                               .message = messages[m],
+					                               .sparks = utf8 ? courses : NULL};
 
 					check_size(&view, &report);
 					check_size(&view, NULL);

@@ -116,11 +116,14 @@ static void test_levels(void **state)
 
 static void test_sparkline(void **state)
 {
-	char spark[SPARK_TEXT];
+	char spark[3 * 48 + 1];
 
 	(void)state;
-	assert_string_equal(timeline_spark(spark, &t, FIGURE_USED, 2 * KIB_PER_GIB, false),
-	                    "++++++++++++    ********############@@@@@@@@@@@@");
+	assert_string_equal(timeline_spark(spark, 48, &t, FIGURE_USED, false),
+	                    "------------    --------========================");
+	assert_string_equal(timeline_spark(spark, 48, &t, FIGURE_FAULTS, false),
+	                    "______......    --======++++++******######@@@@@@");
+	assert_string_equal(timeline_spark(spark, 6, &t, FIGURE_USED, true), "▃▃▃▄▄▄");
 	fclose(m.out);
 }
 
