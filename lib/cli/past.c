@@ -88,6 +88,7 @@ struct showing {
 	struct timeline *timeline; /* guests by name, the host last */
 	size_t n;
 	uint64_t now_s;
+	int unread; /* -errno of a file that could not be read, beside which the others are shown; 0: all could */
 };
 
 static int order_of_timelines(const void *a, const void *b)
@@ -113,7 +114,7 @@ static bool is_wanted(const struct showing *p, const struct timeline *t)
 	return wanted && (timeline_has(t) || *p->asked->operand);
 }
 
-/* A file that is damaged is as none. */
+/* A file that is damaged is as none, and so is one that was removed just now. */
 static int read_one(struct showing *p, int dir, const char *uuid, uint64_t since_s)
 {
 	struct timeline *more = reallocarray(p->timeline, p->n + 1, sizeof(*more));
@@ -123,8 +124,12 @@ static int read_one(struct showing *p, int dir, const char *uuid, uint64_t since
 		return -ENOMEM;
 	p->timeline = more;
 	r = timeline_read(dir, uuid, since_s, p->now_s, &more[p->n]);
-	if (r)
+	if (r == -ENOENT || r == -EBADMSG)
+		return 0;
+	if (r) {
+		p->unread = r;
 		return r == -ENOMEM ? r : 0;
+	}
 	if (is_wanted(p, &more[p->n]))
 		p->n++;
 	else
@@ -226,18 +231,23 @@ static int refuse(const struct program *program, const char *value, const char *
 	return EXIT_USAGE;
 }
 
+static int say_unread(const struct showing *p, const char *root)
+{
+	char escaped[256];
+
+	say_error(p->program, "cannot read %s'%s/var/lib/memsched/history': %s", p->n ? "all of " : "",
+	          text_escape(escaped, sizeof(escaped), root, text_is_utf8()), file_words(p->unread));
+	return EXIT_FAILED;
+}
+
 static int open_and_show(struct showing *p, const char *root, const char *uri, uint64_t since_s, uint64_t at_s)
 {
 	int dir = history_dir(root, uri, false), r = dir < 0 ? dir : read_all(p, dir, since_s), code;
-	char escaped[256];
 
 	fd_close(&dir);
-	if (r && r != -ENOENT) {
-		say_error(p->program, "cannot read '%s/var/lib/memsched/history': %s",
-		          text_escape(escaped, sizeof(escaped), root, text_is_utf8()), file_words(r));
-		return EXIT_FAILED;
-	}
-	code = say_missing(p);
+	if (r && r != -ENOENT)
+		p->unread = r;
+	code = p->unread ? say_unread(p, root) : say_missing(p);
 	if (p->n) {
 		r = show(p, at_s);
 		code = r ? r : code;

@@ -459,13 +459,16 @@ static int keep_name(int fd, const char *name)
 	return r || memcmp(&d, &before, sizeof(d)) == 0 ? r : write_at(fd, &d, sizeof(d), NAME_AT);
 }
 
-void history_read_name(int fd, char ret_name[HISTORY_NAME + 1])
+int history_read_name(int fd, char ret_name[HISTORY_NAME + 1])
 {
 	struct disk_name d;
-	bool good = load_name(fd, &d) == 0 && d.checksum == checksum_of(d.name, sizeof(d.name));
+	int r = load_name(fd, &d);
 
+	if (r)
+		return r;
 	memcpy(ret_name, d.name, sizeof(d.name));
-	ret_name[good ? HISTORY_NAME : 0] = '\0';
+	ret_name[d.checksum == checksum_of(d.name, sizeof(d.name)) ? HISTORY_NAME : 0] = '\0';
+	return 0;
 }
 
 /* Places that were never written take no room on the disk. */
@@ -534,10 +537,11 @@ int history_list(int dir, char (**ret_uuid)[UUID_TEXT], size_t *ret_n)
 	DIR *entries = open_entries(dir);
 	const struct dirent *entry;
 	size_t n = 0;
+	int r;
 
 	if (!entries)
 		return -errno;
-	while ((entry = readdir(entries))) {
+	while (errno = 0, entry = readdir(entries)) {
 		void *more = uuid_parse(entry->d_name, uuid) ? reallocarray(list, n + 1, sizeof(*list)) : list;
 
 		if (!uuid_parse(entry->d_name, uuid))
@@ -547,13 +551,15 @@ int history_list(int dir, char (**ret_uuid)[UUID_TEXT], size_t *ret_n)
 		list = more;
 		memcpy(list[n++], uuid, sizeof(uuid));
 	}
+	r = entry ? -ENOMEM : -errno;
 	closedir(entries);
-	if (entry)
+	if (r) {
 		free(list);
-	else
-		*ret_uuid = list;
+		return r;
+	}
+	*ret_uuid = list;
 	*ret_n = n;
-	return entry ? -ENOMEM : 0;
+	return 0;
 }
 
 /* ---- guests that are gone ---- */

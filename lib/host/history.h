@@ -63,7 +63,7 @@ int history_read(int fd, enum bucket_level level, uint32_t first, uint32_t n, st
 /* The moves, the oldest first. */
 int history_read_moves(int fd, struct history_move ret_move[HISTORY_MOVES], size_t *ret_n);
 /* "": it is damaged, or there is none. */
-void history_read_name(int fd, char ret_name[HISTORY_NAME + 1]);
+int history_read_name(int fd, char ret_name[HISTORY_NAME + 1]);
 
 /*
  * Removes files of guests that nothing was written to for HISTORY_GONE_S. A clock that runs ahead for a while must not

@@ -70,7 +70,8 @@ int timeline_read(int dir, const char *uuid, uint64_t since_s, uint64_t until_s,
 		r = t.move ? history_read_moves(fd, t.move, &t.n_moves) : -ENOMEM;
 	if (!r)
 		qsort(t.move, t.n_moves, sizeof(*t.move), order_of_moves);
-	history_read_name(fd, t.name);
+	if (!r)
+		r = history_read_name(fd, t.name);
 	if (strcmp(uuid, HISTORY_HOST) != 0)
 		snprintf(t.uuid, sizeof(t.uuid), "%s", uuid);
 	close(fd);

@@ -25,8 +25,8 @@ struct timeline {
 enum bucket_level timeline_level(uint64_t since_s);
 
 /*
- * Reads the file in dir (history_dir) of a guest, or HISTORY_HOST: since_s until until_s. 0, -errno of history_open, or
- * -ENOMEM; then there is nothing to clear.
+ * Reads the file in dir (history_dir) of a guest, or HISTORY_HOST: since_s until until_s. 0, or -errno as history_open
+ * has it, of reading, or -ENOMEM; then there is nothing to clear.
  */
 int timeline_read(int dir, const char *uuid, uint64_t since_s, uint64_t until_s, struct timeline *ret_timeline);
 void timeline_clear(struct timeline *t);

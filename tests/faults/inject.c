@@ -5,6 +5,7 @@
  * or libxml2. What libvirt and glib allocate does not, as they abort without memory by their own policy. FAULT_MARK
  * names a file that is made if a call failed.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -263,6 +264,20 @@ ssize_t read(int fd, void *bytes, size_t size)
 	return next_read(fd, bytes, size);
 }
 
+ssize_t pread64(int fd, void *bytes, size_t size, off64_t at)
+{
+	NEXT(pread64);
+	FAIL_IF_DUE("read", EIO, -1);
+	return next_pread64(fd, bytes, size, at);
+}
+
+struct dirent64 *readdir64(DIR *entries)
+{
+	NEXT(readdir64);
+	FAIL_IF_DUE("read", EIO, NULL);
+	return next_readdir64(entries);
+}
+
 /* A folder is listed by getdents64, for which the C library has no function without opendir. */
 long syscall(long number, ...)
 {
@@ -293,6 +308,13 @@ ssize_t write(int fd, const void *bytes, size_t size)
 		return -1;
 	}
 	return next_write(fd, bytes, size);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t at)
+{
+	NEXT(pwrite64);
+	FAIL_IF_DUE("write", ENOSPC, -1);
+	return next_pwrite64(fd, bytes, is_due("half write", CALLER) ? size / 2 : size, at);
 }
 
 int fchmod(int fd, mode_t mode)
