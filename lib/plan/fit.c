@@ -9,15 +9,15 @@ struct account {
 	uint64_t have_kib, owed_kib;
 };
 
-/* have_kib: of the guests; keep_kib: what they keep of it. */
-static struct account account_of(int64_t room_kib, uint64_t have_kib, uint64_t keep_kib)
+/* have_kib: of the guests; owed_kib: what they keep of it, and what else there must be. */
+static struct account account_of(int64_t room_kib, uint64_t have_kib, uint64_t owed_kib)
 {
-	struct account a = {have_kib, keep_kib};
+	struct account a = {have_kib, owed_kib};
 
 	if (room_kib > 0)
 		a.have_kib = sat_add(have_kib, (uint64_t)room_kib);
 	else
-		a.owed_kib = sat_add(keep_kib, -(uint64_t)room_kib);
+		a.owed_kib = sat_add(owed_kib, -(uint64_t)room_kib);
 	return a;
 }
 
@@ -91,7 +91,7 @@ static uint64_t guest_part_kib(uint64_t start_kib)
 
 uint64_t fit_largest_kib(const struct budget *b)
 {
-	return guest_part_kib(sat_sub(b->capacity_kib, b->need_kib));
+	return guest_part_kib(sat_sub(b->capacity_kib, sat_add(b->need_kib, b->merged_kib)));
 }
 
 /* How many beside the first. */
@@ -117,8 +117,8 @@ void fit_find(const struct policy_conf *conf, const struct host *host, uint64_t 
 		g[i].est.predates_move = false; /* a guest on the move can be taken from a pass later */
 	}
 	policy_budget(conf, host, pending_kib, g, n, &b);
-	need = account_of(b.room_kib, sat_add(touched_kib(g, n), b.lent_kib), b.need_kib);
-	bottom = account_of(b.room_kib, above_bottom_kib(g, n), 0);
+	need = account_of(b.room_kib, sat_add(touched_kib(g, n), b.lent_kib), sat_add(b.need_kib, b.merged_kib));
+	bottom = account_of(b.room_kib, above_bottom_kib(g, n), b.merged_kib);
 	largest_kib = min_u64(left_kib(&need), left_kib(&bottom));
 
 	f.short_kib = sat_sub(sat_add(f.need_kib, bottom.owed_kib), bottom.have_kib);

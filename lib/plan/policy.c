@@ -58,7 +58,8 @@ void policy_budget(const struct policy_conf *conf, const struct host *host, uint
 {
 	uint64_t bespoken_kib = sat_add(conf->reserve_kib, pending_kib), touched_kib = 0;
 
-	*b = (struct budget){.promised_kib = host->ksm_kib / KSM_PART, .lent_kib = lent_kib(g, n)};
+	*b = (struct budget){.merged_kib = host->ksm_kib / KSM_PART, .lent_kib = lent_kib(g, n)};
+	b->promised_kib = b->merged_kib;
 	for (size_t i = 0; i < n; i++) {
 		if (g[i].plan.fixed) {
 			bespoken_kib = sat_add(bespoken_kib, claim_call_kib(&g[i]));
