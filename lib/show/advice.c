@@ -56,12 +56,7 @@ static void write_command(struct row *row)
 
 /* ---- the columns ---- */
 
-#define ROW_CELL(column, expression)                                                                                   \
-	static struct cell row_##column(const void *arg)                                                               \
-	{                                                                                                              \
-		const struct row *row = arg;                                                                           \
-		return expression;                                                                                     \
-	}
+#define ROW_CELL(column, expression) COLUMN_CELL(row_##column, const struct row *row, expression)
 #define KIB(member) ((struct cell){.kind = row->known ? CELL_KIB : CELL_NONE, .number = row->advice.member})
 
 ROW_CELL(name, ((struct cell){.kind = CELL_TEXT, .text = row->t->name}))

@@ -31,12 +31,7 @@ static struct cell yes_no(bool yes)
 	return (struct cell){.kind = CELL_BOOL, .number = yes};
 }
 
-#define GUEST_CELL(column, expression)                                                                                 \
-	static struct cell guest_##column(const void *row)                                                             \
-	{                                                                                                              \
-		const struct guest *g = row;                                                                           \
-		return expression;                                                                                     \
-	}
+#define GUEST_CELL(column, expression) COLUMN_CELL(guest_##column, const struct guest *g, expression)
 
 #define HAS(bit) (g->answered && g->sample.have & (bit))
 #define SAMPLED(field, bit) kib_if(HAS(bit), g->sample.field)
@@ -141,12 +136,7 @@ const struct column guest_columns[] = {
 };
 static_assert(COUNT(guest_columns) <= COLUMNS_MAX, "as many as can be chosen");
 
-#define HOST_CELL(column, expression)                                                                                  \
-	static struct cell host_##column(const void *row)                                                              \
-	{                                                                                                              \
-		const struct balance_report *rep = row;                                                                \
-		return expression;                                                                                     \
-	}
+#define HOST_CELL(column, expression) COLUMN_CELL(host_##column, const struct balance_report *rep, expression)
 
 HOST_CELL(name, ((void)rep, words("host")))
 HOST_CELL(total, kib_if(true, rep->host.total_kib))
@@ -186,12 +176,7 @@ static const struct column fit_columns[] = {
     {.name = NULL},
 };
 
-#define OUTCOME_CELL(column, expression)                                                                               \
-	static struct cell outcome_##column(const void *row)                                                           \
-	{                                                                                                              \
-		const struct outcome *o = row;                                                                         \
-		return expression;                                                                                     \
-	}
+#define OUTCOME_CELL(column, expression) COLUMN_CELL(outcome_##column, const struct outcome *o, expression)
 
 OUTCOME_CELL(success, yes_no(o->report != NULL))
 OUTCOME_CELL(duration, ((struct cell){.kind = CELL_MS, .number = o->took_ms}))

@@ -200,12 +200,7 @@ char *text_room(char *buffer, size_t size, const struct room *r)
 
 /* ---- columns and JSON ---- */
 
-#define ROOM_CELL(column, expression)                                                                                  \
-	static struct cell room_##column(const void *row)                                                              \
-	{                                                                                                              \
-		const struct room *r = row;                                                                            \
-		return expression;                                                                                     \
-	}
+#define ROOM_CELL(column, expression) COLUMN_CELL(room_##column, const struct room *r, expression)
 #define ROOM_KIB(field) ROOM_CELL(field, ((struct cell){.kind = CELL_KIB, .number = r->fit.field##_kib}))
 
 ROOM_CELL(answer, ((struct cell){.kind = CELL_TEXT, .text = answers[r->fit.answer]}))

@@ -152,12 +152,7 @@ static struct cell number(bool known, enum cell_kind kind, uint64_t value)
 	return (struct cell){.kind = known ? kind : CELL_NONE, .number = value};
 }
 
-#define CELL(type, column, expression)                                                                                 \
-	static struct cell column(const void *row)                                                                     \
-	{                                                                                                              \
-		const struct type *s = row;                                                                            \
-		return expression;                                                                                     \
-	}
+#define CELL(type, column, expression) COLUMN_CELL(column, const struct type *s, expression)
 
 CELL(status, guests, number(true, CELL_NUMBER, s->guests))
 CELL(status, maximum, number(true, CELL_KIB, s->maximum_kib))

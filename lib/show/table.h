@@ -45,6 +45,14 @@ struct column {
 
 #define COLUMNS_MAX 64
 
+/* Defines a function for column.get: row declares the row, of which expression makes the cell. */
+#define COLUMN_CELL(function, row, expression)                                                                         \
+	static struct cell function(const void *arg)                                                                   \
+	{                                                                                                              \
+		row = arg;                                                                                             \
+		return expression;                                                                                     \
+	}
+
 /* The row's cell; a NULL text is CELL_NONE. */
 struct cell column_cell(const struct column *column, const void *row);
 

@@ -168,27 +168,22 @@ struct figure_row {
 	char spark[3 * SPARK_COLUMNS + 1];
 };
 
-static struct cell value_cell(const struct figure_row *row, bool known, uint64_t value)
+static struct cell figure_cell(enum figure figure, bool known, uint64_t value)
 {
-	return (struct cell){.kind = !known                         ? CELL_NONE
-	                             : row->figure == FIGURE_FAULTS ? CELL_NUMBER
-	                                                            : CELL_KIB,
+	return (struct cell){.kind = !known                    ? CELL_NONE
+	                             : figure == FIGURE_FAULTS ? CELL_NUMBER
+	                                                       : CELL_KIB,
 	                     .number = value};
 }
 
-#define ROW_CELL(column, expression)                                                                                   \
-	static struct cell row_##column(const void *arg)                                                               \
-	{                                                                                                              \
-		const struct figure_row *row = arg;                                                                    \
-		return expression;                                                                                     \
-	}
+#define ROW_CELL(column, expression) COLUMN_CELL(row_##column, const struct figure_row *row, expression)
 
 ROW_CELL(name, ((struct cell){.kind = CELL_TEXT, .text = row->t->name}))
 ROW_CELL(figure, ((struct cell){.kind = CELL_TEXT, .text = timeline_figure_name(row->figure)}))
-ROW_CELL(least, value_cell(row, true, row->all.least))
-ROW_CELL(mean, value_cell(row, true, bucket_mean(&row->all)))
-ROW_CELL(most, value_cell(row, true, row->all.most))
-ROW_CELL(now, value_cell(row, row->has_now, row->now))
+ROW_CELL(least, figure_cell(row->figure, true, row->all.least))
+ROW_CELL(mean, figure_cell(row->figure, true, bucket_mean(&row->all)))
+ROW_CELL(most, figure_cell(row->figure, true, row->all.most))
+ROW_CELL(now, figure_cell(row->figure, row->has_now, row->now))
 ROW_CELL(spark, ((struct cell){.kind = CELL_TEXT, .text = row->spark}))
 
 static const struct column row_columns[] = {
@@ -273,18 +268,10 @@ static struct cell mean_cell(const struct bucket_row *row, enum figure figure)
 {
 	const struct bucket_figure *f = &row->b->figure[figure];
 
-	return (struct cell){.kind = !f->n                     ? CELL_NONE
-	                             : figure == FIGURE_FAULTS ? CELL_NUMBER
-	                                                       : CELL_KIB,
-	                     .number = bucket_mean(f)};
+	return figure_cell(figure, f->n, bucket_mean(f));
 }
 
-#define BUCKET_CELL(column, expression)                                                                                \
-	static struct cell bucket_##column(const void *arg)                                                            \
-	{                                                                                                              \
-		const struct bucket_row *row = arg;                                                                    \
-		return expression;                                                                                     \
-	}
+#define BUCKET_CELL(column, expression) COLUMN_CELL(bucket_##column, const struct bucket_row *row, expression)
 
 BUCKET_CELL(name, ((struct cell){.kind = CELL_TEXT, .text = row->t->name}))
 BUCKET_CELL(time,
