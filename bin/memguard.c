@@ -32,7 +32,7 @@
 #define STUCK_MS 30000 /* a reading that does not hang is over within a few seconds */
 #define SENTENCE 640
 #define REST_MS 3000     /* without a command the host is in no hurry */
-#define AUDIT_END_MS 300 /* the end waits for a disk */
+#define AUDIT_END_MS 300 /* the end waits for a disk; that of a single run until its deadline */
 
 static bool once, dry_run, explain, check, quiet, verbose, show_config, unused_flag;
 static const char *root = "", *file;
@@ -581,6 +581,7 @@ static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 {
 	struct audit audit;
 	bool single = once || dry_run;
+	uint64_t end_ms = single ? clock_ms(CLOCK_BOOTTIME) + conf->deadline_ms : 0;
 	int r = monitor_open_registry(s), code;
 
 	if (r && !dry_run && (single || r == -EACCES)) /* the loop complains itself */
@@ -591,7 +592,7 @@ static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 	audit_init(&audit, conf, memguard.name, root);
 	monitor_record(s, &audit.log);
 	code = single ? run_once(out, s, conf) : run_loop(s, conf, &audit);
-	audit_end(&audit, clock_ms(CLOCK_BOOTTIME) + AUDIT_END_MS);
+	audit_end(&audit, max_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + AUDIT_END_MS));
 	complain_of_audit(&audit);
 	return code;
 }
