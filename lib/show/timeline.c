@@ -486,7 +486,7 @@ void timeline_explain(FILE *out, const struct timeline *t, uint64_t at_s)
 		fputs("nothing was seen of it then\n", out);
 	if (before)
 		explain_move(out, before, at_s);
-	else
+	else if (*t->uuid)
 		fputs("no earlier command to it is known\n", out);
 	if (after)
 		explain_move(out, after, at_s);

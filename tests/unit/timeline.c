@@ -197,6 +197,18 @@ static void test_explain(void **state)
 	                    "at 2025-11-28 13:20:00 memguard told it to go from 3 GiB to 2 GiB (host-reserve)\n");
 }
 
+/* The host is sent no commands. */
+static void test_explain_without_moves(void **state)
+{
+	(void)state;
+	t.n_moves = 0;
+	timeline_explain(m.out, &t, NOW_S - 86000);
+	*t.uuid = '\0';
+	timeline_explain(m.out, &t, NOW_S - 86000);
+	assert_string_equal(written(), "nothing was seen of it then\nno earlier command to it is known\n"
+	                               "nothing was seen of it then\n");
+}
+
 static void test_advice(void **state)
 {
 	const struct table_style table = {.unit = TABLE_HUMAN}, pairs = {.form = TABLE_PAIRS};
@@ -351,6 +363,7 @@ int main(void)
 	    TEST(test_lines_for_scripts),
 	    TEST(test_json),
 	    TEST(test_explain),
+	    TEST(test_explain_without_moves),
 	    TEST(test_advice),
 	    TEST(test_picture),
 	    cmocka_unit_test(test_since),
