@@ -374,15 +374,20 @@ static void test_full_disk(void **state)
 	char sentence[512];
 
 	(void)state;
-	is_full = true;
 	pass(3, 0);
+	write_all();
+	is_full = true;
+	pass(3, 60000);
 	recorder_end(&recorder, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
 	assert_int_equal(recorder.error, -ENOSPC);
 	assert_non_null(strstr(recorder_complaint(sentence, sizeof(sentence), &recorder), "No space left on device"));
+	assert_int_equal(minute_of(guest[2].uuid, BEGIN_MINUTE).figure[FIGURE_USED].most, 400000);
+	assert_int_equal(minute_of(guest[2].uuid, BEGIN_MINUTE + 1).number, 0);
 	is_full = false;
-	pass(3, 60000);
+	pass(3, 120000);
 	write_all();
-	assert_int_equal(minute_of(guest[2].uuid, BEGIN_MINUTE + 1).number, BEGIN_MINUTE + 1);
+	assert_int_equal(minute_of(guest[2].uuid, BEGIN_MINUTE).number, BEGIN_MINUTE);
+	assert_int_equal(minute_of(guest[2].uuid, BEGIN_MINUTE + 2).number, BEGIN_MINUTE + 2);
 }
 
 static void test_disk_that_hangs_costs_no_time(void **state)
