@@ -54,6 +54,20 @@ rests() {
 	[[ $output == *"<stats period='10'/>"* ]]
 	jq -e '.moves[] | select(.name == "busy") | .reason == "above-target" or .reason == "at-target"' "$BATS_TEST_TMPDIR/pass"
 	virsh dommemstat busy --period 1 --live >/dev/null
+	# the first pass that keeps a history
+	memstat -J >"$BATS_TEST_TMPDIR/stat"
+	memstat --history -J >"$BATS_TEST_TMPDIR/history"
+	jq -es '.[0] as $pass | .[1] as $stat | .[2] as $history |
+		[$history.domains[] | .name as $name | .moves[] | {name: $name, program, from_bytes, reached_bytes, reason}] ==
+		([$pass.moves[] | select(.action == ("grow", "shrink")) | {name, program: "membalance", from_bytes, reached_bytes, reason}] |
+			sort_by(.name)) and
+		([$history.domains[].moves[]] | length) > 0 and
+		all($history.domains[], $history.host; .buckets | length == 1) and
+		all($history.domains[] | select(.name | startswith("idle")); .name as $name | .buckets[0].used_bytes.mean -
+			($stat.domains[] | select(.name == $name) | .used_bytes) | fabs < 67108864)' \
+		"$BATS_TEST_TMPDIR/pass" "$BATS_TEST_TMPDIR/stat" "$BATS_TEST_TMPDIR/history"
+	memstat --explain --at "$(date '+%F %T')" idle1 | grep ' a pass told it to go from 384 MiB to '
+	memstat --advise -J | jq -e 'all(.domains[]; .min_bytes == null and .reason == "seen for 60 s: no advice before 1 h")'
 }
 
 @test "idle memory is taken down to the target, and then nothing moves" {
