@@ -115,6 +115,8 @@ check-long:
 	LIMIT=900 tests/run long tests/guests/long/picture.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/scenarios.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/guests/long/claims.bats || status=1; \
+	tests/guests/debian >/dev/null || status=1; \
+	LIMIT=3600 tests/guests/bed tests/run long tests/guests/long/debian.bats || status=1; \
 	LIMIT=900 tests/guests/bed tests/run long tests/guests/long/fit.bats || status=1; \
 	LIMIT=1800 tests/guests/bed tests/run long tests/cli/packages.bats tests/guests/long/packages.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
@@ -142,7 +144,7 @@ SOURCES := $(wildcard lib/*/*.c bin/*.c hooks/*.c)
 # The headers of the libraries and of the kernel, apart from those of glibc: musl must not find these beside them.
 HEADERS := $(wildcard $(addprefix /usr/include/,libvirt libxml2/libxml unicode linux))
 SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers tests/figures .ci/run hooks/install hooks/package $(wildcard hooks/deb/p* hooks/qemu \
-	tests/guests/bed tests/guests/demo tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/history tests/bench/guard)
+	tests/guests/bed tests/guests/demo tests/guests/debian tests/guests/debian-agent tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/history tests/bench/guard)
 lint:
 	@tests/deps build test lint
 	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call copy,$$cc) && \

@@ -132,10 +132,10 @@ host_end() {
 # ---- guests
 
 # guest_xml NAME [KEY=VALUE…]: max= and current= (MiB), balloon=virtio|none, period= (s), autodeflate=on|off, cmdline= (words for
-# the guest's kernel and init), metadata= and extra= and devices= (XML inside <metadata>, <domain> and <devices>), uuid=.
+# the guest's kernel and init), metadata=, extra=, features= and devices= (XML inside <metadata>, <domain> and so on), uuid=.
 # The log is appended to, because a restored guest's log begins with the lines from before its save.
 guest_xml() {
-	local name=$1 max=768 current='' balloon=virtio period=1 autodeflate=off cmdline='' metadata='' extra='' devices='' uuid=''
+	local name=$1 max=768 current='' balloon=virtio period=1 autodeflate=off cmdline='' metadata='' extra='' features='' devices='' uuid=''
 	shift
 	[ $# -eq 0 ] || local "$@"
 	cat <<-END
@@ -152,7 +152,7 @@ guest_xml() {
 		    <initrd>$BED_IMAGE/initrd</initrd>
 		    <cmdline>console=ttyS1 quiet panic=-1 printk.devkmsg=on mitigations=off nokaslr no_timer_check $cmdline</cmdline>
 		  </os>
-		  <features><acpi/></features>
+		  <features><acpi/>$features</features>
 		  <on_reboot>restart</on_reboot>
 		  $extra
 		  <devices>
