@@ -84,7 +84,7 @@ struct balancer {
 	struct backoff backoff;
 	uint64_t paused_ms; /* left of a pause; 0: there is none */
 	int unusable;       /* -errno of the registry; a dry run goes on without it */
-	struct movelog audit;
+	struct movelog moves;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
 	struct recorder recorder;
@@ -194,8 +194,8 @@ static void complain_of_failure(const struct balancer *b, int r)
 
 static void write_log(struct balancer *b)
 {
-	if (b->audit.n && b->conf->log) {
-		b->log_error = movelog_write(&b->audit, b->conf->log);
+	if (b->moves.n && b->conf->log) {
+		b->log_error = movelog_write(&b->moves, b->conf->log);
 		b->logged = true;
 	}
 }
@@ -206,10 +206,10 @@ static void log_moves(struct balancer *b, const struct balance_report *rep, bool
 	b->logged = false;
 	if (dry_run || !b->conf->log)
 		return;
-	report_reached(rep, &b->audit);
+	report_reached(rep, &b->moves);
 	if (!last)
 		write_log(b);
-	report_moves(rep, clock_now(), &b->audit);
+	report_moves(rep, clock_now(), &b->moves);
 	if (last)
 		write_log(b);
 }
@@ -223,7 +223,7 @@ static void complain_of_log(struct balancer *b)
 		return;
 	if (b->log_error)
 		say_complaint(&membalance, LOG_WARNING, "log", "%s",
-		              movelog_complaint(sentence, sizeof(sentence), &b->audit, b->conf->log, b->log_error));
+		              movelog_complaint(sentence, sizeof(sentence), &b->moves, b->conf->log, b->log_error));
 	else if (!b->logged)
 		complaints_keep(&complaints, "log");
 }
@@ -600,7 +600,7 @@ static int refuse_nonsense(void)
 
 static int balance(struct conf *conf)
 {
-	struct balancer b = {.conf = conf, .audit = {.program = membalance.name, .root = root}, .recorder.root = root};
+	struct balancer b = {.conf = conf, .moves = {.program = membalance.name, .root = root}, .recorder.root = root};
 	int code;
 
 	complaints.each_time = is_watched();

@@ -14,7 +14,7 @@
 #include "host/complaints.h"
 #include "host/heartbeat.h"
 #include "host/wakeup.h"
-#include "run/audit.h"
+#include "run/guardlog.h"
 #include "run/loop.h"
 #include "run/memlock.h"
 #include "run/monitor.h"
@@ -31,8 +31,8 @@
 #define MINUTE_MS 60000
 #define STUCK_MS 30000 /* a reading that does not hang is over within a few seconds */
 #define SENTENCE 640
-#define REST_MS 3000     /* without a command the host is in no hurry */
-#define AUDIT_END_MS 300 /* the end waits for a disk; that of a single run until its deadline */
+#define REST_MS 3000   /* without a command the host is in no hurry */
+#define LOG_END_MS 300 /* the end waits for a disk; that of a single run until its deadline */
 
 static bool once, dry_run, explain, check, quiet, verbose, show_config, unused_flag;
 static const char *root = "", *file;
@@ -251,7 +251,7 @@ struct daemon {
 	struct conf *conf;
 	struct monitor *monitor;
 	struct wakeup wake;
-	struct audit *audit;
+	struct guardlog *log;
 	struct guard_heartbeat heartbeat;
 	uint64_t heartbeat_ms;              /* the last write; 0: never */
 	bool refused;                       /* guests do not free enough in this emergency */
@@ -331,7 +331,7 @@ static void complain_of_shortage(struct daemon *d, const struct monitor_view *v)
 		say_error(&memguard, "%s", text);
 }
 
-static void complain_of_audit(const struct audit *a)
+static void complain_of_log(const struct guardlog *a)
 {
 	char sentence[SENTENCE];
 
@@ -472,8 +472,8 @@ static uint32_t check_host(struct daemon *d)
 	complain_of_shortage(d, &v);
 	write_heartbeat(d, &v);
 	complain_of_error("cannot forbid gives", d->registry ? 0 : v.no_give, NULL);
-	audit_keep(d->audit, v.at);
-	complain_of_audit(d->audit);
+	guardlog_keep(d->log, v.at);
+	complain_of_log(d->log);
 	do_housekeeping(d, v.at.now_ms);
 	ping_watchdog(d, v.at.now_ms);
 	return v.nap_ms;
@@ -546,7 +546,7 @@ static void start_daemon(struct daemon *d)
 	if (r)
 		say_warning(&memguard, "cannot watch memory pressure: %s", strerror(-r));
 	set_command(d);
-	audit_reserve(d->audit);
+	guardlog_reserve(d->log);
 	monitor_keep_reading(d->monitor);
 	do_housekeeping(d, clock_ms(CLOCK_BOOTTIME));
 	r = memlock_all();
@@ -555,9 +555,9 @@ static void start_daemon(struct daemon *d)
 	loop_notify("READY=1");
 }
 
-static int run_loop(struct monitor *s, struct conf *conf, struct audit *audit)
+static int run_loop(struct monitor *s, struct conf *conf, struct guardlog *log)
 {
-	struct daemon d = {.conf = conf, .monitor = s, .audit = audit};
+	struct daemon d = {.conf = conf, .monitor = s, .log = log};
 
 	start_daemon(&d);
 	while (!*loop_stop()) {
@@ -579,7 +579,7 @@ static int run_loop(struct monitor *s, struct conf *conf, struct audit *audit)
 
 static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 {
-	struct audit audit;
+	struct guardlog log;
 	bool single = once || dry_run;
 	uint64_t end_ms = single ? clock_ms(CLOCK_BOOTTIME) + conf->deadline_ms : 0;
 	int r = monitor_open_registry(s), code;
@@ -589,11 +589,11 @@ static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 		          r == -EACCES ? "; only root can guard, others may add '--dry-run'" : "");
 	if (r == -EACCES && !dry_run)
 		return EXIT_DENIED;
-	audit_init(&audit, conf, memguard.name, root);
-	monitor_record(s, &audit.log);
-	code = single ? run_once(out, s, conf) : run_loop(s, conf, &audit);
-	audit_end(&audit, max_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + AUDIT_END_MS));
-	complain_of_audit(&audit);
+	guardlog_init(&log, conf, memguard.name, root);
+	monitor_record(s, &log.log);
+	code = single ? run_once(out, s, conf) : run_loop(s, conf, &log);
+	guardlog_end(&log, max_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS));
+	complain_of_log(&log);
 	return code;
 }
 

@@ -107,7 +107,7 @@ void movelog_syslog(FILE *out, const char *program, const struct movelog_move *m
 
 /* One movelog_write. */
 struct writing {
-	const struct movelog *audit;
+	const struct movelog *moves;
 	const char *where;
 	uint64_t until_ms; /* CLOCK_BOOTTIME */
 };
@@ -148,7 +148,7 @@ static int send_until(int fd, const char *text, size_t length, uint64_t until_ms
 
 static int send_to(const struct writing *w, const char *path, const char *text, size_t length)
 {
-	int fd = connect_to(w->audit->root, path), error;
+	int fd = connect_to(w->moves->root, path), error;
 
 	if (fd < 0)
 		return fd;
@@ -215,7 +215,7 @@ static int write_move(const struct writing *w, const struct way *way, const stru
 
 	if (!memfile_open(&line))
 		return -ENOMEM;
-	way->print(line.out, w->audit->program, m);
+	way->print(line.out, w->moves->program, m);
 	error = memfile_close(&line);
 	if (!error)
 		error = way->write(w, line.text, line.length);

@@ -31,7 +31,7 @@ struct movelog_move {
 	bool recorded; /* the history has it */
 };
 
-/* {.program, .root} is an audit without moves. */
+/* {.program, .root} has no moves. */
 struct movelog {
 	const char *program;       /* the program that asks: "membalance" */
 	const char *root;          /* of /run and /dev, where the sockets are */

@@ -45,7 +45,7 @@ struct monitor {
 	uint64_t pending_kib;
 	uint64_t pending_ms; /* the last time all of them could be read */
 	bool pending_unreadable;
-	struct movelog *audit; /* NULL: moves are not recorded */
+	struct movelog *moves; /* NULL: moves are not recorded */
 };
 
 int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor)
@@ -261,7 +261,7 @@ void monitor_wait(struct monitor *s, struct wakeup *w, uint32_t nap_ms, const vo
 
 void monitor_record(struct monitor *s, struct movelog *a)
 {
-	s->audit = a;
+	s->moves = a;
 }
 
 static void record_move(struct movelog *a, const struct guest *g, struct instant at)
@@ -283,9 +283,9 @@ static void record_moves(struct monitor *s, const struct monitor_view *v)
 		const struct guest *g = &s->snapshot.guest[i];
 
 		if (g->answered && g->sample.have & SAMPLE_ACTUAL)
-			movelog_reached(s->audit, g->uuid, g->sample.actual_kib, sat_sub(g->past.seen_ms, LAG_MS));
+			movelog_reached(s->moves, g->uuid, g->sample.actual_kib, sat_sub(g->past.seen_ms, LAG_MS));
 		if (v->sent > 0 && g->past.asked_kib && g->past.asked_ms == v->at.now_ms)
-			record_move(s->audit, g, v->at);
+			record_move(s->moves, g, v->at);
 	}
 }
 
@@ -545,7 +545,7 @@ int monitor_look(struct monitor *s, struct monitor_view *ret_view)
 	v.starting_kib = reclaim_starting_kib(h->guest, h->n);
 	decide_need(s, &gc, &v);
 	move_guests(s, &v);
-	if (s->audit && (s->conf->log || s->conf->history))
+	if (s->moves && (s->conf->log || s->conf->history))
 		record_moves(s, &v);
 	s->at_rest = is_at_rest(s, &v);
 	v.nap_ms = guard_nap_ms(&gc, &s->guard, v.host.available_kib);

@@ -467,7 +467,7 @@ int report_metrics_file(const char *path, const struct balance_report *rep, cons
 	return r;
 }
 
-/* ---- the audit ---- */
+/* ---- the record of moves ---- */
 
 void report_moves(const struct balance_report *rep, struct instant at, struct movelog *a)
 {

@@ -63,9 +63,9 @@ int report_metrics_file(const char *path, const struct balance_report *rep, cons
 /* Writes last-pass.json: memsched.pass/1 and time_seconds, the wall clock. 0 or -errno; whole or not at all. */
 int report_keep(struct registry *r, const struct balance_report *rep, uint64_t wall_ms);
 
-/* Adds the moves of the pass to the audit; at is now. */
+/* Adds the moves of the pass to those recorded; at is now. */
 void report_moves(const struct balance_report *rep, struct instant at, struct movelog *a);
-/* Notes in the audit how far guests had come when the pass began: the result of the moves of the pass before. */
+/* Notes how far guests had come when the pass began: the result of the moves of the pass before. */
 void report_reached(const struct balance_report *rep, struct movelog *a);
 
 /* The message for the error of a pass; words are libvirt's own. Safe to print; to be freed, NULL without memory. */

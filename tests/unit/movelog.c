@@ -173,7 +173,7 @@ static size_t lines(const char *name)
 	return n;
 }
 
-static struct movelog audit_of(size_t n)
+static struct movelog moved_of(size_t n)
 {
 	struct movelog a = {.program = "membalance", .root = root};
 
@@ -184,7 +184,7 @@ static struct movelog audit_of(size_t n)
 
 static int write_moves(size_t n, const char *where)
 {
-	struct movelog a = audit_of(n);
+	struct movelog a = moved_of(n);
 	int error = movelog_write(&a, where);
 
 	assert_int_equal(a.n, 0);
@@ -220,7 +220,7 @@ static void test_file(void **state)
 /* logrotate renames the file, and its mode is its own. */
 static void test_rotated(void **state)
 {
-	struct movelog a = audit_of(1);
+	struct movelog a = moved_of(1);
 	char path[PATH_MAX], old[PATH_MAX];
 	struct stat st;
 
@@ -274,7 +274,7 @@ static void test_full(void **state)
 {
 	struct rlimit before, limit;
 	size_t line = strlen(looks[0].text);
-	struct movelog a = audit_of(4);
+	struct movelog a = moved_of(4);
 	char path[PATH_MAX];
 
 	(void)state;
@@ -355,7 +355,7 @@ static void test_hung_journal(void **state)
 {
 	int journal = listen_at(JOURNAL);
 	uint64_t start_ms = clock_ms(CLOCK_BOOTTIME);
-	struct movelog a = audit_of(5000);
+	struct movelog a = moved_of(5000);
 
 	(void)state;
 	assert_int_equal(movelog_write(&a, "journal"), -EAGAIN);

@@ -3,14 +3,14 @@
  * What the guard keeps of its moves: in the log and in the history. Tasks write, so that the guard goes on if a disk
  * hangs.
  */
-#ifndef MEMSCHED_RUN_AUDIT_H
-#define MEMSCHED_RUN_AUDIT_H
+#ifndef MEMSCHED_RUN_GUARDLOG_H
+#define MEMSCHED_RUN_GUARDLOG_H
 
 #include "host/conf.h"
 #include "host/movelog.h"
 #include "host/recorder.h"
 
-struct audit {
+struct guardlog {
 	const struct conf *conf;
 	struct movelog log; /* monitor_record adds to it */
 	struct recorder history;
@@ -18,18 +18,18 @@ struct audit {
 };
 
 /* All of it stays the caller's. */
-void audit_init(struct audit *a, const struct conf *conf, const char *program, const char *root);
+void guardlog_init(struct guardlog *a, const struct conf *conf, const char *program, const char *root);
 
 /* Makes room, so that the looks of an emergency allocate nothing. Without it, the room is made when it is needed. */
-void audit_reserve(struct audit *a);
+void guardlog_reserve(struct guardlog *a);
 
 /*
  * Begins to write moves that came to something, while the host is in no hurry, or that were long ago. For each look,
  * after its commands were sent.
  */
-void audit_keep(struct audit *a, struct instant at);
+void guardlog_keep(struct guardlog *a, struct instant at);
 
 /* Writes the rest before deadline_ms (CLOCK_BOOTTIME), and clears a but for its errors. */
-void audit_end(struct audit *a, uint64_t deadline_ms);
+void guardlog_end(struct guardlog *a, uint64_t deadline_ms);
 
 #endif

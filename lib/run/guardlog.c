@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "run/audit.h"
+#include "run/guardlog.h"
 
 #include <errno.h>
 
@@ -8,16 +8,16 @@
 #define REST_MS 3000   /* without a command the host is in no hurry */
 #define MOST_MS 15000  /* a move that was so long ago waits no longer */
 
-void audit_init(struct audit *a, const struct conf *conf, const char *program, const char *root)
+void guardlog_init(struct guardlog *a, const struct conf *conf, const char *program, const char *root)
 {
-	*a = (struct audit){
+	*a = (struct guardlog){
 	    .conf = conf,
 	    .log = {.program = program, .root = root, .most = KEPT_MOST},
 	    .history.root = root,
 	};
 }
 
-void audit_reserve(struct audit *a)
+void guardlog_reserve(struct guardlog *a)
 {
 	if (a->conf->log || a->conf->history)
 		movelog_reserve(&a->log, ROOM);
@@ -29,13 +29,13 @@ static bool is_due(const struct movelog *log, uint64_t now_ms)
 	       (now_ms - log->move[log->n - 1].asked_ms >= REST_MS || now_ms - log->move[0].asked_ms >= MOST_MS);
 }
 
-static void add_to_history(struct audit *a, size_t n, struct instant at)
+static void add_to_history(struct guardlog *a, size_t n, struct instant at)
 {
 	if (a->conf->history)
 		recorder_add_moves(&a->history, a->conf->uri, a->log.move, n, at);
 }
 
-void audit_keep(struct audit *a, struct instant at)
+void guardlog_keep(struct guardlog *a, struct instant at)
 {
 	bool due = is_due(&a->log, at.now_ms);
 	int r = movelog_outcome(&a->log, at.now_ms);
@@ -47,11 +47,11 @@ void audit_keep(struct audit *a, struct instant at)
 		movelog_start(&a->log, a->conf->log, at.now_ms); /* else at the next look */
 	} else if (due) {
 		movelog_clear(&a->log);
-		audit_reserve(a);
+		guardlog_reserve(a);
 	}
 }
 
-void audit_end(struct audit *a, uint64_t deadline_ms)
+void guardlog_end(struct guardlog *a, uint64_t deadline_ms)
 {
 	add_to_history(a, a->log.n, clock_now());
 	recorder_end(&a->history, deadline_ms);

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "folder.h"
-#include "run/audit.h"
+#include "run/guardlog.h"
 
 #define UUID "11111111-0000-4000-8000-000000000001"
 #define BEGIN_S UINT64_C(1764338400)
@@ -18,7 +18,7 @@
 
 static char root[FOLDER_BYTES], log_path[FOLDER_BYTES + 8], uri[] = "qemu:///system";
 static struct conf conf;
-static struct audit audit;
+static struct guardlog kept;
 
 static struct instant after_ms(uint64_t ms)
 {
@@ -28,18 +28,18 @@ static struct instant after_ms(uint64_t ms)
 static int set_up(void **state)
 {
 	(void)state;
-	if (folder_make(root, "audit"))
+	if (folder_make(root, "guardlog"))
 		return -1;
 	snprintf(log_path, sizeof(log_path), "%s/log", root);
 	conf = (struct conf){.uri = uri, .history = true};
-	audit_init(&audit, &conf, "memguard", root);
+	guardlog_init(&kept, &conf, "memguard", root);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	audit_end(&audit, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
+	guardlog_end(&kept, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
 	return folder_remove(root);
 }
 
@@ -48,24 +48,24 @@ static void take(uint64_t ms)
 	const struct movelog_move move = {
 	    .name = "web", .uuid = UUID, .wall_ms = after_ms(ms).wall_ms, .asked_ms = after_ms(ms).now_ms};
 
-	movelog_add(&audit.log, &move);
+	movelog_add(&kept.log, &move);
 }
 
 /* This clock is faster than the disk. */
 static void wait_for_disk(void)
 {
-	struct recorder_batch *batch = audit.history.batch;
+	struct recorder_batch *batch = kept.history.batch;
 
-	audit.history.batch = NULL;
-	recorder_end(&audit.history, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
-	audit.history.batch = batch;
+	kept.history.batch = NULL;
+	recorder_end(&kept.history, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
+	kept.history.batch = batch;
 }
 
 static void end_well(void)
 {
-	audit_end(&audit, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
-	assert_int_equal(audit.log_error, 0);
-	assert_int_equal(audit.history.error, 0);
+	guardlog_end(&kept, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
+	assert_int_equal(kept.log_error, 0);
+	assert_int_equal(kept.history.error, 0);
 }
 
 static size_t moves_in_history(void)
@@ -103,7 +103,7 @@ static void test_history_and_log(void **state)
 	for (uint64_t ms = 0; ms < 200000; ms += 500) {
 		if (ms % 20000 < 3000)
 			take(ms);
-		audit_keep(&audit, after_ms(ms));
+		guardlog_keep(&kept, after_ms(ms));
 		wait_for_disk();
 	}
 	end_well();
@@ -114,13 +114,13 @@ static void test_history_and_log(void **state)
 static void test_history_alone(void **state)
 {
 	(void)state;
-	audit_reserve(&audit);
+	guardlog_reserve(&kept);
 	take(0);
-	audit_keep(&audit, after_ms(2999));
-	assert_int_equal(audit.log.n, 1); /* the host is in a hurry */
-	audit_keep(&audit, after_ms(3000));
-	assert_int_equal(audit.log.n, 0);
-	assert_true(audit.log.room > 1);
+	guardlog_keep(&kept, after_ms(2999));
+	assert_int_equal(kept.log.n, 1); /* the host is in a hurry */
+	guardlog_keep(&kept, after_ms(3000));
+	assert_int_equal(kept.log.n, 0);
+	assert_true(kept.log.room > 1);
 	take(5000);
 	end_well();
 	assert_int_equal(moves_in_history(), 2);
@@ -132,7 +132,7 @@ static void test_log_alone(void **state)
 	conf.log = log_path;
 	conf.history = false;
 	take(0);
-	audit_keep(&audit, after_ms(3000));
+	guardlog_keep(&kept, after_ms(3000));
 	take(4000);
 	end_well();
 	assert_int_equal(lines_of_log(), 2);
@@ -143,11 +143,11 @@ static void test_neither(void **state)
 {
 	(void)state;
 	conf.history = false;
-	audit_reserve(&audit);
-	assert_int_equal(audit.log.room, 0);
+	guardlog_reserve(&kept);
+	assert_int_equal(kept.log.room, 0);
 	take(0); /* before the configuration was read anew */
-	audit_keep(&audit, after_ms(3000));
-	assert_int_equal(audit.log.n, 0);
+	guardlog_keep(&kept, after_ms(3000));
+	assert_int_equal(kept.log.n, 0);
 	end_well();
 	assert_int_equal(moves_in_history(), 0);
 }
@@ -159,11 +159,11 @@ static void test_log_that_fails(void **state)
 	snprintf(log_path, sizeof(log_path), "/nowhere/log");
 	conf.log = log_path;
 	take(0);
-	audit_keep(&audit, after_ms(3000));
+	guardlog_keep(&kept, after_ms(3000));
 	take(4000);
-	audit_end(&audit, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
-	assert_int_not_equal(audit.log_error, 0);
-	assert_int_equal(audit.history.error, 0);
+	guardlog_end(&kept, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS);
+	assert_int_not_equal(kept.log_error, 0);
+	assert_int_equal(kept.history.error, 0);
 	assert_int_equal(moves_in_history(), 2);
 }
 
