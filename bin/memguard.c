@@ -50,7 +50,7 @@ static struct option_row rows[] = {
     {0, "deadline", "TIME", "end a single run after this time", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
     {0, "show-config", NULL, "print the effective settings and the origin of each", .flag = &show_config},
-    {0, "root", "DIR", "use DIR/proc, DIR/run and DIR/etc", .text = &root},
+    {0, "root", "DIR", "use DIR/proc, DIR/run, DIR/etc and DIR/var", .text = &root},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
     {'v', "verbose", NULL, "report commands and foreseen shortages", .flag = &verbose},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
@@ -577,6 +577,15 @@ static int run_loop(struct monitor *s, struct conf *conf, struct guardlog *log)
 
 /* ---- before the first look ---- */
 
+/* A single run has its deadline for the history, unless it is told to end. */
+static void wait_for_records(struct guardlog *log, uint64_t end_ms)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+	while (!*loop_stop() && now_ms < end_ms && !guardlog_write(log, min_u64(end_ms, now_ms + STEP_MS)))
+		now_ms = clock_ms(CLOCK_BOOTTIME);
+}
+
 static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 {
 	struct guardlog log;
@@ -592,7 +601,11 @@ static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 	guardlog_init(&log, conf, memguard.name, root);
 	monitor_record(s, &log.log);
 	code = single ? run_once(out, s, conf) : run_loop(s, conf, &log);
-	guardlog_end(&log, max_u64(end_ms, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS));
+	if (single) {
+		monitor_allow_gives(s);
+		wait_for_records(&log, end_ms);
+	}
+	guardlog_end(&log, clock_ms(CLOCK_BOOTTIME) + LOG_END_MS);
 	complain_of_log(&log);
 	return code;
 }

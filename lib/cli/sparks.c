@@ -33,7 +33,8 @@ static void read_spark(int dir, uint64_t now_s, struct spark *spark)
 
 	if (timeline_read(dir, spark->uuid, SINCE_S, now_s, &t))
 		return;
-	timeline_spark(spark->text, SPARKS_COLUMNS, &t, FIGURE_USED, text_is_utf8());
+	if (timeline_has(&t))
+		timeline_spark(spark->text, SPARKS_COLUMNS, &t, FIGURE_USED, text_is_utf8());
 	timeline_clear(&t);
 }
 

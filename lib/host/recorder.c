@@ -313,8 +313,7 @@ static void forget_writing(struct recorder *r)
 	r->written = NULL;
 }
 
-/* Whether nothing is under way any more. */
-static bool finish_writing(struct recorder *r, uint64_t deadline_ms)
+bool recorder_wait(struct recorder *r, uint64_t deadline_ms)
 {
 	int error = r->writing ? task_wait(r->writing, deadline_ms) : 0;
 
@@ -330,7 +329,7 @@ void recorder_start(struct recorder *r, uint64_t now_ms)
 {
 	int error;
 
-	if (finish_writing(r, 0)) {
+	if (recorder_wait(r, 0)) {
 		r->written = r->batch;
 		r->began_ms = now_ms;
 		error = r->batch ? task_start(write_batch, free_batch, r->batch, &r->writing) : 0;
@@ -348,9 +347,9 @@ void recorder_start(struct recorder *r, uint64_t now_ms)
 
 void recorder_end(struct recorder *r, uint64_t deadline_ms)
 {
-	if (finish_writing(r, deadline_ms) && r->batch) {
+	if (recorder_wait(r, deadline_ms) && r->batch) {
 		recorder_start(r, r->began_ms);
-		finish_writing(r, deadline_ms);
+		recorder_wait(r, deadline_ms);
 	}
 	if (r->writing)
 		r->error = -ETIMEDOUT;
@@ -362,7 +361,7 @@ void recorder_end(struct recorder *r, uint64_t deadline_ms)
 /* Begins to write a batch whose minute is over. Returns whether one goes on. */
 static bool end_minute(struct recorder *r, const char *uri, struct instant at)
 {
-	finish_writing(r, 0);
+	recorder_wait(r, 0);
 	if (r->batch && is_over(r->batch, uri, at))
 		recorder_start(r, at.now_ms);
 	return r->batch;

@@ -31,12 +31,15 @@ void recorder_add(struct recorder *r, const char *uri, const struct host *host, 
 
 /*
  * Counts moves of the guard that were not counted yet, and notes that they are; begins to write as recorder_add does,
- * so that it is called with n 0 too. Nothing is allocated for that.
+ * so that it is called with n 0 too.
  */
 void recorder_add_moves(struct recorder *r, const char *uri, struct movelog_move *move, size_t n, struct instant at);
 
 /* Begins to write what was gathered; if the last write still goes on, it is dropped. */
 void recorder_start(struct recorder *r, uint64_t now_ms);
+
+/* Waits for that until deadline_ms; false: it goes on. */
+bool recorder_wait(struct recorder *r, uint64_t deadline_ms);
 
 /* Waits for it until deadline_ms, and clears r but for its error; -ETIMEDOUT: it hangs, and is abandoned. */
 void recorder_end(struct recorder *r, uint64_t deadline_ms);

@@ -51,9 +51,20 @@ void guardlog_keep(struct guardlog *a, struct instant at)
 	}
 }
 
+bool guardlog_write(struct guardlog *a, uint64_t deadline_ms)
+{
+	struct instant at = clock_now();
+
+	add_to_history(a, a->log.n, at);
+	if (recorder_wait(&a->history, 0))
+		recorder_start(&a->history, at.now_ms);
+	return recorder_wait(&a->history, deadline_ms);
+}
+
+/* The history is begun before the log is waited for, so that neither waits for the other. */
 void guardlog_end(struct guardlog *a, uint64_t deadline_ms)
 {
-	add_to_history(a, a->log.n, clock_now());
-	recorder_end(&a->history, deadline_ms);
+	guardlog_write(a, 0);
 	a->log_error = movelog_end(&a->log, a->conf->log, deadline_ms);
+	recorder_end(&a->history, deadline_ms);
 }

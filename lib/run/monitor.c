@@ -46,6 +46,7 @@ struct monitor {
 	uint64_t pending_ms; /* the last time all of them could be read */
 	bool pending_unreadable;
 	struct movelog *moves; /* NULL: moves are not recorded */
+	uint64_t reached_ms;   /* of the last reading that they know */
 };
 
 int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor)
@@ -62,6 +63,12 @@ int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct 
 	s->rest_ms = REST_MS;
 	*ret_monitor = s;
 	return 0;
+}
+
+void monitor_allow_gives(struct monitor *s)
+{
+	if (s->registry)
+		registry_release_no_give(s->registry);
 }
 
 void monitor_free(struct monitor *s, uint64_t deadline_ms)
@@ -277,12 +284,16 @@ static void record_move(struct movelog *a, const struct guest *g, struct instant
 	movelog_add(a, &move);
 }
 
+/* A reading is compared with all moves that are kept, so once: there are many looks for each. */
 static void record_moves(struct monitor *s, const struct monitor_view *v)
 {
+	uint64_t known_ms = s->reached_ms;
+
 	for (size_t i = 0; i < s->snapshot.n; i++) {
 		const struct guest *g = &s->snapshot.guest[i];
 
-		if (g->answered && g->sample.have & SAMPLE_ACTUAL)
+		s->reached_ms = max_u64(s->reached_ms, g->past.seen_ms);
+		if (g->answered && g->sample.have & SAMPLE_ACTUAL && g->past.seen_ms > known_ms)
 			movelog_reached(s->moves, g->uuid, g->sample.actual_kib, sat_sub(g->past.seen_ms, LAG_MS));
 		if (v->sent > 0 && g->past.asked_kib && g->past.asked_ms == v->at.now_ms)
 			record_move(s->moves, g, v->at);

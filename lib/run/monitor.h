@@ -48,6 +48,9 @@ struct monitor;
 /* conf and root stay the caller's. dry_run: nothing is written or commanded, and no statistics period is set. 0 or
  * -ENOMEM. */
 int monitor_new(const struct conf *conf, const char *root, bool dry_run, struct monitor **ret_monitor);
+/* Releases no-give, until the next look. */
+void monitor_allow_gives(struct monitor *s);
+
 /* Releases no-give; waits for a reading until deadline_ms, and then abandons it. */
 void monitor_free(struct monitor *s, uint64_t deadline_ms);
 

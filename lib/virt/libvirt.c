@@ -507,10 +507,7 @@ static bool is_migrating(virDomainPtr dom)
 	return type != VIR_DOMAIN_JOB_NONE && operation != VIR_DOMAIN_JOB_OPERATION_BACKUP;
 }
 
-/*
- * Not while another client holds the guest's job: both questions would wait for it, the XML since libvirt 11.0, for up
- * to 30 s.
- */
+/* Not while another client holds the guest's job: both would wait for it, the XML since libvirt 11.0 (30 s). */
 static int guest_read_facts(struct libvirt *l, virDomainPtr dom, const struct stats *s, struct guest *g)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
@@ -599,7 +596,9 @@ int libvirt_read(struct libvirt *l, struct reading *r, size_t n)
 	int records = found ? stats_list(list, &record) : 0, rc = 0, failed = 0;
 
 	if (records < 0)
-		failed = found > 1 && link_fail(l) != -ENOTCONN ? -EAGAIN : guest_fail(l, list[0]);
+		failed = found > 1 ? link_fail(l) : guest_fail(l, list[0]);
+	if (failed && failed != -ENOTCONN && found > 1)
+		failed = -EAGAIN;
 	for (size_t i = 0; i < n; i++) {
 		struct guest *g = &r[i].guest;
 
@@ -608,7 +607,8 @@ int libvirt_read(struct libvirt *l, struct reading *r, size_t n)
 			            failed ? failed : guest_read(l, dom[i], stats_find(record, records, g->uuid), g));
 			virDomainFree(dom[i]);
 		}
-		rc = r[i].result == -ENOTCONN ? -ENOTCONN : rc;
+		if (r[i].result == -ENOTCONN)
+			rc = failed = -ENOTCONN;
 	}
 	virDomainStatsRecordListFree(record);
 	return rc;

@@ -577,7 +577,8 @@ int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 		rc = read_round(v, g, n, 1, deadline_ms);
 	for (size_t i = 0; i < n && !rc; i++)
 		g[i].hung = !g[i].answered && !g[i].vanished && !g[i].order.error;
-	facts_remember(&v->facts, g, n);
+	if (!rc)
+		facts_remember(&v->facts, g, n);
 	return rc;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #define UUID "11111111-0000-4000-8000-000000000001"
 #define BEGIN_S UINT64_C(1764338400)
 #define PATIENT_MS 60000 /* for a machine that is slow */
+#define HANGS_MS 3000
 
 static char root[FOLDER_BYTES], log_path[FOLDER_BYTES + 8], uri[] = "qemu:///system";
 static struct conf conf;
@@ -167,12 +169,32 @@ static void test_log_that_fails(void **state)
 	assert_int_equal(moves_in_history(), 2);
 }
 
+/* A history that hangs keeps nothing from the log, and costs the time that is given. */
+static void test_history_that_hangs(void **state)
+{
+	int dir = history_dir(root, conf.uri, true), lock = history_lock(dir, clock_ms(CLOCK_BOOTTIME));
+
+	(void)state;
+	assert_true(dir >= 0 && lock >= 0);
+	conf.log = log_path;
+	take(0);
+	guardlog_end(&kept, clock_ms(CLOCK_BOOTTIME) + HANGS_MS);
+	assert_int_equal(kept.log_error, 0);
+	assert_int_equal(lines_of_log(), 1);
+	assert_int_equal(kept.history.error, -ETIMEDOUT);
+	close(lock);
+	while (!moves_in_history()) /* the task that was abandoned, which must not outlive the folder */
+		clock_sleep_ms(1);
+	close(history_lock(dir, clock_ms(CLOCK_BOOTTIME) + PATIENT_MS));
+	close(dir);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_history_and_log), TEST(test_history_alone),  TEST(test_log_alone),
-	    TEST(test_neither),         TEST(test_log_that_fails),
+	    TEST(test_neither),         TEST(test_log_that_fails), TEST(test_history_that_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,19 @@ static void test_without_a_history_there_is_none(void **state)
 	assert_null(shown(guest, 0, 1000));
 }
 
+/* Of a guest that memguard alone has moved nothing but that is known. */
+static void test_moves_alone_are_no_history(void **state)
+{
+	const struct history_move move = {.wall_ms = clock_ms(CLOCK_REALTIME), .by_guard = true};
+	int dir = history_dir(root, OWN, true), file = history_open_to_write(dir, UUID(0), "vm");
+
+	(void)state;
+	assert_int_equal(history_write_moves(file, &move, 1), 0);
+	close(file);
+	close(dir);
+	assert_null(shown(guest, 1, 1000));
+}
+
 static void test_lines_of_those_on_the_screen(void **state)
 {
 	const char *const *line;
@@ -112,6 +125,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_without_a_history_there_is_none),
+	    TEST(test_moves_alone_are_no_history),
 	    TEST(test_lines_of_those_on_the_screen),
 	    TEST(test_read_once_a_minute),
 	};
