@@ -23,11 +23,11 @@ struct sparks {
 
 /*
  * The lines of these guests, "" for one of which nothing is known, until the next call; NULL: nothing is known of any.
- * Begins to read what is missing or older than a minute.
+ * A task begins to read lines that are missing or older than a minute.
  */
 const char *const *sparks_show(struct sparks *s, const struct guest *guest, size_t n, uint64_t now_ms);
 
-/* When to ask again for what is being read; UINT64_MAX: nothing is. */
+/* The time to ask again, if lines are being read; else UINT64_MAX. */
 uint64_t sparks_wake_ms(const struct sparks *s, uint64_t now_ms);
 
 /* Never waits. */

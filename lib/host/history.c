@@ -503,7 +503,7 @@ int history_open_to_write(int dir, const char *uuid, const char *name)
 
 #define LOCK_POLL_MS 10
 
-/* Anyone who can open the file can lock it, so only its owner may. */
+/* A process that can open the file can lock it, so only its owner may. */
 int history_lock(int dir, uint64_t deadline_ms)
 {
 	int fd = openat(dir, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), r = fd < 0 ? -errno : 0;

@@ -44,7 +44,7 @@ int registry_refresh(struct registry *r);
 
 /*
  * The lock of a balancing pass, held until registry_unlock or the end of the process. -EWOULDBLOCK: another pass holds
- * it. Never waits. Its file is never removed. Anyone who can open the file can lock it, so only its owner may.
+ * it. Never waits. Its file is never removed. A process that can open it can lock it: only its owner may.
  */
 int registry_lock(struct registry *r);
 void registry_unlock(struct registry *r);

@@ -105,7 +105,7 @@ static inline uint64_t guest_told_kib(const struct guest *g)
 /*
  * The part of rss that is the guest's own memory: QEMU's does not count as promised. The use that the
  * guest reports is believed as far as rss leaves room for it: used contains memory that its kernel
- * keeps unused, and QEMU may have given back since what was in use then. All of its NVDIMM and the
+ * keeps unused, and QEMU may have returned pages that were in use then. All of its NVDIMM and the
  * like may be in rss.
  */
 static inline uint64_t policy_held_kib(const struct guest *g)

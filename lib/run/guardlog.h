@@ -29,7 +29,7 @@ void guardlog_reserve(struct guardlog *a);
  */
 void guardlog_keep(struct guardlog *a, struct instant at);
 
-/* Begins to write to the history what is left. Waits for that until deadline_ms; false: it goes on. */
+/* The moves that are left begin to go to the history. Waits for that until deadline_ms; false: it goes on. */
 bool guardlog_write(struct guardlog *a, uint64_t deadline_ms);
 
 /* Writes the rest before deadline_ms (CLOCK_BOOTTIME), and clears a but for its errors. */

@@ -386,7 +386,7 @@ static void send_plan(struct monitor *s, struct monitor_view *v)
 		if (h->guest[i].order.error == -ETIMEDOUT && !h->guest[i].hung)
 			h->guest[i].order.error = 0; /* it was not sent in time: the next look does it */
 	v->sent = r < 0 && !sent ? r : (int)sent;
-	s->ready = 0; /* a guest that hangs holds what was prepared for it */
+	s->ready = 0; /* a guest that hangs holds its prepared call */
 	if (sent)
 		v->sent_ms = clock_ms(CLOCK_BOOTTIME);
 }

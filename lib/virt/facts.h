@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is kept of guests from one reading to the next: device facts and hints, which are read from the XML once for
- * each boot and again from time to time, and whether a guest hung when it was read last. Pure, but for memory.
+ * Facts of guests that last from one reading to the next: devices and hints, which come from the XML once for each boot
+ * and again from time to time, and whether a guest hung when it was read last. Pure, but for memory.
  */
 #ifndef MEMSCHED_VIRT_FACTS_H
 #define MEMSCHED_VIRT_FACTS_H
@@ -23,7 +23,7 @@ bool facts_was_hung(const struct facts *f, const struct guest *g);
 /* Keeps those of the n guests in place of all before. Without memory for them, they are read again next time. */
 void facts_remember(struct facts *f, const struct guest *g, size_t n);
 
-/* They are in doubt: read again next time; what was read stays until then. */
+/* They are in doubt: the next reading replaces them, and they stay until then. */
 void facts_forget(struct facts *f, const struct guest *g);
 
 void facts_clear(struct facts *f);
