@@ -13,7 +13,6 @@
 #include "host/complaints.h"
 #include "run/loop.h"
 #include "show/doctor.h"
-#include "show/limits.h"
 #include "show/report.h"
 #include "cli/candidate.h"
 #include "cli/options.h"
@@ -408,7 +407,7 @@ static int show_limits(void *arg, const struct look *look)
 	if (look->error)
 		return show(NULL, look);
 	for (size_t i = 0; i < look->report.n; i++)
-		limits_report(stdout, asked->conf, &look->report.guest[i]);
+		options_show_limits(asked->conf, &look->report.guest[i]);
 	report_complain(&look->report, say_complaint_as, (void *)&memstat);
 	return say_all_missing(&look->report, asked->operand);
 }

@@ -176,6 +176,153 @@ int options_alone(const struct program *program, const char *name, const char *c
 	return 0;
 }
 
+/* ---- --show-config ---- */
+
+#define SOURCE_COLUMN 30
+#define TEXT_LIMIT 32
+#define TEXT_SOURCE 320
+
+static const char *source_of(const struct conf_origin *origin)
+{
+	return !origin->value ? "default" : origin->where ? origin->where : "option";
+}
+
+static void show_value(const char *name, const char *value, const char *unit, const char *source)
+{
+	int width = printf("%s =%s%s%s", name, *value ? " " : "", value, unit);
+
+	printf("%*s # from %s", width < SOURCE_COLUMN ? SOURCE_COLUMN - width : 0, "", source);
+}
+
+static void show_key(const struct conf_key *key, const struct conf_origin *origin)
+{
+	const char *value = origin->value ? origin->value : key->value;
+	bool bare = conf_is_size(key) && *value && !value[strspn(value, "0123456789")];
+
+	show_value(key->name, value, bare ? "KiB" : "", source_of(origin));
+}
+
+/* The size of an empty or relative reserve, if that is known without asking another host. */
+static void show_reserve(const struct conf *conf, const char *root)
+{
+	struct host host;
+
+	if (!conf->reserve.kib && uri_is_own(conf->uri, root) && proc_read(root, &host) == 0)
+		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host_pageable_kib(&host)));
+}
+
+static void show_sections(const struct conf_section *section)
+{
+	if (!section)
+		return;
+	show_sections(section->before);
+	printf("[guest %s]\n", section->patterns);
+	for (size_t i = 0; i < HINT_COUNT; i++)
+		if (section->origin[i].value) {
+			show_key(&section_keys[i], &section->origin[i]);
+			putchar('\n');
+		}
+}
+
+/* As a configuration file that says the same. */
+static void show_conf(const struct conf *conf, const char *root)
+{
+	for (size_t i = 0; i < CONF_KEYS; i++) {
+		show_key(&conf_keys()[i], &conf->origin[i]);
+		if (!strcmp(conf_keys()[i].name, "reserve"))
+			show_reserve(conf, root);
+		putchar('\n');
+	}
+	show_sections(conf->section);
+}
+
+/* In the largest unit that leaves a whole number. */
+static const char *exact_size(char text[TEXT_LIMIT], uint64_t kib)
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB"};
+	size_t unit = 0;
+
+	for (; kib && kib % 1024 == 0 && unit < 2; unit++)
+		kib /= 1024;
+	snprintf(text, TEXT_LIMIT, "%" PRIu64 "%s", kib, units[unit]);
+	return text;
+}
+
+static const char *general_source(const struct conf *conf, const char *name)
+{
+	return source_of(&conf->origin[conf_key_find(conf_keys(), name) - conf_keys()]);
+}
+
+/* Of a value that metadata or a section gives; NULL: neither does. */
+static const char *own_source(const struct conf *conf, const struct guest *g, enum hint hint, bool given)
+{
+	if (g->hints.configured & 1U << hint)
+		return section_of(conf, g->name, hint)->origin[hint].where;
+	return given ? "metadata" : NULL;
+}
+
+static const char *min_source(const struct conf *conf, const struct guest *g, char text[TEXT_SOURCE])
+{
+	const char *own = own_source(conf, g, HINT_MIN, g->hints.has_min);
+	char maximum[TEXT_SIZE];
+
+	if (own)
+		return own;
+	snprintf(text, TEXT_SOURCE, "default for its maximum of %s",
+	         text_size(maximum, sizeof(maximum), g->device.maximum_kib));
+	return text;
+}
+
+static const char *max_source(const struct conf *conf, const struct guest *g)
+{
+	const char *own = own_source(conf, g, HINT_MAX, g->hints.has_max);
+
+	if (own && g->plan.ceil_kib == g->hints.max_kib)
+		return own;
+	return g->plan.ceil_kib < g->device.maximum_kib ? "its hard limit" : "its maximum";
+}
+
+static const char *managed_source(const struct conf *conf, const struct guest *g)
+{
+	const struct conf_section *section = section_of(conf, g->name, HINT_MANAGED);
+
+	if (conf_excludes(conf, g->name))
+		return general_source(conf, "exclude");
+	if (g->hints.has_managed)
+		return "metadata";
+	return section ? section->origin[HINT_MANAGED].where : "default";
+}
+
+static void show_limit(enum hint hint, const char *value, const char *source)
+{
+	show_value(section_keys[hint].name, value, "", source);
+	putchar('\n');
+}
+
+static void show_size(enum hint hint, uint64_t kib, const char *source)
+{
+	char value[TEXT_LIMIT];
+
+	show_limit(hint, exact_size(value, kib), source);
+}
+
+void options_show_limits(const struct conf *conf, const struct guest *g)
+{
+	const char *weight = own_source(conf, g, HINT_WEIGHT, g->hints.has_weight);
+	const char *target = own_source(conf, g, HINT_TARGET, g->hints.has_target);
+	bool managed = !g->excluded && !g->hints.opted_out;
+	char text[TEXT_SOURCE], number[TEXT_DECIMAL];
+
+	printf("[guest %s]\n", text_escape(text, sizeof(text), g->name, text_is_utf8()));
+	show_size(HINT_MIN, g->plan.floor_kib, min_source(conf, g, text));
+	show_size(HINT_MAX, g->plan.ceil_kib, max_source(conf, g));
+	show_limit(HINT_WEIGHT, text_decimal(number, sizeof(number), weight_of(g), 0), weight ? weight : "default");
+	show_size(HINT_TARGET, g->target_kib, target ? target : general_source(conf, "target"));
+	show_limit(HINT_MANAGED, managed ? "yes" : "no", managed_source(conf, g));
+}
+
+/* ---- the configuration ---- */
+
 static void say_conf(void *arg, const char *sentence)
 {
 	const struct program *program = arg;
@@ -219,52 +366,6 @@ static bool is_asked(const struct program *program, const char *name)
 	while (row->name && strcmp(row->name, name) != 0)
 		row++;
 	return row->name && *row->flag;
-}
-
-/* The size of an empty or relative reserve, if that is known without asking another host. */
-static void show_reserve(const struct conf *conf, const char *root)
-{
-	struct host host;
-
-	if (!conf->reserve.kib && uri_is_own(conf->uri, root) && proc_read(root, &host) == 0)
-		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host_pageable_kib(&host)));
-}
-
-static void show_value(const struct conf_key *key, const struct conf_origin *origin)
-{
-	const char *value = origin->value ? origin->value : key->value;
-	bool bare = conf_is_size(key) && *value && !value[strspn(value, "0123456789")];
-	int width = printf("%s =%s%s%s", key->name, *value ? " " : "", value, bare ? "KiB" : "");
-
-	printf("%*s # from %s", width < 30 ? 30 - width : 0, "",
-	       !origin->value  ? "default"
-	       : origin->where ? origin->where
-	                       : "option");
-}
-
-static void show_sections(const struct conf_section *section)
-{
-	if (!section)
-		return;
-	show_sections(section->before);
-	printf("[guest %s]\n", section->patterns);
-	for (size_t i = 0; i < HINT_COUNT; i++)
-		if (section->origin[i].value) {
-			show_value(&section_keys[i], &section->origin[i]);
-			putchar('\n');
-		}
-}
-
-/* As a configuration file that says the same. */
-static void show_conf(const struct conf *conf, const char *root)
-{
-	for (size_t i = 0; i < CONF_KEYS; i++) {
-		show_value(&conf_keys()[i], &conf->origin[i]);
-		if (!strcmp(conf_keys()[i].name, "reserve"))
-			show_reserve(conf, root);
-		putchar('\n');
-	}
-	show_sections(conf->section);
 }
 
 /* A size may be valid and still not fit this host. Returns -errno. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line of all commands: one table of options drives parsing, --help and the override of configuration keys;
- * exit codes, and the end of the process.
+ * The command line of all commands: one table of options drives parsing, --help and the override of configuration keys.
+ * --show-config, exit codes, and the end of the process.
  */
 #ifndef MEMSCHED_CLI_OPTIONS_H
 #define MEMSCHED_CLI_OPTIONS_H
@@ -73,6 +73,9 @@ int options_alone(const struct program *program, const char *name, const char *c
  * If the row "show-config" has its flag set, the configuration is printed, and the process ends.
  */
 int options_conf(const struct program *program, const char *root, const char *file, struct conf *ret_conf);
+
+/* The limits of a guest and the origin of each, as a section of memsched.conf. g must have been planned. */
+void options_show_limits(const struct conf *conf, const struct guest *g);
 
 /*
  * Reads it all again. Valid settings replace *conf, if suits (NULL: anything does) has no objection; what
