@@ -16,6 +16,7 @@
 #include "run/balance.h"
 #include "run/loop.h"
 #include "show/explain.h"
+#include "show/metrics.h"
 #include "show/report.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -166,7 +167,7 @@ static void write_metrics(struct balancer *b, const struct balance_report *rep, 
 		status.has_totals = registry_load_totals(b->registry, &status.totals) == 0;
 	status.has_pass = true; /* this one; last-pass.json has it later */
 	status.pass = (struct pass_heartbeat){.ended_s = outcome.ended_s, .interval_ms = rep ? rep->interval_ms : 0};
-	b->textfile_error = report_metrics_file(b->conf->textfile, rep, &status, &outcome);
+	b->textfile_error = metrics_publish(b->conf->textfile, rep, &status, &outcome);
 }
 
 static void complain_of_metrics(const struct balancer *b)

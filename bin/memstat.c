@@ -13,6 +13,7 @@
 #include "host/complaints.h"
 #include "run/loop.h"
 #include "show/doctor.h"
+#include "show/metrics.h"
 #include "show/report.h"
 #include "cli/candidate.h"
 #include "cli/options.h"
@@ -339,8 +340,8 @@ static int show_all(const struct look *look)
 	const struct status *status = &look->status;
 
 	if (metrics)
-		return metrics_file ? report_metrics_file(metrics_file, rep, status, NULL)
-		                    : report_metrics(stdout, rep, status, NULL);
+		return metrics_file ? metrics_publish(metrics_file, rep, status, NULL)
+		                    : metrics_write(stdout, rep, status, NULL);
 	if (as_json)
 		report_stat_json(stdout, rep, status, columns);
 	else if (explain)

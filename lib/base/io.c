@@ -98,31 +98,6 @@ int file_write(int at, const char *name, const char *text, size_t length)
 	return error;
 }
 
-/* -EBUSY: another writer has it, or has just renamed it. */
-static int take_temporary(int at, const char *temporary)
-{
-	int fd = file_open_target(at, temporary, O_WRONLY, 0600);
-
-	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) == 0 && file_is_same(fd, at, temporary) && ftruncate(fd, 0) == 0))
-		return fd;
-	close(fd);
-	return -EBUSY;
-}
-
-int file_publish(int at, const char *name, const char *text, size_t length)
-{
-	int fd, error, tries = PUBLISH_TRIES;
-	char *temporary;
-
-	if (asprintf(&temporary, ".%s.tmp", name) < 0)
-		return -ENOMEM;
-	while ((fd = take_temporary(at, temporary)) == -EBUSY && --tries)
-		nanosleep(&(struct timespec){.tv_nsec = PUBLISH_PAUSE_NS}, NULL);
-	error = fd < 0 ? fd : replace_file(at, fd, temporary, name, text, length);
-	free(temporary);
-	return error;
-}
-
 /* ---- files that other users can change ---- */
 
 bool file_is_ours(const struct stat *st)
@@ -333,6 +308,55 @@ int file_open_safe(const char *path)
 	if (!error)
 		return fd;
 	close(fd);
+	return error;
+}
+
+/* ---- files in directories of other users ---- */
+
+/* -EBUSY: another writer has it, or has just renamed it. */
+static int take_temporary(int at, const char *temporary)
+{
+	int fd = file_open_target(at, temporary, O_WRONLY, 0600);
+
+	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) == 0 && file_is_same(fd, at, temporary) && ftruncate(fd, 0) == 0))
+		return fd;
+	close(fd);
+	return -EBUSY;
+}
+
+static int publish_at(int at, const char *name, const char *text, size_t length)
+{
+	int fd, error, tries = PUBLISH_TRIES;
+	char *temporary;
+
+	if (asprintf(&temporary, ".%s.tmp", name) < 0)
+		return -ENOMEM;
+	while ((fd = take_temporary(at, temporary)) == -EBUSY && --tries)
+		nanosleep(&(struct timespec){.tv_nsec = PUBLISH_PAUSE_NS}, NULL);
+	error = fd < 0 ? fd : replace_file(at, fd, temporary, name, text, length);
+	free(temporary);
+	return error;
+}
+
+/* Lest `--prometheus=/dev/stdout` puts a file in its place, or root replaces one of another user. */
+static int check_published(int at, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : -errno;
+	return file_check_target(&st);
+}
+
+int file_publish(const char *path, const char *text, size_t length)
+{
+	const char *name;
+	int dir = dir_open_of(path, &name);
+	int error = dir < 0 ? dir : *name ? check_published(dir, name) : -EMEDIUMTYPE;
+
+	if (!error)
+		error = publish_at(dir, name, text, length);
+	fd_close(&dir);
 	return error;
 }
 

@@ -32,12 +32,6 @@ ssize_t file_read(int fd, char *bytes, size_t size);
  * number in two containers. Not synced: after a crash of the host it is written anew. 0 or -errno.
  */
 int file_write(int at, const char *name, const char *text, size_t length);
-/*
- * The same in a directory of others, where left-over temporaries would stay: the temporary is .NAME.tmp, and the next
- * writer takes over that of a writer that died. It must pass file_check_target. -EBUSY: another process has written it
- * for longer than 100 ms.
- */
-int file_publish(int at, const char *name, const char *text, size_t length);
 
 struct stat;
 
@@ -78,6 +72,13 @@ int dir_open_of(const char *path, const char **ret_name);
  * or a directory on the way to a link's target is not safe; -EMEDIUMTYPE: no plain file. Never waits.
  */
 int file_open_safe(const char *path);
+
+/*
+ * file_write in a directory of others, where left-over temporaries would stay: the temporary is .NAME.tmp, and the next
+ * writer takes over that of a writer that died. Both files must pass file_check_target, and the way dir_open_of.
+ * -EBUSY: another process has written it for longer than 100 ms.
+ */
+int file_publish(const char *path, const char *text, size_t length);
 
 /*
  * A stream whose text stays in memory. open_memstream does not report a lack of memory: glibc drops the text, and

@@ -14,7 +14,6 @@
 #include "base/units.h"
 #include "cli/say.h"
 #include "show/advice.h"
-#include "show/metrics.h"
 #include "show/picture.h"
 
 #define SINCE_S UINT64_C(86400)
@@ -192,7 +191,7 @@ static int write_picture(const struct showing *p)
 	if (m.out && memfile_close(&m))
 		r = -ENOMEM;
 	if (!r)
-		r = metrics_publish(path, m.text, m.length);
+		r = file_publish(path, m.text, m.length);
 	free(m.text);
 	if (r)
 		say_error(p->program, "cannot write '%s': %s",

@@ -2,101 +2,110 @@
 #include "show/metrics.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
-#include "base/text.h"
+#include "plan/fit.h"
+#include "show/report.h"
 
-/* ---- the format ---- */
+/* ---- columns that are metrics alone ---- */
 
-static void write_head(FILE *out, const char *prefix, const char *name, const char *help, const char *type)
+static struct cell build_version(const void *arg)
 {
-	fprintf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, name, help, prefix, name, type);
+	(void)arg;
+	return (struct cell){.kind = CELL_TEXT, .text = MEMSCHED_VERSION};
 }
 
-void metrics_gauge(FILE *out, const char *prefix, const char *name, const char *help)
+static const struct column build_columns[] = {
+    {"version", "", NULL, "version of memsched", 0, build_version, "build_info"},
+    {.name = NULL},
+};
+
+COLUMN_CELL(host_fit, const struct balance_report *rep,
+            ((struct cell){.kind = CELL_KIB, .number = fit_largest_kib(&rep->budget)}))
+
+static const struct column fit_columns[] = {
+    {"fit", "", NULL, "memory of the largest guest that could start now", 0, host_fit, "fit_bytes"},
+    {.name = NULL},
+};
+
+#define OUTCOME_CELL(column, expression) COLUMN_CELL(outcome_##column, const struct outcome *o, expression)
+
+OUTCOME_CELL(success, ((struct cell){.kind = CELL_BOOL, .number = o->report != NULL}))
+OUTCOME_CELL(duration, ((struct cell){.kind = CELL_MS, .number = o->took_ms}))
+OUTCOME_CELL(timestamp, ((struct cell){.kind = CELL_NUMBER, .number = o->ended_s}))
+OUTCOME_CELL(failed,
+             ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE, .number = o->report ? o->report->failed : 0}))
+OUTCOME_CELL(commands, ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE,
+                                      .number = o->report ? o->report->commands : 0}))
+OUTCOME_CELL(shortage, ((struct cell){.kind = o->report ? CELL_KIB : CELL_NONE,
+                                      .number = o->report ? o->report->budget.shortage_kib : 0}))
+
+static const struct column outcome_columns[] = {
+    {"success", "", NULL, "whether the last pass was made: libvirt could be asked", 0, outcome_success, "success"},
+    {"duration", "", NULL, "how long the last pass took", 0, outcome_duration, "duration_seconds"},
+    {"timestamp", "", NULL, "when the last pass ended", 0, outcome_timestamp, "timestamp_seconds"},
+    {"failed", "", NULL, "guests that did not answer the last pass or whose command failed", 0, outcome_failed,
+     "failed_domains"},
+    {"commands", "", NULL, "balloon commands that the last pass sent", 0, outcome_commands, "commands"},
+    {"shortage", "", NULL, "what the host lacks for all needs", 0, outcome_shortage, "shortage_bytes"},
+    {.name = NULL},
+};
+
+/* ---- all of them ---- */
+
+/* Of the host nothing but the pause is known. */
+static int write_pause(FILE *out, uint64_t paused_ms)
 {
-	write_head(out, prefix, name, help, "gauge");
-}
+	const struct balance_report rep = {.paused_ms = paused_ms};
+	struct column *columns;
+	int r = column_choose(host_columns, COLUMN_ALL, "paused", &columns, NULL);
 
-void metrics_counter(FILE *out, const char *prefix, const char *name, const char *help)
-{
-	write_head(out, prefix, name, help, "counter");
-}
-
-/* The value is plain by now: quotes and backslashes are left to escape. */
-static void write_label(FILE *out, const char *name, const char *value, const char *before)
-{
-	fputs(before, out);
-	for (; *name; name++)
-		fputc(*name == '-' ? '_' : *name, out);
-	fputs("=\"", out);
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			fputc('\\', out);
-		fputc(*value, out);
-	}
-	fputc('"', out);
-}
-
-static int write_labels(FILE *out, const struct metrics_label *labels)
-{
-	const char *before = "{";
-
-	for (; labels->name; labels++) {
-		char *plain = labels->value ? text_escaped_for(labels->value, true, "") : NULL;
-
-		if (labels->value && !plain)
-			return -ENOMEM;
-		if (plain) {
-			write_label(out, labels->name, plain, before);
-			before = ",";
-		}
-		free(plain);
-	}
-	if (*before == ',')
-		fputc('}', out);
-	return 0;
-}
-
-int metrics_sample(FILE *out, const char *prefix, const char *name, const struct metrics_label *labels, uint64_t value,
-                   unsigned decimals)
-{
-	char number[TEXT_DECIMAL];
-	struct memfile whole;
-	int r = memfile_open(&whole) ? write_labels(whole.out, labels) : -ENOMEM;
-
-	if (whole.out && memfile_close(&whole))
-		r = -ENOMEM;
-	if (!r)
-		fprintf(out, "%s%s%s %s\n", prefix, name, whole.text,
-		        text_decimal(number, sizeof(number), value, decimals));
-	free(whole.text);
+	if (r)
+		return r;
+	r = table_write_metrics(out, "memsched_host_", columns, NULL, &rep, 1, sizeof(rep));
+	free(columns);
 	return r;
 }
 
-/* ---- the file ---- */
-
-/* Lest `--prometheus=/dev/stdout` puts a file in its place, or root replaces one of another user. */
-static int check_target(int at, const char *name)
+int metrics_write(FILE *out, const struct balance_report *rep, const struct status *status,
+                  const struct outcome *outcome)
 {
-	struct stat st;
+	int r = table_write_metrics(out, "memsched_", build_columns, NULL, "", 1, 1);
 
-	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW))
-		return errno == ENOENT ? 0 : -errno;
-	return file_check_target(&st);
+	if (!r && status->has_totals)
+		r = table_write_metrics(out, "memsched_", totals_columns, NULL, &status->totals, 1,
+		                        sizeof(status->totals));
+	if (!r && outcome && outcome->paused_ms)
+		return write_pause(out, outcome->paused_ms);
+	if (!r && outcome)
+		r = table_write_metrics(out, "memsched_pass_", outcome_columns, NULL, outcome, 1, sizeof(*outcome));
+	if (r || !rep)
+		return r;
+	r = table_write_metrics(out, "memsched_status_", status_columns, NULL, status, 1, sizeof(*status));
+	if (!r && status->presence == GUARD_PRESENT)
+		r = table_write_metrics(out, "memsched_guard_", guard_columns, NULL, &status->guard, 1,
+		                        sizeof(status->guard));
+	if (!r)
+		r = table_write_metrics(out, "memsched_host_", host_columns, NULL, rep, 1, sizeof(*rep));
+	if (!r)
+		r = table_write_metrics(out, "memsched_", fit_columns, NULL, rep, 1, sizeof(*rep));
+	if (!r)
+		r = table_write_metrics(out, "memsched_domain_", guest_columns, &guest_columns[0], rep->guest, rep->n,
+		                        sizeof(*rep->guest));
+	return r;
 }
 
-int metrics_publish(const char *path, const char *text, size_t length)
+int metrics_publish(const char *path, const struct balance_report *rep, const struct status *status,
+                    const struct outcome *outcome)
 {
-	const char *name;
-	int dir = dir_open_of(path, &name);
-	int error = dir < 0 ? dir : *name ? check_target(dir, name) : -EMEDIUMTYPE;
+	struct memfile m;
+	int r = memfile_open(&m) ? metrics_write(m.out, rep, status, outcome) : -ENOMEM;
 
-	if (!error)
-		error = file_publish(dir, name, text, length);
-	fd_close(&dir);
-	return error;
+	if (m.out && memfile_close(&m))
+		r = -ENOMEM;
+	if (!r)
+		r = file_publish(path, m.text, m.length);
+	free(m.text);
+	return r;
 }

@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The text format of Prometheus, and the files of it that node_exporter's textfile collector reads.
+ * Which metrics there are, for Prometheus: METRICS in memstat(8). table_write_metrics has their text format; the files
+ * are what node_exporter's textfile collector reads.
  */
 #ifndef MEMSCHED_SHOW_METRICS_H
 #define MEMSCHED_SHOW_METRICS_H
 
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-/* prefix and name together are the metric's name. Comes before its samples. Errors of writing stay in the stream. */
-void metrics_gauge(FILE *out, const char *prefix, const char *name, const char *help);
-void metrics_counter(FILE *out, const char *prefix, const char *name, const char *help);
+#include "run/balance.h"
+#include "show/status.h"
 
-/* An array of labels is ended by a NULL name; a label with a NULL value is left out. */
-struct metrics_label {
-	const char *name, *value; /* name: dashes become _. value: from outside; escaped as by text_escape */
+/* How a pass went, for its metrics. */
+struct outcome {
+	const struct balance_report *report; /* NULL: it failed as a whole */
+	uint64_t took_ms, ended_s;           /* wall clock */
+	uint64_t paused_ms;                  /* there was none, as balancing is paused for so long; 0: it is not */
 };
 
-/* value / 10^decimals; decimals: at most 19. 0, or -ENOMEM with nothing written. */
-int metrics_sample(FILE *out, const char *prefix, const char *name, const struct metrics_label *labels, uint64_t value,
-                   unsigned decimals);
-
 /*
- * file_write, whose temporary the collector leaves alone: it reads files that end in .prom. 0 or -errno; -EMEDIUMTYPE
- * and -EPERM as file_check_target and dir_open_of.
+ * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: nothing, and of status the
+ * totals alone), to out, or as the whole of the file at path. 0 or -errno: -ENOMEM, or as file_publish.
  */
-int metrics_publish(const char *path, const char *text, size_t length);
+int metrics_write(FILE *out, const struct balance_report *rep, const struct status *status,
+                  const struct outcome *outcome);
+int metrics_publish(const char *path, const struct balance_report *rep, const struct status *status,
+                    const struct outcome *outcome);
 
 #endif

@@ -9,9 +9,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "plan/fit.h"
 #include "show/explain.h"
-#include "show/metrics.h"
 
 #define SHOWN COLUMN_TABLE
 #define IN_JSON COLUMN_JSON
@@ -166,35 +164,6 @@ const struct column host_columns[] = {
     {"pressure", "Pressure", "pressure_some_avg10", "share of 10 s in which something waited for memory", IN_JSON,
      host_pressure, "pressure_some_avg10_ratio"},
     {"paused", "Paused", NULL, "for how much longer balancing is paused", 0, host_paused, "paused_seconds"},
-    {.name = NULL},
-};
-
-HOST_CELL(fit, kib_if(true, fit_largest_kib(&rep->budget)))
-
-static const struct column fit_columns[] = {
-    {"fit", "", NULL, "memory of the largest guest that could start now", 0, host_fit, "fit_bytes"},
-    {.name = NULL},
-};
-
-#define OUTCOME_CELL(column, expression) COLUMN_CELL(outcome_##column, const struct outcome *o, expression)
-
-OUTCOME_CELL(success, yes_no(o->report != NULL))
-OUTCOME_CELL(duration, ((struct cell){.kind = CELL_MS, .number = o->took_ms}))
-OUTCOME_CELL(timestamp, ((struct cell){.kind = CELL_NUMBER, .number = o->ended_s}))
-OUTCOME_CELL(failed,
-             ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE, .number = o->report ? o->report->failed : 0}))
-OUTCOME_CELL(commands, ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE,
-                                      .number = o->report ? o->report->commands : 0}))
-OUTCOME_CELL(shortage, kib_if(o->report, o->report ? o->report->budget.shortage_kib : 0))
-
-const struct column outcome_columns[] = {
-    {"success", "", NULL, "whether the last pass was made: libvirt could be asked", 0, outcome_success, "success"},
-    {"duration", "", NULL, "how long the last pass took", 0, outcome_duration, "duration_seconds"},
-    {"timestamp", "", NULL, "when the last pass ended", 0, outcome_timestamp, "timestamp_seconds"},
-    {"failed", "", NULL, "guests that did not answer the last pass or whose command failed", 0, outcome_failed,
-     "failed_domains"},
-    {"commands", "", NULL, "balloon commands that the last pass sent", 0, outcome_commands, "commands"},
-    {"shortage", "", NULL, "what the host lacks for all needs", 0, outcome_shortage, "shortage_bytes"},
     {.name = NULL},
 };
 
@@ -404,67 +373,6 @@ int report_keep(struct registry *r, const struct balance_report *rep, uint64_t w
 		error = registry_write(r, "last-pass.json", m.text, m.length);
 	free(m.text);
 	return error;
-}
-
-/* ---- metrics ---- */
-
-/* Of the host nothing but the pause is known. */
-static int write_pause(FILE *out, uint64_t paused_ms)
-{
-	const struct balance_report rep = {.paused_ms = paused_ms};
-	struct column *columns;
-	int r = column_choose(host_columns, COLUMN_ALL, "paused", &columns, NULL);
-
-	if (r)
-		return r;
-	r = table_write_metrics(out, "memsched_host_", columns, NULL, &rep, 1, sizeof(rep));
-	free(columns);
-	return r;
-}
-
-int report_metrics(FILE *out, const struct balance_report *rep, const struct status *status,
-                   const struct outcome *outcome)
-{
-	const struct metrics_label version[] = {{"version", MEMSCHED_VERSION}, {NULL, NULL}};
-	int r;
-
-	metrics_gauge(out, "memsched_", "build_info", "version of memsched");
-	r = metrics_sample(out, "memsched_", "build_info", version, 1, 0);
-	if (!r && status->has_totals)
-		r = table_write_metrics(out, "memsched_", totals_columns, NULL, &status->totals, 1,
-		                        sizeof(status->totals));
-	if (!r && outcome && outcome->paused_ms)
-		return write_pause(out, outcome->paused_ms);
-	if (!r && outcome)
-		r = table_write_metrics(out, "memsched_pass_", outcome_columns, NULL, outcome, 1, sizeof(*outcome));
-	if (r || !rep)
-		return r;
-	r = table_write_metrics(out, "memsched_status_", status_columns, NULL, status, 1, sizeof(*status));
-	if (!r && status->presence == GUARD_PRESENT)
-		r = table_write_metrics(out, "memsched_guard_", guard_columns, NULL, &status->guard, 1,
-		                        sizeof(status->guard));
-	if (!r)
-		r = table_write_metrics(out, "memsched_host_", host_columns, NULL, rep, 1, sizeof(*rep));
-	if (!r)
-		r = table_write_metrics(out, "memsched_", fit_columns, NULL, rep, 1, sizeof(*rep));
-	if (!r)
-		r = table_write_metrics(out, "memsched_domain_", guest_columns, &guest_columns[0], rep->guest, rep->n,
-		                        sizeof(*rep->guest));
-	return r;
-}
-
-int report_metrics_file(const char *path, const struct balance_report *rep, const struct status *status,
-                        const struct outcome *outcome)
-{
-	struct memfile m;
-	int r = memfile_open(&m) ? report_metrics(m.out, rep, status, outcome) : -ENOMEM;
-
-	if (m.out && memfile_close(&m))
-		r = -ENOMEM;
-	if (!r)
-		r = metrics_publish(path, m.text, m.length);
-	free(m.text);
-	return r;
 }
 
 /* ---- the record of moves ---- */

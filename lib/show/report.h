@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pass's findings and actions, as tables, as JSON (JSON in memstat(8) and membalance(8)), as metrics and as
- * sentences.
- */
-/*
- * The columns of a guest, of the host and of a pass, for every table, for JSON and for the metrics.
+ * The columns of a guest and of the host, for every table, for JSON and for the metrics; and a pass's findings and
+ * actions, as tables, as JSON (JSON in memstat(8) and membalance(8)) and as sentences.
  */
 #ifndef MEMSCHED_SHOW_REPORT_H
 #define MEMSCHED_SHOW_REPORT_H
@@ -19,16 +16,8 @@
 #include "show/status.h"
 #include "show/table.h"
 
-/* How a pass went, for its metrics. */
-struct outcome {
-	const struct balance_report *report; /* NULL: it failed as a whole */
-	uint64_t took_ms, ended_s;           /* wall clock */
-	uint64_t paused_ms;                  /* there was none, as balancing is paused for so long; 0: it is not */
-};
-
-extern const struct column guest_columns[];   /* rows: struct guest; the first is the name */
-extern const struct column host_columns[];    /* rows: struct balance_report */
-extern const struct column outcome_columns[]; /* rows: struct outcome */
+extern const struct column guest_columns[]; /* rows: struct guest; the first is the name */
+extern const struct column host_columns[];  /* rows: struct balance_report */
 
 /*
  * The guests by columns (NULL: those of COLUMN_TABLE); if they are a table with headings, below it their totals,
@@ -50,15 +39,6 @@ void report_plan(FILE *out, const struct balance_report *rep);
 void report_stat_json(FILE *out, const struct balance_report *rep, const struct status *status,
                       const struct column *columns);
 void report_pass_json(FILE *out, const struct balance_report *rep);
-
-/*
- * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: nothing, and of status the
- * totals alone), to out, or as the whole of the file at path. 0 or -errno: -ENOMEM, or as metrics_publish.
- */
-int report_metrics(FILE *out, const struct balance_report *rep, const struct status *status,
-                   const struct outcome *outcome);
-int report_metrics_file(const char *path, const struct balance_report *rep, const struct status *status,
-                        const struct outcome *outcome);
 
 /* Writes last-pass.json: memsched.pass/1 and time_seconds, the wall clock. 0 or -errno; whole or not at all. */
 int report_keep(struct registry *r, const struct balance_report *rep, uint64_t wall_ms);

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "show/metrics.h"
 
 struct cell column_cell(const struct column *column, const void *row)
 {
@@ -403,7 +403,34 @@ void table_write_json(struct json *j, const struct column *columns, const void *
 	}
 }
 
-/* ---- metrics ---- */
+/* ---- metrics: the text format of Prometheus ---- */
+
+static void write_head(FILE *out, const char *prefix, const char *name, const char *help, const char *type)
+{
+	fprintf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, name, help, prefix, name, type);
+}
+
+/* Nothing for a NULL value. before: what stands before it, and then before the next one. */
+static int write_label(FILE *out, const char *name, const char *value, const char **before)
+{
+	char *plain = value ? text_escaped_for(value, true, "") : NULL;
+
+	if (!plain)
+		return value ? -ENOMEM : 0;
+	fputs(*before, out);
+	*before = ",";
+	for (; *name; name++)
+		fputc(*name == '-' ? '_' : *name, out);
+	fputs("=\"", out);
+	for (const char *c = plain; *c; c++) {
+		if (*c == '"' || *c == '\\')
+			fputc('\\', out);
+		fputc(*c, out);
+	}
+	fputc('"', out);
+	free(plain);
+	return 0;
+}
 
 static const char *metric_of(const struct column *column)
 {
@@ -424,21 +451,39 @@ static bool measure(const struct cell *cell, uint64_t *ret_value, unsigned *ret_
 	return true;
 }
 
+static int write_labels(FILE *out, const struct column *column, const struct column *label, const void *row)
+{
+	struct cell cell = column_cell(column, row);
+	const char *before = "{";
+	int r = label ? write_label(out, label->name, column_cell(label, row).text, &before) : 0;
+
+	if (!r && cell.kind == CELL_TEXT)
+		r = write_label(out, column->name, cell.text, &before);
+	if (*before == ',')
+		fputc('}', out);
+	return r;
+}
+
 static int write_sample(FILE *out, const char *prefix, const struct column *column, const struct column *label,
                         const void *row)
 {
 	struct cell cell = column_cell(column, row);
-	struct metrics_label labels[3] = {{NULL, NULL}}, *next = labels;
-	uint64_t value;
+	char number[TEXT_DECIMAL];
+	struct memfile labels; /* without memory nothing is written */
 	unsigned decimals;
+	uint64_t value;
+	int r;
 
 	if (!measure(&cell, &value, &decimals))
 		return 0;
-	if (label)
-		*next++ = (struct metrics_label){label->name, column_cell(label, row).text};
-	if (cell.kind == CELL_TEXT)
-		*next++ = (struct metrics_label){column->name, cell.text};
-	return metrics_sample(out, prefix, metric_of(column), labels, value, decimals);
+	r = memfile_open(&labels) ? write_labels(labels.out, column, label, row) : -ENOMEM;
+	if (labels.out && memfile_close(&labels))
+		r = -ENOMEM;
+	if (!r)
+		fprintf(out, "%s%s%s %s\n", prefix, metric_of(column), labels.text,
+		        text_decimal(number, sizeof(number), value, decimals));
+	free(labels.text);
+	return r;
 }
 
 int table_write_metrics(FILE *out, const char *prefix, const struct column *columns, const struct column *label,
@@ -449,8 +494,8 @@ int table_write_metrics(FILE *out, const char *prefix, const struct column *colu
 	for (; columns->name; columns++) {
 		if (!metric_of(columns))
 			continue;
-		(columns->sets & COLUMN_COUNTER ? metrics_counter : metrics_gauge)(out, prefix, metric_of(columns),
-		                                                                   columns->help);
+		write_head(out, prefix, metric_of(columns), columns->help,
+		           columns->sets & COLUMN_COUNTER ? "counter" : "gauge");
 		for (size_t i = 0; !r && i < n; i++)
 			r = write_sample(out, prefix, columns, label, (const char *)rows + i * size);
 	}

@@ -120,24 +120,53 @@ static void test_publish(void **state)
 
 	(void)state;
 	put(".a.tmp", "left over");
-	assert_int_equal(file_publish(AT_FDCWD, "a", "one", 3), 0);
+	assert_int_equal(file_publish("a", "one", 3), 0);
 	has_content("a", "one");
 	put(".a.tmp", "half");
 	fd = open(".a.tmp", O_WRONLY);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
-	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EBUSY);
+	assert_int_equal(file_publish("a", "two", 3), -EBUSY);
 	has_content(".a.tmp", "half");
 	fd_close(&fd);
 	put("b", "precious");
 	assert_int_equal(unlink(".a.tmp") | symlink("b", ".a.tmp"), 0);
-	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EMEDIUMTYPE);
+	assert_int_equal(file_publish("a", "two", 3), -EMEDIUMTYPE);
 	assert_int_equal(unlink(".a.tmp") | link("b", ".a.tmp"), 0);
-	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EPERM);
+	assert_int_equal(file_publish("a", "two", 3), -EPERM);
 	assert_int_equal(unlink(".a.tmp") | mkfifo(".a.tmp", 0600), 0);
-	assert_int_equal(file_publish(AT_FDCWD, "a", "two", 3), -EMEDIUMTYPE);
+	assert_int_equal(file_publish("a", "two", 3), -EMEDIUMTYPE);
 	has_content("b", "precious");
 	has_content("a", "one");
 	assert_int_equal(unlink(".a.tmp") | unlink("b"), 0);
+}
+
+/* Nothing but a plain file of ours is replaced. */
+static void test_publish_target(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	umask(077);
+	assert_int_equal(file_publish("a", "one\n", 4), 0);
+	umask(022);
+	assert_int_equal(stat("a", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(file_publish("./a", "two\n", 3), 0);
+	has_content("a", "two");
+	assert_int_equal(file_publish("a", "", 0), 0);
+	has_content("a", "");
+	assert_int_equal(symlink("a", "link"), 0);
+	assert_int_equal(file_publish("link", "x", 1), -EMEDIUMTYPE);
+	assert_int_equal(mkdir("folder", 0700), 0);
+	assert_int_equal(file_publish("folder", "x", 1), -EMEDIUMTYPE);
+	assert_int_equal(file_publish("folder/", "x", 1), -EMEDIUMTYPE);
+	assert_int_equal(link("a", "second"), 0);
+	assert_int_equal(file_publish("a", "x", 1), -EPERM);
+	assert_int_equal(unlink("second"), 0);
+	assert_int_equal(file_publish("nowhere/a", "x", 1), -ENOENT);
+	assert_int_equal(file_publish("a/b", "x", 1), -ENOTDIR);
+	has_content("a", "");
+	assert_int_equal(unlink("link") | rmdir("folder"), 0);
 }
 
 #define WRITERS 4
@@ -152,7 +181,7 @@ static pid_t publish_often(char letter)
 		return child;
 	memset(text, letter, sizeof(text));
 	for (int i = 0; i < TIMES; i++) {
-		int error = file_publish(AT_FDCWD, "a", text, sizeof(text));
+		int error = file_publish("a", text, sizeof(text));
 
 		if (error && error != -EBUSY)
 			_exit(1);
@@ -373,6 +402,7 @@ int main(void)
 	    TEST(test_write),
 	    TEST(test_temporary_of_another),
 	    TEST(test_publish),
+	    TEST(test_publish_target),
 	    TEST(test_publish_at_once),
 	    TEST(test_dir_open_of),
 	    TEST(test_check_target),

@@ -368,12 +368,55 @@ static void test_metrics(void **state)
 	                          "x_reason{domain=\"b\\\"\\\\\\\\\\\\x0A\"} 0.0005\n");
 }
 
+static const struct column sample_columns[] = {
+    {"a", "", NULL, "", 0, get_name, ""},
+    {"b", "", NULL, "how many", 0, get_last, "x"},
+    {.name = NULL},
+};
+
+static const struct {
+	struct row row; /* name: the label */
+	const char *line;
+} samples[] = {
+    {{.last = NUMBER(0)}, "m_x 0\n"},
+    {{.last = NUMBER(UINT64_MAX)}, "m_x 18446744073709551615\n"},
+    {{.last = {.kind = CELL_PCT, .number = 5}}, "m_x 0.0005\n"},
+    {{"b", .last = MS(1500)}, "m_x{a=\"b\"} 1.500\n"},
+    {{"", .last = TEXT("c d")}, "m_x{a=\"\",b=\"c d\"} 1\n"},
+    {{.last = TEXT("c")}, "m_x{b=\"c\"} 1\n"},
+    {{.last = BOOL(1)}, "m_x 1\n"},
+    /* two names never become one */
+    {{"b\nc", .last = BOOL(1)}, "m_x{a=\"b\\\\x0Ac\"} 1\n"},
+    {{"b\\x0Ac", .last = BOOL(1)}, "m_x{a=\"b\\\\\\\\x0Ac\"} 1\n"},
+    {{"\"} 2\n", .last = BOOL(1)}, "m_x{a=\"\\\"} 2\\\\x0A\"} 1\n"},
+    /* whatever the locale, UTF-8 stays, and what is none does not */
+    {{"\xc3\xa9\xff\xc2\x9b", .last = BOOL(1)}, "m_x{a=\"\xc3\xa9\\\\xFF\\\\xC2\\\\x9B\"} 1\n"},
+};
+
+static void test_samples(void **state)
+{
+	static const char head[] = "# HELP m_x how many\n# TYPE m_x gauge\n";
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(samples); i++) {
+		char text[256] = "";
+		FILE *out = fmemopen(text, sizeof(text), "w");
+
+		assert_int_equal(table_write_metrics(out, "m_", sample_columns, &sample_columns[0], &samples[i].row, 1,
+		                                     sizeof(samples[i].row)),
+		                 0);
+		fclose(out);
+		assert_memory_equal(text, head, strlen(head));
+		assert_string_equal(text + strlen(head), samples[i].line);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_write),      cmocka_unit_test(test_width),     cmocka_unit_test(test_long),
 	    cmocka_unit_test(test_no_columns), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_json),
-	    cmocka_unit_test(test_metrics),
+	    cmocka_unit_test(test_metrics),    cmocka_unit_test(test_samples),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
