@@ -57,19 +57,19 @@ static void write_command(struct row *row)
 /* ---- the columns ---- */
 
 #define ROW_CELL(column, expression) COLUMN_CELL(row_##column, const struct row *row, expression)
-#define KIB(member) ((struct cell){.kind = row->known ? CELL_KIB : CELL_NONE, .number = row->advice.member})
+#define KIB(member) cell_if(row->known, CELL_KIB, row->advice.member)
 
-ROW_CELL(name, ((struct cell){.kind = CELL_TEXT, .text = row->t->name}))
-ROW_CELL(uuid, ((struct cell){.kind = CELL_TEXT, .text = row->t->uuid}))
+ROW_CELL(name, cell_text(row->t->name))
+ROW_CELL(uuid, cell_text(row->t->uuid))
 ROW_CELL(min, KIB(min_kib))
 ROW_CELL(max, KIB(max_kib))
-ROW_CELL(weight, ((struct cell){.kind = row->known ? CELL_NUMBER : CELL_NONE, .number = row->weight}))
+ROW_CELL(weight, cell_if(row->known, CELL_NUMBER, row->weight))
 ROW_CELL(p50, KIB(p50_kib))
 ROW_CELL(p90, KIB(p90_kib))
 ROW_CELL(p98, KIB(p98_kib))
-ROW_CELL(seen, ((struct cell){.kind = CELL_MS, .number = row->seen.minutes * UINT64_C(60000)}))
-ROW_CELL(reason, ((struct cell){.kind = CELL_TEXT, .text = row->reason}))
-ROW_CELL(command, ((struct cell){.kind = CELL_TEXT, .text = *row->command ? row->command : NULL}))
+ROW_CELL(seen, cell_of(CELL_MS, UINT64_C(60000) * row->seen.minutes))
+ROW_CELL(reason, cell_text(row->reason))
+ROW_CELL(command, cell_text(*row->command ? row->command : NULL))
 
 static const struct column columns[] = {
     {"domain", "Domain", "name", "", COLUMN_TABLE | COLUMN_JSON, row_name, NULL},

@@ -13,7 +13,7 @@
 static struct cell build_version(const void *arg)
 {
 	(void)arg;
-	return (struct cell){.kind = CELL_TEXT, .text = MEMSCHED_VERSION};
+	return cell_text(MEMSCHED_VERSION);
 }
 
 static const struct column build_columns[] = {
@@ -21,8 +21,7 @@ static const struct column build_columns[] = {
     {.name = NULL},
 };
 
-COLUMN_CELL(host_fit, const struct balance_report *rep,
-            ((struct cell){.kind = CELL_KIB, .number = fit_largest_kib(&rep->budget)}))
+COLUMN_CELL(host_fit, const struct balance_report *rep, cell_of(CELL_KIB, fit_largest_kib(&rep->budget)))
 
 static const struct column fit_columns[] = {
     {"fit", "", NULL, "memory of the largest guest that could start now", 0, host_fit, "fit_bytes"},
@@ -31,15 +30,12 @@ static const struct column fit_columns[] = {
 
 #define OUTCOME_CELL(column, expression) COLUMN_CELL(outcome_##column, const struct outcome *o, expression)
 
-OUTCOME_CELL(success, ((struct cell){.kind = CELL_BOOL, .number = o->report != NULL}))
-OUTCOME_CELL(duration, ((struct cell){.kind = CELL_MS, .number = o->took_ms}))
-OUTCOME_CELL(timestamp, ((struct cell){.kind = CELL_NUMBER, .number = o->ended_s}))
-OUTCOME_CELL(failed,
-             ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE, .number = o->report ? o->report->failed : 0}))
-OUTCOME_CELL(commands, ((struct cell){.kind = o->report ? CELL_NUMBER : CELL_NONE,
-                                      .number = o->report ? o->report->commands : 0}))
-OUTCOME_CELL(shortage, ((struct cell){.kind = o->report ? CELL_KIB : CELL_NONE,
-                                      .number = o->report ? o->report->budget.shortage_kib : 0}))
+OUTCOME_CELL(success, cell_of(CELL_BOOL, o->report != NULL))
+OUTCOME_CELL(duration, cell_of(CELL_MS, o->took_ms))
+OUTCOME_CELL(timestamp, cell_of(CELL_NUMBER, o->ended_s))
+OUTCOME_CELL(failed, cell_if(o->report, CELL_NUMBER, o->report ? o->report->failed : 0))
+OUTCOME_CELL(commands, cell_if(o->report, CELL_NUMBER, o->report ? o->report->commands : 0))
+OUTCOME_CELL(shortage, cell_if(o->report, CELL_KIB, o->report ? o->report->budget.shortage_kib : 0))
 
 static const struct column outcome_columns[] = {
     {"success", "", NULL, "whether the last pass was made: libvirt could be asked", 0, outcome_success, "success"},

@@ -14,72 +14,52 @@
 #define SHOWN COLUMN_TABLE
 #define IN_JSON COLUMN_JSON
 
-static struct cell kib_if(bool known, uint64_t kib)
-{
-	return (struct cell){.kind = known ? CELL_KIB : CELL_NONE, .number = kib};
-}
-
-static struct cell words(const char *text)
-{
-	return (struct cell){.kind = CELL_TEXT, .text = text};
-}
-
-static struct cell yes_no(bool yes)
-{
-	return (struct cell){.kind = CELL_BOOL, .number = yes};
-}
-
 #define GUEST_CELL(column, expression) COLUMN_CELL(guest_##column, const struct guest *g, expression)
 
 #define HAS(bit) (g->answered && g->sample.have & (bit))
-#define SAMPLED(field, bit) kib_if(HAS(bit), g->sample.field)
+#define SAMPLED(field, bit) cell_if(HAS(bit), CELL_KIB, g->sample.field)
 
-GUEST_CELL(name, words(g->name))
-GUEST_CELL(uuid, words(g->uuid))
-GUEST_CELL(state, words(run_state_word(g->run)))
-GUEST_CELL(managed, yes_no(!g->hints.opted_out && !g->excluded))
-GUEST_CELL(registered, yes_no(g->registered))
+GUEST_CELL(name, cell_text(g->name))
+GUEST_CELL(uuid, cell_text(g->uuid))
+GUEST_CELL(state, cell_text(run_state_word(g->run)))
+GUEST_CELL(managed, cell_of(CELL_BOOL, !g->hints.opted_out && !g->excluded))
+GUEST_CELL(registered, cell_of(CELL_BOOL, g->registered))
 GUEST_CELL(actual, SAMPLED(actual_kib, SAMPLE_ACTUAL))
-GUEST_CELL(maximum, kib_if(g->device.maximum_kib, g->device.maximum_kib))
+GUEST_CELL(maximum, cell_if(g->device.maximum_kib, CELL_KIB, g->device.maximum_kib))
 GUEST_CELL(available, SAMPLED(available_kib, SAMPLE_AVAILABLE))
 GUEST_CELL(unused, SAMPLED(unused_kib, SAMPLE_UNUSED))
 GUEST_CELL(usable, SAMPLED(usable_kib, SAMPLE_USABLE))
 GUEST_CELL(rss, SAMPLED(rss_kib, SAMPLE_RSS))
-GUEST_CELL(min, kib_if(g->hints.has_min, g->hints.min_kib))
-GUEST_CELL(max, kib_if(g->hints.has_max, g->hints.max_kib))
-GUEST_CELL(weight, ((struct cell){.kind = g->hints.weight ? CELL_NUMBER : CELL_NONE, .number = g->hints.weight}))
-GUEST_CELL(hints, words(g->hints.voided ? "voided" : g->hints.present ? "yes" : NULL))
-GUEST_CELL(used, kib_if(g->est.has_used, g->est.used_kib))
-GUEST_CELL(want, kib_if(!g->plan.fixed, g->plan.want_kib))
-GUEST_CELL(lack, kib_if(!g->plan.fixed && HAS(SAMPLE_ACTUAL), sat_sub(g->plan.basic_kib, g->sample.actual_kib)))
-GUEST_CELL(age, ((struct cell){.kind = g->est.has_age ? CELL_MS : CELL_NONE, .number = g->est.age_ms}))
-GUEST_CELL(reason, words(reason_word(g->plan.reason)))
-GUEST_CELL(last_want, kib_if(g->past.last.want_kib, g->past.last.want_kib))
-GUEST_CELL(last_reason, words(g->past.last.decided_ms ? reason_word(g->past.last.reason) : NULL))
-GUEST_CELL(last_age, ((struct cell){.kind = g->past.last.decided_ms ? CELL_MS : CELL_NONE,
-                                    .number = sat_sub(g->past.seen_ms, g->past.last.decided_ms)}))
-GUEST_CELL(id, ((struct cell){.kind = CELL_NUMBER, .number = (uint64_t)g->domain_id}))
-GUEST_CELL(floor, kib_if(!g->plan.fixed, g->plan.floor_kib))
-GUEST_CELL(ceiling, kib_if(!g->plan.fixed, g->plan.ceil_kib))
-GUEST_CELL(reporting, yes_no(g->device.reporting))
+GUEST_CELL(min, cell_if(g->hints.has_min, CELL_KIB, g->hints.min_kib))
+GUEST_CELL(max, cell_if(g->hints.has_max, CELL_KIB, g->hints.max_kib))
+GUEST_CELL(weight, cell_if(g->hints.weight, CELL_NUMBER, g->hints.weight))
+GUEST_CELL(hints, cell_text(g->hints.voided ? "voided" : g->hints.present ? "yes" : NULL))
+GUEST_CELL(used, cell_if(g->est.has_used, CELL_KIB, g->est.used_kib))
+GUEST_CELL(want, cell_if(!g->plan.fixed, CELL_KIB, g->plan.want_kib))
+GUEST_CELL(lack,
+           cell_if(!g->plan.fixed && HAS(SAMPLE_ACTUAL), CELL_KIB, sat_sub(g->plan.basic_kib, g->sample.actual_kib)))
+GUEST_CELL(age, cell_if(g->est.has_age, CELL_MS, g->est.age_ms))
+GUEST_CELL(reason, cell_text(reason_word(g->plan.reason)))
+GUEST_CELL(last_want, cell_if(g->past.last.want_kib, CELL_KIB, g->past.last.want_kib))
+GUEST_CELL(last_reason, cell_text(g->past.last.decided_ms ? reason_word(g->past.last.reason) : NULL))
+GUEST_CELL(last_age, cell_if(g->past.last.decided_ms, CELL_MS, sat_sub(g->past.seen_ms, g->past.last.decided_ms)))
+GUEST_CELL(id, cell_of(CELL_NUMBER, (uint64_t)g->domain_id))
+GUEST_CELL(floor, cell_if(!g->plan.fixed, CELL_KIB, g->plan.floor_kib))
+GUEST_CELL(ceiling, cell_if(!g->plan.fixed, CELL_KIB, g->plan.ceil_kib))
+GUEST_CELL(reporting, cell_of(CELL_BOOL, g->device.reporting))
 GUEST_CELL(last_update,
-           ((struct cell){.kind = HAS(SAMPLE_LAST_UPDATE) && g->sample.last_update_s ? CELL_NUMBER : CELL_NONE,
-                          .number = g->sample.last_update_s}))
+           cell_if(HAS(SAMPLE_LAST_UPDATE) && g->sample.last_update_s, CELL_NUMBER, g->sample.last_update_s))
 
-GUEST_CELL(cache, kib_if(g->est.has_used &&HAS(SAMPLE_USABLE), g->est.cache_kib))
+GUEST_CELL(cache, cell_if(HAS(SAMPLE_USABLE) && g->est.has_used, CELL_KIB, g->est.cache_kib))
 #define RATED(bit) (HAS(bit) && g->past.has_rates && !g->est.stale)
-GUEST_CELL(swap_in, kib_if(RATED(SAMPLE_SWAP_IN), g->past.swap_in_kibps))
-GUEST_CELL(faults,
-           ((struct cell){.kind = RATED(SAMPLE_MAJOR_FAULTS) ? CELL_NUMBER : CELL_NONE, .number = g->past.faults_ps}))
+GUEST_CELL(swap_in, cell_if(RATED(SAMPLE_SWAP_IN), CELL_KIB, g->past.swap_in_kibps))
+GUEST_CELL(faults, cell_if(RATED(SAMPLE_MAJOR_FAULTS), CELL_NUMBER, g->past.faults_ps))
 GUEST_CELL(swap_in_total, SAMPLED(swap_in_kib, SAMPLE_SWAP_IN))
-GUEST_CELL(faults_total, ((struct cell){.kind = HAS(SAMPLE_MAJOR_FAULTS) ? CELL_NUMBER : CELL_NONE,
-                                        .number = g->sample.major_faults}))
-GUEST_CELL(swapping, yes_no(g->est.distress))
-GUEST_CELL(period, ((struct cell){.kind = g->device.period_s ? CELL_MS : CELL_NONE,
-                                  .number = g->device.period_s * UINT64_C(1000)}))
-GUEST_CELL(qemu, kib_if(g->past.has_qemu, g->past.qemu_kib))
-GUEST_CELL(last_move, ((struct cell){.kind = g->past.told.decided_ms ? CELL_MS : CELL_NONE,
-                                     .number = sat_sub(g->past.seen_ms, g->past.told.decided_ms)}))
+GUEST_CELL(faults_total, cell_if(HAS(SAMPLE_MAJOR_FAULTS), CELL_NUMBER, g->sample.major_faults))
+GUEST_CELL(swapping, cell_of(CELL_BOOL, g->est.distress))
+GUEST_CELL(period, cell_if(g->device.period_s, CELL_MS, UINT64_C(1000) * g->device.period_s))
+GUEST_CELL(qemu, cell_if(g->past.has_qemu, CELL_KIB, g->past.qemu_kib))
+GUEST_CELL(last_move, cell_if(g->past.told.decided_ms, CELL_MS, sat_sub(g->past.seen_ms, g->past.told.decided_ms)))
 
 #define COUNTER COLUMN_COUNTER
 
@@ -136,18 +116,17 @@ static_assert(COUNT(guest_columns) <= COLUMNS_MAX, "as many as can be chosen");
 
 #define HOST_CELL(column, expression) COLUMN_CELL(host_##column, const struct balance_report *rep, expression)
 
-HOST_CELL(name, ((void)rep, words("host")))
-HOST_CELL(total, kib_if(true, rep->host.total_kib))
-HOST_CELL(available, kib_if(true, rep->host.available_kib))
-HOST_CELL(free, kib_if(true, rep->host.free_kib))
-HOST_CELL(buffers, kib_if(true, rep->host.buffers_kib))
-HOST_CELL(cached, kib_if(true, rep->host.cached_kib))
-HOST_CELL(reserve, kib_if(true, rep->reserve_kib))
-HOST_CELL(promised, kib_if(true, rep->budget.promised_kib))
-HOST_CELL(lent, kib_if(true, rep->budget.lent_kib))
-HOST_CELL(pressure, ((struct cell){.kind = rep->host.has_pressure ? CELL_PCT : CELL_NONE,
-                                   .number = rep->host.pressure_some_avg10_centi}))
-HOST_CELL(paused, ((struct cell){.kind = rep->paused_ms ? CELL_MS : CELL_NONE, .number = rep->paused_ms}))
+HOST_CELL(name, ((void)rep, cell_text("host")))
+HOST_CELL(total, cell_of(CELL_KIB, rep->host.total_kib))
+HOST_CELL(available, cell_of(CELL_KIB, rep->host.available_kib))
+HOST_CELL(free, cell_of(CELL_KIB, rep->host.free_kib))
+HOST_CELL(buffers, cell_of(CELL_KIB, rep->host.buffers_kib))
+HOST_CELL(cached, cell_of(CELL_KIB, rep->host.cached_kib))
+HOST_CELL(reserve, cell_of(CELL_KIB, rep->reserve_kib))
+HOST_CELL(promised, cell_of(CELL_KIB, rep->budget.promised_kib))
+HOST_CELL(lent, cell_of(CELL_KIB, rep->budget.lent_kib))
+HOST_CELL(pressure, cell_if(rep->host.has_pressure, CELL_PCT, rep->host.pressure_some_avg10_centi))
+HOST_CELL(paused, cell_if(rep->paused_ms, CELL_MS, rep->paused_ms))
 
 const struct column host_columns[] = {
     {"host", "Host", NULL, "", SHOWN, host_name, NULL},

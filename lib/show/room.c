@@ -201,10 +201,10 @@ char *text_room(char *buffer, size_t size, const struct room *r)
 /* ---- columns and JSON ---- */
 
 #define ROOM_CELL(column, expression) COLUMN_CELL(room_##column, const struct room *r, expression)
-#define ROOM_KIB(field) ROOM_CELL(field, ((struct cell){.kind = CELL_KIB, .number = r->fit.field##_kib}))
+#define ROOM_KIB(field) ROOM_CELL(field, cell_of(CELL_KIB, r->fit.field##_kib))
 
-ROOM_CELL(answer, ((struct cell){.kind = CELL_TEXT, .text = answers[r->fit.answer]}))
-ROOM_CELL(name, ((struct cell){.kind = CELL_TEXT, .text = r->candidate->name}))
+ROOM_CELL(answer, cell_text(answers[r->fit.answer]))
+ROOM_CELL(name, cell_text(r->candidate->name))
 ROOM_KIB(need)
 ROOM_KIB(pages)
 ROOM_KIB(short)
@@ -212,7 +212,7 @@ ROOM_KIB(pages_short)
 ROOM_KIB(taken)
 ROOM_KIB(largest)
 ROOM_KIB(most)
-ROOM_CELL(more, ((struct cell){.kind = CELL_NUMBER, .number = r->fit.more}))
+ROOM_CELL(more, cell_of(CELL_NUMBER, r->fit.more))
 
 #define BOTH (COLUMN_TABLE | COLUMN_JSON)
 

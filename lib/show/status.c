@@ -147,24 +147,19 @@ char *text_status(char *buffer, size_t size, const struct status *s, bool brief)
 
 /* ---- JSON and metrics ---- */
 
-static struct cell number(bool known, enum cell_kind kind, uint64_t value)
-{
-	return (struct cell){.kind = known ? kind : CELL_NONE, .number = value};
-}
-
 #define CELL(type, column, expression) COLUMN_CELL(column, const struct type *s, expression)
 
-CELL(status, guests, number(true, CELL_NUMBER, s->guests))
-CELL(status, maximum, number(true, CELL_KIB, s->maximum_kib))
-CELL(status, actual, number(true, CELL_KIB, s->actual_kib))
-CELL(status, used, number(true, CELL_KIB, s->used_kib))
-CELL(status, given_back, number(true, CELL_KIB, s->given_back_kib))
-CELL(status, shortage, number(true, CELL_KIB, s->shortage_kib))
-CELL(status, swapping, number(true, CELL_NUMBER, s->swapping))
-CELL(status, last_pass, number(s->has_pass, CELL_NUMBER, s->pass.ended_s))
-CELL(status, interval, number(s->has_pass && s->pass.interval_ms, CELL_MS, s->pass.interval_ms))
-CELL(status, overdue, number(s->has_pass, CELL_BOOL, pass_heartbeat_is_overdue(&s->pass, s->now_s) && !s->paused_ms))
-CELL(status, guard, ((struct cell){.kind = CELL_TEXT, .text = status_guard_word(s)}))
+CELL(status, guests, cell_of(CELL_NUMBER, s->guests))
+CELL(status, maximum, cell_of(CELL_KIB, s->maximum_kib))
+CELL(status, actual, cell_of(CELL_KIB, s->actual_kib))
+CELL(status, used, cell_of(CELL_KIB, s->used_kib))
+CELL(status, given_back, cell_of(CELL_KIB, s->given_back_kib))
+CELL(status, shortage, cell_of(CELL_KIB, s->shortage_kib))
+CELL(status, swapping, cell_of(CELL_NUMBER, s->swapping))
+CELL(status, last_pass, cell_if(s->has_pass, CELL_NUMBER, s->pass.ended_s))
+CELL(status, interval, cell_if(s->has_pass && s->pass.interval_ms, CELL_MS, s->pass.interval_ms))
+CELL(status, overdue, cell_if(s->has_pass, CELL_BOOL, pass_heartbeat_is_overdue(&s->pass, s->now_s) && !s->paused_ms))
+CELL(status, guard, cell_text(status_guard_word(s)))
 
 const struct column status_columns[] = {
     {"guests", "", "guests", "running guests", IN_JSON, guests, NULL},
@@ -181,19 +176,19 @@ const struct column status_columns[] = {
     {.name = NULL},
 };
 
-CELL(guard_heartbeat, since, number(true, CELL_NUMBER, s->since_s))
-CELL(guard_heartbeat, lack, number(true, CELL_KIB, s->lack_kib))
-CELL(guard_heartbeat, freed, number(true, CELL_KIB, s->freed_kib))
-CELL(guard_heartbeat, no_give, number(true, CELL_BOOL, s->no_give))
-CELL(guard_heartbeat, heartbeat, number(true, CELL_NUMBER, s->written_s))
-CELL(guard_heartbeat, began, number(true, CELL_NUMBER, s->began_s))
-CELL(guard_heartbeat, calm, number(true, CELL_MS, s->level_ms[GUARD_CALM]))
-CELL(guard_heartbeat, tight, number(true, CELL_MS, s->level_ms[GUARD_TIGHT]))
-CELL(guard_heartbeat, critical, number(true, CELL_MS, s->level_ms[GUARD_CRITICAL]))
-CELL(guard_heartbeat, freed_total, number(true, CELL_KIB, s->freed_total_kib))
-CELL(guard_heartbeat, refusals, number(true, CELL_NUMBER, s->refusals))
-CELL(guard_heartbeat, commands, number(true, CELL_NUMBER, s->commands_sent))
-CELL(guard_heartbeat, on_critical, number(true, CELL_NUMBER, s->commands_run))
+CELL(guard_heartbeat, since, cell_of(CELL_NUMBER, s->since_s))
+CELL(guard_heartbeat, lack, cell_of(CELL_KIB, s->lack_kib))
+CELL(guard_heartbeat, freed, cell_of(CELL_KIB, s->freed_kib))
+CELL(guard_heartbeat, no_give, cell_of(CELL_BOOL, s->no_give))
+CELL(guard_heartbeat, heartbeat, cell_of(CELL_NUMBER, s->written_s))
+CELL(guard_heartbeat, began, cell_of(CELL_NUMBER, s->began_s))
+CELL(guard_heartbeat, calm, cell_of(CELL_MS, s->level_ms[GUARD_CALM]))
+CELL(guard_heartbeat, tight, cell_of(CELL_MS, s->level_ms[GUARD_TIGHT]))
+CELL(guard_heartbeat, critical, cell_of(CELL_MS, s->level_ms[GUARD_CRITICAL]))
+CELL(guard_heartbeat, freed_total, cell_of(CELL_KIB, s->freed_total_kib))
+CELL(guard_heartbeat, refusals, cell_of(CELL_NUMBER, s->refusals))
+CELL(guard_heartbeat, commands, cell_of(CELL_NUMBER, s->commands_sent))
+CELL(guard_heartbeat, on_critical, cell_of(CELL_NUMBER, s->commands_run))
 
 #define COUNTER (COLUMN_JSON | COLUMN_COUNTER)
 
@@ -214,12 +209,12 @@ const struct column guard_columns[] = {
     {.name = NULL},
 };
 
-CELL(totals, passes, number(true, CELL_NUMBER, s->passes))
-CELL(totals, passes_failed, number(true, CELL_NUMBER, s->failed))
-CELL(totals, gives, number(true, CELL_NUMBER, s->moves.gives))
-CELL(totals, takes, number(true, CELL_NUMBER, s->moves.takes))
-CELL(totals, given, number(true, CELL_KIB, s->moves.given_kib))
-CELL(totals, taken, number(true, CELL_KIB, s->moves.taken_kib))
+CELL(totals, passes, cell_of(CELL_NUMBER, s->passes))
+CELL(totals, passes_failed, cell_of(CELL_NUMBER, s->failed))
+CELL(totals, gives, cell_of(CELL_NUMBER, s->moves.gives))
+CELL(totals, takes, cell_of(CELL_NUMBER, s->moves.takes))
+CELL(totals, given, cell_of(CELL_KIB, s->moves.given_kib))
+CELL(totals, taken, cell_of(CELL_KIB, s->moves.taken_kib))
 
 const struct column totals_columns[] = {
     {"passes", "", "passes_total", "passes of membalance", COUNTER, passes, NULL},

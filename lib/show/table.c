@@ -196,7 +196,7 @@ static const char *cell_plain(const struct cell *cell, enum table_unit unit, cha
 }
 
 /* Allocated; NULL without memory. */
-static char *cell_text(const struct cell *cell, const struct table_style *style)
+static char *cell_words(const struct cell *cell, const struct table_style *style)
 {
 	static const char *const special[] = {[TABLE_ALIGNED] = "", [TABLE_RAW] = " \\", [TABLE_PAIRS] = "\"\\`$"};
 	char number[TEXT_DECIMAL];
@@ -240,7 +240,7 @@ static int grid_fill_row(struct grid *grid, struct field *field, const void *row
 		struct lane *lane = &grid->lane[i];
 		struct cell cell = column_cell(lane->column, row);
 
-		field[i].text = cell_text(&cell, style);
+		field[i].text = cell_words(&cell, style);
 		if (!field[i].text)
 			return -ENOMEM;
 		field[i].width = text_width(field[i].text);
@@ -266,7 +266,7 @@ static int grid_fill_totals(struct grid *grid, const void *rows, size_t n, size_
 			if (cell.kind == CELL_KIB)
 				sum = (struct cell){.kind = CELL_KIB, .number = sat_add(sum.number, cell.number)};
 		}
-		field[i].text = sum.kind ? cell_text(&sum, style) : strdup(i ? "" : "total");
+		field[i].text = sum.kind ? cell_words(&sum, style) : strdup(i ? "" : "total");
 		if (!field[i].text)
 			return -ENOMEM;
 		field[i].width = strlen(field[i].text);

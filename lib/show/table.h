@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rows of figures in words, by their columns: as a table, raw, as pairs, as members of a JSON object, as metrics.
- */
-/*
- * Columns: the figures of one row. An array of them drives heading, text table, raw, pairs, JSON keys,
- * metrics and the list in --help, so that they cannot differ. Pure.
+ * Columns: the figures of one row. An array of them drives headings, tables, raw, pairs, JSON keys, metrics and the
+ * list in --help, so that they cannot differ. Pure.
  */
 #ifndef MEMSCHED_SHOW_TABLE_H
 #define MEMSCHED_SHOW_TABLE_H
@@ -24,6 +21,21 @@ struct cell {
 	const char *text; /* CELL_TEXT: from outside or not, it is escaped when written; NULL is as CELL_NONE */
 	uint64_t number;  /* KiB, count, ms, hundredths of a percent, or 0/1 */
 };
+
+static inline struct cell cell_of(enum cell_kind kind, uint64_t number)
+{
+	return (struct cell){.kind = kind, .number = number};
+}
+
+static inline struct cell cell_if(bool known, enum cell_kind kind, uint64_t number)
+{
+	return cell_of(known ? kind : CELL_NONE, number);
+}
+
+static inline struct cell cell_text(const char *text)
+{
+	return (struct cell){.kind = CELL_TEXT, .text = text};
+}
 
 enum column_set {
 	COLUMN_TABLE = 1,   /* shown if none is chosen */

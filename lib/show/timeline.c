@@ -178,13 +178,13 @@ static struct cell figure_cell(enum figure figure, bool known, uint64_t value)
 
 #define ROW_CELL(column, expression) COLUMN_CELL(row_##column, const struct figure_row *row, expression)
 
-ROW_CELL(name, ((struct cell){.kind = CELL_TEXT, .text = row->t->name}))
-ROW_CELL(figure, ((struct cell){.kind = CELL_TEXT, .text = timeline_figure_name(row->figure)}))
+ROW_CELL(name, cell_text(row->t->name))
+ROW_CELL(figure, cell_text(timeline_figure_name(row->figure)))
 ROW_CELL(least, figure_cell(row->figure, true, row->all.least))
 ROW_CELL(mean, figure_cell(row->figure, true, bucket_mean(&row->all)))
 ROW_CELL(most, figure_cell(row->figure, true, row->all.most))
 ROW_CELL(now, figure_cell(row->figure, row->has_now, row->now))
-ROW_CELL(spark, ((struct cell){.kind = CELL_TEXT, .text = row->spark}))
+ROW_CELL(spark, cell_text(row->spark))
 
 static const struct column row_columns[] = {
     {.name = "domain", .heading = "Domain", .get = row_name},
@@ -273,9 +273,8 @@ static struct cell mean_cell(const struct bucket_row *row, enum figure figure)
 
 #define BUCKET_CELL(column, expression) COLUMN_CELL(bucket_##column, const struct bucket_row *row, expression)
 
-BUCKET_CELL(name, ((struct cell){.kind = CELL_TEXT, .text = row->t->name}))
-BUCKET_CELL(time,
-            ((struct cell){.kind = CELL_NUMBER, .number = (uint64_t)row->b->number * BUCKET_SPAN_S(row->t->level)}))
+BUCKET_CELL(name, cell_text(row->t->name))
+BUCKET_CELL(time, cell_of(CELL_NUMBER, BUCKET_SPAN_S(row->t->level) * (uint64_t)row->b->number))
 BUCKET_CELL(available, mean_cell(row, FIGURE_AVAILABLE))
 BUCKET_CELL(actual, mean_cell(row, FIGURE_ACTUAL))
 BUCKET_CELL(used, mean_cell(row, FIGURE_USED))
