@@ -19,8 +19,8 @@
 #include "run/memlock.h"
 #include "run/monitor.h"
 #include "run/on_critical.h"
-#include "show/plugin.h"
 #include "show/report.h"
+#include "show/status.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/say.h"
@@ -667,14 +667,14 @@ int main(int argc, char **argv)
 		code = EXIT_USAGE;
 	}
 	if (code && check)
-		end_check(plugin_unknown(*first_error() ? first_error() : "wrong usage or configuration"));
+		end_check(status_plugin_unknown(*first_error() ? first_error() : "wrong usage or configuration"));
 	if (code)
 		program_end(&memguard, code);
 	if (!once && !dry_run && !check)
 		say_without_waiting(); /* a blocked reader of stderr must not stop the guard */
 	options_warn(&memguard, &conf);
 	if (check)
-		end_check(plugin_host(&conf, root, root_words));
+		end_check(status_plugin(&conf, root, root_words));
 	loop_catch_signals();
 	if (!once && !dry_run)
 		loop_catch_reload(); /* before anyone can see that it runs */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* One line that says it all: how much the guests have, when the last pass was made, and how the guard finds the host.
+/*
+ * How it stands, in a line: memstat's first line has how much the guests have, when the last pass was made, and how the
+ * guard finds the host; memguard --check has the host and its guard, for a monitoring system.
  */
 #ifndef MEMSCHED_SHOW_STATUS_H
 #define MEMSCHED_SHOW_STATUS_H
 
+#include "host/conf.h"
 #include "host/heartbeat.h"
 #include "run/balance.h"
 #include "show/table.h"
@@ -39,6 +42,14 @@ char *text_status(char *buffer, size_t size, const struct status *s, bool brief)
 
 /* "calm", "tight", "critical", "silent" or "not running"; NULL: another host's. */
 const char *status_guard_word(const struct status *s);
+
+/*
+ * memguard --check: a line on standard output for Icinga, Nagios and the like. Returns their exit code: 0 OK, 1
+ * WARNING, 2 CRITICAL, 3 UNKNOWN (Monitoring Plugins Development Guidelines). root_words: root, safe to print.
+ * status_plugin_unknown: words say why nothing is known.
+ */
+int status_plugin(const struct conf *conf, const char *root, const char *root_words);
+int status_plugin_unknown(const char *words);
 
 extern const struct column status_columns[]; /* rows: struct status */
 extern const struct column guard_columns[];  /* rows: struct guard_heartbeat */
