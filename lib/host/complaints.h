@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Says a thing once: when it first appears, then hourly while it lasts, and when it is resolved. The programs keep
- * their complaints in memory; membalance keeps them in the registry too, as a single pass has no memory of its own.
+ * When a complaint is said: when it first appears, then hourly while it lasts, and when it is resolved; cli/say.h
+ * prints it. The programs keep their complaints in memory; membalance keeps them in the registry too, as a single pass
+ * has no memory of its own.
  */
 #ifndef MEMSCHED_HOST_COMPLAINTS_H
 #define MEMSCHED_HOST_COMPLAINTS_H

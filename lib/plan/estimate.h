@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Use and growth of a guest, from its sample and its past, and whether its figures can be trusted. Pure: no I/O, no
- * clock, no allocation; time is an argument.
+ * Use and growth of a guest, from its sample and its past; whether its figures can be trusted, its balloon is stuck or
+ * frees nothing, and it has rebooted. Pure: no I/O, no clock, no allocation; time is an argument.
  */
 #ifndef MEMSCHED_PLAN_ESTIMATE_H
 #define MEMSCHED_PLAN_ESTIMATE_H
