@@ -30,7 +30,7 @@ function __memsched_complete --argument-names command
 			case URI
 				complete $option -x -a 'qemu:///system qemu:///session'
 			case WORD
-				complete $option -x -a 'usable unused'
+				complete $option -x -a 'idle needed'
 			case COLUMN
 				complete $option -x -a "(__memsched_columns $command)"
 			case LIST

@@ -44,7 +44,7 @@ _memsched() {
 		URI) action='(qemu\:///system qemu\:///session)' ;;
 		COLUMN) action=_memsched_columns ;;
 		LIST) action='_sequence _memsched_columns' ;;
-		WORD) action='(usable unused)' ;;
+		WORD) action='(idle needed)' ;;
 		*) action=' ' ;;
 		esac
 		if [[ $match[3] == \[* ]]; then

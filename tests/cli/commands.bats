@@ -257,6 +257,7 @@ offers() {
 	}
 	[ "$(fished 'membalance --show')" = --show-config ]
 	[ "$(fished 'memstat -o actual,use')" = actual,used ]
+	[ "$(fished 'memstat --take ' | sort | xargs)" = 'idle needed' ]
 	[ "$(fished 'memguard --' | sort)" = "$(memguard --help | grep -o ' --[a-z-]*' | tr -d ' ' | sort -u)" ]
 }
 
