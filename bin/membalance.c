@@ -35,30 +35,30 @@ static char root_words[1024]; /* root, safe to print */
 enum { ROW_INTERVAL, ROW_LOG };
 
 static struct option_row rows[] = {
-    [ROW_INTERVAL] = {'i', "interval", "TIME", "loop, a pass each TIME", .flag = &loop, .key = "interval"},
+    [ROW_INTERVAL] = {'i', "interval", "TIME", "loop: make a pass each TIME", .flag = &loop, .key = "interval"},
     [ROW_LOG] = {0, "log", "[=WHERE]", "record moves in the journal, syslog or a FILE", .flag = &to_log, .key = "log"},
-    {0, "once", NULL, "one pass (the default)", .flag = &once},
+    {0, "once", NULL, "make one pass (the default)", .flag = &once},
     {0, "loop", NULL, "loop with the configured interval", .flag = &loop},
     {'n', "dry-run", NULL, "decide, but change and write nothing", .flag = &dry_run},
-    {0, "explain", NULL, "one sentence a guest, with the numbers that decided", .flag = &explain},
-    {0, "pause", "TIME", "no passes for TIME, such as 30m", .text = &pause_for},
+    {0, "explain", NULL, "print a sentence for each guest, with the numbers that decide", .flag = &explain},
+    {0, "pause", "TIME", "make no pass for TIME, such as 30m", .text = &pause_for},
     {0, "resume", NULL, "end a pause", .flag = &resume},
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
-    {0, "step", "SIZE", "least that is taken at once", .key = "step"},
+    {0, "step", "SIZE", "take no less than this from a guest at once", .key = "step"},
     {0, "reserve", "SIZE", "memory that stays available on the host", .key = "reserve"},
     {0, "tolerance", "SIZE", "ignore shortfalls up to this size", .key = "tolerance"},
-    {0, "plenty", "SIZE", "memory that page cache does not get", .key = "plenty"},
-    {0, "buffer", "PERCENT", "headroom if the host has plenty, of what a guest uses", .key = "buffer"},
-    {0, "take", "WORD", "when idle memory is taken: idle or needed", .key = "take"},
-    {0, "deadline", "TIME", "longest time a pass may take", .key = "deadline"},
-    {0, "settle", "TIME", "how long takes may need to arrive before gives", .key = "settle"},
+    {0, "plenty", "SIZE", "available memory that no page cache of guests gets", .key = "plenty"},
+    {0, "buffer", "PERCENT", "headroom if the host has plenty: this part of what the guest uses", .key = "buffer"},
+    {0, "take", "WORD", "take idle memory always (idle), or if other guests need it (needed)", .key = "take"},
+    {0, "deadline", "TIME", "end a pass after this time even if guests have not answered", .key = "deadline"},
+    {0, "settle", "TIME", "longest wait for memory that was taken to arrive", .key = "settle"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
     {0, "show-config", NULL, "print the effective settings and the origin of each", .flag = &show_config},
     {0, "root", "DIR", "use DIR/proc, DIR/run, DIR/etc and DIR/var", .text = &root},
-    {'J', "json", NULL, "one JSON object a pass, sizes in bytes", .flag = &as_json},
+    {'J', "json", NULL, "print one JSON object for each pass, sizes in bytes", .flag = &as_json},
     {'q', "quiet", NULL, "no warnings, only errors", .flag = &quiet},
-    {'v', "verbose", NULL, "the table after each pass", .flag = &verbose},
+    {'v', "verbose", NULL, "print the table of memstat after each pass", .flag = &verbose},
     {'h', "help", NULL, "show this help", .flag = &unused_flag},
     {'V', "version", NULL, "show the version", .flag = &unused_flag},
     {.name = NULL},
@@ -272,8 +272,7 @@ static void complain_of_output(struct balancer *b)
 {
 	if (loop && b->output_error == -EAGAIN)
 		say_complaint(&membalance, LOG_WARNING, "output",
-		              "standard output takes nothing more; passes that are missing there: %u",
-		              output_dropped());
+		              "standard output is not read; passes that are lost there: %u", output_dropped());
 	else if (loop && b->output_error)
 		say_complaint(&membalance, LOG_WARNING, "output", "cannot write to standard output: %s",
 		              strerror(-b->output_error));

@@ -40,9 +40,9 @@ static char root_words[1024]; /* root, safe to print */
 
 static struct option_row rows[] = {
     {0, "once", NULL, "look once and take memory back if the host needs it", .flag = &once},
-    {'n', "dry-run", NULL, "one look: show the memory it would take, but change nothing", .flag = &dry_run},
-    {0, "explain", NULL, "with --once or --dry-run: a sentence for each guest", .flag = &explain},
-    {0, "check", NULL, "one line and the exit code for a monitoring system", .flag = &check},
+    {'n', "dry-run", NULL, "look once and print what it would take, but change nothing", .flag = &dry_run},
+    {0, "explain", NULL, "with --once or --dry-run: print a sentence for each guest", .flag = &explain},
+    {0, "check", NULL, "print one line for a monitoring system, with its exit code", .flag = &check},
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
     {0, "reserve", "SIZE", "memory that stays available on the host", .key = "reserve"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},

@@ -34,33 +34,36 @@ static const char *since, *svg, *at;
 
 static struct option_row rows[] = {
     {'c', "connect", "URI", "libvirt to ask (qemu:///system)", .key = "uri"},
-    {'o', "output", "LIST", "these columns; +LIST: beside the default ones", .flag = &chosen, .text = &list},
+    {'o', "output", "LIST", "show these columns; +LIST: beside the default ones", .flag = &chosen, .text = &list},
     {0, "output-all", NULL, "show all columns", .flag = &all_columns},
-    {0, "sort", "COLUMN", "sort by it; -COLUMN: the largest first", .flag = &sorted, .text = &sort},
-    {'n', "noheadings", NULL, "guests alone: no headings, no totals, no host", .flag = &no_headings},
-    {'r', "raw", NULL, "columns with one blank between", .flag = &raw},
-    {'P', "pairs", NULL, "NAME=\"value\" for each column", .flag = &pairs},
-    {'J', "json", NULL, "one JSON object, sizes in bytes", .flag = &as_json},
+    {0, "sort", "COLUMN", "sort by this column; -COLUMN: the largest first", .flag = &sorted, .text = &sort},
+    {'n', "noheadings", NULL, "no headings, totals, host and first line", .flag = &no_headings},
+    {'r', "raw", NULL, "guests alone, with one blank between columns", .flag = &raw},
+    {'P', "pairs", NULL, "print NAME=\"value\" for each column", .flag = &pairs},
+    {'J', "json", NULL, "print one JSON object, sizes in bytes", .flag = &as_json},
     {'b', "bytes", NULL, "sizes in bytes in place of KiB", .flag = &bytes},
     {'H', "human", NULL, "sizes such as 1.5G in place of KiB", .flag = &human},
-    {0, "prometheus", "[=FILE]", "metrics for Prometheus, or written to FILE at once", .flag = &metrics,
+    {0, "prometheus", "[=FILE]", "print metrics for Prometheus, or replace FILE by them", .flag = &metrics,
      .text = &metrics_file},
-    {0, "explain", NULL, "sentences in place of the table: what, why, and what the last pass did", .flag = &explain},
-    {0, "history", NULL, "what was seen of guests and host, from the history", .flag = &history},
-    {0, "since", "TIME", "with --history and --svg: for so long, such as 2h or 30d (24h)", .flag = &given_since,
+    {0, "explain", NULL, "print sentences: what a pass would do now and why, and what the last pass did",
+     .flag = &explain},
+    {0, "history", NULL, "show the recorded history of guests and host", .flag = &history},
+    {0, "since", "TIME", "with --history and --svg: from so long ago, such as 2h or 30d (24h)", .flag = &given_since,
      .text = &since},
-    {0, "svg", "FILE", "draw the history of one guest, or of the host", .flag = &drawing, .text = &svg},
-    {0, "advise", NULL, "which min, max and weight would suit; with -P also the commands that set them",
+    {0, "svg", "FILE", "draw the history of one guest, or of the host, into FILE", .flag = &drawing, .text = &svg},
+    {0, "advise", NULL, "suggest min, max and weight from the history; with -P also the commands that set them",
      .flag = &advising},
-    {0, "at", "TIME", "with --explain: what was decided then, such as 03:00", .flag = &given_at, .text = &at},
-    {'w', "watch", "[=TIME]", "again each TIME (1s); on a terminal as bars", .flag = &watching, .text = &watch_time},
-    {0, "count", "N", "with --watch: end after N times", .text = &count},
-    {0, "check", NULL, "whether all is set up right: a line a check; exit code 0, 1 or 2", .flag = &check},
-    {0, "fit", "GUEST", "whether it can start now: a size, FILE.xml or a domain; exit code 0, 1 or 2", .flag = &fit,
-     .text = &asked_guest},
-    {0, "take", "WORD", "when idle memory is taken: idle or needed", .key = "take"},
+    {0, "at", "TIME", "with --explain: what passes recorded and decided then, such as 03:00", .flag = &given_at,
+     .text = &at},
+    {'w', "watch", "[=TIME]", "look again each TIME (1s); on a terminal as bars", .flag = &watching,
+     .text = &watch_time},
+    {0, "count", "N", "with --watch: end after N looks", .text = &count},
+    {0, "check", NULL, "check whether all is set up right: a line for each check; exit code 0, 1 or 2", .flag = &check},
+    {0, "fit", "GUEST", "tell whether a guest can start now: a size, FILE.xml or a domain; exit code 0, 1 or 2",
+     .flag = &fit, .text = &asked_guest},
+    {0, "take", "WORD", "take idle memory always (idle), or if other guests need it (needed)", .key = "take"},
     {0, "target", "SIZE", "headroom each guest should have", .key = "target"},
-    {0, "deadline", "TIME", "wait no longer than this for guests", .key = "deadline"},
+    {0, "deadline", "TIME", "end a look after this time even if guests have not answered", .key = "deadline"},
     {0, "config", "FILE", "read FILE in place of /etc/memsched.conf", .text = &file},
     {0, "show-config", NULL, "print the effective settings, or those of DOMAIN, and where each comes from",
      .flag = &show_config},
@@ -160,7 +163,7 @@ static int refuse_column(int error, const char *name, const char *option)
 	else if (error == -ENOENT)
 		say_error(&memstat, "unknown column '%s' for '--%s'; try 'memstat --help'", escaped, option);
 	else if (error == -EEXIST)
-		say_error(&memstat, "column '%s' is there twice", escaped);
+		say_error(&memstat, "column '%s' is named twice", escaped);
 	else if (error == -EINVAL)
 		say_error(&memstat, "'--%s' needs names of columns, with commas between; try 'memstat --help'", option);
 	else
@@ -201,7 +204,7 @@ static int choose(void)
 		code = EXIT_USAGE;
 	}
 	if (!code && fit && !raw && !pairs && (bytes || human || no_headings)) {
-		say_error(&memstat, "beside '--fit' '--%s' goes with '--raw' or '--pairs'; try 'memstat --help'",
+		say_error(&memstat, "with '--fit', '--%s' needs '--raw' or '--pairs'; try 'memstat --help'",
 		          option_of(bytes   ? &bytes
 		                    : human ? &human
 		                            : &no_headings));
@@ -476,7 +479,7 @@ static int look(const struct conf *conf, char **operand)
 	if (count && (number_parse(count, UINT32_MAX, &w.count) || !w.count))
 		return refuse(count, "count", "a number of at least 1");
 	if (count && !watching) {
-		say_error(&memstat, "'--count' goes with '--watch'; try 'memstat --help'");
+		say_error(&memstat, "'--count' needs '--watch'; try 'memstat --help'");
 		return EXIT_USAGE;
 	}
 	if (watching && !wants_text() && terminal_is_there())
@@ -521,8 +524,8 @@ static int show_past(const struct conf *conf, char **operand)
 /* Options that have no effect without another. */
 static int refuse_alone(void)
 {
-	const char *alone = given_since && !history && !drawing ? "'--since' goes with '--history' and '--svg'"
-	                    : given_at && !explain              ? "'--at' goes with '--explain'"
+	const char *alone = given_since && !history && !drawing ? "'--since' needs '--history' or '--svg'"
+	                    : given_at && !explain              ? "'--at' needs '--explain'"
 	                                                        : NULL;
 
 	if (alone)
@@ -546,7 +549,7 @@ static int refuse_stray_time(const char *operand)
 
 	if (!watching || watch_time || !operand || duration_parse(operand, &ms))
 		return EXIT_DONE;
-	say_error(&memstat, "'%s' would be a domain; a time is written '-w%s'", operand, operand);
+	say_error(&memstat, "'%s' is taken as a domain; write the time as '-w%s'", operand, operand);
 	return EXIT_USAGE;
 }
 

@@ -168,7 +168,7 @@ static int say_missing(const struct showing *p)
 		code = EXIT_FAILED;
 	}
 	if (!p->n && !code) {
-		say_error(p->program, "no history is known; membalance writes it");
+		say_error(p->program, "there is no history yet: membalance writes it");
 		code = EXIT_FAILED;
 	}
 	return code;
@@ -184,7 +184,7 @@ static int write_picture(const struct showing *p)
 	int r;
 
 	if (p->n != 1) {
-		say_error(p->program, "'--svg' shows one guest or the host; %zu are named so", p->n);
+		say_error(p->program, "'--svg' draws one guest or the host, but %zu have these names", p->n);
 		return EXIT_USAGE;
 	}
 	r = memfile_open(&m) ? picture_write(m.out, p->timeline) : -ENOMEM;

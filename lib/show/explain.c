@@ -226,7 +226,7 @@ static void say_why_booting(struct sentence *s, const struct guest *g)
 static void say_why_stale(struct sentence *s, const struct guest *g)
 {
 	say(s, "its statistics are %s old%s", g->est.has_age ? AGE(g->est.age_ms) : "too",
-	    g->plan.fixed ? "" : ", nothing is taken on them");
+	    g->plan.fixed ? "" : ", so nothing is taken");
 }
 
 static void say_why_no_stats(struct sentence *s, const struct guest *g)
@@ -286,7 +286,7 @@ static void say_why_uncovered(struct sentence *s, const struct guest *g)
 	say_headroom(s, g);
 	say_growth(s, g);
 	say(s, "), but %s",
-	    g->plan.reason == REASON_NO_GIVE ? "gives are forbidden while the host is short or that is not known"
+	    g->plan.reason == REASON_NO_GIVE ? "memguard forbids gives: the host is short, or that is not known"
 	                                     : "the host cannot spare them without touching its reserve");
 }
 
@@ -340,7 +340,7 @@ static void say_level(struct sentence *s, const struct guest *g)
 	if (g->plan.level_kib && !by_level)
 		say(s, ", weight %" PRIu32 " alone would get %s", weight_of(g), by_weight);
 	if (g->est.predates_move)
-		say(s, ", as nothing is taken on statistics older than its last move");
+		say(s, "; nothing more is taken, as its statistics are older than its last move");
 }
 
 static void say_why_shared(struct sentence *s, const struct guest *g)
@@ -456,11 +456,11 @@ static void say_decision(struct sentence *s, const struct decision *d)
 	if (!d->want_kib)
 		say(s, "left it alone");
 	else if (d->asked_kib)
-		say(s, "told it to go from %s to %s", SIZE(d->from_kib), SIZE(d->asked_kib));
+		say(s, "asked it to go from %s to %s", SIZE(d->from_kib), SIZE(d->asked_kib));
 	else if (d->want_kib == d->from_kib)
 		say(s, "kept it at %s", SIZE(d->want_kib));
 	else
-		say(s, "wanted it to go from %s to %s and told it nothing", SIZE(d->from_kib), SIZE(d->want_kib));
+		say(s, "planned to move it from %s to %s, but sent no command", SIZE(d->from_kib), SIZE(d->want_kib));
 }
 
 static void say_told(struct sentence *s, const struct guest *g)
@@ -468,7 +468,7 @@ static void say_told(struct sentence *s, const struct guest *g)
 	const struct told *t = &g->past.told;
 
 	if (t->decided_ms)
-		say(s, "; it was last told to move %s ago, from %s to %s (%s)",
+		say(s, "; the last command to it was %s ago, from %s to %s (%s)",
 		    AGE(sat_sub(g->past.seen_ms, t->decided_ms)), SIZE(t->from_kib), SIZE(t->asked_kib),
 		    reason_word(t->reason));
 }

@@ -31,8 +31,8 @@ char *text_explain_size(char *buffer, size_t size, const struct guest *g);
 
 /*
  * The last pass's decision for g (g->past.last), its age (by g->past.seen_ms), and its result: "the
- * last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 512 MiB". If it told it
- * nothing: also when and why a pass did last (g->past.told).
+ * last pass, 12 s ago, asked it to go from 391 MiB to 512 MiB (below-target), and it reached 512 MiB". If it sent no
+ * command: also the last one (g->past.told).
  */
 char *text_explain_last(char *buffer, size_t size, const struct guest *g);
 

@@ -69,19 +69,19 @@ const struct column guest_columns[] = {
     {"uuid", "UUID", "uuid", "UUID of the domain", IN_JSON, guest_uuid, "info"},
     {"state", "State", "state", "state of the domain, as virsh domstate says it", IN_JSON, guest_state, NULL},
     {"managed", "Managed", "managed", "whether the guest may be balanced", IN_JSON, guest_managed, NULL},
-    {"registered", "Registered", "registered", "whether the hook or a pass knows the guest", IN_JSON, guest_registered,
-     NULL},
+    {"registered", "Registered", "registered", "whether the hook or a pass has registered the guest", IN_JSON,
+     guest_registered, NULL},
     {"actual", "Actual", "actual_bytes", "size that the balloon leaves the guest", SHOWN | IN_JSON, guest_actual, NULL},
     {"maximum", "Maximum", "maximum_bytes", "size of the guest with an empty balloon", SHOWN | IN_JSON, guest_maximum,
      NULL},
-    {"used", "Used", "used_bytes", "what the guest uses, as estimated", SHOWN | IN_JSON, guest_used, NULL},
+    {"used", "Used", "used_bytes", "memory that the guest uses, as estimated", SHOWN | IN_JSON, guest_used, NULL},
     {"usable", "Usable", "usable_bytes", "MemAvailable of the guest", SHOWN | IN_JSON, guest_usable, NULL},
     {"available", "Available", "available_bytes", "MemTotal of the guest", IN_JSON, guest_available, NULL},
     {"unused", "Unused", "unused_bytes", "MemFree of the guest", IN_JSON, guest_unused, NULL},
-    {"rss", "RSS", "rss_bytes", "what the host holds for the guest", IN_JSON, guest_rss, NULL},
+    {"rss", "RSS", "rss_bytes", "memory that the host holds for the guest", IN_JSON, guest_rss, NULL},
     {"want", "Want", "want_bytes", "size that a pass would plan for the guest now", SHOWN | IN_JSON, guest_want, NULL},
     {"reason", "Reason", "reason", "why that size", SHOWN | IN_JSON, guest_reason, NULL},
-    {"lack", "Lack", "lack_bytes", "what the guest needs and does not have", 0, guest_lack, NULL},
+    {"lack", "Lack", "lack_bytes", "memory that the guest needs and does not have", 0, guest_lack, NULL},
     {"min", "Min", "min_bytes", "limit: never less", IN_JSON, guest_min, NULL},
     {"max", "Max", "max_bytes", "limit: never more", IN_JSON, guest_max, NULL},
     {"weight", "Weight", "weight", "limit: share if there is not enough for all", IN_JSON, guest_weight, NULL},
@@ -95,21 +95,22 @@ const struct column guest_columns[] = {
     {"last-update", "Last-update", "stats_last_update_timestamp_seconds",
      "when the statistics were taken, in seconds since 1970", 0, guest_last_update, NULL},
     {"cache", "Cache", "cache_bytes", "page cache of the guest, as estimated", 0, guest_cache, NULL},
-    {"swap-in", "Swap-in", "swap_in_bytes_per_second", "what the guest reads from swap a second", 0, guest_swap_in,
-     NULL},
+    {"swap-in", "Swap-in", "swap_in_bytes_per_second", "memory that the guest reads from swap a second", 0,
+     guest_swap_in, NULL},
     {"faults", "Faults", "major_faults_per_second", "major page faults of the guest a second", 0, guest_faults, NULL},
-    {"swap-in-total", "Swap-in-total", "swap_in_bytes_total", "what the guest read from swap since it booted", COUNTER,
-     guest_swap_in_total, NULL},
+    {"swap-in-total", "Swap-in-total", "swap_in_bytes_total", "memory that the guest read from swap since it booted",
+     COUNTER, guest_swap_in_total, NULL},
     {"faults-total", "Faults-total", "major_faults_total", "major page faults of the guest since it booted", COUNTER,
      guest_faults_total, NULL},
     {"swapping", "Swapping", "swapping", "whether it reads from swap or faults heavily now", 0, guest_swapping, NULL},
     {"period", "Period", "stats_period_seconds", "period of its statistics", 0, guest_period, NULL},
-    {"qemu", "QEMU", "qemu_bytes", "what QEMU itself holds, as far as it is known", 0, guest_qemu, NULL},
-    {"last-move", "Last-move", "last_move_age_seconds", "how long ago a pass last told it to move", 0, guest_last_move,
+    {"qemu", "QEMU", "qemu_bytes", "memory that QEMU itself holds, as far as it is known", 0, guest_qemu, NULL},
+    {"last-move", "Last-move", "last_move_age_seconds", "age of the last command of a pass to it", 0, guest_last_move,
      NULL},
-    {"last-want", "Last-want", "last_want_bytes", "size that the last pass planned", 0, guest_last_want, ""},
-    {"last-reason", "Last-reason", "last_reason", "why the last pass planned that", 0, guest_last_reason, ""},
-    {"last-age", "Last-age", "last_age_seconds", "how long ago the last pass planned", 0, guest_last_age, ""},
+    {"last-want", "Last-want", "last_want_bytes", "size that the last pass planned for the guest", 0, guest_last_want,
+     ""},
+    {"last-reason", "Last-reason", "last_reason", "reason of the last pass", 0, guest_last_reason, ""},
+    {"last-age", "Last-age", "last_age_seconds", "age of that plan", 0, guest_last_age, ""},
     {.name = NULL},
 };
 static_assert(COUNT(guest_columns) <= COLUMNS_MAX, "as many as can be chosen");
@@ -442,8 +443,9 @@ char *report_doubtful(char *buffer, size_t size, const struct host *h)
 {
 	char says[TEXT_SIZE], allowed[TEXT_SIZE];
 
-	snprintf(buffer, size, "host: %s is %s, but the other figures allow only %s, which count", h->doubtful,
-	         text_size(says, sizeof(says), h->doubtful_kib), text_size(allowed, sizeof(allowed), h->allowed_kib));
+	snprintf(buffer, size, "host: %s is %s, but the other figures allow only %s, which is used instead",
+	         h->doubtful, text_size(says, sizeof(says), h->doubtful_kib),
+	         text_size(allowed, sizeof(allowed), h->allowed_kib));
 	return buffer;
 }
 
@@ -505,8 +507,7 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
 		complain_of_guest(&rep->guest[i], say, arg);
 	if (!rep->listed)
 		say(arg, "list",
-		    "libvirt does not list its guests, as while a hook of the host runs: only those known before "
-		    "count");
+		    "libvirt does not list its guests, perhaps because a hook runs: only guests known before are read");
 	complain_of_registry(rep, say, arg);
 	if (rep->host.doubtful)
 		say(arg, "host doubtful", report_doubtful(sentence, sizeof(sentence), &rep->host));

@@ -433,7 +433,7 @@ static void explain_move(FILE *out, const struct history_move *m, uint64_t at_s)
 	text_size(asked, sizeof(asked), m->asked_kib);
 	if (m->has_reached)
 		text_size(reached, sizeof(reached), m->reached_kib);
-	fprintf(out, "at %s %s told it to go from %s to %s (%s)%s%s\n", clock, m->by_guard ? "memguard" : "a pass",
+	fprintf(out, "at %s %s asked it to go from %s to %s (%s)%s%s\n", clock, m->by_guard ? "memguard" : "a pass",
 	        from, asked, reason_word(m->reason), m->has_reached ? ", and it reached " : "", reached);
 }
 
@@ -482,7 +482,7 @@ void timeline_explain(FILE *out, const struct timeline *t, uint64_t at_s)
 	if (b && b->number)
 		explain_bucket(out, t, b);
 	else
-		fputs("nothing was seen of it then\n", out);
+		fputs("there is no record of that time\n", out);
 	if (before)
 		explain_move(out, before, at_s);
 	else if (*t->uuid)

@@ -95,7 +95,7 @@ definition() {
 	refuses 3 "no argument for '--fit'" memstat --fit
 	refuses 3 "bad value 'x' for '--target'" fit 4GiB --target x
 	refuses 3 "'--fit' looks at all guests, and takes no second name" fit 4GiB needy
-	refuses 3 "beside '--fit' '--human' goes with '--raw' or '--pairs'" fit 4GiB -H
+	refuses 3 "with '--fit', '--human' needs '--raw' or '--pairs'" fit 4GiB -H
 	for other in --check --explain --prometheus -w '-o domain' '--sort used' --show-config; do
 		refuses 3 "exclude each other" fit 4GiB $other
 	done

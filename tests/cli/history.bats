@@ -30,7 +30,7 @@ balance() {
 
 @test "memstat shows the history: a table, lines, JSON and a picture" {
 	past() { memstat --root "$root" -c test:///nowhere "$@"; } # no libvirt is asked
-	refuses 1 "no history is known; membalance writes it" past --history
+	refuses 1 "there is no history yet: membalance writes it" past --history
 	balance
 	past --history -H | grep -Eq '^needy  +used  +100M +100M +100M +100M  +.$'
 	LC_ALL=C past --history needy | grep -Eq 'want  +252400 +252400 +252400 +252400  +@$'
@@ -45,14 +45,14 @@ balance() {
 	past --svg "$BATS_TEST_TMPDIR/host.svg"
 	grep -q '<title>host</title>' "$BATS_TEST_TMPDIR/host.svg"
 	refuses 1 "no history of 'nobody'" past --history nobody
-	refuses 2 "'--svg' shows one guest or the host; 2 are named so" past --svg x needy idle
+	refuses 2 "'--svg' draws one guest or the host, but 2 have these names" past --svg x needy idle
 	refuses 1 "cannot write '/nowhere/x': No such file or directory" past --svg /nowhere/x
 }
 
 @test "refusals of the history" {
 	refuses 2 "bad value '5' for '--since'" memstat --root "$root" --history --since 5
-	refuses 2 "'--since' goes with '--history' and '--svg'" memstat --root "$root" --since 2h
-	refuses 2 "'--at' goes with '--explain'" memstat --root "$root" --at 03:00
+	refuses 2 "'--since' needs '--history' or '--svg'" memstat --root "$root" --since 2h
+	refuses 2 "'--at' needs '--explain'" memstat --root "$root" --at 03:00
 	refuses 2 "bad value '3' for '--at'" memstat --root "$root" --explain --at 3
 	refuses 2 "exclude each other" memstat --root "$root" --history --svg x
 }

@@ -34,7 +34,7 @@ pauses() {
 	separately balance -J
 	[ "$status" -eq 0 ]
 	[ "$(jq .host.available_bytes <<<"$output")" -eq $((11488452 * 1024)) ]
-	[ "$stderr" = 'membalance: warning: host: MemAvailable is 166 GiB, but the other figures allow only 11 GiB, which count' ]
+	[ "$stderr" = 'membalance: warning: host: MemAvailable is 166 GiB, but the other figures allow only 11 GiB, which is used instead' ]
 	separately balance -J
 	[ -z "$stderr" ]
 	meminfo 16777216 12582912
@@ -150,7 +150,7 @@ pauses() {
 	stuffed "$BATS_TEST_TMPDIR/out"
 	membalance -c "$node" --root "$root" --interval 100ms -J >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/said" 3>&- 7>&- &
 	pid=$!
-	wait_for grep -q 'warning: standard output takes nothing more; passes that are missing there: 1$' "$BATS_TEST_TMPDIR/said"
+	wait_for grep -q 'warning: standard output is not read; passes that are lost there: 1$' "$BATS_TEST_TMPDIR/said"
 	goes_round 3
 	timeout 120 cat <&7 >"$BATS_TEST_TMPDIR/passes" 3>&- &
 	reader=$!

@@ -30,7 +30,7 @@ teardown() {
 @test "a MemAvailable that its neighbours contradict is said once, and the loop goes on with what they allow" {
 	cp tests/cli/roots/host-lost-count/proc/meminfo "$root/proc/meminfo"
 	start
-	wait_for says 'memguard: warning: host: MemAvailable is 166 GiB, but the other figures allow only 11 GiB, which count'
+	wait_for says 'memguard: warning: host: MemAvailable is 166 GiB, but the other figures allow only 11 GiB, which is used instead'
 	goes_round 3
 	[ "$(grep -c MemAvailable "$said")" -eq 1 ]
 	[ "$(grep -c critical "$said")" -eq 0 ]

@@ -350,7 +350,7 @@ stat_mode() {
 	[[ ${lines[3]} == 'host: '* ]]
 	membalance -c "$node" --root "$root"
 	run stat --explain needy
-	[[ ${lines[2]} =~ ^needy:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ told\ it\ to\ go\ from\ 200\ MiB\ to\ 246\ MiB\ \(below-target\),\ and\ it\ reached\ 246\ MiB$ ]]
+	[[ ${lines[2]} =~ ^needy:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ asked\ it\ to\ go\ from\ 200\ MiB\ to\ 246\ MiB\ \(below-target\),\ and\ it\ reached\ 246\ MiB$ ]]
 	run stat --explain resting
 	[[ ${lines[2]} =~ ^resting:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ left\ it\ alone\ \(paused\)$ ]]
 }
@@ -404,7 +404,7 @@ check_host() {
 	refuses 2 "unknown column 'nope' for '--output'" stat -o +domain,nope
 	refuses 2 "unknown column 'a\x0Ab' for '--output'" stat -o $'a\nb'
 	refuses 2 "unknown column ' domain'" stat -o 'actual, domain'
-	refuses 2 "column 'ACTUAL' is there twice" stat -o actual,domain,ACTUAL
+	refuses 2 "column 'ACTUAL' is named twice" stat -o actual,domain,ACTUAL
 	refuses 2 "'--output' needs names of columns" stat -o ''
 	refuses 2 "'--output' needs names of columns" stat -o +
 	refuses 2 "'--output' needs names of columns" stat -o domain,

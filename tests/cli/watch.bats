@@ -344,7 +344,7 @@ not_running() {
 @test "a time that stands apart is refused, with how it is written" {
 	run memstat -w 5 --count 1 -c "$world" --root "$root"
 	[ "$status" -eq 2 ]
-	[[ $output == *"a time is written '-w5'"* ]]
+	[[ $output == *"write the time as '-w5'"* ]]
 }
 
 @test "piped: failed looks count" {
@@ -371,7 +371,7 @@ not_running() {
 
 @test "refusals" {
 	local value
-	refuses 2 "'--count' goes with '--watch'" memstat -c "$world" --root "$root" --count 3
+	refuses 2 "'--count' needs '--watch'" memstat -c "$world" --root "$root" --count 3
 	for value in 0 -1 x 99999999999; do
 		refuses 2 "bad value '$value' for '--count'" memstat -c "$world" --root "$root" -w --count "$value"
 	done

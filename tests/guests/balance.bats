@@ -66,7 +66,7 @@ rests() {
 		all($history.domains[] | select(.name | startswith("idle")); .name as $name | .buckets[0].used_bytes.mean -
 			($stat.domains[] | select(.name == $name) | .used_bytes) | fabs < 67108864)' \
 		"$BATS_TEST_TMPDIR/pass" "$BATS_TEST_TMPDIR/stat" "$BATS_TEST_TMPDIR/history"
-	memstat --explain --at "$(date '+%F %T')" idle1 | grep ' a pass told it to go from 384 MiB to '
+	memstat --explain --at "$(date '+%F %T')" idle1 | grep ' a pass asked it to go from 384 MiB to '
 	memstat --advise -J | jq -e 'all(.domains[]; .min_bytes == null and .reason == "seen for 60 s: no advice before 1 h")'
 }
 
@@ -142,7 +142,7 @@ would_take() {
 	jq -e 'select(.name == "busy") | .action == "shrink" and .reason == "above-target" and .from_bytes == 700 * 1048576
 		and .asked_bytes < .from_bytes and .reached_bytes < .from_bytes and .reached_bytes >= .asked_bytes - 1048576' "$log"
 	reached=$(jq 'select(.name == "busy") | .reached_bytes / 1024' "$log")
-	[[ $(memstat --explain busy) =~ busy:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ told\ it\ to\ go\ from\ 700\ MiB\ to.*\(above-target\),\ and\ it\ reached ]]
+	[[ $(memstat --explain busy) =~ busy:\ the\ last\ pass,\ [0-9]+\ s\ ago,\ asked\ it\ to\ go\ from\ 700\ MiB\ to.*\(above-target\),\ and\ it\ reached ]]
 	jq -e --argjson reached "$reached" '.moves[] | select(.name == "busy") | .reached_bytes == $reached * 1024' /run/memsched/last-pass.json
 	wait_until 30 at_most busy $((reached / 1024 + 1)) # it may have been on its way still
 	loop_begin --log="$log"

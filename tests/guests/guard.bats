@@ -68,7 +68,7 @@ guard() {
 	usable=$(guest_stat light usable)
 	[ "$usable" -ge 110000 ]
 	at_least heavy 299
-	memstat --explain --at "$(date '+%F %T')" light | grep ' memguard told it to go from .* (host-reserve)'
+	memstat --explain --at "$(date '+%F %T')" light | grep ' memguard asked it to go from .* (host-reserve)'
 }
 
 # A single run ends as soon as nothing more comes, on a slow machine with its deadline before: the next one goes on.

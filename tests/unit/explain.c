@@ -174,7 +174,7 @@ static const struct {
      "left alone: it has rebooted and has not reported yet"},
     {GUEST(STALE_STATS, ACTUAL(512), .plan.want_kib = MIB(512),
            .est = {.has_used = true, .has_age = true, .age_ms = 45999}),
-     "stays at 512 MiB: its statistics are 45 s old, nothing is taken on them"},
+     "stays at 512 MiB: its statistics are 45 s old, so nothing is taken"},
     {GUEST(STALE_STATS, .plan.fixed = true, .est = {.has_age = true, .age_ms = 119999}),
      "left alone: its statistics are 119 s old"},
     {GUEST(STALE_STATS, .plan.fixed = true, .est = {.has_age = true, .age_ms = 120000}),
@@ -236,8 +236,8 @@ static const struct {
      "give 50 MiB to reach 441 MiB: 111 MiB more are needed (366 MiB used, 25 MiB free, target 146 MiB, use grows by "
      "20 MiB/s), but the host cannot spare them without touching its reserve"},
     {GUEST(NO_GIVE, ACTUAL(391), USED(366), WISHED, .plan.want_kib = MIB(512), MAXIMUM(1024)),
-     "stays at 391 MiB: 121 MiB more are needed (366 MiB used, 25 MiB free, target 146 MiB), but gives are forbidden "
-     "while the host is short or that is not known"},
+     "stays at 391 MiB: 121 MiB more are needed (366 MiB used, 25 MiB free, target 146 MiB), but memguard forbids "
+     "gives: the host is short, or that is not known"},
     {GUEST(SHARED_SHORTAGE, SHORT(391), USED(366), .plan.want_kib = MIB(418), .plan.basic_kib = MIB(512), LEVEL(52)),
      "stays at 391 MiB: memory is short: 366 MiB used, it gets 25 MiB of its target of 146 MiB, weight 100 alone would "
      "get 52 MiB; it needs 512 MiB, 121 MiB more, 27 MiB of it once others have given"},
@@ -296,7 +296,8 @@ static const struct {
     {GUEST(SHARED_SHORTAGE, SHORT(500), USED(366), .plan.want_kib = MIB(500), .plan.basic_kib = MIB(512), LEVEL(20),
            .est.predates_move = true),
      "stays at 500 MiB: memory is short: 366 MiB used, it gets 134 MiB of its target of 146 MiB, weight 100 alone "
-     "would get 20 MiB, as nothing is taken on statistics older than its last move; it needs 512 MiB, 12 MiB more"},
+     "would get 20 MiB; nothing more is taken, as its statistics are older than its last move; it needs 512 MiB, 12 "
+     "MiB more"},
     /* looked at again after the command */
     {GUEST(SHARED_SHORTAGE, SHORT(402), USED(366), .plan.want_kib = MIB(403), .plan.basic_kib = MIB(512), LEVEL(20),
            .reread = true, .past.actual_kib = MIB(500)),
@@ -532,22 +533,23 @@ static const struct {
     {GUEST(NONE, LAST(AGO(119), .from_kib = MIB(384), .reason = REASON_PAUSED)),
      "the last pass, 119 s ago, left it alone (paused)"},
     {GUEST(NONE, LAST(AGO(60 * 15), .from_kib = MIB(384), .want_kib = MIB(512), .reason = REASON_HOST_RESERVE)),
-     "the last pass, 15 min ago, wanted it to go from 384 MiB to 512 MiB and told it nothing (host-reserve)"},
+     "the last pass, 15 min ago, planned to move it from 384 MiB to 512 MiB, but sent no command (host-reserve)"},
     {GUEST(NONE, ACTUAL(100),
            LAST(AGO(12), .from_kib = MIB(391), .want_kib = MIB(512), .asked_kib = MIB(512), .reached_kib = MIB(500),
                 .reason = REASON_BELOW_TARGET)),
-     "the last pass, 12 s ago, told it to go from 391 MiB to 512 MiB (below-target), and it reached 500 MiB"},
+     "the last pass, 12 s ago, asked it to go from 391 MiB to 512 MiB (below-target), and it reached 500 MiB"},
     {GUEST(NONE, ACTUAL(440),
            LAST(AGO(1), .from_kib = MIB(391), .want_kib = MIB(512), .asked_kib = MIB(441), .reason = REASON_NO_GIVE)),
-     "the last pass, 1 s ago, told it to go from 391 MiB to 441 MiB (no-give), and it has 440 MiB by now"},
+     "the last pass, 1 s ago, asked it to go from 391 MiB to 441 MiB (no-give), and it has 440 MiB by now"},
     {GUEST(NONE, LAST(AGO(1), .from_kib = MIB(391), .want_kib = MIB(300), .asked_kib = MIB(300),
                       .reason = REASON_UNRESPONSIVE)),
-     "the last pass, 1 s ago, told it to go from 391 MiB to 300 MiB (unresponsive)"},
+     "the last pass, 1 s ago, asked it to go from 391 MiB to 300 MiB (unresponsive)"},
     {GUEST(NONE,
            .past = {.seen_ms = 1000000,
                     .last = {AGO(2), .from_kib = MIB(274), .want_kib = MIB(274), .reason = REASON_AT_TARGET},
                     .told = {AGO(130), .from_kib = MIB(384), .asked_kib = MIB(274), .reason = REASON_ABOVE_TARGET}}),
-     "the last pass, 2 s ago, kept it at 274 MiB (at-target); it was last told to move 2 min ago, from 384 MiB to 274 "
+     "the last pass, 2 s ago, kept it at 274 MiB (at-target); the last command to it was 2 min ago, from 384 MiB to "
+     "274 "
      "MiB (above-target)"},
     {GUEST(NONE, LAST(.decided_ms = 2000000, .want_kib = 1, .from_kib = 1, .reason = UINT32_MAX)),
      "the last pass, 0 s ago, kept it at 1 KiB (none)"},

@@ -187,14 +187,14 @@ static void test_explain(void **state)
 	assert_string_equal(written(),
 	                    "in the minute that began at 2025-11-28 13:43: actual 4 GiB, used 1.8 GiB, faults 102/s; "
 	                    "reasons: at-target\n"
-	                    "at 13:30:00 a pass told it to go from 2 GiB to 3 GiB (growing), and it reached 2.5 GiB\n"
+	                    "at 13:30:00 a pass asked it to go from 2 GiB to 3 GiB (growing), and it reached 2.5 GiB\n"
 	                    "in the minute that began at 2025-11-28 13:26: actual 4 GiB, used 1.7 GiB, faults 85/s; "
 	                    "reasons: at-target\n"
-	                    "at 13:20:00 memguard told it to go from 3 GiB to 2 GiB (host-reserve)\n"
-	                    "at 13:30:00 a pass told it to go from 2 GiB to 3 GiB (growing), and it reached 2.5 GiB\n"
-	                    "nothing was seen of it then\n"
-	                    "at 14:00:00 a pass told it to go from 1 GiB to 2 GiB (below-target)\n"
-	                    "at 2025-11-28 13:20:00 memguard told it to go from 3 GiB to 2 GiB (host-reserve)\n");
+	                    "at 13:20:00 memguard asked it to go from 3 GiB to 2 GiB (host-reserve)\n"
+	                    "at 13:30:00 a pass asked it to go from 2 GiB to 3 GiB (growing), and it reached 2.5 GiB\n"
+	                    "there is no record of that time\n"
+	                    "at 14:00:00 a pass asked it to go from 1 GiB to 2 GiB (below-target)\n"
+	                    "at 2025-11-28 13:20:00 memguard asked it to go from 3 GiB to 2 GiB (host-reserve)\n");
 }
 
 /* The host is sent no commands. */
@@ -205,8 +205,8 @@ static void test_explain_without_moves(void **state)
 	timeline_explain(m.out, &t, NOW_S - 86000);
 	*t.uuid = '\0';
 	timeline_explain(m.out, &t, NOW_S - 86000);
-	assert_string_equal(written(), "nothing was seen of it then\nno earlier command to it is known\n"
-	                               "nothing was seen of it then\n");
+	assert_string_equal(written(), "there is no record of that time\nno earlier command to it is known\n"
+	                               "there is no record of that time\n");
 }
 
 static void test_advice(void **state)
