@@ -83,71 +83,25 @@ static void examine_hook(const struct round *r)
 
 /* ---- guests ---- */
 
-static bool has_no_balloon(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->answered && !g->device.balloon && !g->device.unknown;
-}
+#define GUEST_HAS(fault, expression)                                                                                   \
+	static bool fault(const struct round *r, const struct guest *g)                                                \
+	{                                                                                                              \
+		(void)r;                                                                                               \
+		return expression;                                                                                     \
+	}
 
-static bool has_no_driver(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->plan.reason == REASON_NO_DRIVER;
-}
-
-static bool has_no_statistics(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->plan.reason == REASON_NO_STATS || g->plan.reason == REASON_STALE_STATS;
-}
-
-static bool has_no_period(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->answered && g->device.balloon && (!g->device.period_s || g->device.period_s > PERIOD_MOST_S);
-}
-
-static bool is_autodeflated(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->device.autodeflate;
-}
-
-static bool has_no_reporting(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->answered && g->device.balloon && !g->device.reporting;
-}
-
-static bool has_bad_hints(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->hints.voided || g->hints.n_faults;
-}
-
-static bool is_pinned(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->device.locked || g->device.hugepages || g->device.passthrough || g->device.virtio_mem;
-}
-
-static bool is_bound(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->device.numa_strict;
-}
-
-static bool is_silent(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->hung || g->order.error;
-}
-
-static bool does_not_move(const struct round *r, const struct guest *g)
-{
-	(void)r;
-	return g->plan.reason == REASON_STUCK || g->plan.reason == REASON_NO_GAIN;
-}
+GUEST_HAS(has_no_balloon, g->answered && !g->device.balloon && !g->device.unknown)
+GUEST_HAS(has_no_driver, g->plan.reason == REASON_NO_DRIVER)
+GUEST_HAS(has_no_statistics, g->plan.reason == REASON_NO_STATS || g->plan.reason == REASON_STALE_STATS)
+GUEST_HAS(has_no_period,
+          g->answered && g->device.balloon && (!g->device.period_s || g->device.period_s > PERIOD_MOST_S))
+GUEST_HAS(is_autodeflated, g->device.autodeflate)
+GUEST_HAS(has_no_reporting, g->answered && g->device.balloon && !g->device.reporting)
+GUEST_HAS(has_bad_hints, g->hints.voided || g->hints.n_faults)
+GUEST_HAS(is_pinned, g->device.locked || g->device.hugepages || g->device.passthrough || g->device.virtio_mem)
+GUEST_HAS(is_bound, g->device.numa_strict)
+GUEST_HAS(is_silent, g->hung || g->order.error)
+GUEST_HAS(does_not_move, g->plan.reason == REASON_STUCK || g->plan.reason == REASON_NO_GAIN)
 
 /* Actual has changed long after our last order, and the guard has sent none since. A reboot, or a balloon that deflates
  * by itself, moves it too. */
