@@ -884,19 +884,29 @@ static void calm_again(struct monitor *s)
 	obey(s);
 }
 
-/* The guard that took gives back, once, if no pass does. */
-static void test_gives_back(void **state)
+/* A guard that has taken from 4 guests, which had touched all they have. */
+static struct monitor *that_took(void)
 {
-	struct monitor *s;
 	struct monitor_view v;
+	struct monitor *s;
 
-	(void)state;
 	make_world(4);
 	s = on_duty(false);
 	touch_all(s);
 	host_has(700 * MIB);
 	v = look(s);
+	assert_int_equal(v.sent, 4);
 	assert_in_range(v.planned_kib, 648 * MIB - 5000, 648 * MIB);
+	return s;
+}
+
+/* The guard that took gives back, once, if no pass does. */
+static void test_gives_back(void **state)
+{
+	struct monitor *s = that_took();
+	struct monitor_view v;
+
+	(void)state;
 	calm_again(s);
 	v = look(s);
 	assert_int_equal(v.level, GUARD_CALM);
@@ -943,15 +953,10 @@ static void test_reads_seldom_at_rest(void **state)
 /* What guests still have to give, or a host that falls, says that a flood goes on. */
 static void test_gives_nothing_back_in_a_flood(void **state)
 {
-	struct monitor *s;
+	struct monitor *s = that_took();
 	struct monitor_view v;
 
 	(void)state;
-	make_world(4);
-	s = on_duty(false);
-	touch_all(s);
-	host_has(700 * MIB);
-	assert_int_equal(look(s).sent, 4);
 	calm_down(s);
 	assert_int_equal(monitor_read(s, in_time()), 0);
 	assert_true(monitor_awaits(s, &(struct monitor_view){.sent = 0}));
@@ -974,16 +979,11 @@ static void test_gives_nothing_back_in_a_flood(void **state)
 /* Room that was made for a guest that boots is not given back to the others. */
 static void test_keeps_room_for_a_start(void **state)
 {
-	struct monitor *s;
+	struct monitor *s = that_took();
 	struct snapshot *h;
 	struct monitor_view v;
 
 	(void)state;
-	make_world(4);
-	s = on_duty(false);
-	touch_all(s);
-	host_has(700 * MIB);
-	assert_int_equal(look(s).sent, 4);
 	calm_again(s);
 	h = monitor_snapshot(s);
 	h->guest[0].est.booting = h->guest[0].plan.no_take = true;
@@ -998,15 +998,10 @@ static void test_keeps_room_for_a_start(void **state)
 /* What the host has to spare is for a pass to give, if one goes on. */
 static void test_leaves_it_to_a_pass_that_goes_on(void **state)
 {
-	struct monitor *s;
+	struct monitor *s = that_took();
 	struct registry *r;
 
 	(void)state;
-	make_world(4);
-	s = on_duty(false);
-	touch_all(s);
-	host_has(700 * MIB);
-	assert_int_equal(look(s).sent, 4);
 	calm_again(s);
 	r = registry_of_a_pass();
 	assert_int_equal(registry_lock(r), 0);
@@ -1032,14 +1027,9 @@ static void take_half(struct monitor *s)
 /* If giving back brings the next emergency, it takes longer each time. */
 static void test_gives_back_later(void **state)
 {
-	struct monitor *s;
+	struct monitor *s = that_took();
 
 	(void)state;
-	make_world(4);
-	s = on_duty(false);
-	touch_all(s);
-	host_has(700 * MIB);
-	look(s);
 	calm_again(s);
 	assert_int_equal(look(s).returned_kib, 648 * MIB);
 	host_has(700 * MIB);
@@ -1055,17 +1045,12 @@ static void test_gives_back_later(void **state)
 /* What passes have decided since it is calm again holds. */
 static void test_leaves_it_to_passes(void **state)
 {
-	struct monitor *s;
+	struct monitor *s = that_took();
 	struct registry *r;
 	struct past past = {.known = true};
 
 	(void)state;
-	make_world(4);
-	s = on_duty(false);
 	r = registry_of_a_pass();
-	touch_all(s);
-	host_has(700 * MIB);
-	assert_int_equal(look(s).sent, 4);
 	calm_again(s);
 	past.last.decided_ms = clock_ms(CLOCK_BOOTTIME);
 	for (size_t i = 0; i < 3; i++)
