@@ -107,6 +107,13 @@ void json_string(struct json *j, const char *key, const char *value)
 	value_end(j);
 }
 
+void json_begin(struct json *j, FILE *out, const char *schema)
+{
+	json_init(j, out);
+	json_object(j, NULL);
+	json_string(j, "schema", schema);
+}
+
 void json_number(struct json *j, const char *key, uint64_t value)
 {
 	value_begin(j, key);

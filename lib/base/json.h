@@ -19,6 +19,8 @@ struct json {
 };
 
 void json_init(struct json *j, FILE *out);
+/* Begins an object of this schema at the top, which the caller ends. */
+void json_begin(struct json *j, FILE *out, const char *schema);
 
 /* key is NULL inside an array and at the top. */
 void json_object(struct json *j, const char *key);

@@ -148,17 +148,12 @@ char *text_escape(char *buffer, size_t size, const char *outside, bool utf8)
 	return escape(buffer, size, outside, utf8, "");
 }
 
-char *text_escaped_for(const char *outside, bool utf8, const char *special)
+char *text_escaped(const char *outside, bool utf8, const char *special)
 {
 	size_t length = strlen(outside);
 	char *buffer = calloc(length + 1, 4); /* \xNN for each byte */
 
 	return buffer ? escape(buffer, 4 * length + 1, outside, utf8, special) : NULL;
-}
-
-char *text_escaped(const char *outside)
-{
-	return text_escaped_for(outside, text_is_utf8(), "");
 }
 
 char *text_copy(char *buffer, size_t size, const char *safe)

@@ -18,12 +18,11 @@
  */
 char *text_escape(char *buffer, size_t size, const char *outside, bool utf8);
 
-/* The same, allocated and whole, for the locale that is set; NULL without memory. */
-char *text_escaped(const char *outside);
-
-/* As text_escaped; each ASCII character that stands in special becomes \xNN too, and a backslash there no longer two.
+/*
+ * The same, allocated and whole; NULL without memory. Each ASCII character that stands in special, a backslash too,
+ * becomes \xNN.
  */
-char *text_escaped_for(const char *outside, bool utf8, const char *special);
+char *text_escaped(const char *outside, bool utf8, const char *special);
 
 /* Copies a text that is already safe to print, cut in the same way. Returns buffer. */
 char *text_copy(char *buffer, size_t size, const char *safe);

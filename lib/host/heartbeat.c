@@ -81,9 +81,7 @@ int guard_heartbeat_write(const struct guard_heartbeat *b, struct registry *r)
 
 	if (!memfile_open(&m))
 		return -ENOMEM;
-	json_init(&j, m.out);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "memsched.guard/1");
+	json_begin(&j, m.out, "memsched.guard/1");
 	json_string(&j, "level", guard_level_word(b->level));
 	json_bool(&j, "no_give", b->no_give);
 	write_members(&j, b);

@@ -47,9 +47,7 @@ void movelog_json(FILE *out, const char *program, const struct movelog_move *m)
 {
 	struct json j;
 
-	json_init(&j, out);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "memsched.move/1");
+	json_begin(&j, out, "memsched.move/1");
 	json_decimal(&j, "time_seconds", m->wall_ms, 3);
 	json_string(&j, "program", program);
 	json_string(&j, "name", m->name);

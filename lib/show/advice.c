@@ -120,9 +120,7 @@ static void write_json(FILE *out, const struct row *row, size_t n)
 {
 	struct json j;
 
-	json_init(&j, out);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "memsched.advice/1");
+	json_begin(&j, out, "memsched.advice/1");
 	json_array(&j, "domains");
 	for (size_t i = 0; i < n; i++) {
 		json_object(&j, NULL);

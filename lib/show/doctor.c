@@ -446,9 +446,7 @@ enum verdict doctor_report(FILE *out, const struct examination *e, bool json)
 		doctor_examine(e, write_line, &s);
 		return s.worst;
 	}
-	json_init(&s.json, out);
-	json_object(&s.json, NULL);
-	json_string(&s.json, "schema", "memsched.check/1");
+	json_begin(&s.json, out, "memsched.check/1");
 	json_array(&s.json, "checks");
 	doctor_examine(e, write_object, &s);
 	json_end_array(&s.json);

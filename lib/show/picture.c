@@ -192,7 +192,7 @@ static void write_alarms(const struct picture *p)
 
 static int write_title(const struct picture *p)
 {
-	char *name = text_escaped_for(p->t->name, true, "&<>\"'");
+	char *name = text_escaped(p->t->name, true, "&<>\"'");
 
 	if (!name)
 		return -ENOMEM;

@@ -273,9 +273,7 @@ void report_stat_json(FILE *out, const struct balance_report *rep, const struct 
 {
 	struct json j;
 
-	json_init(&j, out);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "memsched.stat/1");
+	json_begin(&j, out, "memsched.stat/1");
 	if (rep->paused_ms)
 		json_decimal(&j, "paused_seconds", rep->paused_ms, 3);
 	else
@@ -317,9 +315,7 @@ static void pass_json(FILE *out, const struct balance_report *rep, uint64_t wall
 {
 	struct json j;
 
-	json_init(&j, out);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "memsched.pass/1");
+	json_begin(&j, out, "memsched.pass/1");
 	if (wall_ms)
 		json_decimal(&j, "time_seconds", wall_ms, 3);
 	if (wall_ms && rep->interval_ms)

@@ -245,9 +245,7 @@ void room_json(FILE *out, const struct room *r)
 	char sentence[TEXT_ROOM];
 	struct json j;
 
-	json_init(&j, out);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "memsched.fit/1");
+	json_begin(&j, out, "memsched.fit/1");
 	json_string(&j, "text", text_room(sentence, sizeof(sentence), r));
 	table_write_json(&j, room_columns, r);
 	json_array(&j, "takes");

@@ -207,7 +207,7 @@ static char *cell_words(const struct cell *cell, const struct table_style *style
 		return strdup(cell_plain(cell, style->unit, number));
 	if (style->form == TABLE_RAW && !strcmp(cell->text, "-"))
 		return strdup("\\x2D");
-	return text_escaped_for(cell->text, text_is_utf8(), special[style->form]);
+	return text_escaped(cell->text, text_is_utf8(), special[style->form]);
 }
 
 /* ---- the table ---- */
@@ -413,7 +413,7 @@ static void write_head(FILE *out, const char *prefix, const char *name, const ch
 /* Nothing for a NULL value. before: what stands before it, and then before the next one. */
 static int write_label(FILE *out, const char *name, const char *value, const char **before)
 {
-	char *plain = value ? text_escaped_for(value, true, "") : NULL;
+	char *plain = value ? text_escaped(value, true, "") : NULL;
 
 	if (!plain)
 		return value ? -ENOMEM : 0;

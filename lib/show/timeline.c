@@ -89,14 +89,6 @@ void timeline_clear(struct timeline *t)
 	*t = (struct timeline){.n = 0};
 }
 
-bool timeline_has(const struct timeline *t)
-{
-	for (uint32_t i = 0; i < t->n; i++)
-		if (t->bucket[i].number)
-			return true;
-	return false;
-}
-
 uint64_t timeline_begin_s(const struct timeline *t, uint32_t i)
 {
 	return (uint64_t)(t->first + i) * BUCKET_SPAN_S(t->level);
@@ -123,6 +115,11 @@ static struct bucket sum_up(const struct timeline *t, uint32_t from, uint32_t to
 struct bucket timeline_total(const struct timeline *t)
 {
 	return sum_up(t, 0, t->n);
+}
+
+bool timeline_has(const struct timeline *t)
+{
+	return timeline_total(t).number;
 }
 
 /* ---- text ---- */
@@ -201,11 +198,9 @@ static const struct column row_columns[] = {
 static size_t fill_rows(const struct timeline *t, struct figure_row row[FIGURES])
 {
 	const struct bucket all = timeline_total(t);
-	const struct bucket *last = NULL;
+	const struct bucket *last = &t->bucket[all.number ? all.number - t->first : 0];
 	size_t n = 0;
 
-	for (uint32_t i = 0; i < t->n; i++)
-		last = t->bucket[i].number ? &t->bucket[i] : last;
 	for (enum figure i = 0; i < FIGURES; i++) {
 		if (!all.figure[i].n)
 			continue;
@@ -395,9 +390,7 @@ void timeline_json(FILE *out, const struct timeline *t, size_t n, uint64_t until
 {
 	struct json j;
 
-	json_init(&j, out);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "memsched.history/1");
+	json_begin(&j, out, "memsched.history/1");
 	json_number(&j, "until_seconds", until_s);
 	if (n)
 		json_number(&j, "bucket_seconds", BUCKET_SPAN_S(t->level));

@@ -279,7 +279,7 @@ static void test_escape_long(void **state)
 
 static void check_escaped(const char *outside, const char *expected)
 {
-	char *escaped = text_escaped(outside);
+	char *escaped = text_escaped(outside, text_is_utf8(), "");
 
 	assert_string_equal(escaped, expected);
 	free(escaped);
