@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/say.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -7,7 +7,6 @@
 #ifndef MEMSCHED_CLI_SAY_H
 #define MEMSCHED_CLI_SAY_H
 
-#include <stdint.h>
 #include <syslog.h>
 
 struct program;

@@ -14,6 +14,7 @@
 #include "run/loop.h"
 #include "show/explain.h"
 #include "show/report.h"
+#include "cli/bars.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/sparks.h"

@@ -6,7 +6,6 @@
 #ifndef MEMSCHED_CLI_WATCH_H
 #define MEMSCHED_CLI_WATCH_H
 
-#include "cli/bars.h"
 #include "run/balance.h"
 #include "show/status.h"
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/io.h"
-#include "base/text.h"
 #include "base/units.h"
 
 #define FILE_BYTES 4096

@@ -6,7 +6,6 @@
 #define MEMSCHED_HOST_WAKEUP_H
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 enum wakeup_reason { WAKEUP_TIME, WAKEUP_PRESSURE, WAKEUP_PENDING, WAKEUP_STOP };

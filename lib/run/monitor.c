@@ -4,11 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/pool.h"
-#include "base/text.h"
 #include "host/proc.h"
 #include "run/reader.h"
 

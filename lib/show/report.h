@@ -8,9 +8,7 @@
 
 #include <stdio.h>
 
-#include "base/json.h"
 #include "host/movelog.h"
-#include "plan/estimate.h"
 #include "run/balance.h"
 #include "run/monitor.h"
 #include "show/status.h"
