@@ -271,8 +271,8 @@ static void complain_of_history(const struct balancer *b)
 static void complain_of_output(struct balancer *b)
 {
 	if (loop && b->output_error == -EAGAIN)
-		say_complaint(&membalance, LOG_WARNING, "output",
-		              "standard output is not read; passes that are lost there: %u", output_dropped());
+		say_complaint(&membalance, LOG_WARNING, "output", "standard output is not read; passes not printed: %u",
+		              output_dropped());
 	else if (loop && b->output_error)
 		say_complaint(&membalance, LOG_WARNING, "output", "cannot write to standard output: %s",
 		              strerror(-b->output_error));

@@ -144,7 +144,7 @@ static void explain_guest(FILE *out, const struct monitor_view *v, const struct 
 	text_size(actual, sizeof(actual), g->sample.actual_kib);
 	text_size(bottom, sizeof(bottom), reclaim_bottom_kib(g));
 	if (v->reclaiming && g->plan.want_kib < g->sample.actual_kib)
-		fprintf(out, "%s: gives %s of its %s; its bottom is %s\n", name,
+		fprintf(out, "%s: gives %s of its %s; it is left at least %s\n", name,
 		        text_size(give, sizeof(give), g->sample.actual_kib - g->plan.want_kib), actual, bottom);
 	else if (reclaim_spares_untouched(v->way, conf->tolerance_kib, g))
 		fprintf(out,
@@ -153,7 +153,7 @@ static void explain_guest(FILE *out, const struct monitor_view *v, const struct 
 	else if (why)
 		fprintf(out, "%s: has %s and gives nothing: %s\n", name, actual, reason_word(why));
 	else
-		fprintf(out, "%s: has %s and need not give; its bottom is %s\n", name, actual, bottom);
+		fprintf(out, "%s: has %s and need not give; it is left at least %s\n", name, actual, bottom);
 }
 
 static uint64_t wanted_kib(const struct monitor_view *v)

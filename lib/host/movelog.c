@@ -395,7 +395,7 @@ char *movelog_complaint(char *buffer, size_t size, const struct movelog *a, cons
 	                                        : file_words(error);
 	char escaped[256];
 
-	snprintf(buffer, size, "cannot log to '%s': %s; moves that are missing there: %zu",
+	snprintf(buffer, size, "cannot log to '%s': %s; moves not logged: %zu",
 	         text_escape(escaped, sizeof(escaped), where, text_is_utf8()), why, a->lost);
 	return buffer;
 }

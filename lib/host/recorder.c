@@ -398,7 +398,7 @@ void recorder_add_moves(struct recorder *r, const char *uri, struct movelog_move
 char *recorder_complaint(char *buffer, size_t size, const struct recorder *r)
 {
 	const char *why = r->error == -ETIMEDOUT ? "it does not answer"
-	                  : r->error == -EBADMSG ? "something else bears the name of a file there"
+	                  : r->error == -EBADMSG ? "something else has the name of a file there"
 	                                         : file_words(r->error);
 	char root[256];
 

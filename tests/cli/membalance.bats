@@ -150,7 +150,7 @@ pauses() {
 	stuffed "$BATS_TEST_TMPDIR/out"
 	membalance -c "$node" --root "$root" --interval 100ms -J >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/said" 3>&- 7>&- &
 	pid=$!
-	wait_for grep -q 'warning: standard output is not read; passes that are lost there: 1$' "$BATS_TEST_TMPDIR/said"
+	wait_for grep -q 'warning: standard output is not read; passes not printed: 1$' "$BATS_TEST_TMPDIR/said"
 	goes_round 3
 	timeout 120 cat <&7 >"$BATS_TEST_TMPDIR/passes" 3>&- &
 	reader=$!
@@ -554,7 +554,7 @@ listen() {
 	mkdir "$log"
 	separately moving --log="$log"
 	[ "$status" -eq 0 ]
-	[ "$stderr" = "membalance: warning: cannot log to '$log': not a plain file; moves that are missing there: 1" ]
+	[ "$stderr" = "membalance: warning: cannot log to '$log': not a plain file; moves not logged: 1" ]
 	separately balance --log="$log"
 	[ -z "$stderr" ]
 	separately moving --log="$log"

@@ -83,7 +83,7 @@ tight_frees_no_more() {
 	# shellcheck disable=SC2046
 	run memguard --once --deadline 20s --explain $(reserve 40)
 	[ "$status" -eq 1 ]
-	[[ $output == *"light: gives "*" its bottom is "* ]]
+	[[ $output == *"light: gives "*" it is left at least "* ]]
 	wait_until 60 at_most light 200
 	at_least heavy 299
 	guest_ask light 21 # its load program answers

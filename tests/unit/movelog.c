@@ -398,11 +398,11 @@ static const struct {
 	int error;
 	const char *text;
 } complaints[] = {
-    {"/var/log/x", -ENOSPC, "cannot log to '/var/log/x': No space left on device; moves that are missing there: 3"},
-    {"/a\nb", -EMEDIUMTYPE, "cannot log to '/a\\x0Ab': not a plain file; moves that are missing there: 3"},
-    {"journal", -EAGAIN, "cannot log to 'journal': it has no reader; moves that are missing there: 3"},
-    {"/x", -ETIMEDOUT, "cannot log to '/x': it does not answer; moves that are missing there: 3"},
-    {"/x", -ENOBUFS, "cannot log to '/x': more than could be kept; moves that are missing there: 3"},
+    {"/var/log/x", -ENOSPC, "cannot log to '/var/log/x': No space left on device; moves not logged: 3"},
+    {"/a\nb", -EMEDIUMTYPE, "cannot log to '/a\\x0Ab': not a plain file; moves not logged: 3"},
+    {"journal", -EAGAIN, "cannot log to 'journal': it has no reader; moves not logged: 3"},
+    {"/x", -ETIMEDOUT, "cannot log to '/x': it does not answer; moves not logged: 3"},
+    {"/x", -ENOBUFS, "cannot log to '/x': more than could be kept; moves not logged: 3"},
 };
 
 static void test_complaints(void **state)
