@@ -54,6 +54,8 @@ JOBS = $(shell nproc)
 MANY = $(shell expr $(if $(findstring fsanitize,$(CFLAGS)),1,4) \* $(JOBS))
 # longest FILES,NAMES: FILES with those of NAMES first.
 longest = $(foreach name,$(2),$(filter %/$(name).bats,$(1))) $(filter-out $(addprefix %/,$(addsuffix .bats,$(2))),$(1))
+# atonce N: so many jobs, unless the caller said how many.
+atonce = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(1) -O)
 # A target within a longer line has another name for make, or make -n would run all of the line.
 SUBMAKE = $(MAKE) --no-print-directory
 
@@ -79,19 +81,19 @@ guests: all $(BENCH)
 	WITHIN=tests/guests/bed LIMIT=1200 JOBS=$$beds tests/run guests \
 		$(call longest,$(if $(filter long,$(TAGS)),$(shell grep -l test_tags=long $(GUESTS)),$(GUESTS)),hook guard balance hung hints)
 quick: all
-	@$(SUBMAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j3 -O) unit sim cli
+	@$(SUBMAKE) $(call atonce,3) unit sim cli
 
 deps:
 	@tests/deps build test guests lint
 check:
 	@tests/deps build test guests
-	@$(SUBMAKE) all
+	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(UNIT) $(SIM) $(BENCH) tests/faults/inject.so
 	@$(SUBMAKE) quick
 	@$(SUBMAKE) guests TAGS='!long'
 demo:
 	$(if $(filter 0,$(shell id -u)),,$(error make demo needs root: try sudo make demo))
 	@tests/deps build guests
-	@$(SUBMAKE) -s all tests/bench/fill
+	@$(SUBMAKE) -s $(call atonce,$(JOBS)) all tests/bench/fill
 	@tests/guests/demo
 
 # Tests that wait for minutes to pass run beside the rest; nothing runs beside those that fill the host.

@@ -38,8 +38,7 @@ static int make_host_beside(struct world *w, uint64_t beside_kib, size_t n, stru
 	return make_host(w, n * (is.current_kib + is.qemu_kib) + beside_kib, n, is);
 }
 
-static struct load grow(uint64_t base_kib, uint64_t peak_kib, uint64_t rise_kibps,
-                        uint64_t start_ms)
+static struct load grow(uint64_t base_kib, uint64_t peak_kib, uint64_t rise_kibps, uint64_t start_ms)
 {
 	return (struct load){
 	    .base_kib = base_kib,
@@ -488,8 +487,8 @@ static int sluggish(struct world *w)
 	return 0;
 }
 
-/* The real guests of the tests: two of four grow while the host has 1250 MiB. */
-static int tight(struct world *w)
+/* The real guests of the tests, on a host that has so much. */
+static int make_tested(struct world *w, uint64_t available_kib, size_t growing, uint64_t until_ms)
 {
 	struct nature is = touched(768 * MIB, 384 * MIB, 63 * MIB);
 	int r;
@@ -499,11 +498,21 @@ static int tight(struct world *w)
 	r = make_host(w, 24 * GIB, 4, is);
 	if (r)
 		return r;
-	w->vm[0].is.use = w->vm[1].is.use =
-	    again(grow(63 * MIB, 513 * MIB, 15 * MIB, 1000), 36000, 0);
+	for (size_t i = 0; i < growing; i++)
+		w->vm[i].is.use = again(grow(63 * MIB, 513 * MIB, 15 * MIB, 1000), until_ms, 0);
 	world_begin(w);
-	w->others.base_kib = (uint64_t)world_available_kib(w) - 1250 * MIB;
+	w->others.base_kib = (uint64_t)world_available_kib(w) - available_kib;
 	return 0;
+}
+
+static int tight(struct world *w)
+{
+	return make_tested(w, 1250 * MIB, 2, 36000);
+}
+
+static int scarce(struct world *w)
+{
+	return make_tested(w, 900 * MIB, 4, 45000);
 }
 
 /* ---- guests whose MemTotal stays ---- */
@@ -572,6 +581,7 @@ const struct named named_worlds[] = {
     {"full-slow", "the same, and one gives slowly", 600, full_slow},
     {"sluggish", "of two donors one may not give, one gives 8 MiB/s", 60, sluggish},
     {"tight", "two of four small guests grow beside 1250 MiB", 40, tight},
+    {"scarce", "all four want more than there is, beside 900 MiB", 50, scarce},
     {"windows", "MemTotal stays, constant load", 180, windows},
     {"windows-grow", "MemTotal stays, two grow by 20 MiB/s", 1200, windows_grow},
     {.name = NULL},

@@ -87,7 +87,7 @@ job() {
 	local before
 	before=$(guest_said "$1" done)
 	guest_tell "$@"
-	wait_until 400 said_more "$before" "$1" || complain "guest '$1' does not get on with '${*:2}'" || :
+	wait_until 180 said_more "$before" "$1" || complain "guest '$1' does not get on with '${*:2}'" || :
 }
 
 said_more() {
