@@ -35,8 +35,7 @@ shell() {
 }
 
 type_line() {
-	pane send-keys -l "$*"
-	pane send-keys Enter
+	pane send-keys -l "$*" ';' send-keys Enter
 }
 
 press() {
@@ -47,23 +46,34 @@ shown() {
 	pane capture-pane -p
 }
 
-# sees REGEX…: waits until the terminal shows each.
+# sees REGEX…: waits until the terminal has shown each in a line. A process a look: they are dear.
 sees() {
-	local regex
-	for regex; do
-		wait_for shows "$regex" || {
-			shown
-			return 1
-		}
+	unseen=("$@")
+	wait_for shows_unseen || {
+		printf '%s\n' "not seen: ${unseen[0]}" "${screen[@]}"
+		return 1
+	}
+}
+
+shows_unseen() {
+	mapfile -t screen < <(exec tmux -S "$dir/tmux" -u capture-pane -p 3>&-)
+	while [ "${#unseen[@]}" -gt 0 ]; do
+		has_line "${unseen[0]}" || return
+		unseen=("${unseen[@]:1}")
 	done
 }
 
-shows() {
-	shown | grep -qE -- "$1"
+has_line() {
+	local line
+	for line in "${screen[@]}"; do
+		[[ ! $line =~ $1 ]] || return 0
+	done
+	return 1
 }
 
-flag() {
-	pane display-message -p "#{$1}"
+# flags NAME…: their values in one word.
+flags() {
+	pane display-message -p "$(printf '#{%s}' "$@")"
 }
 
 # watching COLUMNSxROWS [OPTION…]: a shell with the bars of some guests in it.
@@ -71,7 +81,7 @@ watching() {
 	shell "$1"
 	type_line "w ${*:2}"
 	sees '^Host'
-	[ "$(flag alternate_on)" = 1 ]
+	[ "$(flags alternate_on)" = 1 ]
 }
 
 # given_back CODE: what was there before is there again, and the terminal as it was.
@@ -84,9 +94,7 @@ given_back() {
 is_as_before() {
 	sees '^before$'
 	cmp "$dir/before" "$dir/after"
-	[ "$(flag alternate_on)" = 0 ]
-	[ "$(flag cursor_flag)" = 1 ]
-	[ "$(flag wrap_flag)" = 1 ]
+	[ "$(flags alternate_on cursor_flag wrap_flag)" = 011 ]
 	type_line 'echo still""here'
 	sees '^stillhere$'
 }

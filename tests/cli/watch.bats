@@ -226,13 +226,12 @@ guests() {
 	watching 80x24
 	press C-z
 	sees 'Stopped' '^before$'
-	[ "$(flag alternate_on)" = 0 ]
-	[ "$(flag cursor_flag)" = 1 ]
+	[ "$(flags alternate_on cursor_flag)" = 01 ]
 	type_line 'echo mean""while'
 	sees '^meanwhile$'
 	type_line fg
 	sees '^Host' '^needy '
-	[ "$(flag alternate_on)" = 1 ]
+	[ "$(flags alternate_on)" = 1 ]
 	kill -STOP "$(<"$dir/pid")"
 	sees 'Stopped'
 	type_line 'clear; echo be""fore; fg'

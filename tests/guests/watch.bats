@@ -87,5 +87,6 @@ bar_is() {
 }
 
 gone() {
-	! shows "$1"
+	unseen=("$1")
+	! shows_unseen
 }
