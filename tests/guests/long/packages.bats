@@ -73,5 +73,6 @@ libvirtd_starts_guest() {
 	dpkg -P memsched >&2
 	[ -z "$(find /etc /usr/sbin /usr/lib/systemd /usr/share/man /usr/share/memsched /usr/share/doc/memsched /run/memsched \
 		-name '*memsched*' 2>/dev/null)" ]
+	[ -z "$(ls -A /var/lib/memsched)" ] # a mount point here
 	libvirtd_starts_guest
 }
