@@ -98,6 +98,21 @@ static bool has_cron_line(const char *root)
 	return false;
 }
 
+/* ---- khugepaged ---- */
+
+#define HUGE_PAGES "/sys/kernel/mm/transparent_hugepage/"
+
+/* It does as long as a huge page may have one page that was not there before. */
+static bool khugepaged_fills_up(const char *root)
+{
+	char enabled[FILE_BYTES], defrag[FILE_BYTES], most[FILE_BYTES];
+
+	read_below(root, HUGE_PAGES "enabled", enabled);
+	read_below(root, HUGE_PAGES "khugepaged/defrag", defrag);
+	read_below(root, HUGE_PAGES "khugepaged/max_ptes_none", most);
+	return !strstr(enabled, "[never]") && *defrag == '1' && *most >= '1' && *most <= '9';
+}
+
 /* ---- files named in the configuration ---- */
 
 /* The first word of the command. */
@@ -137,6 +152,7 @@ void setup_read(const char *root, const struct conf *conf, struct setup *ret_set
 	    .timer = is_wanted(root, "timers", "membalance-once.timer"),
 	    .loop = is_wanted(root, "multi-user", "membalance.service"),
 	    .guard = is_wanted(root, "multi-user", "memguard.service"),
+	    .fills_up = khugepaged_fills_up(root),
 	    .on_critical = conf->on_critical ? check_command(conf->on_critical) : 0,
 	    .log = conf->log && *conf->log == '/' ? check_writable(conf->log, true) : 0,
 	    .textfile = conf->textfile ? check_writable(conf->textfile, false) : 0,

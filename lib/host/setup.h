@@ -17,6 +17,7 @@ struct setup {
 	bool cron, timer, loop;         /* cron's line and the units that make passes are enabled */
 	bool guard;                     /* memguard's unit is enabled */
 	bool zram;                      /* a swap device is compressed memory */
+	bool fills_up;                  /* khugepaged makes huge pages of pages that balloons gave back */
 	int on_critical, log, textfile; /* 0: usable, or not configured; -errno */
 	bool is_root;                   /* else -EACCES of them says nothing of membalance */
 };

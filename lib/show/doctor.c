@@ -282,6 +282,12 @@ static void examine_kernel(const struct round *r)
 		     SIZE(h->hugetlb_kib));
 	else
 		find(r, "host", "huge pages", VERDICT_PASS, "%s", h->hugetlb_kib ? SIZE(h->hugetlb_kib) : "none");
+	if (r->e->setup->fills_up)
+		find(r, "host", "khugepaged", VERDICT_WARN,
+		     "it fills up what balloons gave back: 'echo 0 "
+		     ">/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none' at each boot");
+	else
+		find(r, "host", "khugepaged", VERDICT_PASS, "it leaves alone what balloons gave back");
 	if (h->limit_kib)
 		find(r, "host", "control groups", VERDICT_WARN,
 		     "a limit of %s around the guests bounds what is available: raise MemoryMax of machine.slice",

@@ -208,6 +208,10 @@ static void unused_huge_pages(void)
 	report.host.hugetlb_kib = GIB(16);
 	report.host.hugetlb_free_kib = GIB(5);
 }
+static void filled_up(void)
+{
+	setup.fills_up = true;
+}
 static void limited(void)
 {
 	report.host.limit_kib = GIB(32);
@@ -312,6 +316,7 @@ static const struct {
     {no_pressure, "host", "pressure", VERDICT_WARN, "psi=1"},
     {much_merged, "host", "KSM", VERDICT_WARN, "9 GiB are merged"},
     {unused_huge_pages, "host", "huge pages", VERDICT_WARN, "5 GiB of 16 GiB"},
+    {filled_up, "host", "khugepaged", VERDICT_WARN, "max_ptes_none' at each boot"},
     {limited, "host", "control groups", VERDICT_WARN, "32 GiB"},
     {odd_conf, "service", "configuration", VERDICT_WARN, "unknown key 'tagret'"},
     {foreign_state, "service", "/run/memsched", VERDICT_FAIL, "Operation not permitted"},

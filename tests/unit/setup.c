@@ -78,7 +78,7 @@ static void test_nothing_is_there(void **state)
 
 	(void)state;
 	assert_string_equal(s.hook, "");
-	assert_false(s.hook_runs || s.has_helper || s.cron || s.timer || s.loop || s.guard || s.zram);
+	assert_false(s.hook_runs || s.has_helper || s.cron || s.timer || s.loop || s.guard || s.zram || s.fills_up);
 	assert_int_equal(s.daemon_began_s, 0);
 	assert_int_equal(s.on_critical | s.log | s.textfile, 0);
 }
@@ -124,6 +124,25 @@ static void test_what_is_enabled(void **state)
 	assert_true(read_now().zram);
 }
 
+static void test_khugepaged(void **state)
+{
+	(void)state;
+	put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n", 0644);
+	put("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag", "1\n", 0644);
+	assert_false(read_now().fills_up);
+	put("/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", "511\n", 0644);
+	assert_true(read_now().fills_up);
+	put("/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", "0\n", 0644);
+	assert_false(read_now().fills_up);
+	put("/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", "1\n", 0644);
+	assert_true(read_now().fills_up);
+	put("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag", "0\n", 0644);
+	assert_false(read_now().fills_up);
+	put("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag", "1\n", 0644);
+	put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n", 0644);
+	assert_false(read_now().fills_up);
+}
+
 static void test_what_the_configuration_names(void **state)
 {
 	char command[300], log[300], textfile[300];
@@ -156,6 +175,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_nothing_is_there, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_hook, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_what_is_enabled, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_khugepaged, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_what_the_configuration_names, set_up, tear_down),
 	};
 
