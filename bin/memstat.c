@@ -37,7 +37,7 @@ static struct option_row rows[] = {
     {'o', "output", "LIST", "show these columns; +LIST: beside the default ones", .flag = &chosen, .text = &list},
     {0, "output-all", NULL, "show all columns", .flag = &all_columns},
     {0, "sort", "COLUMN", "sort by this column; -COLUMN: the largest first", .flag = &sorted, .text = &sort},
-    {'n', "noheadings", NULL, "no headings, totals, host and first line", .flag = &no_headings},
+    {'n', "noheadings", NULL, "leave out headings, totals, the host's table and the first line", .flag = &no_headings},
     {'r', "raw", NULL, "guests alone, with one blank between columns", .flag = &raw},
     {'P', "pairs", NULL, "print NAME=\"value\" for each column", .flag = &pairs},
     {'J', "json", NULL, "print one JSON object, sizes in bytes", .flag = &as_json},

@@ -161,7 +161,8 @@ static void bound_figures(struct host *h, struct meminfo *m)
 		h->available_kib = allowed_kib;
 	allowed_kib = min_u64(sat_add(allowed_kib, max_u64(m->slab_kib, m->kernel_kib)), host_pageable_kib(h));
 	bound_figure(h, "MemAvailable", has_cached ? allowed_kib : host_pageable_kib(h), &h->available_kib);
-	/* The lists have huge pages whole; mapped memory has lost the part that balloons gave back. */
+	/* Active and inactive memory still count a huge page whole; mapped memory no longer counts what balloons gave
+	 * back of it. */
 	h->unsplit_kib =
 	    sat_sub(m->active_kib + m->inactive_kib, sat_add(m->mapped_kib, m->shmem_kib + m->swap_cached_kib));
 	bound_figure(h, "Inactive(anon)", host_pageable_kib(h) - h->free_kib, &h->unsplit_kib);

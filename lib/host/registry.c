@@ -479,7 +479,7 @@ static void add_pending(void *arg, const char *name)
 	int error = keyfile_load(dir, &pending_form, name, &pending);
 	bool unknown = error && error != -ENOENT && error != -EINVAL; /* not there, and no name of ours */
 
-	/* one that is not read is void as soon as one that is, if its age is known */
+	/* a file that cannot be read is void at the same age as another */
 	if (unknown) {
 		int r = statedir_mtime(dir, STATEDIR_PENDING, name, &pending.since_s);
 

@@ -46,7 +46,7 @@ uint64_t claim_call_kib(const struct guest *g);
 /* The memory it was promised and has not touched. */
 uint64_t claim_untouched_kib(const struct guest *g);
 
-/* The part of its promised memory that the host holds for it. */
+/* The part of its size that it has touched: the host holds that for it. */
 uint64_t claim_touched_kib(const struct guest *g);
 
 #endif

@@ -139,7 +139,7 @@ static int xml_read(const char *xml, size_t length, size_t most_bytes, xmlDoc **
 	return trouble.no_memory ? -ENOMEM : -EBADMSG;
 }
 
-/* NULL, which libxml2 leaves without memory, is no name. */
+/* libxml2 leaves a name NULL if it is out of memory: that equals no name. */
 static bool xml_is_same(const xmlChar *name, const char *ours)
 {
 	return name && strcmp((const char *)name, ours) == 0;
