@@ -416,27 +416,6 @@ static void read_hints(const xmlNode *element, const struct hint_context *in, st
 	hints_judge(in, h);
 }
 
-int domxml_read_hints(const char *xml, size_t length, const char *name, uint64_t maximum_kib, struct hints *ret_hints)
-{
-	const struct hint_context in = {.domain = name, .maximum_kib = maximum_kib};
-	struct hints h = {.weight = WEIGHT_DEFAULT};
-	const xmlNode *root;
-	xmlDoc *doc;
-	int r = xml_read(xml, length, DOMXML_MAX_BYTES, &doc);
-
-	if (r < 0)
-		return r;
-	root = xmlDocGetRootElement(doc);
-	if (xml_has_namespace(root, NULL) || xml_has_namespace(root, DOMXML_NAMESPACE))
-		read_hints(root, &in, &h);
-	else
-		r = -EBADMSG;
-	xmlFreeDoc(doc);
-	if (r == 0)
-		*ret_hints = h;
-	return r;
-}
-
 /* ---- domains ---- */
 
 static void read_size(const xmlNode *node, uint64_t *kib)

@@ -41,10 +41,4 @@ struct domxml {
 int domxml_read(const char *xml, size_t length, struct domxml *ret_domain);
 void domxml_clear(struct domxml *d);
 
-/*
- * Reads the bare element that virDomainGetMetadata hands back (without its namespace), or the same with it; refuses as
- * domxml_read does. maximum_kib (0: unknown) is the domain's; name is used in the sentences.
- */
-int domxml_read_hints(const char *xml, size_t length, const char *name, uint64_t maximum_kib, struct hints *ret_hints);
-
 #endif
