@@ -546,12 +546,12 @@ static void start_daemon(struct daemon *d)
 	if (r)
 		say_warning(&memguard, "cannot watch memory pressure: %s", strerror(-r));
 	set_command(d);
+	r = memlock_all(); /* before there are threads, so that they take of the memory that it touches */
+	if (r)
+		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
 	guardlog_reserve(d->log);
 	monitor_keep_reading(d->monitor);
 	do_housekeeping(d, clock_ms(CLOCK_BOOTTIME));
-	r = memlock_all();
-	if (r)
-		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
 	loop_notify("READY=1");
 }
 

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -34,7 +37,8 @@ static void touch_heap(void)
 	char *heap;
 
 #ifdef M_ARENA_MAX /* glibc; musl has no such settings */
-	mallopt(M_ARENA_MAX, 2);
+	/* threads too take what is touched here */
+	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	mallopt(M_MMAP_THRESHOLD, 1 << 25); /* large blocks from the heap too; some glibc take no more than 32 MiB */
 #endif
@@ -44,6 +48,37 @@ static void touch_heap(void)
 	free(heap);
 }
 
+/* Its pages that are not writable have been written all the same. */
+static bool has_text_relocations(const struct dl_phdr_info *object, const ElfW(Phdr) * segment)
+{
+	const ElfW(Dyn) *d = (const void *)(object->dlpi_addr + segment->p_vaddr);
+
+	for (; d->d_tag != DT_NULL; d++)
+		if (d->d_tag == DT_TEXTREL || (d->d_tag == DT_FLAGS && d->d_un.d_val & DF_TEXTREL))
+			return true;
+	return false;
+}
+
+/* libvirt brings some 60 libraries. What only their start needed would stay locked: let all of it go. The pages that
+ * are needed again come back from the page cache, and those are locked. */
+static int drop_text(struct dl_phdr_info *object, size_t size, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size, (void)arg;
+	for (int i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC && has_text_relocations(object, &object->dlpi_phdr[i]))
+			return 0;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *s = &object->dlpi_phdr[i];
+		uintptr_t begin = (object->dlpi_addr + s->p_vaddr) / page * page;
+
+		if (s->p_type == PT_LOAD && !(s->p_flags & PF_W))
+			madvise((void *)begin, object->dlpi_addr + s->p_vaddr + s->p_memsz - begin, MADV_DONTNEED);
+	}
+	return 0;
+}
+
 int memlock_all(void)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -51,6 +86,7 @@ int memlock_all(void)
 
 	touch_stack();
 	touch_heap();
+	dl_iterate_phdr(drop_text, NULL);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* without permission the limit may already suffice */
 	/* MCL_FUTURE: libvirt allocates with each answer, and a worker that replaces a stuck one has a stack of its
 	 * own. It counts whole mappings against a limit, of which most is never touched. */

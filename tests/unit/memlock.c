@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Each test in a process of its own: what is locked or spared stays so. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -161,6 +162,36 @@ static int check_limited(void)
 	return 0;
 }
 
+/* Whether the page is mapped now, be it in the page cache or not. -1: the kernel does not say. */
+static int is_mapped(const void *address)
+{
+	uint64_t page = (uintptr_t)address / (uintptr_t)sysconf(_SC_PAGESIZE), entry;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : pread(fd, &entry, sizeof(entry), (off_t)(page * sizeof(entry)));
+
+	if (fd >= 0)
+		close(fd);
+	return n == sizeof(entry) ? (int)(entry >> 63) : -1;
+}
+
+/* What of the program was used only until then does not stay, and comes back. */
+static int check_used_before(void)
+{
+	static const char text[BLOCK] = {[BLOCK / 2] = 7}; /* the kernel maps some pages around each that is used */
+	const volatile char *middle = &text[BLOCK / 2];
+
+	if (*middle != 7)
+		return 1;
+	if (is_mapped(text + BLOCK / 2) < 0)
+		return SKIPPED;
+	if (!is_mapped(text + BLOCK / 2))
+		return 2;
+	memlock_all();
+	if (is_mapped(text + BLOCK / 2))
+		return 3;
+	return *middle == 7 ? 0 : 4;
+}
+
 static int check_spared(void)
 {
 	FILE *f;
@@ -194,6 +225,12 @@ static void test_later(void **state)
 	in_a_process(check_later);
 }
 
+static void test_used_before(void **state)
+{
+	(void)state;
+	in_a_process(check_used_before);
+}
+
 static void test_limited(void **state)
 {
 	(void)state;
@@ -210,10 +247,8 @@ static void test_spared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_locked),
-	    cmocka_unit_test(test_later),
-	    cmocka_unit_test(test_limited),
-	    cmocka_unit_test(test_spared),
+	    cmocka_unit_test(test_locked),  cmocka_unit_test(test_later),  cmocka_unit_test(test_used_before),
+	    cmocka_unit_test(test_limited), cmocka_unit_test(test_spared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
