@@ -602,15 +602,16 @@ static void prune_one(void *arg, const char *name)
 {
 	const struct pruning *p = arg;
 	const struct statedir *dir = &p->registry->dir;
-	bool temporary = name[0] == '.', young;
+	bool temporary = name[0] == '.';
 	char uuid[UUID_TEXT];
 	uint64_t mtime_s;
 
-	if ((!temporary && !uuid_parse(name, uuid)) || statedir_mtime(dir, p->place, name, &mtime_s))
+	if ((!temporary && !uuid_parse(name, uuid)) || (p->keep_listed && is_listed(p, name)))
 		return;
-	young = is_due(mtime_s, p->now_s);
-	if (!(young && (p->keep_young || temporary)) && !(p->keep_listed && is_listed(p, name)))
-		statedir_remove(dir, p->place, name);
+	if ((p->keep_young || temporary) &&
+	    (statedir_mtime(dir, p->place, name, &mtime_s) || is_due(mtime_s, p->now_s)))
+		return;
+	statedir_remove(dir, p->place, name);
 }
 
 /* State is only written under the lock, so a guest that is not listed is gone; a hook can write at any time. */
