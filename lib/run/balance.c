@@ -22,7 +22,7 @@ struct pass {
 	struct policy_conf policy;
 	struct policy_scratch scratch;
 	struct balance_report rep;
-	uint64_t read_by_ms, end_ms;
+	uint64_t began_ms, read_by_ms, end_ms;
 };
 
 static bool told_to_stop(const struct pass *p)
@@ -42,7 +42,7 @@ static void prepare(struct pass *p, const struct balance_conf *pc, struct virt *
 	const struct conf *c = pc->conf;
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
-	*p = (struct pass){.pc = pc, .v = v, .r = r};
+	*p = (struct pass){.pc = pc, .v = v, .r = r, .began_ms = now_ms};
 	p->rep.interval_ms = pc->interval_ms;
 	p->end_ms = pc->end_ms ? pc->end_ms : now_ms + c->deadline_ms;
 	p->read_by_ms = now_ms + sat_sub(p->end_ms, now_ms) / 2;
@@ -305,6 +305,12 @@ static void note_unsaved(struct pass *p, int error)
 		p->rep.unsaved = error;
 }
 
+/* Only what was read anew can differ from the record, which the pass that read it last has written. */
+static bool may_differ(const struct pass *p, const struct guest *g)
+{
+	return g->answered && !g->vanished && g->facts_ms && (!g->registered || g->facts_ms >= p->began_ms);
+}
+
 /* The registry as the guest is now: started without a hook, or with hints that were changed while it runs. */
 static void reconcile(struct pass *p, const struct guest *g)
 {
@@ -354,7 +360,7 @@ static void remember(struct pass *p)
 			note_decision(&past, decision_of(g, at));
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
-		if (g->answered && !g->vanished && g->facts_ms) /* the hook has removed its record, or will write it */
+		if (may_differ(p, g)) /* a guest that is gone: the hook has removed its record, or will write it */
 			reconcile(p, g);
 	}
 	if (p->rep.listed) /* else a guest that is missing here may be one whose hook runs */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 
 static struct world *on_stage;
@@ -96,7 +97,7 @@ static void read_guest(const struct virt *v, struct guest *g)
 	g->answered = true;
 	g->run = is->paused ? RUN_PAUSED : RUN_RUNNING;
 	g->sample = world_sample(w, vm_of(v, g));
-	g->facts_ms = 1; /* its definition was read */
+	g->facts_ms = v->reads_anew ? clock_ms(CLOCK_BOOTTIME) : 1;
 	g->device = (struct device){
 	    .maximum_kib = is->max_kib,
 	    .current_kib = is->current_kib,

@@ -15,6 +15,7 @@ struct virt {
 	int sample_error; /* what virt_sample returns in place of samples; 0: samples */
 	bool set_ends;    /* who is told to move is gone before it is told */
 	bool set_late;    /* who is told to move does so, and does not answer in time */
+	bool reads_anew;  /* each read brings the definitions; else they were read before */
 
 	void (*was_told)(void *watcher); /* called when guests were told where to go, before time passes; or NULL */
 	void *watcher;

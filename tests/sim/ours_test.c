@@ -135,6 +135,26 @@ static void test_who_ends_during_the_pass_is_not_registered(void **state)
 	end(&o, &w, &report);
 }
 
+static void test_a_record_is_compared_with_what_was_read_anew(void **state)
+{
+	struct balance_report report;
+	struct world w;
+	struct ours o;
+
+	(void)state;
+	raise_pair(&w, 20 * MIB);
+	w.vm[0].is.start_ms = 1; /* so it has a record, and the other has none */
+	world_run(&w, 1000);
+	assert_int_equal(ours_open(&o, &w, 1000), 0);
+	assert_int_equal(ours_pass(&o, &report), 0);
+	assert_int_equal(o.registry.records, 1);
+	balance_clear(&report);
+	o.virt.reads_anew = true;
+	assert_int_equal(ours_pass(&o, &report), 0);
+	assert_int_equal(o.registry.records, 3);
+	end(&o, &w, &report);
+}
+
 /* ---- guests on their way ---- */
 
 /* One machine of 2048 MiB whose balloon is slow, on a host with room. */
@@ -334,6 +354,7 @@ int main(void)
 	    cmocka_unit_test(test_what_others_took_is_not_given),
 	    cmocka_unit_test(test_a_pass_that_fails_says_what_it_asked),
 	    cmocka_unit_test(test_who_ends_during_the_pass_is_not_registered),
+	    cmocka_unit_test(test_a_record_is_compared_with_what_was_read_anew),
 	    cmocka_unit_test(test_who_is_on_its_way_is_not_told_again),
 	    cmocka_unit_test(test_who_does_not_give_is_told_again),
 	    cmocka_unit_test(test_a_crumb_is_not_waited_for),
