@@ -15,6 +15,7 @@
 #include "host/recorder.h"
 #include "run/balance.h"
 #include "run/loop.h"
+#include "run/snapshot.h"
 #include "show/explain.h"
 #include "show/metrics.h"
 #include "show/report.h"
@@ -83,8 +84,9 @@ struct balancer {
 	struct registry *registry; /* NULL: nothing is remembered */
 	struct virt *virt;         /* NULL: not connected */
 	struct backoff backoff;
-	uint64_t paused_ms; /* left of a pause; 0: there is none */
-	int unusable;       /* -errno of the registry; a dry run goes on without it */
+	struct snapshot before; /* a loop's guests after its last pass */
+	uint64_t paused_ms;     /* left of a pause; 0: there is none */
+	int unusable;           /* -errno of the registry; a dry run goes on without it */
 	struct movelog moves;
 	int log_error; /* of the last time that there was something to log */
 	bool logged;   /* there was, in this pass */
@@ -405,6 +407,7 @@ static int pass(struct balancer *b)
 	    .interval_ms = loop ? b->conf->interval_ms : 0,
 	    .end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms,
 	    .stop = loop_stop(),
+	    .before = loop && !dry_run ? &b->before : NULL,
 	};
 	struct balance_report rep = {.guest = NULL};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
@@ -552,6 +555,7 @@ static bool move(void *arg, struct conf *fresh)
 	b->virt = next.virt;
 	b->registry = next.registry;
 	b->backoff = next.backoff;
+	snapshot_clear(&b->before);
 	return true;
 }
 
@@ -573,7 +577,9 @@ static int run_loop(struct balancer *b)
 			next_ms = clock_ms(CLOCK_BOOTTIME);
 		}
 		code = keep_registry(b);
-		if (!code)
+		if (code) /* passes of others may have made the registry's newer */
+			snapshot_clear(&b->before);
+		else
 			code = pass(b);
 		if (code == EXIT_USAGE || code == EXIT_DENIED)
 			return code;
@@ -586,6 +592,7 @@ static int run_loop(struct balancer *b)
 			b->backoff = (struct backoff){0};
 		}
 	} while (loop_sleep_until(next_ms));
+	snapshot_clear(&b->before);
 	write_log(b);
 	recorder_end(&b->recorder, clock_ms(CLOCK_BOOTTIME) + LAST_MS);
 	return EXIT_DONE;

@@ -61,8 +61,8 @@ static int read_guests(struct pass *p, bool act)
 	    .await_stats = act,
 	    .stop = p->pc->stop,
 	};
-	struct snapshot s = {.n = 0};
-	int r = snapshot_read(&sc, p->v, p->r, NULL, p->read_by_ms, &s);
+	struct snapshot s = {.n = 0}, *before = p->pc->before;
+	int r = snapshot_read(&sc, p->v, p->r, before && before->n ? before : NULL, p->read_by_ms, &s);
 
 	p->rep.guest = s.guest;
 	p->rep.n = s.n;
@@ -344,20 +344,43 @@ static void note_decision(struct past *past, struct decision d)
 		past->told = (struct told){d.decided_ms, d.from_kib, d.asked_kib, d.reason};
 }
 
+/* What the next pass has to know of a guest. */
+static struct past past_after(const struct guest *g, struct instant at)
+{
+	struct past past = g->past;
+
+	if (g->reread)
+		estimate_reread(&past, g->sample.actual_kib, at);
+	if (g->plan.reason != REASON_NONE)
+		note_decision(&past, decision_of(g, at));
+	return past;
+}
+
+/* If there is no memory for them, the next pass asks the registry. */
+static void keep_guests(const struct pass *p, struct instant at)
+{
+	const struct snapshot now = {.guest = p->rep.guest, .n = p->rep.n};
+	struct snapshot *before = p->pc->before;
+
+	snapshot_clear(before);
+	if (snapshot_recall(&now, before))
+		return;
+	for (size_t i = 0; i < before->n; i++)
+		before->guest[i].past = past_after(&now.guest[i], at);
+}
+
 static void remember(struct pass *p)
 {
 	struct instant at = clock_now();
 
+	if (p->pc->before)
+		keep_guests(p, at);
 	if (!p->r)
 		return;
 	for (size_t i = 0; i < p->rep.n; i++) {
 		const struct guest *g = &p->rep.guest[i];
-		struct past past = g->past;
+		struct past past = past_after(g, at);
 
-		if (g->reread)
-			estimate_reread(&past, g->sample.actual_kib, at);
-		if (g->plan.reason != REASON_NONE)
-			note_decision(&past, decision_of(g, at));
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
 		if (may_differ(p, g)) /* a guest that is gone: the hook has removed its record, or will write it */

@@ -13,12 +13,15 @@
 #include "host/registry.h"
 #include "virt/virt.h"
 
+struct snapshot;
+
 struct balance_conf {
 	const struct conf *conf;
 	const char *root;     /* of /proc and /sys */
 	uint32_t interval_ms; /* of the loop; 0: single passes */
 	uint64_t end_ms;      /* CLOCK_BOOTTIME when the pass has to end; 0: the configured deadline from now */
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
+	struct snapshot *before; /* the guests after a loop's last pass, then after this one; NULL: in the registry */
 };
 
 struct balance_report {

@@ -70,8 +70,10 @@ int snapshot_recall(const struct snapshot *s, struct snapshot *ret_before)
 		g->name = strdup(s->guest[i].name);
 		before.n += g->name != NULL;
 	}
-	if (!before.guest)
+	if (!before.guest || before.n < s->n) {
+		snapshot_clear(&before);
 		return -ENOMEM;
+	}
 	*ret_before = before;
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/units.h"
+#include "run/snapshot.h"
 #include "ours.h"
 
 #define MIB KIB_PER_MIB
@@ -213,6 +214,40 @@ static void test_who_is_on_its_way_is_not_told_again(void **state)
 	world_free(&w);
 }
 
+/* Passes each second over a registry that loses all they learned. Returns how many commands they sent. */
+static uint64_t commands_without_past(struct snapshot *before)
+{
+	struct balance_report report = {.guest = NULL};
+	struct world w;
+	struct ours o;
+	uint64_t commands;
+
+	raise_slow(&w, (struct load){.base_kib = 1900 * MIB});
+	assert_int_equal(ours_open(&o, &w, 1000), 0);
+	o.pass.before = before;
+	for (unsigned i = 0; i < 3; i++) {
+		balance_clear(&report);
+		assert_int_equal(ours_pass(&o, &report), 0);
+		o.registry.past[0] = (struct past){.known = false};
+		world_run(&w, 1000);
+	}
+	commands = w.vm[0].tally.commands;
+	end(&o, &w, &report);
+	return commands;
+}
+
+static void test_a_loop_remembers_without_the_registry(void **state)
+{
+	struct snapshot before = {.n = 0};
+
+	(void)state;
+	assert_true(commands_without_past(NULL) > 1);
+	assert_int_equal(commands_without_past(&before), 1);
+	assert_int_equal(before.n, 1);
+	assert_true(before.guest[0].past.asked_kib && before.guest[0].past.told.asked_kib);
+	snapshot_clear(&before);
+}
+
 /* Whose balloon does not move is not on its way. */
 static void test_who_does_not_give_is_told_again(void **state)
 {
@@ -356,6 +391,7 @@ int main(void)
 	    cmocka_unit_test(test_who_ends_during_the_pass_is_not_registered),
 	    cmocka_unit_test(test_a_record_is_compared_with_what_was_read_anew),
 	    cmocka_unit_test(test_who_is_on_its_way_is_not_told_again),
+	    cmocka_unit_test(test_a_loop_remembers_without_the_registry),
 	    cmocka_unit_test(test_who_does_not_give_is_told_again),
 	    cmocka_unit_test(test_a_crumb_is_not_waited_for),
 	    cmocka_unit_test(test_who_is_above_its_max_is_stopped_on_its_way),
