@@ -146,7 +146,7 @@ SOURCES := $(wildcard lib/*/*.c bin/*.c hooks/*.c)
 # The headers of the libraries and of the kernel, apart from those of glibc: musl must not find these beside them.
 HEADERS := $(wildcard $(addprefix /usr/include/,libvirt libxml2/libxml unicode linux))
 SCRIPTS := bin/memsched.bash tests/deps tests/run tests/layers tests/figures .ci/run hooks/install hooks/package $(wildcard hooks/deb/p* hooks/qemu \
-	tests/guests/bed tests/guests/demo tests/guests/debian tests/guests/debian-agent tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/history tests/bench/guard)
+	tests/guests/bed tests/guests/demo tests/guests/debian tests/guests/debian-agent tests/guests/image tests/bench/scenario tests/bench/pass tests/bench/rest tests/bench/history tests/bench/guard)
 lint:
 	@tests/deps build test lint
 	@for cc in gcc clang; do echo "lint: $$cc -Werror"; $(call copy,$$cc) && \
@@ -187,6 +187,7 @@ fuzz: $(FUZZ)
 bench: all $(BENCH)
 	tests/bench/hook
 	tests/bench/pass
+	tests/bench/rest
 	tests/bench/history
 	tests/bench/guard
 	tests/bench/scenario --compare one all swap seesaw rest
