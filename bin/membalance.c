@@ -505,7 +505,9 @@ static int keep_registry(struct balancer *b)
 {
 	int r = dry_run ? 0 : registry_refresh(b->registry);
 
-	if (!r)
+	if (r) /* passes of others may have made the registry's newer */
+		snapshot_clear(&b->before);
+	if (r >= 0)
 		return EXIT_DONE;
 	if (r == -EWOULDBLOCK)
 		return yield_to_other(b, verbose);
@@ -577,9 +579,7 @@ static int run_loop(struct balancer *b)
 			next_ms = clock_ms(CLOCK_BOOTTIME);
 		}
 		code = keep_registry(b);
-		if (code) /* passes of others may have made the registry's newer */
-			snapshot_clear(&b->before);
-		else
+		if (!code)
 			code = pass(b);
 		if (code == EXIT_USAGE || code == EXIT_DENIED)
 			return code;

@@ -66,16 +66,19 @@ void registry_close(struct registry *r)
 
 int registry_refresh(struct registry *r)
 {
-	bool same = statedir_is_current(&r->dir);
+	bool same = statedir_is_current(&r->dir), lost;
 	int error = 0;
 
 	if (!same || !statedir_is_file(&r->dir, STATEDIR_HOST, "lock", r->lock))
 		fd_close(&r->lock);
+	lost = r->wants_lock && r->lock < 0;
 	if (!same || !statedir_is_file(&r->dir, STATEDIR_HOST, "no-give", r->no_give))
 		fd_close(&r->no_give);
 	if (!same)
 		error = statedir_reopen(&r->dir);
-	return !error && r->wants_lock ? registry_lock(r) : error;
+	if (!error && lost)
+		error = registry_lock(r);
+	return error ? error : lost;
 }
 
 int registry_read(const struct registry *r, const char *name, char *text, size_t size)

@@ -36,9 +36,9 @@ void registry_close(struct registry *r);
 /*
  * For a process that keeps r open: the directory, a folder or the lock's file may have been removed or replaced since,
  * and others then see other files. Opens anew those that are not the same, and takes the lock again if
- * registry_lock was called before (and no registry_unlock since). Fails as registry_open (with create) and
- * registry_lock do; then the lock is not held, and this may be tried again. While the directory is not there, all else
- * returns an error or nothing.
+ * registry_lock was called before (and no registry_unlock since). Returns 1 if it had been lost: passes of others may
+ * have written since. Fails as registry_open (with create) and registry_lock do; then the lock is not held, and this
+ * may be tried again. While the directory is not there, all else returns an error or nothing.
  */
 int registry_refresh(struct registry *r);
 

@@ -59,6 +59,7 @@ static int read_guests(struct pass *p, bool act)
 	    .period_s = wished_period_s(p->pc),
 	    .set_period = act,
 	    .await_stats = act,
+	    .is_saved = true,
 	    .stop = p->pc->stop,
 	};
 	struct snapshot s = {.n = 0}, *before = p->pc->before;

@@ -85,7 +85,9 @@ static int list_known(struct reading *rd)
 {
 	struct snapshot *before = rd->before;
 
-	if (before && before->n) {
+	if (rd->registry && rd->sc->is_saved) {
+		rd->before = NULL;
+	} else if (before && before->n) {
 		rd->s->guest = before->guest;
 		rd->s->n = before->n;
 		before->guest = NULL;

@@ -28,15 +28,16 @@ struct snapshot_conf {
 	uint32_t period_s;                 /* the longest period that statistics may have */
 	bool set_period;                   /* for guests that have none or a longer one */
 	bool await_stats;                  /* waits for their first statistics */
+	bool is_saved;                     /* the registry has what is known of the guests of before, too */
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 };
 
 /*
  * Reads before end_ms. What was remembered of guests comes from before, which may be emptied, or, if before is NULL,
  * from r (may be NULL: nowhere). As long as any hook of the host runs, libvirt does not list its guests:
- * the guests of before, else those that are registered, are then read one by one. -ETIMEDOUT if before is NULL and none
- * is registered. Returns 0, the error of virt.h or registry_list, or -ENOMEM; then the snapshot has the guests
- * that were read until then, and must be cleared as well.
+ * the guests of before, else (or if is_saved) those that are registered, are then read one by one. -ETIMEDOUT if
+ * before is NULL and none is registered. Returns 0, the error of virt.h or registry_list, or -ENOMEM; then the snapshot
+ * has the guests that were read until then, and must be cleared as well.
  */
 int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registry *r, struct snapshot *before,
                   uint64_t end_ms, struct snapshot *ret_snapshot);

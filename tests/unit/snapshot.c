@@ -330,10 +330,12 @@ static void test_registered(void **state)
 static void test_registered_unlisted(void **state)
 {
 	const struct snapshot_conf sc = {.conf = &conf, .interval_ms = 1000, .period_s = 1};
+	const struct snapshot_conf saved = {.conf = &conf, .interval_ms = 1000, .period_s = 1, .is_saved = true};
 	struct record record = {.maximum_kib = 1048576, .hints = {.weight = 100}};
 	struct registry *r;
-	struct snapshot s;
+	struct snapshot s, before;
 	struct virt *v;
+	char path[160];
 
 	(void)state;
 	make_world(2);
@@ -363,7 +365,18 @@ static void test_registered_unlisted(void **state)
 		assert_int_equal(s.guest[i].past.top_kib, s.guest[i].domain_id == 2 ? 5 << 20 : 1 << 20);
 	}
 	assert_true(s.guest[2].vanished);
+	before = s;
+	snprintf(path, sizeof(path), "%s/run/memsched/domains/" UUID, root, 2);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(snapshot_read(&saved, v, r, &before, in_time(), &s), 0);
+	assert_int_equal(s.n, 2); /* a loop, too, which kept all three in memory */
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(s.guest[i].past.top_kib, s.guest[i].domain_id == 2 ? 5 << 20 : 1 << 20);
 	snapshot_clear(&s);
+	assert_int_equal(snapshot_read(&sc, v, r, &before, in_time(), &s), 0);
+	assert_int_equal(s.n, 3);
+	snapshot_clear(&s);
+	snapshot_clear(&before);
 	registry_close(r);
 	virt_close(v);
 }
