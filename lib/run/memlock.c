@@ -66,6 +66,8 @@ static int drop_text(struct dl_phdr_info *object, size_t size, void *arg)
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
 	(void)size, (void)arg;
+	if (!*object->dlpi_name) /* the program's own, for emergencies */
+		return 0;
 	for (int i = 0; i < object->dlpi_phnum; i++)
 		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC && has_text_relocations(object, &object->dlpi_phdr[i]))
 			return 0;

@@ -5,9 +5,9 @@
 
 /*
  * Touches memory to spare for the stack (128 KiB) and the heap (4 MiB), which is not handed back from then on, and
- * which threads that begin later take from too. Locks memory that was and will be touched, without the code that ran
- * only until now; all of its libraries would be 60 MiB. If the limit of locked memory could make a later allocation
- * fail, only the present memory is locked. 0, or -errno: it is not locked.
+ * which threads that begin later take from too. Locks memory that was and will be touched, without the code of
+ * libraries that ran only until now; all of them would be 60 MiB. If the limit of locked memory could make a later
+ * allocation fail, only the present memory is locked, and no stack of a later thread. 0, or -errno: it is not locked.
  */
 int memlock_all(void);
 
