@@ -105,12 +105,11 @@ static bool has_cron_line(const char *root)
 /* It does as long as a huge page may have one page that was not there before. */
 static bool khugepaged_fills_up(const char *root)
 {
-	char enabled[FILE_BYTES], defrag[FILE_BYTES], most[FILE_BYTES];
+	char enabled[FILE_BYTES], most[FILE_BYTES];
 
 	read_below(root, HUGE_PAGES "enabled", enabled);
-	read_below(root, HUGE_PAGES "khugepaged/defrag", defrag);
 	read_below(root, HUGE_PAGES "khugepaged/max_ptes_none", most);
-	return !strstr(enabled, "[never]") && *defrag == '1' && *most >= '1' && *most <= '9';
+	return !strstr(enabled, "[never]") && *most >= '1' && *most <= '9';
 }
 
 /* ---- files named in the configuration ---- */

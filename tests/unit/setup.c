@@ -128,7 +128,6 @@ static void test_khugepaged(void **state)
 {
 	(void)state;
 	put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n", 0644);
-	put("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag", "1\n", 0644);
 	assert_false(read_now().fills_up);
 	put("/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", "511\n", 0644);
 	assert_true(read_now().fills_up);
@@ -136,9 +135,6 @@ static void test_khugepaged(void **state)
 	assert_false(read_now().fills_up);
 	put("/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", "1\n", 0644);
 	assert_true(read_now().fills_up);
-	put("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag", "0\n", 0644);
-	assert_false(read_now().fills_up);
-	put("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag", "1\n", 0644);
 	put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n", 0644);
 	assert_false(read_now().fills_up);
 }
