@@ -109,8 +109,8 @@ const struct column guest_columns[] = {
      NULL},
     {"last-want", "Last-want", "last_want_bytes", "size that the last pass planned for the guest", 0, guest_last_want,
      ""},
-    {"last-reason", "Last-reason", "last_reason", "reason of the last pass", 0, guest_last_reason, ""},
-    {"last-age", "Last-age", "last_age_seconds", "age of that plan", 0, guest_last_age, ""},
+    {"last-reason", "Last-reason", "last_reason", "why the last pass planned that size", 0, guest_last_reason, ""},
+    {"last-age", "Last-age", "last_age_seconds", "age of the last pass's plan", 0, guest_last_age, ""},
     {.name = NULL},
 };
 static_assert(COUNT(guest_columns) <= COLUMNS_MAX, "as many as can be chosen");
