@@ -88,5 +88,5 @@ bar_is() {
 
 gone() {
 	unseen=("$1")
-	! shows_unseen
+	! shows_unseen && [ "${#screen[@]}" -gt 0 ]
 }

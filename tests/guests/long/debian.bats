@@ -39,6 +39,7 @@ setup() {
 	controller=
 	sampler=
 	host_keeper=
+	patience=400 # seconds a job may take; less where none has to be done
 	host_needs 8192 # overlays and swap are files of the bed, which are memory
 }
 
@@ -87,7 +88,7 @@ job() {
 	local before
 	before=$(guest_said "$1" done)
 	guest_tell "$@"
-	wait_until 180 said_more "$before" "$1" || complain "guest '$1' does not get on with '${*:2}'" || :
+	wait_until "$patience" said_more "$before" "$1" || complain "guest '$1' does not get on with '${*:2}'" || :
 }
 
 said_more() {
@@ -160,10 +161,12 @@ holds() {
 # ---- turns: four guests on a host that has memory for one and a half of them at their height
 
 @test "Debian guests of static sizes" {
+	patience=180
 	run_turns static sleep 3600
 }
 
 @test "Debian guests, the original's rule" {
+	patience=180
 	run_turns original tests/bench/original 1
 }
 
@@ -174,6 +177,7 @@ holds() {
 
 # A load that fills its guest within 10 s swaps until the next pass: some jobs may come too late.
 @test "Debian guests, each minute: no kill, the host keeps half of its reserve" {
+	patience=180
 	run_turns ours_60s bash -c 'while sleep 60; do membalance --once --json; done'
 	holds "$(sed -n 's/^static jobs=\([0-9]*\) .*/\1/p' "$BATS_FILE_TMPDIR/figures")"
 }
