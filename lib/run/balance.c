@@ -306,7 +306,7 @@ static void note_unsaved(struct pass *p, int error)
 		p->rep.unsaved = error;
 }
 
-/* Only what was read anew can differ from the record, which the pass that read it last has written. */
+/* A guest whose XML was read before this pass equals its record: the pass that read it has written that. */
 static bool may_differ(const struct pass *p, const struct guest *g)
 {
 	return g->answered && !g->vanished && g->facts_ms && (!g->registered || g->facts_ms >= p->began_ms);
@@ -345,43 +345,36 @@ static void note_decision(struct past *past, struct decision d)
 		past->told = (struct told){d.decided_ms, d.from_kib, d.asked_kib, d.reason};
 }
 
-/* What the next pass has to know of a guest. */
-static struct past past_after(const struct guest *g, struct instant at)
-{
-	struct past past = g->past;
-
-	if (g->reread)
-		estimate_reread(&past, g->sample.actual_kib, at);
-	if (g->plan.reason != REASON_NONE)
-		note_decision(&past, decision_of(g, at));
-	return past;
-}
-
-/* If there is no memory for them, the next pass asks the registry. */
-static void keep_guests(const struct pass *p, struct instant at)
+/* Keeps the guests for a loop's next pass. Without memory for them, that pass asks the registry. */
+static bool keep_guests(const struct pass *p)
 {
 	const struct snapshot now = {.guest = p->rep.guest, .n = p->rep.n};
 	struct snapshot *before = p->pc->before;
 
+	if (!before)
+		return false;
 	snapshot_clear(before);
-	if (snapshot_recall(&now, before))
-		return;
-	for (size_t i = 0; i < before->n; i++)
-		before->guest[i].past = past_after(&now.guest[i], at);
+	return snapshot_recall(&now, before) == 0;
 }
 
 static void remember(struct pass *p)
 {
 	struct instant at = clock_now();
+	bool kept;
 
-	if (p->pc->before)
-		keep_guests(p, at);
 	if (!p->r)
 		return;
+	kept = keep_guests(p);
 	for (size_t i = 0; i < p->rep.n; i++) {
 		const struct guest *g = &p->rep.guest[i];
-		struct past past = past_after(g, at);
+		struct past past = g->past;
 
+		if (g->reread)
+			estimate_reread(&past, g->sample.actual_kib, at);
+		if (g->plan.reason != REASON_NONE)
+			note_decision(&past, decision_of(g, at));
+		if (kept)
+			p->pc->before->guest[i].past = past;
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
 		if (may_differ(p, g)) /* a guest that is gone: the hook has removed its record, or will write it */
