@@ -97,5 +97,4 @@ include tests/tests.mk
 -include $(wildcard lib/*/*.d bin/*.d hooks/*.d tests/*/*.d)
 
 .PHONY: all install uninstall deb rpm dist clean
-.DELETE_ON_ERROR:
-.SECONDARY:
+.DELETE_ON_ERROR .SECONDARY:
