@@ -505,7 +505,7 @@ static int keep_registry(struct balancer *b)
 {
 	int r = dry_run ? 0 : registry_refresh(b->registry);
 
-	if (r) /* passes of others may have made the registry's newer */
+	if (r) /* another pass may have written newer files */
 		snapshot_clear(&b->before);
 	if (r >= 0)
 		return EXIT_DONE;

@@ -546,7 +546,7 @@ static void start_daemon(struct daemon *d)
 	if (r)
 		say_warning(&memguard, "cannot watch memory pressure: %s", strerror(-r));
 	set_command(d);
-	r = memlock_all(); /* before there are threads, so that they take of the memory that it touches */
+	r = memlock_all(); /* before threads begin, so that they use the memory that it touches */
 	if (r)
 		say_warning(&memguard, "cannot lock memory: %s", strerror(-r));
 	guardlog_reserve(d->log);

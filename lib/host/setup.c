@@ -102,7 +102,7 @@ static bool has_cron_line(const char *root)
 
 #define HUGE_PAGES "/sys/kernel/mm/transparent_hugepage/"
 
-/* It does as long as a huge page may have one page that was not there before. */
+/* A limit of 1 is enough: then one page of a huge page may be a page that a balloon gave back. */
 static bool khugepaged_fills_up(const char *root)
 {
 	char enabled[FILE_BYTES], most[FILE_BYTES];

@@ -37,7 +37,7 @@ static void touch_heap(void)
 	char *heap;
 
 #ifdef M_ARENA_MAX /* glibc; musl has no such settings */
-	/* threads too take what is touched here */
+	/* with one arena, threads use the memory that is touched here, too */
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	mallopt(M_MMAP_THRESHOLD, 1 << 25); /* large blocks from the heap too; some glibc take no more than 32 MiB */
@@ -48,7 +48,7 @@ static void touch_heap(void)
 	free(heap);
 }
 
-/* Its pages that are not writable have been written all the same. */
+/* They have changed pages that are not writable now. */
 static bool has_text_relocations(const struct dl_phdr_info *object, const ElfW(Phdr) * segment)
 {
 	const ElfW(Dyn) *d = (const void *)(object->dlpi_addr + segment->p_vaddr);
@@ -59,14 +59,14 @@ static bool has_text_relocations(const struct dl_phdr_info *object, const ElfW(P
 	return false;
 }
 
-/* libvirt brings some 60 libraries. What only their start needed would stay locked: let all of it go. The pages that
- * are needed again come back from the page cache, and those are locked. */
+/* libvirt brings some 60 libraries. Pages that only their start needed would stay locked, so all of them are let go. A
+ * page that is needed again comes back from the page cache, and is locked then. */
 static int drop_text(struct dl_phdr_info *object, size_t size, void *arg)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
 	(void)size, (void)arg;
-	if (!*object->dlpi_name) /* the program's own, for emergencies */
+	if (!*object->dlpi_name) /* the program itself: its pages are for emergencies */
 		return 0;
 	for (int i = 0; i < object->dlpi_phnum; i++)
 		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC && has_text_relocations(object, &object->dlpi_phdr[i]))

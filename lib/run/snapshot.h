@@ -28,7 +28,7 @@ struct snapshot_conf {
 	uint32_t period_s;                 /* the longest period that statistics may have */
 	bool set_period;                   /* for guests that have none or a longer one */
 	bool await_stats;                  /* waits for their first statistics */
-	bool is_saved;                     /* the registry has what is known of the guests of before, too */
+	bool is_saved;                     /* the registry, too, has the past of the guests in before */
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 };
 

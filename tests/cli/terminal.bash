@@ -46,7 +46,7 @@ shown() {
 	pane capture-pane -p
 }
 
-# sees REGEX…: waits until the terminal has shown each in a line. A process a look: they are dear.
+# sees REGEX…: waits until the terminal has shown each in a line. One process a look, for processes are slow.
 sees() {
 	unseen=("$@")
 	wait_for shows_unseen || {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libFuzzer: any document, as a domain. What is read is within bounds and safe to print. */
+/* libFuzzer: any document, as a domain. Its facts and hints are within bounds and safe to print. */
 #include <stdlib.h>
 #include <string.h>
 

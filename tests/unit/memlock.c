@@ -193,7 +193,7 @@ static int find_unused(struct dl_phdr_info *object, size_t size, void *ret_unuse
 	return most > 0;
 }
 
-/* What was used only until then does not stay of a library, and comes back; of the program itself it does stay. */
+/* Pages of a library that were used before are let go, and come back if they are used. The program's own stay. */
 static int check_used_before(void)
 {
 	static const char text[BLOCK] = {[BLOCK / 2] = 7}; /* the kernel maps some pages around each that is used */

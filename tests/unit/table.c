@@ -389,7 +389,7 @@ static const struct {
     {{"b\nc", .last = BOOL(1)}, "m_x{a=\"b\\\\x0Ac\"} 1\n"},
     {{"b\\x0Ac", .last = BOOL(1)}, "m_x{a=\"b\\\\\\\\x0Ac\"} 1\n"},
     {{"\"} 2\n", .last = BOOL(1)}, "m_x{a=\"\\\"} 2\\\\x0A\"} 1\n"},
-    /* whatever the locale, UTF-8 stays, and what is none does not */
+    /* UTF-8 stays in each locale; other bytes are escaped */
     {{"\xc3\xa9\xff\xc2\x9b", .last = BOOL(1)}, "m_x{a=\"\xc3\xa9\\\\xFF\\\\xC2\\\\x9B\"} 1\n"},
 };
 

@@ -39,7 +39,7 @@ setup() {
 	controller=
 	sampler=
 	host_keeper=
-	patience=400 # seconds a job may take; less where none has to be done
+	patience=400 # seconds a job may take; less if none has to be done
 	host_needs 8192 # overlays and swap are files of the bed, which are memory
 }
 
