@@ -67,7 +67,7 @@ int history_read_name(int fd, char ret_name[HISTORY_NAME + 1]);
 
 /*
  * Removes files of guests that nothing was written to for HISTORY_GONE_S. A clock that runs ahead for a while must not
- * remove them: the host, whose file is fd, must have been seen on a week's days since.
+ * remove them: the host, whose file is fd, must have been recorded on seven days since.
  */
 void history_prune(int dir, int fd, uint64_t now_s);
 

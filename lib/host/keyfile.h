@@ -18,7 +18,7 @@ struct keyfile_field {
 	size_t offset;
 };
 
-/* A kind of file. A key more or less is another version. */
+/* A kind of file. Its version changes with its keys. */
 struct keyfile_form {
 	enum statedir_place place;
 	const char *version; /* its first line */
@@ -38,7 +38,8 @@ struct keyfile_form {
 int keyfile_save(const struct statedir *dir, const struct keyfile_form *form, const char *name, const void *base);
 
 /*
- * 0; -ENOENT also for another version; -EBADMSG damaged; else as statedir_read. Texts are to be freed, on failure too:
+ * 0; -EPROTO for another version; -EBADMSG damaged, or a key is missing (an unknown one is ignored); else as
+ * statedir_read. Texts are to be freed, on failure too:
  * the caller clears base before and after.
  */
 int keyfile_load(const struct statedir *dir, const struct keyfile_form *form, const char *name, void *base);

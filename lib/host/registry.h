@@ -24,8 +24,8 @@ int registry_open(const char *root, bool create, struct registry **ret_registry)
 /*
  * The same for the guests of a libvirt URI. Those of another host, or of another driver here, must not be taken for
  * this host's: a URI that is not uri_is_own has a directory below run/memsched/hosts, named by a hash of the URI, with
- * all that is said below but "paused", which is one for all, and "no-give", which is one for all guests of this host;
- * those of uri_is_test take none of its memory.
+ * all files but two: "paused" is one for all URIs, and "no-give" one for all guests of this host (those of uri_is_test
+ * take none of its memory).
  */
 int registry_open_uri(const char *root, const char *uri, bool create, struct registry **ret_registry);
 /* The same for the guard, which is one for this host, and another for each URI of uri_is_test. */
@@ -59,7 +59,7 @@ bool registry_is_stuck(const struct registry *r, uint64_t now_ms, int64_t *ret_p
 
 /*
  * Whether the guard forbids gives (it holds a flock on no-give): 1 or 0; -errno if that is not known, which must count
- * as 1. A user without the right to read the file has none to give memory either, and gets 0.
+ * as 1. A user that may not read the file may not give memory either, and gets 0.
  */
 int registry_no_give(const struct registry *r);
 

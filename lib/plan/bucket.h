@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sizes in KiB, swap-in in KiB/s, major faults a second. All but the first are the sums of its guests for a host. */
+/* Sizes in KiB, swap-in in KiB/s, major faults a second. Of a host, all but the first are sums of guests. */
 enum figure {
 	FIGURE_AVAILABLE, /* of the host alone */
 	FIGURE_ACTUAL,

@@ -23,7 +23,7 @@ uint64_t claim_bottom_kib(const struct guest *g);
 /* The memory that is free beyond the target and holds no page cache: taking it costs the guest nothing. */
 uint64_t claim_plain_kib(const struct guest *g);
 
-/* The part of its size that it keeps at this claim; a claim of others never takes more. */
+/* The part of its size that it keeps at this claim: a claim of others never takes it below. */
 uint64_t claim_keep_kib(const struct guest *g, uint64_t claim_kib);
 
 /* The size it will hold at this claim: no less than it has if nothing may be taken from it. */

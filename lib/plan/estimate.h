@@ -16,8 +16,7 @@ struct estimate_conf {
 	uint32_t period_s;      /* of the statistics if the guest's device has none */
 };
 
-/* Whether its times are of the past, and waits no longer than any here: others would hold until
- * they come. */
+/* Whether no time of it lies ahead, and no wait is longer than the longest here: a wrong one would hold for ever. */
 bool past_is_sound(const struct past *p, uint64_t now_ms);
 
 /*

@@ -27,7 +27,7 @@ struct guard_conf {
 struct guard {
 	enum guard_level level;
 	uint64_t since_ms;   /* since when above the level's upper edge; 0: not above */
-	bool was_low;        /* it has been below the edge of tight since it is not calm */
+	bool was_low;        /* it fell below the edge of tight after it was last calm */
 	uint64_t fall_kibps; /* measured: KiB that are lost a second, beyond what guests may take; 0 while it rises */
 	struct {
 		uint64_t at_ms, available_kib;
@@ -42,8 +42,8 @@ uint64_t guard_critical_kib(const struct guard_conf *conf);
 
 /*
  * Returns the level after seeing available_kib at now_ms; g remembers what it needs. promised_kib: what guests may
- * still touch without asking. membalance has counted it: as far as it is there above the reserve, and up to half a
- * reserve, a fall may be just that, and foretells nothing (measured: with loads of 20 to 120 MiB/s on a host that
+ * still touch without asking, which membalance has counted. A fall of no more than that (at most what is available
+ * above the reserve, and half a reserve) foretells nothing (measured: with loads of 20 to 120 MiB/s on a host that
  * membalance holds at its reserve, falls without regard to it kept the host tight, and guests were killed for want of
  * gives).
  */

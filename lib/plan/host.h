@@ -8,17 +8,17 @@
 
 struct host {
 	uint64_t total_kib;     /* MemTotal */
-	uint64_t available_kib; /* MemAvailable, plus of what comes back only when it is needed: half of what the ZFS
-	                           ARC can give up (size - c_min), three quarters of unsplit */
-	uint64_t unsplit_kib;   /* what balloons gave back out of huge pages (THP) that are in use otherwise: the kernel
-	                           frees it when memory runs low, by splitting them, and counts it nowhere (measured:
-	                           490 of 600 MiB given by four guests). Anonymous pages on the LRU lists, where huge
-	                           pages stand whole, beyond those that are mapped, shared or in the swap cache */
-	uint64_t free_kib;      /* MemFree */
-	uint64_t buffers_kib;   /* Buffers */
-	uint64_t cached_kib;    /* Cached; includes shared memory, so it is for display only */
-	uint64_t ksm_kib;       /* pages merged by KSM that come apart when written (pages_sharing); 0 without KSM */
-	uint64_t hugetlb_kib;   /* the pool of huge pages, used or not: nothing else can have it */
+	uint64_t available_kib; /* MemAvailable, half of what the ZFS ARC can give up (size - c_min) and three quarters
+	                           of unsplit: both come back only when memory is needed */
+	uint64_t unsplit_kib; /* parts of huge pages (THP) that balloons gave back, while others are in use: the kernel
+	                         frees it when memory runs low, by splitting them, and counts it nowhere (measured:
+	                         490 of 600 MiB given by four guests). Anonymous pages on the LRU lists, where huge
+	                         pages stand whole, beyond those that are mapped, shared or in the swap cache */
+	uint64_t free_kib;    /* MemFree */
+	uint64_t buffers_kib; /* Buffers */
+	uint64_t cached_kib;  /* Cached; includes shared memory, so it is for display only */
+	uint64_t ksm_kib;     /* pages merged by KSM that come apart when written (pages_sharing); 0 without KSM */
+	uint64_t hugetlb_kib; /* the pool of huge pages, used or not: nothing else can have it */
 	uint64_t hugetlb_free_kib; /* of it, pages of the usual size that nothing uses or has reserved */
 	uint64_t swap_kib, swap_free_kib;
 	uint64_t limit_kib;    /* of a control group that has the guests: available is what is left below; 0: none is */

@@ -89,7 +89,7 @@ void policy_judge(const struct policy_conf *conf, struct guest *g);
 
 /*
  * Shares budget_kib among the guests that must grow, by the same rule of fairness: raises grant_kib,
- * the size to grow to, from the last command (or actual) towards want. Shares within the tolerance
+ * the size to grow to, which begins as the last command's (or actual), to want at most. Shares within the tolerance
  * are kept back. why is the reason of guests that do not get all they want; REASON_NONE: none yet.
  * Returns the sum of the gives.
  */

@@ -24,8 +24,8 @@ uint64_t reclaim_bottom_kib(const struct guest *g);
  * Plans so that need_kib come back, counting what guests were told to give and have not given yet. Sets want_kib of all
  * guests, and ask_kib of those that get a command. They have been judged. Each gives in proportion to the most it
  * could give, by its weight: of memory that is plainly unused first, and of page cache if all of that does not suffice.
- * A share within the tolerance is not commanded: the next guest in g gives it too, so that no more than the tolerance
- * is missing however many share. Returns the sum of all gives, earlier commands included, shares without a command not.
+ * A share within the tolerance is not commanded but added to the next guest's in g: no more than the tolerance is
+ * missing however many share. Returns the sum of all gives, earlier commands included, shares without a command not.
  * A guest that was read more than a second after its command and has not obeyed gets it again, as far as its memory may
  * still be taken.
  */

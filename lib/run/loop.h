@@ -42,8 +42,8 @@ void loop_notify(const char *state);
 uint64_t loop_watchdog_ms(void);
 
 /*
- * Sends WATCHDOG=1 when it is time to; *fed_ms, when it was sent last (0: never), is then now_ms. Called by a loop that
- * goes on, and in vain after stuck_ms, from when on what works beside it counts as stuck.
+ * Sends WATCHDOG=1 when it is time to; *fed_ms, when it was sent last (0: never), is then now_ms. From stuck_ms
+ * on the work beside the loop counts as stuck, and it sends nothing.
  */
 void loop_ping_watchdog(uint64_t *fed_ms, uint64_t now_ms, uint64_t stuck_ms);
 

@@ -33,11 +33,11 @@ struct snapshot_conf {
 };
 
 /*
- * Reads before end_ms. What was remembered of guests comes from before, which may be emptied, or, if before is NULL,
- * from r (may be NULL: nowhere). As long as any hook of the host runs, libvirt does not list its guests:
- * the guests of before, else (or if is_saved) those that are registered, are then read one by one. -ETIMEDOUT if
- * before is NULL and none is registered. Returns 0, the error of virt.h or registry_list, or -ENOMEM; then the snapshot
- * has the guests that were read until then, and must be cleared as well.
+ * Reads before end_ms. The past of guests comes from the snapshot `before` (which may be emptied); if that is NULL,
+ * from r; if both are, from nowhere. As long as any hook of the host runs, libvirt does not list its guests: the guests
+ * of before, else (or if is_saved) those that are registered, are then read one by one. -ETIMEDOUT if before is NULL
+ * and none is registered. Returns 0, the error of virt.h or registry_list, or -ENOMEM; then the snapshot has the guests
+ * that were read until then, and must be cleared as well.
  */
 int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registry *r, struct snapshot *before,
                   uint64_t end_ms, struct snapshot *ret_snapshot);

@@ -19,8 +19,8 @@ struct outcome {
 };
 
 /*
- * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: nothing, and of status the
- * totals alone), to out, or as the whole of the file at path. 0 or -errno: -ENOMEM, or as file_publish.
+ * The metrics of the pass (outcome; NULL: there was none) and of what it saw (rep; NULL: only the totals of status), to
+ * out, or as the whole of the file at path. 0 or -errno: -ENOMEM, or as file_publish.
  */
 int metrics_write(FILE *out, const struct balance_report *rep, const struct status *status,
                   const struct outcome *outcome);

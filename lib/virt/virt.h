@@ -57,9 +57,8 @@ int virt_find(struct virt *v, const char *domain, uint64_t deadline_ms, struct g
  */
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms);
 
-/* Reads again only the sample of the guests for which want(g) is true, actual as it is now, and sets reread. Who does
- * not answer keeps the old one and is hung, so leave it time; who could not even be asked in time just keeps the old
- * one. */
+/* Reads again only the sample of the guests for which want(g) is true, actual as it is now, and sets reread. A guest
+ * that does not answer keeps the old one and is hung, so leave it time; one not asked in time only keeps it. */
 int virt_sample(struct virt *v, struct guest *g, size_t n, bool (*want)(const struct guest *g), uint64_t deadline_ms);
 
 /*
