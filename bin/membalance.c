@@ -283,7 +283,7 @@ static void complain_of_output(struct balancer *b)
 /* ---- a pass ---- */
 
 /* Leaves the pass in last-pass.json; that it cannot is a complaint only. */
-static void keep(const struct balancer *b, const struct balance_report *rep)
+static void keep_report(const struct balancer *b, const struct balance_report *rep)
 {
 	int r = b->registry && !dry_run ? report_keep(b->registry, rep, clock_now().wall_ms) : 0;
 
@@ -321,14 +321,14 @@ static int start_printing(struct balancer *b, const struct balance_report *rep)
 	return r;
 }
 
-static void show(struct balancer *b, const struct balance_report *rep)
+static void show_pass(struct balancer *b, const struct balance_report *rep)
 {
 	b->output_error = start_printing(b, rep);
 	if (b->output_error && !loop)
 		say_error(&membalance, "cannot print the whole result: %s", strerror(-b->output_error));
 	complain_of_warnings(b);
 	report_complain(rep, say_complaint_as, (void *)&membalance);
-	keep(b, rep);
+	keep_report(b, rep);
 	complain_of_log(b);
 	complain_of_history(b);
 	complain_of_metrics(b);
@@ -399,7 +399,7 @@ static int code_of_pass(const struct balancer *b, int error, const struct balanc
 	return b->output_error && !loop ? EXIT_FAILED : EXIT_DONE;
 }
 
-static int pass(struct balancer *b)
+static int make_pass(struct balancer *b)
 {
 	const struct balance_conf pc = {
 	    .conf = b->conf,
@@ -438,7 +438,7 @@ static int pass(struct balancer *b)
 	if (!r || !*loop_stop())
 		write_metrics(b, r ? NULL : &rep, began_ms);
 	if (!r)
-		show(b, &rep);
+		show_pass(b, &rep);
 	else if (!*loop_stop())
 		complain_of_failure(b, r);
 	notify_pass(b, r ? r : PASS_MADE, &rep);
@@ -534,7 +534,7 @@ static bool can_connect(struct balancer *b)
 }
 
 /* Changes to another URI; one registry cannot be locked twice. Moves whose result will not be seen are logged now. */
-static bool move(void *arg, struct conf *fresh)
+static bool move_to_uri(void *arg, struct conf *fresh)
 {
 	struct balancer *b = arg, next = {.conf = fresh};
 	bool shared = uri_is_own(fresh->uri, root) && uri_is_own(b->conf->uri, root), good;
@@ -561,9 +561,9 @@ static bool move(void *arg, struct conf *fresh)
 	return true;
 }
 
-static void reload(struct balancer *b)
+static void reload_conf(struct balancer *b)
 {
-	if (options_reload(&membalance, root, file, move, b, b->conf) && verbose)
+	if (options_reload(&membalance, root, file, move_to_uri, b, b->conf) && verbose)
 		say_note(&membalance, "read the configuration again");
 }
 
@@ -575,12 +575,12 @@ static int run_loop(struct balancer *b)
 	loop_catch_reload();
 	do {
 		if (loop_reload()) {
-			reload(b);
+			reload_conf(b);
 			next_ms = clock_ms(CLOCK_BOOTTIME);
 		}
 		code = keep_registry(b);
 		if (!code)
-			code = pass(b);
+			code = make_pass(b);
 		if (code == EXIT_USAGE || code == EXIT_DENIED)
 			return code;
 		next_ms = max_u64(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));
@@ -617,7 +617,7 @@ static int refuse_nonsense(void)
 	return EXIT_DONE;
 }
 
-static int balance(struct conf *conf)
+static int balance_guests(struct conf *conf)
 {
 	struct balancer b = {.conf = conf, .moves = {.program = membalance.name, .root = root}, .recorder.root = root};
 	int code;
@@ -632,7 +632,7 @@ static int balance(struct conf *conf)
 		return run_loop(&b);
 	}
 	say_later();
-	code = pass(&b);
+	code = make_pass(&b);
 	registry_close(b.registry);
 	if (b.printed)
 		fputs(b.printed, stdout);
@@ -659,7 +659,7 @@ int main(int argc, char **argv)
 	if (!code) {
 		loop_catch_signals();
 		virt_stop_on(loop_stop());
-		code = balance(&conf);
+		code = balance_guests(&conf);
 	}
 	program_end(&membalance, code);
 }

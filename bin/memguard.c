@@ -518,7 +518,7 @@ static bool may_reload(const struct daemon *d, uint64_t now_ms)
 	return d->level == GUARD_CALM || clock_is_due(d->sent_ms, now_ms, REST_MS);
 }
 
-static void reload(struct daemon *d)
+static void reload_conf(struct daemon *d)
 {
 	bool changed;
 
@@ -565,7 +565,7 @@ static int run_loop(struct monitor *s, struct conf *conf, struct guardlog *log)
 
 		d.reload |= loop_reload();
 		if (d.reload && may_reload(&d, clock_ms(CLOCK_BOOTTIME)))
-			reload(&d);
+			reload_conf(&d);
 		nap_ms = (uint32_t)min_u64(nap_ms, monitor_keep_reading(s));
 		monitor_wait(s, &d.wake, nap_ms, loop_stop());
 	}
@@ -610,7 +610,7 @@ static int run_guard(FILE *out, struct monitor *s, struct conf *conf)
 	return code;
 }
 
-static int guard(struct conf *conf)
+static int guard_host(struct conf *conf)
 {
 	struct memfile output; /* a single run forbids gives until it ends, which no reader of stdout may delay */
 	struct monitor *s;
@@ -679,5 +679,5 @@ int main(int argc, char **argv)
 	if (!once && !dry_run)
 		loop_catch_reload(); /* before anyone can see that it runs */
 	virt_stop_on(loop_stop());
-	program_end(&memguard, guard(&conf));
+	program_end(&memguard, guard_host(&conf));
 }

@@ -193,7 +193,7 @@ static int choose_order(void)
 }
 
 /* Checks the options against the chosen output. Returns an exit code. */
-static int choose(void)
+static int choose_output(void)
 {
 	int code = EXIT_DONE;
 
@@ -382,7 +382,7 @@ static int show_report(const struct look *look, char **operand)
 	return code ? code : rep->failed ? EXIT_PARTLY : EXIT_DONE;
 }
 
-static int show(void *arg, const struct look *look)
+static int show_look(void *arg, const struct look *look)
 {
 	int code = exit_code_of(look->error);
 
@@ -409,7 +409,7 @@ static int show_limits(void *arg, const struct look *look)
 	const struct limits_asked *asked = arg;
 
 	if (look->error)
-		return show(NULL, look);
+		return show_look(NULL, look);
 	for (size_t i = 0; i < look->report.n; i++)
 		options_show_limits(asked->conf, &look->report.guest[i]);
 	report_complain(&look->report, say_complaint_as, (void *)&memstat);
@@ -441,7 +441,7 @@ static int show_check(void *arg, const struct look *look)
 	                          as_json);
 }
 
-static int refuse(const char *value, const char *option, const char *form)
+static int refuse_value(const char *value, const char *option, const char *form)
 {
 	char escaped[256];
 
@@ -457,7 +457,7 @@ static int answer_fit(const struct watch *w)
 	return candidate_answer(&memstat, asked_guest, as_json, raw || pairs ? &style : NULL, w);
 }
 
-static int look(const struct conf *conf, char **operand)
+static int show_present(const struct conf *conf, char **operand)
 {
 	struct limits_asked asked = {conf, operand};
 	int code;
@@ -468,16 +468,16 @@ static int look(const struct conf *conf, char **operand)
 	    .interval_ms = WATCH_MS,
 	    .count = !watching,
 	    .keep = keep_named,
-	    .show = show,
+	    .show = show_look,
 	    .arg = operand,
 	    .given = sort,
 	    .no_guest = *operand ? "none of the named guests is running" : "no guest is running",
 	};
 
 	if (watch_time && (duration_parse(watch_time, &w.interval_ms) || w.interval_ms < WATCH_LEAST_MS))
-		return refuse(watch_time, "watch", "a time such as 500ms, 2s or 1m, at least 100ms");
+		return refuse_value(watch_time, "watch", "a time such as 500ms, 2s or 1m, at least 100ms");
 	if (count && (number_parse(count, UINT32_MAX, &w.count) || !w.count))
-		return refuse(count, "count", "a number of at least 1");
+		return refuse_value(count, "count", "a number of at least 1");
 	if (count && !watching) {
 		say_error(&memstat, "'--count' needs '--watch'; try 'memstat --help'");
 		return EXIT_USAGE;
@@ -561,7 +561,7 @@ int main(int argc, char **argv)
 	program_begin();
 	code = options_parse(&memstat, argc, argv, &operand);
 	if (!code)
-		code = choose();
+		code = choose_output();
 	if (!code && show_config && argv[operand]) {
 		limits = true;
 		show_config = false;
@@ -582,7 +582,7 @@ int main(int argc, char **argv)
 		loop_catch_signals();
 		virt_stop_on(loop_stop());
 		meant = calloc((size_t)(argc - operand) + 1, sizeof(*meant));
-		code = wants_past() ? show_past(&conf, argv + operand) : look(&conf, argv + operand);
+		code = wants_past() ? show_past(&conf, argv + operand) : show_present(&conf, argv + operand);
 	}
 	program_end(&memstat, code);
 }

@@ -132,7 +132,7 @@ static char *read_input(size_t *ret_length)
 	return text;
 }
 
-static void act(const struct phase *phase, const char *root)
+static void act_on_phase(const struct phase *phase, const char *root)
 {
 	struct domxml d = {0};
 	struct registry *r = NULL;
@@ -155,6 +155,6 @@ int main(int argc, char **argv)
 
 	limit_ourselves();
 	if (!closed && phase && (root || geteuid() == 0))
-		act(phase, root ? root : "");
+		act_on_phase(phase, root ? root : "");
 	return 0;
 }

@@ -157,7 +157,7 @@ static bool finish_job(struct worker *w, int result)
 	return result != -ENOTCONN;
 }
 
-static void leave(struct worker *w, bool opened)
+static void end_worker(struct worker *w, bool opened)
 {
 	struct pool *p = w->pool;
 	struct worker **link = &p->worker;
@@ -178,7 +178,7 @@ static void leave(struct worker *w, bool opened)
 	atomic_fetch_sub(&threads, 1);
 }
 
-static void *work(void *arg)
+static void *work_on_jobs(void *arg)
 {
 	struct worker *w = arg;
 	struct pool *p = w->pool;
@@ -196,7 +196,7 @@ static void *work(void *arg)
 		if (!finish_job(w, result))
 			break;
 	}
-	leave(w, rc >= 0);
+	end_worker(w, rc >= 0);
 	return NULL;
 }
 
@@ -238,7 +238,7 @@ static int add_worker(struct pool *p)
 		w->pool = p;
 		w->doing = OPENING;
 		w->since_ms = clock_ms(CLOCK_BOOTTIME);
-		rc = start_thread(work, w);
+		rc = start_thread(work_on_jobs, w);
 	}
 	if (rc < 0) {
 		free(w);
@@ -307,7 +307,7 @@ static int wait_for_all(struct pool *p, uint64_t began_ms, uint64_t deadline_ms,
 }
 
 /* A worker that is still opening its context is kept for the next run, unless it takes all too long. */
-static void abandon(struct pool *p)
+static void abandon_jobs(struct pool *p)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
 
@@ -339,7 +339,7 @@ int pool_run(struct pool *p, struct job **job, size_t n, uint64_t deadline_ms, c
 	pthread_cond_broadcast(&p->work);
 	if (!rc)
 		rc = wait_for_all(p, began_ms, deadline_ms, stop);
-	abandon(p);
+	abandon_jobs(p);
 	pthread_mutex_unlock(&p->lock);
 	return rc;
 }

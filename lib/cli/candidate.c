@@ -19,7 +19,7 @@
 
 #define ESCAPED 256
 
-static int refuse(const struct program *program, const char *given, const char *verb, const char *why)
+static int refuse_guest(const struct program *program, const char *given, const char *verb, const char *why)
 {
 	char escaped[ESCAPED];
 
@@ -84,9 +84,9 @@ static int read_definition(const struct program *program, const char *path, stru
 
 	free(text);
 	if (r)
-		return refuse(program, path, ": ", words_of(r));
+		return refuse_guest(program, path, ": ", words_of(r));
 	if (find_fault(d.name, &d.device)) {
-		r = refuse(program, path, " has ", find_fault(d.name, &d.device));
+		r = refuse_guest(program, path, " has ", find_fault(d.name, &d.device));
 	} else {
 		*ret_candidate = (struct candidate){d.name, d.device};
 		d.name = NULL;
@@ -103,7 +103,8 @@ static int refuse_domain(const struct program *program, const struct conf *conf,
 	char *failure;
 
 	if (error == -ESRCH)
-		return refuse(program, given, ": ", "no such domain; a size is written as 4GiB, a file as ./FILE");
+		return refuse_guest(program, given, ": ",
+		                    "no such domain; a size is written as 4GiB, a file as ./FILE");
 	failure = report_failure(error, conf->uri, root, virt_words(v));
 	say_error(program, "%s", failure ? failure : strerror(-error));
 	free(failure);
@@ -114,9 +115,9 @@ static int take_domain(const struct program *program, const char *given, struct 
                        struct candidate *ret_candidate)
 {
 	if (g->domain_id >= 0)
-		return refuse(program, given, " is ", "running already");
+		return refuse_guest(program, given, " is ", "running already");
 	if (find_fault(g->name, &g->device))
-		return refuse(program, given, " has ", find_fault(g->name, &g->device));
+		return refuse_guest(program, given, " has ", find_fault(g->name, &g->device));
 	*ret_candidate = (struct candidate){g->name, g->device};
 	g->name = NULL;
 	return 0;
@@ -154,11 +155,11 @@ static int read_any(const struct program *program, const char *given, const stru
 		return read_definition(program, given, ret_candidate);
 	r = size_parse(given, &kib);
 	if (r == -ERANGE)
-		return refuse(program, given, " is ", "too large for a size");
+		return refuse_guest(program, given, " is ", "too large for a size");
 	if (r)
 		return read_domain(program, given, conf, root, ret_candidate);
 	if (!kib)
-		return refuse(program, given, " is ", "no size of a guest");
+		return refuse_guest(program, given, " is ", "no size of a guest");
 	*ret_candidate = (struct candidate){.device = {.maximum_kib = kib, .current_kib = kib, .balloon = true}};
 	return 0;
 }

@@ -42,7 +42,7 @@ static void print_help(const struct program *program)
 	printf("\nSee %s(8), memsched.conf(5).\n", program->name);
 }
 
-static void build(const struct option_row *rows, struct option *option, char *letters)
+static void build_table(const struct option_row *rows, struct option *option, char *letters)
 {
 	*letters++ = ':';
 	for (size_t i = 0; rows[i].name; i++) {
@@ -70,7 +70,7 @@ static struct option_row *find_row(struct option_row *rows, int found)
 	return NULL;
 }
 
-static int take(const struct program *program, struct option_row *row, const char *arg)
+static int take_option(const struct program *program, struct option_row *row, const char *arg)
 {
 	if (!strcmp(row->name, "help")) {
 		print_help(program);
@@ -88,7 +88,7 @@ static int take(const struct program *program, struct option_row *row, const cha
 	return 0;
 }
 
-static int refuse(const struct program *program, const char *what, const char *word)
+static int refuse_word(const struct program *program, const char *what, const char *word)
 {
 	char escaped[256];
 
@@ -108,7 +108,7 @@ static int refuse_option(const struct program *program, const char *word)
 	for (const struct option_row *row = program->rows; row->name && word[1] == '-'; row++)
 		text_nearest_try(&nearest, row->name);
 	if (!nearest.word)
-		return refuse(program, "bad option", word);
+		return refuse_word(program, "bad option", word);
 	say_error(program, "bad option '%s', did you mean '--%s'?",
 	          text_escape(escaped, sizeof(escaped), word, text_is_utf8()), nearest.word);
 	return EXIT_USAGE;
@@ -120,7 +120,7 @@ static int refuse_found(const struct program *program, bool lacks_arg, const cha
 	char letter[3] = {'-', (char)optopt, '\0'};
 	const char *word = optopt && optopt < 256 ? letter : given;
 
-	return lacks_arg ? refuse(program, "no argument for", word) : refuse_option(program, word);
+	return lacks_arg ? refuse_word(program, "no argument for", word) : refuse_option(program, word);
 }
 
 static void set_flag(const struct option_row *row)
@@ -135,20 +135,20 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 	char letters[3 * MAX_OPTIONS + 2];
 	int found, code = 0;
 
-	build(program->rows, option, letters);
+	build_table(program->rows, option, letters);
 	opterr = 0;
 	while ((found = getopt_long(argc, argv, letters, option, NULL)) != -1) {
 		struct option_row *row = find_row(program->rows, found == '?' || found == ':' ? 0 : found);
 
 		if (row && !code)
-			take(program, row, optarg);
+			take_option(program, row, optarg);
 		else
 			set_flag(row ? row : found == ':' ? find_row(program->rows, optopt) : NULL);
 		if (!row && !code)
 			code = refuse_found(program, found == ':', argv[optind - 1]);
 	}
 	if (!code && optind < argc && !program->takes_operands)
-		code = refuse(program, "unexpected argument", argv[optind]);
+		code = refuse_word(program, "unexpected argument", argv[optind]);
 	if (!code)
 		*ret_operand = optind;
 	return code;
@@ -333,7 +333,7 @@ static void say_conf(void *arg, const char *sentence)
 }
 
 /* Returns -errno. */
-static int override(const struct program *program, struct conf *conf)
+static int override_keys(const struct program *program, struct conf *conf)
 {
 	char escaped[256];
 
@@ -423,7 +423,7 @@ int options_conf(const struct program *program, const char *root, const char *fi
 	if (!r)
 		r = conf_load(&conf, root, file, say_conf, (void *)(uintptr_t)program);
 	if (!r)
-		r = override(program, &conf);
+		r = override_keys(program, &conf);
 	if (!r)
 		r = check_conf(program, root, &conf);
 	if (!r)

@@ -199,7 +199,7 @@ static int write_picture(const struct showing *p)
 	return r ? EXIT_FAILED : EXIT_DONE;
 }
 
-static int show(const struct showing *p, uint64_t at_s)
+static int show_past(const struct showing *p, uint64_t at_s)
 {
 	char name[HISTORY_NAME * 4 + 1];
 	int r = 0;
@@ -221,7 +221,7 @@ static int show(const struct showing *p, uint64_t at_s)
 	return r ? EXIT_FAILED : EXIT_DONE;
 }
 
-static int refuse(const struct program *program, const char *value, const char *option, const char *form)
+static int refuse_value(const struct program *program, const char *value, const char *option, const char *form)
 {
 	char escaped[256];
 
@@ -248,7 +248,7 @@ static int open_and_show(struct showing *p, const char *root, const char *uri, u
 		p->unread = r;
 	code = p->unread ? say_unread(p, root) : say_missing(p);
 	if (p->n) {
-		r = show(p, at_s);
+		r = show_past(p, at_s);
 		code = r ? r : code;
 	}
 	return code;
@@ -261,9 +261,10 @@ int past_show(const struct program *program, const struct conf *conf, const char
 	int code;
 
 	if (asked->since && past_since_parse(asked->since, &since_s))
-		return refuse(program, asked->since, "since", "a time such as 30m, 2h, 3d, 4w or 2y, at most 2 years");
+		return refuse_value(program, asked->since, "since",
+		                    "a time such as 30m, 2h, 3d, 4w or 2y, at most 2 years");
 	if (asked->at && (past_at_parse(asked->at, p.now_s, &at_s) || at_s > p.now_s))
-		return refuse(program, asked->at, "at", "a past time such as 03:00 or '2026-11-28 03:00'");
+		return refuse_value(program, asked->at, "at", "a past time such as 03:00 or '2026-11-28 03:00'");
 	if (asked->advise)
 		since_s = ADVICE_SINCE_S;
 	if (asked->at)

@@ -39,7 +39,7 @@ static volatile sig_atomic_t told_to_end, told_to_stop, went_on, resized;
 
 /* ---- signals ---- */
 
-static void note(int number)
+static void note_signal(int number)
 {
 	switch (number) {
 	case SIGTSTP:
@@ -64,12 +64,12 @@ static bool take_note(volatile sig_atomic_t *flag)
 	return was;
 }
 
-static void leave(void);
+static void leave_screen(void);
 
 /* By SA_RESETHAND the second one kills. */
-static void die(int number)
+static void die_by_signal(int number)
 {
-	leave();
+	leave_screen();
 	raise(number);
 }
 
@@ -79,7 +79,7 @@ static void catch (int number, void (*handler)(int), int flags)
 
 	sigfillset(&action.sa_mask);
 	if (!sigaction(number, NULL, &was) && was.sa_handler != SIG_IGN &&
-	    (handler == note || was.sa_handler == SIG_DFL))
+	    (handler == note_signal || was.sa_handler == SIG_DFL))
 		sigaction(number, &action, NULL);
 }
 
@@ -92,10 +92,10 @@ static void catch_signals(void)
 	sigemptyset(&screen.events);
 	for (size_t i = 0; i < COUNT(events); i++) {
 		sigaddset(&screen.events, events[i]);
-		catch (events[i], note, 0);
+		catch (events[i], note_signal, 0);
 	}
 	for (size_t i = 0; i < COUNT(deadly); i++)
-		catch (deadly[i], die, (int)SA_RESETHAND);
+		catch (deadly[i], die_by_signal, (int)SA_RESETHAND);
 	pthread_sigmask(SIG_BLOCK, &screen.events, NULL);
 }
 
@@ -112,7 +112,7 @@ static int set_modes(const struct termios *modes)
 }
 
 /* An interrupted write goes on, unless a signal ends the program: a terminal may take nothing for ever. */
-static int put(const char *bytes, size_t n)
+static int put_bytes(const char *bytes, size_t n)
 {
 	int r = 0;
 
@@ -131,7 +131,7 @@ static int put(const char *bytes, size_t n)
 	return r;
 }
 
-static int enter(void)
+static int enter_screen(void)
 {
 	struct termios raw = screen.before;
 	int r;
@@ -142,11 +142,11 @@ static int enter(void)
 	raw.c_cc[VTIME] = 0;
 	r = set_modes(&raw);
 	screen.taken = 1;
-	return r ? r : put(enter_bytes, strlen(enter_bytes));
+	return r ? r : put_bytes(enter_bytes, strlen(enter_bytes));
 }
 
 /* In signal handlers too. Pending output is discarded, so that this does not wait for it. */
-static void leave(void)
+static void leave_screen(void)
 {
 	if (!screen.taken)
 		return;
@@ -157,12 +157,12 @@ static void leave(void)
 	tcsetattr(STDOUT_FILENO, TCSANOW, &screen.before);
 }
 
-static void suspend(void)
+static void suspend_self(void)
 {
 	struct sigaction was, action = {.sa_handler = SIG_DFL};
 	sigset_t stop;
 
-	leave();
+	leave_screen();
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTSTP);
 	sigaction(SIGTSTP, &action, &was);
@@ -170,7 +170,7 @@ static void suspend(void)
 	pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* here we stop */
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 	sigaction(SIGTSTP, &was, NULL);
-	enter();
+	enter_screen();
 }
 
 /* Libraries write there as they like, libxml2 in libvirt for one, and would tear the frame. */
@@ -211,7 +211,7 @@ int terminal_open(void)
 	screen.has_keys = isatty(STDIN_FILENO);
 	catch_signals();
 	hush_errors();
-	r = enter();
+	r = enter_screen();
 	if (r)
 		terminal_close();
 	return r;
@@ -219,7 +219,7 @@ int terminal_open(void)
 
 void terminal_close(void)
 {
-	leave();
+	leave_screen();
 	unhush_errors();
 }
 
@@ -236,7 +236,7 @@ void terminal_size(unsigned *ret_rows, unsigned *ret_columns)
 }
 
 /* Each line is emptied before it is written: at the right margin, emptying the rest would take the last character. */
-static void compose(FILE *out, const char *lines)
+static void compose_screen(FILE *out, const char *lines)
 {
 	unsigned rows, columns;
 
@@ -257,10 +257,10 @@ int terminal_draw(const char *lines)
 
 	if (!memfile_open(&m))
 		return -ENOMEM;
-	compose(m.out, lines);
+	compose_screen(m.out, lines);
 	r = memfile_close(&m);
 	if (!r)
-		r = put(m.text, m.length);
+		r = put_bytes(m.text, m.length);
 	free(m.text);
 	return r;
 }
@@ -343,9 +343,9 @@ static bool heed_signals(enum terminal_event *ret_event)
 	if (told_to_end)
 		return true;
 	if (stopped)
-		suspend();
+		suspend_self();
 	else if (back)
-		enter(); /* stopped by others, when the shell has set the terminal as it likes it */
+		enter_screen(); /* stopped by others, when the shell has set the terminal as it likes it */
 	return take_note(&resized) || stopped || back;
 }
 

@@ -43,7 +43,7 @@ static struct looker looker_of(const struct watch *w)
 }
 
 /* The registry is opened each time: it may come, and go, with a membalance. */
-static int decide(struct looker *l, const struct balance_conf *pc)
+static int plan_pass(struct looker *l, const struct balance_conf *pc)
 {
 	struct balance_report *report = &l->look.report;
 	struct registry *registry = NULL;
@@ -74,7 +74,7 @@ static int take_look(void *arg)
 	    .conf = l->conf, .root = l->root, .end_ms = now_ms + l->conf->deadline_ms, .stop = loop_stop()};
 
 	l->look = (struct look){.next_ms = now_ms + l->interval_ms};
-	l->look.error = decide(l, &pc);
+	l->look.error = plan_pass(l, &pc);
 	if (l->look.error) {
 		l->look.failure = report_failure(l->look.error, l->conf->uri, l->root, virt_words(l->virt));
 		virt_close(l->virt);
@@ -227,7 +227,7 @@ static struct bars_view view_of(const struct session *s, struct words *words)
 }
 
 /* What can be scrolled to depends on the terminal's size, so this is where it is bounded. */
-static int draw(struct session *s, uint64_t now_ms)
+static int draw_view(struct session *s, uint64_t now_ms)
 {
 	const struct balance_report *report = s->n_seen ? &s->shown.report : NULL;
 	struct words words = {.clock = ""};
@@ -341,7 +341,7 @@ static bool has_ended(const struct session *s)
 }
 
 /* Returns an exit code. */
-static int play(struct session *s)
+static int run_session(struct session *s)
 {
 	enum terminal_event event;
 	int key = KEY_NONE, r;
@@ -351,7 +351,7 @@ static int play(struct session *s)
 
 		if (!s->task && now_ms >= s->next_ms)
 			begin_look(s, now_ms);
-		r = draw(s, now_ms);
+		r = draw_view(s, now_ms);
 		if (r && r != -EINTR && r != -ENOMEM)
 			return EXIT_FAILED; /* the terminal is gone */
 		event = terminal_wait(s->task ? task_fd(s->task) : -1, wake_ms(s, now_ms), &key);
@@ -379,7 +379,7 @@ int watch_bars(const struct watch *w)
 		return r;
 	*s.looker = looker_of(w);
 	if (!terminal_open())
-		r = play(&s);
+		r = run_session(&s);
 	terminal_close();
 	sparks_end(&s.sparks);
 	if (!s.task || task_free(s.task))

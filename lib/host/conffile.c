@@ -124,7 +124,7 @@ static void cut_comment(char *line)
 		}
 }
 
-static char *trim(char *text)
+static char *trim_spaces(char *text)
 {
 	size_t n;
 
@@ -142,7 +142,7 @@ static void take_setting(struct reader *r, char *line)
 
 	if (equals && equals != line) {
 		*equals = '\0';
-		take_value(r, trim(line), trim(equals + 1));
+		take_value(r, trim_spaces(line), trim_spaces(equals + 1));
 	} else {
 		complain(r, -EINVAL, "not 'key = value': '%s'",
 		         text_escape(words, sizeof(words), line, text_is_utf8()));
@@ -178,7 +178,7 @@ static void take_trimmed(struct reader *r, char *line)
 
 	if (*line == '[' && line[n - 1] == ']') {
 		line[n - 1] = '\0';
-		begin_section(r, trim(line + 1));
+		begin_section(r, trim_spaces(line + 1));
 	} else if (r->keys) {
 		take_setting(r, line);
 	}
@@ -196,7 +196,7 @@ static bool take_line(struct reader *r, char *line, size_t length)
 		return false;
 	}
 	cut_comment(line);
-	line = trim(line);
+	line = trim_spaces(line);
 	if (*line)
 		take_trimmed(r, line);
 	return true;
@@ -275,7 +275,7 @@ static void take_file(struct reader *r, const char *path, bool named)
 	free(bytes);
 }
 
-static bool join(struct reader *r, char path[static PATH_MAX], const char *directory, const char *name)
+static bool join_path(struct reader *r, char path[static PATH_MAX], const char *directory, const char *name)
 {
 	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) < PATH_MAX)
 		return true;
@@ -313,7 +313,7 @@ static void take_drop_ins(struct reader *r, const char *directory)
 	if (error < 0)
 		return;
 	for (int i = 0; i < n; i++) {
-		if (join(r, path, directory, entries[i]->d_name))
+		if (join_path(r, path, directory, entries[i]->d_name))
 			take_file(r, path, false);
 		free(entries[i]);
 	}
@@ -324,9 +324,9 @@ static void take_all(struct reader *r, const char *root)
 {
 	char path[PATH_MAX];
 
-	if (join(r, path, root, "etc/memsched.conf"))
+	if (join_path(r, path, root, "etc/memsched.conf"))
 		take_file(r, path, false);
-	if (join(r, path, root, "etc/memsched.conf.d"))
+	if (join_path(r, path, root, "etc/memsched.conf.d"))
 		take_drop_ins(r, path);
 }
 

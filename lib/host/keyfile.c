@@ -14,7 +14,7 @@
 #define NAME_BYTES 1024 /* three times that, escaped, fits a file */
 
 /* Letters, digits and the like stay as they are, every other byte becomes %XX; to be freed. */
-static char *encode(const char *text)
+static char *encode_text(const char *text)
 {
 	size_t length = strnlen(text, NAME_BYTES);
 	char *code = malloc(3 * length + 1), *end = code;
@@ -55,7 +55,7 @@ static int decode_byte(const char **code)
 }
 
 /* To be freed; NULL if encode does not write such a text, or without memory. */
-static char *decode(const char *code)
+static char *decode_text(const char *code)
 {
 	char *text = malloc(strlen(code) + 1), *end = text;
 
@@ -89,7 +89,7 @@ static int print_field(const struct keyfile_field *f, const void *base, char *te
 	case KEYFILE_I64:
 		return snprintf(text, size, "%s=%" PRId64 "\n", f->key, *(const int64_t *)value);
 	case KEYFILE_TEXT:
-		code = encode(*(char *const *)value ? *(char *const *)value : "");
+		code = encode_text(*(char *const *)value ? *(char *const *)value : "");
 		if (code)
 			n = snprintf(text, size, "%s=%s\n", f->key, code);
 		free(code);
@@ -158,7 +158,7 @@ static bool read_field(const struct keyfile_field *f, const char *text, void *ba
 		*(int64_t *)value = negative ? -(int64_t)number : (int64_t)number;
 		return true;
 	case KEYFILE_TEXT:
-		*(char **)value = decode(text);
+		*(char **)value = decode_text(text);
 		return *(char **)value;
 	}
 	return false;

@@ -166,7 +166,7 @@ static int to_syslog(const struct writing *w, const char *text, size_t length)
 }
 
 /* A line is there whole or not at all: if the disk is full, its part is cut off, unless more was written after it. */
-static int append(int fd, const char *text, size_t length)
+static int append_text(int fd, const char *text, size_t length)
 {
 	ssize_t n = write(fd, text, length);
 	off_t end = n < 0 ? -1 : lseek(fd, 0, SEEK_CUR);
@@ -189,7 +189,7 @@ static int to_file(const struct writing *w, const char *text, size_t length)
 	if (dir < 0)
 		return dir;
 	fd = file_open_target(dir, name, O_WRONLY | O_APPEND, 0640);
-	error = fd < 0 ? fd : append(fd, text, length);
+	error = fd < 0 ? fd : append_text(fd, text, length);
 	fd_close(&fd);
 	fd_close(&dir);
 	return error;

@@ -264,7 +264,7 @@ static int write_entry(int dir, const char *uuid, const struct entry *e, bool *r
 }
 
 /* The host's file tells on which days there was a pass. */
-static void prune(int dir, uint64_t wall_s)
+static void prune_files(int dir, uint64_t wall_s)
 {
 	int fd = history_open(dir, HISTORY_HOST);
 
@@ -289,7 +289,7 @@ static int write_files(const struct recorder_batch *b, int dir)
 		return first;
 	error = write_entry(dir, HISTORY_HOST, &host, &begins);
 	if (!error && begins)
-		prune(dir, b->wall_s);
+		prune_files(dir, b->wall_s);
 	return first ? first : error;
 }
 

@@ -64,7 +64,7 @@ int wakeup_open(const char *root, struct wakeup *w)
 	return fd < 0 ? fd : 0;
 }
 
-static void forget(int *fd)
+static void close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
@@ -73,12 +73,12 @@ static void forget(int *fd)
 
 void wakeup_close(struct wakeup *w)
 {
-	forget(&w->pressure);
-	forget(&w->pending);
+	close_fd(&w->pressure);
+	close_fd(&w->pending);
 }
 
 /* False if the directory is gone, and the watch with it: its last event says so. */
-static bool drain(int fd)
+static bool drain_events(int fd)
 {
 	_Alignas(struct inotify_event) char events[4096];
 	bool alive = true;
@@ -94,19 +94,19 @@ static bool drain(int fd)
 	return alive;
 }
 
-static enum wakeup_reason look(struct wakeup *w, int timeout_ms)
+static enum wakeup_reason look_at_events(struct wakeup *w, int timeout_ms)
 {
 	struct pollfd fd[] = {{.fd = w->pressure, .events = POLLPRI}, {.fd = w->pending, .events = POLLIN}};
 
 	if (poll(fd, 2, timeout_ms) <= 0)
 		return WAKEUP_TIME;
 	if (fd[0].revents & (POLLERR | POLLNVAL))
-		forget(&w->pressure);
+		close_fd(&w->pressure);
 	if (fd[1].revents & (POLLERR | POLLNVAL | POLLHUP))
-		forget(&w->pending);
+		close_fd(&w->pending);
 	else if (fd[1].revents) {
-		if (!drain(w->pending))
-			forget(&w->pending);
+		if (!drain_events(w->pending))
+			close_fd(&w->pending);
 		return WAKEUP_PENDING;
 	}
 	return fd[0].revents & POLLPRI ? WAKEUP_PRESSURE : WAKEUP_TIME;
@@ -117,7 +117,7 @@ enum wakeup_reason wakeup_wait(struct wakeup *w, uint32_t nap_ms, const volatile
 	uint64_t until_ms = clock_ms(CLOCK_BOOTTIME) + nap_ms, now_ms;
 
 	while ((now_ms = clock_ms(CLOCK_BOOTTIME)) < until_ms && !*stop) {
-		enum wakeup_reason reason = look(w, (int)min_u64(until_ms - now_ms, GLANCE_MS));
+		enum wakeup_reason reason = look_at_events(w, (int)min_u64(until_ms - now_ms, GLANCE_MS));
 
 		if (reason != WAKEUP_TIME)
 			return reason;

@@ -127,7 +127,7 @@ static bool is_settled(const struct estimate_conf *conf, const struct guest *g, 
 	return !rest_ms || sat_sub(at.now_ms, age_ms) > sat_add(rest_ms, LAG_MS);
 }
 
-static void obeyed(struct past *p)
+static void note_obeyed(struct past *p)
 {
 	p->refused = 0;
 	p->pause_ms = 0;
@@ -147,7 +147,7 @@ static bool watch_obedience(const struct estimate_conf *conf, struct past *p, co
 		p->asked_kib = 0;
 	toward = (shrinks ? sat_sub(p->actual_kib, s->actual_kib) : sat_sub(s->actual_kib, p->actual_kib)) >= MOVED_KIB;
 	if (!p->asked_kib || toward) {
-		obeyed(p);
+		note_obeyed(p);
 		return false;
 	}
 	if (++p->refused < REFUSED_PASSES)
@@ -208,7 +208,7 @@ static void forget_load(struct past *p)
 {
 	learn_anew(p);
 	p->asked_kib = 0;
-	obeyed(p);
+	note_obeyed(p);
 }
 
 /*
@@ -414,7 +414,7 @@ void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 void estimate_reread(struct past *p, uint64_t actual_kib, struct instant at)
 {
 	if (distance_u64(actual_kib, p->actual_kib) >= MOVED_KIB)
-		obeyed(p);
+		note_obeyed(p);
 	note_growth(p, actual_kib);
 	if (actual_kib != p->actual_kib)
 		p->still_ms = at.now_ms;

@@ -9,7 +9,7 @@ static int compare_edges(const struct fairshare_edge *x, const struct fairshare_
 }
 
 /* Lets edge[i] sink to its place in the heap of n, the greatest on top. */
-static void sink(struct fairshare_edge *edge, size_t i, size_t n)
+static void sink_edge(struct fairshare_edge *edge, size_t i, size_t n)
 {
 	struct fairshare_edge e = edge[i];
 
@@ -27,13 +27,13 @@ static void sink(struct fairshare_edge *edge, size_t i, size_t n)
 static void sort_edges(struct fairshare_edge *edge, size_t n)
 {
 	for (size_t i = n / 2; i > 0; i--)
-		sink(edge, i - 1, n);
+		sink_edge(edge, i - 1, n);
 	for (size_t end = n; end > 1; end--) {
 		struct fairshare_edge last = edge[end - 1];
 
 		edge[end - 1] = edge[0];
 		edge[0] = last;
-		sink(edge, 0, end - 1);
+		sink_edge(edge, 0, end - 1);
 	}
 }
 

@@ -33,7 +33,7 @@ uint64_t guard_critical_kib(const struct guard_conf *conf)
 }
 
 /* The last look gives way to this one if it was soon after the one before. */
-static void remember(struct guard *g, uint64_t available_kib, uint64_t now_ms)
+static void remember_look(struct guard *g, uint64_t available_kib, uint64_t now_ms)
 {
 	bool soon = g->n_seen > 1 && g->seen[0].at_ms - g->seen[1].at_ms < SEEN_GAP_MS;
 
@@ -83,7 +83,7 @@ enum guard_level guard_step(const struct guard_conf *conf, struct guard *g, uint
 {
 	enum guard_level level;
 
-	remember(g, available_kib, now_ms);
+	remember_look(g, available_kib, now_ms);
 	promised_kib = min_u64(promised_kib, min_u64(sat_sub(available_kib, conf->reserve_kib), conf->reserve_kib / 2));
 	g->fall_kibps = sat_sub(fall_kibps(g), promised_kib);
 	level = level_of(conf, g, available_kib);

@@ -441,7 +441,7 @@ void policy_plan(const struct policy_conf *conf, const struct host *host, uint64
 
 /* ---- the gives that the host can cover now ---- */
 
-static uint64_t grant(const struct policy_conf *conf, enum reason why, uint64_t share_kib, struct guest *g)
+static uint64_t grant_share(const struct policy_conf *conf, enum reason why, uint64_t share_kib, struct guest *g)
 {
 	uint64_t told_kib = guest_told_kib(g), more_kib = sat_sub(share_kib, told_kib);
 
@@ -499,6 +499,6 @@ uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum 
 		budget_kib = grant_layer(budget_kib, layer, g, n, scratch);
 	for (size_t i = 0; i < n; i++)
 		if (guest_grows(&g[i]))
-			handed_kib += grant(conf, why, scratch->item[i].lo_kib, &g[i]);
+			handed_kib += grant_share(conf, why, scratch->item[i].lo_kib, &g[i]);
 	return handed_kib;
 }

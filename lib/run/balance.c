@@ -37,7 +37,7 @@ static uint32_t wished_period_s(const struct balance_conf *pc)
 	return pc->interval_ms ? (uint32_t)clamp_u64(pc->interval_ms / 1000, 1, PERIOD_MOST_S) : PERIOD_MOST_S;
 }
 
-static void prepare(struct pass *p, const struct balance_conf *pc, struct virt *v, struct registry *r)
+static void prepare_pass(struct pass *p, const struct balance_conf *pc, struct virt *v, struct registry *r)
 {
 	const struct conf *c = pc->conf;
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
@@ -81,7 +81,7 @@ static int read_host(struct pass *p, struct host *ret_host)
 
 /* ---- decide ---- */
 
-static void decide(struct pass *p)
+static void plan_pass(struct pass *p)
 {
 	struct balance_report *rep = &p->rep;
 	uint64_t now_s = clock_ms(CLOCK_REALTIME) / 1000;
@@ -92,14 +92,14 @@ static void decide(struct pass *p)
 	policy_plan(&p->policy, &rep->host, rep->pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
 }
 
-static int look(struct pass *p, bool act)
+static int look_at_guests(struct pass *p, bool act)
 {
 	int r = read_guests(p, act);
 
 	if (!r)
 		r = read_host(p, &p->rep.host);
 	if (!r)
-		decide(p);
+		plan_pass(p);
 	return r;
 }
 
@@ -131,13 +131,13 @@ static bool is_on_its_way(const struct pass *p, const struct guest *g, uint64_t 
 	return past->asked_kib && !past->refused && off_kib <= p->policy.tolerance_kib;
 }
 
-static void ask(const struct pass *p, struct guest *g, uint64_t size_kib)
+static void ask_size(const struct pass *p, struct guest *g, uint64_t size_kib)
 {
 	if (!is_on_its_way(p, g, size_kib))
 		g->plan.ask_kib = size_kib;
 }
 
-static int send(struct pass *p)
+static int send_commands(struct pass *p)
 {
 	unsigned sent;
 	int r = guests_send(p->v, p->rep.guest, p->rep.n, p->end_ms, clock_now(), &sent);
@@ -146,13 +146,13 @@ static int send(struct pass *p)
 	return r;
 }
 
-static uint64_t grant(struct pass *p, uint64_t budget_kib, enum reason why)
+static uint64_t grant_budget(struct pass *p, uint64_t budget_kib, enum reason why)
 {
 	uint64_t handed_kib = policy_grant(&p->policy, budget_kib, why, p->rep.guest, p->rep.n, &p->scratch);
 
 	for (size_t i = 0; i < p->rep.n; i++)
 		if (guest_grows(&p->rep.guest[i]) && p->rep.guest[i].plan.grant_kib)
-			ask(p, &p->rep.guest[i], p->rep.guest[i].plan.grant_kib);
+			ask_size(p, &p->rep.guest[i], p->rep.guest[i].plan.grant_kib);
 	return handed_kib;
 }
 
@@ -169,7 +169,7 @@ static bool is_moving(const struct guest *g)
 	                        g->sample.actual_kib + KIB_PER_MIB < g->plan.grant_kib);
 }
 
-static bool any(const struct pass *p, bool (*is)(const struct guest *g))
+static bool any_guest(const struct pass *p, bool (*is)(const struct guest *g))
 {
 	for (size_t i = 0; i < p->rep.n; i++)
 		if (is(&p->rep.guest[i]))
@@ -177,13 +177,13 @@ static bool any(const struct pass *p, bool (*is)(const struct guest *g))
 	return false;
 }
 
-/* Waits until none of the guests is in this state any more, or settle ended. */
-static int settle(struct pass *p, bool (*is)(const struct guest *g))
+/* Waits until none of the guests is in this state any more, or `settle` ended. */
+static int settle_guests(struct pass *p, bool (*is)(const struct guest *g))
 {
 	uint64_t until_ms = min_u64(clock_ms(CLOCK_BOOTTIME) + p->pc->conf->settle_ms, sat_sub(p->end_ms, GIVE_MS));
 	int r = 0;
 
-	while (!r && any(p, is) && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
+	while (!r && any_guest(p, is) && !told_to_stop(p) && clock_ms(CLOCK_BOOTTIME) < until_ms) {
 		clock_sleep_ms(POLL_MS);
 		r = virt_sample(p->v, p->rep.guest, p->rep.n, is, p->end_ms);
 	}
@@ -253,9 +253,9 @@ static void ask_takes(struct pass *p)
 		struct guest *g = &p->rep.guest[i];
 
 		if (guest_shrinks(g))
-			ask(p, g, g->plan.want_kib);
+			ask_size(p, g, g->plan.want_kib);
 		else if (turn_back_kib(p, g))
-			ask(p, g, turn_back_kib(p, g));
+			ask_size(p, g, turn_back_kib(p, g));
 	}
 }
 
@@ -266,35 +266,35 @@ static int give_what_arrived(struct pass *p, uint64_t spare_kib, uint64_t *hande
 
 	if (r)
 		return r;
-	*handed_kib = sat_add(*handed_kib, grant(p, budget_kib, REASON_NONE));
-	return told_to_stop(p) ? 0 : send(p);
+	*handed_kib = sat_add(*handed_kib, grant_budget(p, budget_kib, REASON_NONE));
+	return told_to_stop(p) ? 0 : send_commands(p);
 }
 
 /* A single pass waits for slow guests until its deadline; a loop reads them in its next pass. */
 static bool goes_round(const struct pass *p)
 {
-	return !p->pc->interval_ms && !told_to_stop(p) && any(p, is_giving) && awaits_give(p) &&
+	return !p->pc->interval_ms && !told_to_stop(p) && any_guest(p, is_giving) && awaits_give(p) &&
 	       clock_ms(CLOCK_BOOTTIME) + ROUND_MS < p->end_ms;
 }
 
-static int act(struct pass *p)
+static int carry_out(struct pass *p)
 {
 	uint64_t spare_kib = no_give(p) ? 0 : p->rep.budget.spare_kib, handed_kib;
 	int r;
 
-	handed_kib = grant(p, spare_kib, REASON_NONE);
+	handed_kib = grant_budget(p, spare_kib, REASON_NONE);
 	ask_takes(p);
-	r = send(p);
+	r = send_commands(p);
 	if (!r && awaits_give(p)) {
 		do {
-			r = settle(p, is_giving);
+			r = settle_guests(p, is_giving);
 			if (!r)
 				r = give_what_arrived(p, spare_kib, &handed_kib);
 		} while (!r && goes_round(p));
-		grant(p, 0, why_refused(p));
+		grant_budget(p, 0, why_refused(p));
 	}
 	if (!r && !p->pc->interval_ms) /* a single pass reports the sizes reached */
-		r = settle(p, is_moving);
+		r = settle_guests(p, is_moving);
 	return r;
 }
 
@@ -313,7 +313,7 @@ static bool may_differ(const struct pass *p, const struct guest *g)
 }
 
 /* The registry as the guest is now: started without a hook, or with hints that were changed while it runs. */
-static void reconcile(struct pass *p, const struct guest *g)
+static void reconcile_record(struct pass *p, const struct guest *g)
 {
 	struct record now = {g->name, g->device.maximum_kib, g->started_s, g->hints}, was = {0};
 
@@ -357,7 +357,7 @@ static bool keep_guests(const struct pass *p)
 	return snapshot_recall(&now, before) == 0;
 }
 
-static void remember(struct pass *p)
+static void remember_past(struct pass *p)
 {
 	struct instant at = clock_now();
 	bool kept;
@@ -378,7 +378,7 @@ static void remember(struct pass *p)
 		if (!g->vanished)
 			note_unsaved(p, registry_save_past(p->r, g->uuid, &past));
 		if (may_differ(p, g)) /* a guest that is gone: the hook has removed its record, or will write it */
-			reconcile(p, g);
+			reconcile_record(p, g);
 	}
 	if (p->rep.listed) /* else a guest that is missing here may be one whose hook runs */
 		registry_prune(p->r, p->rep.guest, p->rep.n, at.wall_ms / 1000);
@@ -399,7 +399,7 @@ static void note_failures(struct pass *p)
 	}
 }
 
-static int finish(struct pass *p, int r, struct balance_report *ret_report)
+static int finish_pass(struct pass *p, int r, struct balance_report *ret_report)
 {
 	free(p->scratch.item);
 	free(p->scratch.edge);
@@ -414,9 +414,9 @@ int balance_decide(const struct balance_conf *pc, struct virt *v, struct registr
 	struct pass p;
 	int result;
 
-	prepare(&p, pc, v, r);
+	prepare_pass(&p, pc, v, r);
 	p.rep.dry_run = true;
-	result = look(&p, false);
+	result = look_at_guests(&p, false);
 	if (!result) {
 		/* the budget of the second round if all takes are obeyed */
 		uint64_t takes_kib = 0, spare_kib = no_give(&p) ? 0 : p.rep.budget.spare_kib;
@@ -429,7 +429,7 @@ int balance_decide(const struct balance_conf *pc, struct virt *v, struct registr
 		             &p.scratch);
 		note_failures(&p);
 	}
-	return finish(&p, result, ret_report);
+	return finish_pass(&p, result, ret_report);
 }
 
 int balance_run(const struct balance_conf *pc, struct virt *v, struct registry *r, struct balance_report *ret_report)
@@ -437,15 +437,15 @@ int balance_run(const struct balance_conf *pc, struct virt *v, struct registry *
 	struct pass p;
 	int result;
 
-	prepare(&p, pc, v, r);
-	result = look(&p, true);
+	prepare_pass(&p, pc, v, r);
+	result = look_at_guests(&p, true);
 	if (!result && !told_to_stop(&p))
-		result = act(&p);
+		result = carry_out(&p);
 	if (p.rep.guest) {
 		note_failures(&p);
-		remember(&p);
+		remember_past(&p);
 	}
-	return finish(&p, result, ret_report);
+	return finish_pass(&p, result, ret_report);
 }
 
 void balance_clear(struct balance_report *report)

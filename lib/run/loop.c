@@ -25,7 +25,7 @@ static bool has_terminal;
 
 static int dead = -1; /* writing to it fails */
 
-static void stop(int number)
+static void note_stop(int number)
 {
 	const struct itimerval again = {{0, GIVE_UP_MS * 1000}, {0, GIVE_UP_MS * 1000}};
 
@@ -48,7 +48,7 @@ static void give_up_output(int number)
 
 void loop_catch_signals(void)
 {
-	struct sigaction action = {.sa_handler = stop}; /* no SA_RESTART: sleeps end */
+	struct sigaction action = {.sa_handler = note_stop}; /* no SA_RESTART: sleeps end */
 	struct sigaction output = {.sa_handler = give_up_output};
 
 	dead = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -19,7 +19,7 @@
 #define OOM_FILE "/proc/self/oom_score_adj"
 
 /* Compilers remove a memset before free, as its result is never read. */
-static void touch(volatile char *bytes, size_t size)
+static void touch_pages(volatile char *bytes, size_t size)
 {
 	for (size_t i = 0; i < size; i += 1024)
 		bytes[i] = 0;
@@ -29,7 +29,7 @@ static void touch_stack(void)
 {
 	volatile char stack[STACK_BYTES];
 
-	touch(stack, sizeof(stack));
+	touch_pages(stack, sizeof(stack));
 }
 
 static void touch_heap(void)
@@ -44,7 +44,7 @@ static void touch_heap(void)
 #endif
 	heap = malloc(HEAP_BYTES);
 	if (heap)
-		touch(heap, HEAP_BYTES);
+		touch_pages(heap, HEAP_BYTES);
 	free(heap);
 }
 

@@ -102,7 +102,7 @@ static bool has_known(const struct reading *rd)
 	return rd->before || (rd->registry && registry_has_guests(rd->registry));
 }
 
-static int list(struct reading *rd)
+static int list_guests(struct reading *rd)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), left_ms = sat_sub(rd->end_ms, now_ms);
 	bool known = has_known(rd);
@@ -158,7 +158,7 @@ static int load_record(const struct registry *r, struct guest *g)
 	return 0;
 }
 
-static void recall(const struct reading *rd, struct guest *g)
+static void recall_past(const struct reading *rd, struct guest *g)
 {
 	const struct guest *known = rd->before ? snapshot_find(rd->before, g) : NULL;
 	bool past_is_bad;
@@ -221,7 +221,7 @@ static int start_stats(struct reading *rd)
 	return r;
 }
 
-static void estimate(const struct snapshot_conf *sc, struct snapshot *s)
+static void estimate_guests(const struct snapshot_conf *sc, struct snapshot *s)
 {
 	const struct conf *c = sc->conf;
 	const struct estimate_conf ec = {
@@ -245,7 +245,7 @@ int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registr
 	int error;
 
 	*ret_snapshot = (struct snapshot){.began_ms = clock_ms(CLOCK_BOOTTIME)};
-	error = list(&rd);
+	error = list_guests(&rd);
 	if (!error)
 		error = make_scratch(ret_snapshot);
 	if (error) { /* guests of which nothing was recalled would be remembered like that */
@@ -253,12 +253,12 @@ int snapshot_read(const struct snapshot_conf *sc, struct virt *v, struct registr
 		return error;
 	}
 	for (size_t i = 0; i < ret_snapshot->n; i++)
-		recall(&rd, &ret_snapshot->guest[i]);
+		recall_past(&rd, &ret_snapshot->guest[i]);
 	error = virt_read(v, ret_snapshot->guest, ret_snapshot->n, end_ms);
 	if (!error && sc->set_period)
 		error = start_stats(&rd);
 	if (!error)
-		estimate(sc, ret_snapshot);
+		estimate_guests(sc, ret_snapshot);
 	return error;
 }
 

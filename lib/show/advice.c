@@ -92,7 +92,7 @@ static uint64_t swing_kib(const struct row *row)
 	return row->advice.p98_kib - row->advice.p50_kib;
 }
 
-static void advise(struct row *row, const struct timeline *t, uint64_t now_s)
+static void advise_guest(struct row *row, const struct timeline *t, uint64_t now_s)
 {
 	*row = (struct row){.t = t, .seen = {.now_s = now_s}};
 	for (uint32_t i = 0; i < t->n; i++)
@@ -100,7 +100,7 @@ static void advise(struct row *row, const struct timeline *t, uint64_t now_s)
 	row->known = advise_limits(&row->seen, &row->advice);
 }
 
-static void weigh(struct row *row, size_t n)
+static void weigh_rows(struct row *row, size_t n)
 {
 	uint64_t sum_kib = 0, known = 0;
 
@@ -154,8 +154,8 @@ int advice_report(FILE *out, const struct timeline *t, size_t n, uint64_t now_s,
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		if (*t[i].uuid)
-			advise(&row[rows++], &t[i], now_s);
-	weigh(row, rows);
+			advise_guest(&row[rows++], &t[i], now_s);
+	weigh_rows(row, rows);
 	if (json)
 		write_json(out, row, rows);
 	else

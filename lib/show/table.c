@@ -310,7 +310,7 @@ static void grid_write_aligned(FILE *out, const struct grid *grid, size_t n, boo
 }
 
 /* Behind the last of a line comes its end. */
-static const char *gap(size_t i, size_t n)
+static const char *gap_after(size_t i, size_t n)
 {
 	return i + 1 < n ? " " : "\n";
 }
@@ -318,10 +318,10 @@ static const char *gap(size_t i, size_t n)
 static void grid_write_raw(FILE *out, const struct grid *grid, size_t n, bool no_headings)
 {
 	for (size_t i = 0; !no_headings && i < grid->n_lanes; i++)
-		fprintf(out, "%s%s", grid->lane[i].column->heading, gap(i, grid->n_lanes));
+		fprintf(out, "%s%s", grid->lane[i].column->heading, gap_after(i, grid->n_lanes));
 	for (const struct field *f = grid->field; n > 0; n--)
 		for (size_t i = 0; i < grid->n_lanes; i++, f++)
-			fprintf(out, "%s%s", f->text, gap(i, grid->n_lanes));
+			fprintf(out, "%s%s", f->text, gap_after(i, grid->n_lanes));
 }
 
 /* In upper case, so that a shell can have it as a variable. */
@@ -336,7 +336,7 @@ static void grid_write_pairs(FILE *out, const struct grid *grid, size_t n)
 	for (const struct field *f = grid->field; n > 0; n--)
 		for (size_t i = 0; i < grid->n_lanes; i++, f++) {
 			write_variable(out, grid->lane[i].column->name);
-			fprintf(out, "=\"%s\"%s", f->text, gap(i, grid->n_lanes));
+			fprintf(out, "=\"%s\"%s", f->text, gap_after(i, grid->n_lanes));
 		}
 }
 
@@ -440,7 +440,7 @@ static const char *metric_of(const struct column *column)
 }
 
 /* False if it is not known, or more than a number holds. */
-static bool measure(const struct cell *cell, uint64_t *ret_value, unsigned *ret_decimals)
+static bool measure_cell(const struct cell *cell, uint64_t *ret_value, unsigned *ret_decimals)
 {
 	uint64_t value = cell->kind == CELL_TEXT ? 1 : cell->number;
 
@@ -474,7 +474,7 @@ static int write_sample(FILE *out, const char *prefix, const struct column *colu
 	uint64_t value;
 	int r;
 
-	if (!measure(&cell, &value, &decimals))
+	if (!measure_cell(&cell, &value, &decimals))
 		return 0;
 	r = memfile_open(&labels) ? write_labels(labels.out, column, label, row) : -ENOMEM;
 	if (labels.out && memfile_close(&labels))

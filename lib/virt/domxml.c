@@ -98,7 +98,7 @@ static bool is_recoded(const char *xml, size_t length)
 }
 
 /* Whether it is whole. */
-static bool parse(const char *xml, size_t length, struct trouble *trouble, xmlDoc **ret_doc)
+static bool parse_xml(const char *xml, size_t length, struct trouble *trouble, xmlDoc **ret_doc)
 {
 	xmlParserCtxt *ctxt = xmlNewParserCtxt();
 	bool whole;
@@ -129,7 +129,7 @@ static int xml_read(const char *xml, size_t length, size_t most_bytes, xmlDoc **
 		return -EBADMSG;
 	xmlSetGenericErrorFunc(&trouble, note_general_error); /* of this thread */
 	pthread_once(&parser_once, xmlInitParser); /* left to itself, it races where several threads parse first */
-	good = parse(xml, length, &trouble, &doc);
+	good = parse_xml(xml, length, &trouble, &doc);
 	xmlSetGenericErrorFunc(NULL, note_general_error);
 	if (good) {
 		*ret_doc = doc;

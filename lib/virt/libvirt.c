@@ -110,7 +110,7 @@ static void be_silent(void *arg, virErrorPtr error)
 }
 
 /* No event loop is ever registered: libvirtd would then expect it to run, and hang up on us after 30 s. */
-static void initialize(void)
+static void initialize_libvirt(void)
 {
 	virSetErrorFunc(NULL, be_silent);
 	virInitialize();
@@ -130,7 +130,7 @@ int libvirt_open(const char *uri, bool read_only, struct libvirt **ret_link, cha
 
 	if (!l)
 		return -ENOMEM;
-	pthread_once(&once, initialize);
+	pthread_once(&once, initialize_libvirt);
 	l->conn = read_only ? virConnectOpenReadOnly(uri) : virConnectOpen(uri);
 	if (l->conn) {
 		*ret_link = l;

@@ -202,7 +202,7 @@ static int explain_run(struct virt *v, struct job **job, size_t n, int error)
 	return error;
 }
 
-static int run(struct virt *v, struct job **job, size_t n, uint64_t deadline_ms)
+static int run_jobs(struct virt *v, struct job **job, size_t n, uint64_t deadline_ms)
 {
 	int rc = pool_run(v->workers, job, n, deadline_ms, stop_flag);
 
@@ -220,7 +220,7 @@ static int run_one(struct virt *v, call_function *function, const char *key, uin
 	if (!c)
 		return virt_fail(v, -ENOMEM, NULL);
 	c->job.key = c->key = key ? strdup(key) : NULL;
-	rc = run(v, &job, 1, deadline_ms);
+	rc = run_jobs(v, &job, 1, deadline_ms);
 	if (!rc && (!job || job->result == -EAGAIN || job->result == -EBUSY))
 		rc = virt_fail(v, -ETIMEDOUT, NO_ANSWER);
 	else if (!rc && job->result < 0)
@@ -450,7 +450,7 @@ static void guest_update(struct guest *g, struct guest *copy, int result, const 
 static int round_run(struct virt *v, uint64_t deadline_ms)
 {
 	struct round *round = &v->round;
-	int done = 0, rc = run(v, round->job, round->n, deadline_ms);
+	int done = 0, rc = run_jobs(v, round->job, round->n, deadline_ms);
 
 	for (size_t i = 0; i < round->n; i++) {
 		struct call *c = (struct call *)round->job[i]; /* NULL: abandoned */
@@ -551,7 +551,7 @@ static int read_round(struct virt *v, struct guest *g, size_t n, size_t most, ui
 		unread += is_unread(v, &g[i], most == 1);
 	while (v->round.n * most < unread && !rc)
 		rc = readings_add(v, g, n, most, &begin);
-	rc = rc < 0 ? virt_fail(v, rc, NULL) : run(v, v->round.job, v->round.n, deadline_ms);
+	rc = rc < 0 ? virt_fail(v, rc, NULL) : run_jobs(v, v->round.job, v->round.n, deadline_ms);
 	for (size_t i = 0; i < v->round.n; i++)
 		if (v->round.job[i] && (!v->round.job[i]->result || v->round.job[i]->result == -ENOTCONN))
 			readings_end((struct call *)v->round.job[i], g, rc);
@@ -657,7 +657,7 @@ int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s
 }
 
 /* A greeting for each worker, so that each is started and connects. */
-static int greet(struct virt *v, uint64_t deadline_ms)
+static int greet_libvirt(struct virt *v, uint64_t deadline_ms)
 {
 	struct guest *nobody = calloc(v->size, sizeof(*nobody));
 	int rc = nobody ? for_guests(v, nobody, v->size, is_there, do_greet, deadline_ms) : -ENOMEM;
@@ -673,7 +673,7 @@ int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms)
 	if (!rc)
 		rc = round_fill(&v->round, n);
 	if (!rc)
-		rc = greet(v, deadline_ms);
+		rc = greet_libvirt(v, deadline_ms);
 	if (rc == -ENOMEM)
 		return virt_fail(v, rc, NULL);
 	return rc < 0 ? rc : 0;

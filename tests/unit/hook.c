@@ -61,7 +61,7 @@ static void run_phase(const char *operation, const char *suboperation, const cha
 
 	give_input(xml, strlen(xml));
 	if (phase)
-		act(phase, root);
+		act_on_phase(phase, root);
 }
 
 /* What the registry knows of a guest, as letters: d(omain) p(ending) s(tate). */
