@@ -2,7 +2,8 @@
 # The tests and what checks the sources; tests/deps installs what each tier needs.
 #   quick       unit, sim and cli: no root, no guests
 #   guests      real guests in a private libvirtd
-#   check       both, after installing what is needed
+#   check       quick and guests without the tags "more" and "long", after installing what is needed
+#   check-more  what CI tests besides: make install, packages, more worlds, guests with the tag "more"
 #   check-long  what takes longer; STARVE=yes fills the host too
 #   lint sanitize valgrind fuzz bench bench-policy
 
@@ -28,6 +29,8 @@ tests/unit/candidate.test: WRAPPED := table_write virt_open virt_close
 tests/unit/on_critical.test: WRAPPED := stat64
 tests/unit/movelog.test: WRAPPED := write
 tests/unit/history.test tests/unit/recorder.test: WRAPPED := pwrite64
+# The compiler takes half as long as with -O2, and no test computes much.
+$(UNIT:.test=.o): CFLAGS = -O1 -g
 $(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 comma := ,
 tests/unit/domxml.o tests/unit/timeline.o: COMPILE += $(XML_CFLAGS)
@@ -60,26 +63,25 @@ atonce = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(1) -O)
 SUBMAKE = $(MAKE) --no-print-directory
 
 # Random worlds of the simulator: sanitizers take ten times as long for one.
-WORLDS = $(if $(findstring fsanitize,$(CFLAGS)),2000,10000)
+WORLDS = $(if $(findstring fsanitize,$(CFLAGS)),2000,4000)
 
 unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test fit_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
-# Shell alone: sanitizers would see what make check has seen.
-SHELLONLY := $(if $(findstring fsanitize,$(CFLAGS)),$(addprefix tests/cli/,install.bats packages.bats))
-CLI := $(filter-out $(SHELLONLY),$(wildcard tests/cli/*.bats))
 cli: all tests/faults/inject.so
-	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(CLI),install hook memstat membalance)
+	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(wildcard tests/cli/*.bats),hook memstat membalance)
 # Each file has a bed of its own, which takes 2.5 GiB. Guests wait half of their time.
-# Tests with the tag "long" are for check-long.
+# Tests with the tag "more" are for check-more, those with "long" for check-long. A file of which all tests are left out is, too.
 GUESTS := $(wildcard tests/guests/*.bats)
+TAG = $(firstword $(subst $(comma), ,$(TAGS)))
+TAGGED = $(if $(TAG),$(shell grep $(if $(filter !%,$(TAG)),-L file_tags=,-l 'tags=$(TAG)') $(GUESTS)),$(GUESTS))
 guests: all $(BENCH)
 	@tests/guests/image >/dev/null
 	@beds=$$(awk -v most=$$((3 * $(JOBS))) '$$1 == "MemAvailable:" { n = int($$2 / 2621440) } \
 		END { print n < 1 ? 1 : n < most ? n : most }' /proc/meminfo); \
 	WITHIN=tests/guests/bed LIMIT=1200 JOBS=$$beds tests/run guests \
-		$(call longest,$(if $(filter long,$(TAGS)),$(shell grep -l test_tags=long $(GUESTS)),$(GUESTS)),hook guard balance hung hints)
+		$(call longest,$(TAGGED),hook guard balance hung hints)
 quick: all
 	@$(SUBMAKE) $(call atonce,3) unit sim cli
 
@@ -89,7 +91,13 @@ check:
 	@tests/deps build test guests
 	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(UNIT) $(SIM) $(BENCH) tests/faults/inject.so
 	@$(SUBMAKE) quick
-	@$(SUBMAKE) guests TAGS='!long'
+	@$(SUBMAKE) guests TAGS='!long,!more'
+check-more:
+	@tests/deps build test guests
+	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(BENCH)
+	@JOBS=$(MANY) tests/run install $(wildcard tests/install/*.bats)
+	@$(SUBMAKE) $(SIM) && tests/run sim "tests/sim/worlds --worlds 10000"
+	@$(SUBMAKE) guests TAGS='more,!long'
 demo:
 	$(if $(filter 0,$(shell id -u)),,$(error make demo needs root: try sudo make demo))
 	@tests/deps build guests
@@ -120,7 +128,7 @@ check-long:
 	tests/guests/debian >/dev/null || status=1; \
 	LIMIT=3600 tests/guests/bed tests/run long tests/guests/long/debian.bats || status=1; \
 	LIMIT=900 tests/guests/bed tests/run long tests/guests/long/fit.bats || status=1; \
-	LIMIT=1800 tests/guests/bed tests/run long tests/cli/packages.bats tests/guests/long/packages.bats || status=1; \
+	LIMIT=1800 tests/guests/bed tests/run long tests/install/packages.bats tests/guests/long/packages.bats || status=1; \
 	for pid in $$pids; do wait $$pid || status=1; done; pids=; \
 	cat $(patsubst tests/guests/long/%,build/%.log,$(MINUTES)); \
 	HERD=40 LIMIT=900 tests/guests/bed tests/run long tests/guests/hung.bats || status=1; \
@@ -194,4 +202,4 @@ bench: all $(BENCH)
 bench-policy: tests/sim/bench
 	@tests/sim/bench
 
-.PHONY: unit sim cli guests quick deps check demo check-long sanitize valgrind lint fuzz bench bench-policy
+.PHONY: unit sim cli guests quick deps check check-more demo check-long sanitize valgrind lint fuzz bench bench-policy

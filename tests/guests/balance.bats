@@ -81,6 +81,7 @@ rests() {
 	done
 }
 
+# bats test_tags=more
 @test "a guest that grows is given to as it grows, and gives back as it lets go" {
 	loop_begin
 	guest_ask busy 300 25

@@ -144,6 +144,7 @@ guard_said() {
 	grep -q "$1" "$log"
 }
 
+# bats test_tags=more
 @test "a stopped QEMU costs the others nothing" {
 	stopped=$(guest_pid heavy)
 	kill -STOP "$stopped"
@@ -195,6 +196,7 @@ serves_the_known() {
 	wait "$starting"
 }
 
+# bats test_tags=more
 @test "room is made for a guest that starts" {
 	guest_ask light 300
 	guest_ask light 20

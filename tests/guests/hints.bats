@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Hints in the metadata of four real guests, under load.
+# bats file_tags=more
 bats_require_minimum_version 1.5.0
 
 setup_file() {

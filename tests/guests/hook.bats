@@ -128,6 +128,7 @@ started_s() {
 	wait_until 60 is_forgotten
 }
 
+# bats test_tags=more
 @test "the guest reboots: nothing changes" {
 	local record
 	guest_start own uuid=$uuid metadata="$hints" max=512
@@ -137,6 +138,7 @@ started_s() {
 	[ "$(<"$registry/domains/$uuid")" = "$record" ]
 }
 
+# bats test_tags=more
 @test "save and restore" {
 	local first
 	empty_start
@@ -171,6 +173,7 @@ started_s() {
 	[ "$(<"$registry/domains/$uuid")" = "$record" ]
 }
 
+# bats test_tags=more
 @test "libvirtd is restarted under a running guest" {
 	local first
 	empty_start
@@ -224,6 +227,7 @@ still_starts() {
 	[ ! -e $registry ]
 }
 
+# bats test_tags=more
 @test "guests start with a helper that hangs for its second, and run on when libvirtd is restarted" {
 	mv $helper $helper.away
 	printf '#!/bin/sh\nexec sleep 1\n' >$helper
@@ -234,6 +238,7 @@ still_starts() {
 	runs empty
 }
 
+# bats test_tags=more
 @test "guests start with a registry that is a symlink, another user's, read-only or full" {
 	mkdir "$BED/elsewhere"
 	ln -s "$BED/elsewhere" $registry

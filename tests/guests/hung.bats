@@ -137,6 +137,7 @@ has_job() {
 	jq -e 'all(.moves[]; .reason != "unresponsive")' <<<"$(grep '^{' <<<"$output")"
 }
 
+# bats test_tags=more
 @test "a loop with a stopped guest goes on at its pace" {
 	stopped STOP 1
 	loop_begin --deadline 10 2>/dev/null

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Guests of another host, by qemu+ssh://. The host is this one again, behind libvirt's own ssh transport; only ssh itself is
 # a script that runs here what it should run there.
+# bats file_tags=more
 bats_require_minimum_version 1.5.0
 
 setup_file() {

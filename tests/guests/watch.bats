@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # memstat --watch over real guests: bars that move, a QEMU that hangs, a libvirtd that comes and goes.
+# bats file_tags=more
 bats_require_minimum_version 1.5.0
 
 setup_file() {
