@@ -30,7 +30,7 @@ tests/unit/on_critical.test: WRAPPED := stat64
 tests/unit/movelog.test: WRAPPED := write
 tests/unit/history.test tests/unit/recorder.test: WRAPPED := pwrite64
 # The compiler takes half as long as with -O2, and no test computes much.
-$(UNIT:.test=.o): CFLAGS = -O1 -g
+$(UNIT:.test=.o) $(SIM:=.o) $(SIMPARTS): CFLAGS = -O1 -g
 $(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 comma := ,
 tests/unit/domxml.o tests/unit/timeline.o: COMPILE += $(XML_CFLAGS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Real guests that want more than there is: a reserve just below what is available makes any host short. What is available is
 # what these guests leave of a host of their own, so that nobody else's memory comes and goes.
+# bats file_tags=more
 bats_require_minimum_version 1.5.0
 
 setup_file() {
