@@ -70,7 +70,7 @@ unit: $(UNIT)
 sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test fit_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
 cli: all tests/faults/inject.so
-	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(wildcard tests/cli/*.bats),hook memstat membalance)
+	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(wildcard tests/cli/*.bats),memguard_without memguard_loop watch hook memstat membalance)
 # Each file has a bed of its own, which takes 2.5 GiB. Guests wait half of their time.
 # Tests with the tag "more" are for check-more, those with "long" for check-long. A file of which all tests are left out is, too.
 GUESTS := $(wildcard tests/guests/*.bats)
