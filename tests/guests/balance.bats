@@ -84,6 +84,7 @@ rests() {
 # bats test_tags=more
 @test "a guest that grows is given to as it grows, and gives back as it lets go" {
 	loop_begin
+	wait_until 120 rests # it would grow while it is taken from, with its first figures
 	guest_ask busy 300 25
 	wait_until 60 at_least busy 400
 	loop_goes_on 2 # it may be given more
