@@ -130,7 +130,7 @@ static size_t escape_one(const char *text, bool utf8, const char *special, char 
 	return n;
 }
 
-static char *escape_text(char *buffer, size_t size, const char *outside, bool utf8, const char *special)
+static char *escape_special(char *buffer, size_t size, const char *outside, bool utf8, const char *special)
 {
 	struct cut c = cut_init(buffer, size);
 	char piece[PIECE_MAX];
@@ -145,7 +145,7 @@ static char *escape_text(char *buffer, size_t size, const char *outside, bool ut
 
 char *text_escape(char *buffer, size_t size, const char *outside, bool utf8)
 {
-	return escape_text(buffer, size, outside, utf8, "");
+	return escape_special(buffer, size, outside, utf8, "");
 }
 
 char *text_escaped(const char *outside, bool utf8, const char *special)
@@ -153,7 +153,7 @@ char *text_escaped(const char *outside, bool utf8, const char *special)
 	size_t length = strlen(outside);
 	char *buffer = calloc(length + 1, 4); /* \xNN for each byte */
 
-	return buffer ? escape_text(buffer, 4 * length + 1, outside, utf8, special) : NULL;
+	return buffer ? escape_special(buffer, 4 * length + 1, outside, utf8, special) : NULL;
 }
 
 char *text_copy(char *buffer, size_t size, const char *safe)

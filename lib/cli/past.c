@@ -199,7 +199,7 @@ static int write_picture(const struct showing *p)
 	return r ? EXIT_FAILED : EXIT_DONE;
 }
 
-static int show_past(const struct showing *p, uint64_t at_s)
+static int show_timelines(const struct showing *p, uint64_t at_s)
 {
 	char name[HISTORY_NAME * 4 + 1];
 	int r = 0;
@@ -248,7 +248,7 @@ static int open_and_show(struct showing *p, const char *root, const char *uri, u
 		p->unread = r;
 	code = p->unread ? say_unread(p, root) : say_missing(p);
 	if (p->n) {
-		r = show_past(p, at_s);
+		r = show_timelines(p, at_s);
 		code = r ? r : code;
 	}
 	return code;

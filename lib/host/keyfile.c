@@ -38,7 +38,7 @@ static int hex_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
-/* The next byte of a text that encode wrote; 0 if it is not of that form. */
+/* The next byte of a text that encode_text wrote; 0 if it is not of that form. */
 static int decode_byte(const char **code)
 {
 	const char *at = *code;
@@ -54,7 +54,7 @@ static int decode_byte(const char **code)
 	return low < 0 ? 0 : high << 4 | low;
 }
 
-/* To be freed; NULL if encode does not write such a text, or without memory. */
+/* To be freed; NULL if encode_text does not write such a text, or without memory. */
 static char *decode_text(const char *code)
 {
 	char *text = malloc(strlen(code) + 1), *end = text;

@@ -38,9 +38,8 @@ struct keyfile_form {
 int keyfile_save(const struct statedir *dir, const struct keyfile_form *form, const char *name, const void *base);
 
 /*
- * 0; -EPROTO for another version; -EBADMSG damaged, or a key is missing (an unknown one is ignored); else as
- * statedir_read. Texts are to be freed, on failure too:
- * the caller clears base before and after.
+ * 0; -EINVAL: not a name; -EPROTO: another version; -EBADMSG: damaged, or a key is missing (an unknown one is ignored);
+ * else as statedir_read. Texts are to be freed, on failure too: the caller clears base before and after.
  */
 int keyfile_load(const struct statedir *dir, const struct keyfile_form *form, const char *name, void *base);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/units.h"
 
 #define GLANCE_MS 250 /* a signal that comes just before poll costs so much at most */
@@ -64,17 +65,10 @@ int wakeup_open(const char *root, struct wakeup *w)
 	return fd < 0 ? fd : 0;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void wakeup_close(struct wakeup *w)
 {
-	close_fd(&w->pressure);
-	close_fd(&w->pending);
+	fd_close(&w->pressure);
+	fd_close(&w->pending);
 }
 
 /* False if the directory is gone, and the watch with it: its last event says so. */
@@ -101,12 +95,12 @@ static enum wakeup_reason look_at_events(struct wakeup *w, int timeout_ms)
 	if (poll(fd, 2, timeout_ms) <= 0)
 		return WAKEUP_TIME;
 	if (fd[0].revents & (POLLERR | POLLNVAL))
-		close_fd(&w->pressure);
+		fd_close(&w->pressure);
 	if (fd[1].revents & (POLLERR | POLLNVAL | POLLHUP))
-		close_fd(&w->pending);
+		fd_close(&w->pending);
 	else if (fd[1].revents) {
 		if (!drain_events(w->pending))
-			close_fd(&w->pending);
+			fd_close(&w->pending);
 		return WAKEUP_PENDING;
 	}
 	return fd[0].revents & POLLPRI ? WAKEUP_PRESSURE : WAKEUP_TIME;

@@ -16,7 +16,10 @@ struct estimate_conf {
 	uint32_t period_s;      /* of the statistics if the guest's device has none */
 };
 
-/* Whether no time of it lies ahead, and no wait is longer than the longest here: a wrong one would hold for ever. */
+/*
+ * Whether p may have been written on this host since it booted: all times but retry_ms are past, and that lies no more
+ * than pause_ms ahead. A time of another boot would hold until it comes.
+ */
 bool past_is_sound(const struct past *p, uint64_t now_ms);
 
 /*

@@ -8,8 +8,8 @@
 
 struct host {
 	uint64_t total_kib;     /* MemTotal */
-	uint64_t available_kib; /* MemAvailable, half of what the ZFS ARC can give up (size - c_min) and three quarters
-	                           of unsplit: both come back only when memory is needed */
+	uint64_t available_kib; /* MemAvailable + (the ZFS ARC's size - c_min) / 2 + unsplit * 3 / 4: the last two come
+	                           back only when memory is needed */
 	uint64_t unsplit_kib; /* parts of huge pages (THP) that balloons gave back, while others are in use: the kernel
 	                         frees it when memory runs low, by splitting them, and counts it nowhere (measured:
 	                         490 of 600 MiB given by four guests). Anonymous pages on the LRU lists, where huge

@@ -20,7 +20,7 @@ static double per_second(uint64_t now, uint64_t before, double dt_s)
 }
 
 /* Neither below zero nor beyond what an integer holds. */
-static uint64_t to_kib(double v)
+static uint64_t to_whole(double v)
 {
 	return v > 0 ? (uint64_t)fmin(v, (double)INT64_MAX) : 0;
 }
@@ -62,8 +62,8 @@ static void learn_growth(struct past *p, const struct estimate *e, double dt_s)
 	rate = per_second(e->used_kib, p->used_kib, dt_s);
 	growth = (double)p->growth_kibps;
 	growth = rate > growth ? rate : growth + (1 - exp(-dt_s / GROWTH_TAU_S)) * (rate - growth);
-	p->growth_kibps = to_kib(growth);
-	p->rise_kibps = to_kib(rate);
+	p->growth_kibps = to_whole(growth);
+	p->rise_kibps = to_whole(rate);
 }
 
 /* The most that used rose by within the time that an answer takes, forgotten slowly. */
@@ -73,14 +73,14 @@ static void learn_surge(struct past *p, const struct estimate *e, double dt_s, s
 
 	note_least(&p->low, e->used_kib, e->lead_ms, at);
 	p->surge_kib = sat_sub(e->used_kib, min_u64(p->low.now_kib, p->low.before_kib));
-	p->surge_kib = max_u64(p->surge_kib, to_kib(faded));
+	p->surge_kib = max_u64(p->surge_kib, to_whole(faded));
 }
 
 static void learn_rates(struct past *p, const struct sample *s, double dt_s)
 {
 	p->has_rates = p->has_used && dt_s > 0;
-	p->swap_in_kibps = to_kib(per_second(s->swap_in_kib, p->swap_in_kib, dt_s));
-	p->faults_ps = to_kib(per_second(s->major_faults, p->major_faults, dt_s));
+	p->swap_in_kibps = to_whole(per_second(s->swap_in_kib, p->swap_in_kib, dt_s));
+	p->faults_ps = to_whole(per_second(s->major_faults, p->major_faults, dt_s));
 }
 
 /* A guest with memory to spare may swap in what it had swapped out before, or read mapped files. */

@@ -88,10 +88,9 @@ void policy_budget(const struct policy_conf *conf, const struct host *host, uint
 void policy_judge(const struct policy_conf *conf, struct guest *g);
 
 /*
- * Shares budget_kib among the guests that must grow, by the same rule of fairness: raises grant_kib,
- * the size to grow to, which begins as the last command's (or actual), to want at most. Shares within the tolerance
- * are kept back. why is the reason of guests that do not get all they want; REASON_NONE: none yet.
- * Returns the sum of the gives.
+ * Shares budget_kib among the guests that must grow, by the same rule of fairness: sets grant_kib, the size to grow
+ * to, which is more than guest_told_kib and at most want. A give within the tolerance is kept back. why is the reason
+ * of guests that do not get all they want; REASON_NONE: none yet. Returns the sum of the gives.
  */
 uint64_t policy_grant(const struct policy_conf *conf, uint64_t budget_kib, enum reason why, struct guest *g, size_t n,
                       struct policy_scratch *scratch);

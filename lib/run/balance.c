@@ -92,7 +92,7 @@ static void plan_pass(struct pass *p)
 	policy_plan(&p->policy, &rep->host, rep->pending_kib, rep->guest, rep->n, &p->scratch, &rep->budget);
 }
 
-static int look_at_guests(struct pass *p, bool act)
+static int read_and_plan(struct pass *p, bool act)
 {
 	int r = read_guests(p, act);
 
@@ -277,7 +277,7 @@ static bool goes_round(const struct pass *p)
 	       clock_ms(CLOCK_BOOTTIME) + ROUND_MS < p->end_ms;
 }
 
-static int carry_out(struct pass *p)
+static int carry_out_plan(struct pass *p)
 {
 	uint64_t spare_kib = no_give(p) ? 0 : p->rep.budget.spare_kib, handed_kib;
 	int r;
@@ -416,7 +416,7 @@ int balance_decide(const struct balance_conf *pc, struct virt *v, struct registr
 
 	prepare_pass(&p, pc, v, r);
 	p.rep.dry_run = true;
-	result = look_at_guests(&p, false);
+	result = read_and_plan(&p, false);
 	if (!result) {
 		/* the budget of the second round if all takes are obeyed */
 		uint64_t takes_kib = 0, spare_kib = no_give(&p) ? 0 : p.rep.budget.spare_kib;
@@ -438,9 +438,9 @@ int balance_run(const struct balance_conf *pc, struct virt *v, struct registry *
 	int result;
 
 	prepare_pass(&p, pc, v, r);
-	result = look_at_guests(&p, true);
+	result = read_and_plan(&p, true);
 	if (!result && !told_to_stop(&p))
-		result = carry_out(&p);
+		result = carry_out_plan(&p);
 	if (p.rep.guest) {
 		note_failures(&p);
 		remember_past(&p);

@@ -173,7 +173,7 @@ uint64_t monitor_alive_ms(const struct monitor *s)
 
 /* ---- in calm times ---- */
 
-static void close_virt(struct monitor *s)
+static void drop_connection(struct monitor *s)
 {
 	virt_close(s->virt);
 	s->virt = NULL;
@@ -183,7 +183,7 @@ static void close_virt(struct monitor *s)
 
 void monitor_reconnect(struct monitor *s)
 {
-	close_virt(s);
+	drop_connection(s);
 	reader_disconnect(s->reader);
 }
 
@@ -213,7 +213,7 @@ int monitor_prepare(struct monitor *s, uint64_t deadline_ms)
 	int r = 0;
 
 	if (s->stale)
-		close_virt(s);
+		drop_connection(s);
 	if (s->dry_run || (s->virt && s->ready >= n && s->ready))
 		return 0;
 	if (!s->virt)
@@ -500,7 +500,7 @@ static void send_again(struct monitor *s, struct monitor_view *v)
 
 	if (v->at.now_ms < s->again_ms)
 		return;
-	close_virt(s);
+	drop_connection(s);
 	r = virt_open(s->conf->uri, false, READER_WORKERS, v->at.now_ms + 2 * MONITOR_SEND_MS, &s->virt);
 	if (r)
 		s->virt = NULL;

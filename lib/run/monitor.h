@@ -64,14 +64,14 @@ struct snapshot *monitor_snapshot(struct monitor *s);
  */
 uint32_t monitor_keep_reading(struct monitor *s);
 /*
- * Reads, and waits for it until end_ms. 0, or what snapshot_read returned; then the snapshot stays as it was.
+ * Reads, and waits for it until end_ms. 0, or what snapshot_read returned; on failure the snapshot stays as it was.
  * -ETIMEDOUT also if there is no list and none of the known guests answers, which the snapshot then has as hung.
  */
 int monitor_read(struct monitor *s, uint64_t end_ms);
 
 /* While one is under way conf must not be changed. */
 bool monitor_is_reading(const struct monitor *s);
-/* Connects anew, to another URI in conf. Only while no reading is under way. */
+/* Closes the connections: the next go to the URI that conf then has. Only while no reading is under way. */
 void monitor_reconnect(struct monitor *s);
 
 /* The last reading's result: 0 or -errno. */

@@ -26,7 +26,7 @@ struct on_critical {
 	struct task *test; /* NULL: none was begun */
 };
 
-static void release_test(void *arg)
+static void release_command(void *arg)
 {
 	struct on_critical *c = arg;
 
@@ -46,14 +46,14 @@ int on_critical_new(const char *line, struct on_critical **ret_command)
 		c->argv = calloc(strlen(line) / 2 + 2, sizeof(*c->argv));
 	if (!c || !c->line || !c->argv) {
 		if (c)
-			release_test(c);
+			release_command(c);
 		return -ENOMEM;
 	}
 	for (char *rest = c->line, *word; (word = strsep(&rest, BLANKS));)
 		if (*word)
 			c->argv[n++] = word;
 	if (!n) {
-		release_test(c);
+		release_command(c);
 		return -EINVAL;
 	}
 	*ret_command = c;
@@ -63,7 +63,7 @@ int on_critical_new(const char *line, struct on_critical **ret_command)
 void on_critical_free(struct on_critical *c)
 {
 	if (c && task_free(c->test))
-		release_test(c);
+		release_command(c);
 }
 
 static int find_executable(void *arg)
@@ -78,7 +78,7 @@ static int find_executable(void *arg)
 
 int on_critical_test(struct on_critical *c)
 {
-	return c->test ? -EBUSY : task_start(find_executable, release_test, c, &c->test);
+	return c->test ? -EBUSY : task_start(find_executable, release_command, c, &c->test);
 }
 
 int on_critical_outcome(const struct on_critical *c)
