@@ -3,7 +3,7 @@
 #   quick       unit, sim and cli: no root, no guests
 #   guests      real guests in a private libvirtd
 #   check       quick and guests without the tags "more" and "long", after installing what is needed
-#   check-more  what CI tests besides: make install, packages, more worlds, guests with the tag "more"
+#   check-more  what CI tests besides: make install, packages, worlds, faults, guests with the tag "more"
 #   check-long  what takes longer; STARVE=yes fills the host too
 #   lint sanitize valgrind fuzz bench bench-policy
 
@@ -64,15 +64,12 @@ atonce = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(1) -O)
 # A target within a longer line has another name for make, or make -n would run all of the line.
 SUBMAKE = $(MAKE) --no-print-directory
 
-# Random worlds of the simulator: sanitizers take ten times as long for one.
-WORLDS = $(if $(findstring fsanitize,$(CFLAGS)),2000,4000)
-
 unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
-	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test fit_test) "tests/sim/worlds --worlds $(WORLDS)" "tests/sim/bench --check"
+	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test fit_test) "tests/sim/worlds --worlds 2000" "tests/sim/bench --check"
 cli: all tests/faults/inject.so
-	@JOBS=$(MANY) tests/run cli "tests/faults/provoke --sample" $(call longest,$(wildcard tests/cli/*.bats),memguard_without memguard_loop watch hook memstat membalance)
+	@JOBS=$(MANY) tests/run cli $(if $(findstring fsanitize,$(CFLAGS)),"tests/faults/provoke --sample") $(call longest,$(wildcard tests/cli/*.bats),memguard_without memguard_loop watch hook memstat membalance)
 # Each file has a bed of its own, which takes 2.5 GiB. Guests wait half of their time.
 # Tests with the tag "more" are for check-more, those with "long" for check-long. A file of which all tests are left out is, too.
 GUESTS := $(wildcard tests/guests/*.bats)
@@ -98,9 +95,9 @@ check:
 	@$(SUBMAKE) guests TAGS='!long,!more'
 check-more:
 	@tests/deps build test guests
-	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(SIM) $(BENCH)
+	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(SIM) $(BENCH) tests/faults/inject.so
 	@JOBS=$(MANY) tests/run install $(wildcard tests/install/*.bats)
-	@tests/run sim "tests/sim/worlds --worlds 10000"
+	@JOBS=2 tests/run more "tests/sim/worlds --worlds 10000" "tests/faults/provoke --sample"
 	@$(SUBMAKE) guests TAGS='more,!long'
 demo:
 	$(if $(filter 0,$(shell id -u)),,$(error make demo needs root: try sudo make demo))
