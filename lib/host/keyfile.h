@@ -39,7 +39,7 @@ int keyfile_save(const struct statedir *dir, const struct keyfile_form *form, co
 
 /*
  * 0; -EINVAL: not a name; -EPROTO: another version; -EBADMSG: damaged, or a key is missing (an unknown one is ignored);
- * else as statedir_read. Texts are to be freed, on failure too: the caller clears base before and after.
+ * else as statedir_read. The caller clears base before the call. After it, on failure too, the caller frees the texts.
  */
 int keyfile_load(const struct statedir *dir, const struct keyfile_form *form, const char *name, void *base);
 
