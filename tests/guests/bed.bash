@@ -74,6 +74,14 @@ process_gone() {
 	! kill -0 "$1" 2>/dev/null
 }
 
+# cpu_ms PID…: CPU time of each so far, in ms.
+cpu_ms() {
+	local pid
+	for pid; do
+		awk '{ sub(/.*[)] /, ""); print ($12 + $13) * 10 }' "/proc/$pid/stat"
+	done
+}
+
 # ---- the host
 
 host_available_mib() {
