@@ -97,7 +97,7 @@ check-more:
 	@tests/deps build test guests
 	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(SIM) $(BENCH) tests/faults/inject.so
 	@JOBS=$(MANY) tests/run install $(wildcard tests/install/*.bats)
-	@JOBS=2 tests/run more "tests/sim/worlds --worlds 10000" "tests/faults/provoke --sample"
+	@JOBS=$(JOBS) tests/run more "tests/sim/worlds --worlds 10000" "tests/faults/provoke --sample"
 	@$(SUBMAKE) guests TAGS='more,!long'
 demo:
 	$(if $(filter 0,$(shell id -u)),,$(error make demo needs root: try sudo make demo))

@@ -157,6 +157,7 @@ loop_has_told() {
 	jq -es 'map(select(.name == "busy")) | length > 1 and any(.[1:][]; .reached_bytes != null)' "$log" >/dev/null
 }
 
+# bats test_tags=more
 @test "a pause holds guests as they are, until it is ended" {
 	spoil busy
 	log=$BATS_TEST_TMPDIR/moves

@@ -227,6 +227,7 @@ serves_the_known() {
 	[ "$(grep -c . "$BATS_TEST_TMPDIR/ran")" -eq 1 ]
 }
 
+# bats test_tags=more
 @test "it stops when it is told to, and leaves nothing behind" {
 	# shellcheck disable=SC2046
 	guard $(reserve 62)

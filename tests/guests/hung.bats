@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# A herd of guests, some of whose QEMUs are stopped: 8, and 40 in check-long.
+# A herd of guests, some of whose QEMUs are stopped: 12, and 40 in check-long.
 bats_require_minimum_version 1.5.0
 
-HERD=${HERD:-8}
+HERD=${HERD:-12}
 
 setup_file() {
 	load bed.bash
