@@ -15,6 +15,7 @@ teardown() {
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || show_state
 	kill_background
 	[ -z "$host_keeper" ] || host_end
+	umount "$KSM" 2>/dev/null || :
 	file_end
 }
 
@@ -78,6 +79,40 @@ grow_to_600() {
 	configure 'stats_period = 60s'
 	grow_to_600
 	[[ $(virsh dumpxml p60) == *"<stats period='60'/>"* ]]
+}
+
+# ---- memory that others may call for
+
+KSM=/sys/kernel/mm/ksm/pages_sharing
+
+# grows_beside MIB: a guest that begins with a third of what it comes to want, on a host with so much.
+grows_beside() {
+	guest_start grows max=768 current=384
+	guest_wait grows
+	host_begin "$1"
+	loop_begin
+	loop_goes_on 2
+	guest_load grows 600 25
+	wait_until 300 held_or_killed grows 600
+	[ "$(kills grows)" -eq 0 ]
+}
+
+# The machine's own KSM stays as it is.
+@test "24 GiB that KSM has merged hold up no guest that grows" {
+	echo $((24 * 262144)) >"$BED/pages_sharing"
+	mount --bind "$BED/pages_sharing" "$KSM"
+	grows_beside 8192
+	promised=$(tail -n 1 "$passes" | jq '.host.promised_bytes / 1048576 | floor')
+	figure "promised_mib=$promised"
+	[ "$promised" -ge 1536 ]
+}
+
+@test "two guests of 20 GiB that boot without a driver hold up no guest that grows" {
+	guest_boot big1 max=20480 cmdline=nodriver
+	guest_boot big2 max=20480 cmdline=nodriver
+	grows_beside 14438
+	said=$(jq -r '.moves[] | select(.name | startswith("big")) | .reason' "$passes" | sort -u)
+	[[ $said = no-driver || $said = booting$'\n'no-driver ]]
 }
 
 # ---- page cache
