@@ -197,18 +197,31 @@ static uint64_t size_kib(const struct guest *g)
 	return is_loose(g) ? g->device.maximum_kib : guest_told_kib(g);
 }
 
+/* The memory of it that the host has given already, or never has to. */
+static uint64_t covered_kib(const struct guest *g)
+{
+	uint64_t held_kib = policy_held_kib(g);
+
+	return sat_add(held_kib, min_u64(sat_sub(g->est.used_kib, held_kib), g->est.kept_kib));
+}
+
 uint64_t claim_untouched_kib(const struct guest *g)
 {
 	if (g->device.hugepages || g->vanished)
 		return 0;
 	if (g->sample.have & SAMPLE_RSS)
-		return sat_sub(size_kib(g), policy_held_kib(g));
+		return sat_sub(size_kib(g), covered_kib(g));
 	return g->past.has_rss ? sat_sub(size_kib(g), g->past.rss_kib) : 0; /* never read: it holds all */
 }
 
 uint64_t claim_rise_kib(const struct guest *g)
 {
 	return scale_u64(g->past.rss_kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000);
+}
+
+uint64_t claim_growth_kib(const struct guest *g)
+{
+	return min_u64(claim_rise_kib(g), scale_u64(g->past.growth_kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000));
 }
 
 /*
@@ -229,5 +242,5 @@ uint64_t claim_call_kib(const struct guest *g)
 
 uint64_t claim_touched_kib(const struct guest *g)
 {
-	return min_u64(guest_told_kib(g), g->sample.have & SAMPLE_RSS ? policy_held_kib(g) : g->est.used_kib);
+	return min_u64(guest_told_kib(g), g->sample.have & SAMPLE_RSS ? covered_kib(g) : g->est.used_kib);
 }

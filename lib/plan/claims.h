@@ -40,13 +40,19 @@ bool claim_keeps_all(const struct guest *g);
 /* Its rise, at its fastest of late, until memory that was given to others can be back. */
 uint64_t claim_rise_kib(const struct guest *g);
 
+/*
+ * The same of a guest that reports its use, which must rise, too: use seems to rise while a balloon moves, and rss
+ * rises at once by a huge page.
+ */
+uint64_t claim_growth_kib(const struct guest *g);
+
 /* The memory it may touch without asking before memory that was given to others can be back. */
 uint64_t claim_call_kib(const struct guest *g);
 
-/* The memory it was promised and has not touched. */
+/* The memory it was promised and has not touched, but for what its kernel keeps unused. */
 uint64_t claim_untouched_kib(const struct guest *g);
 
-/* The part of its size that it has touched: the host holds that for it. */
+/* The part of its size that it has touched, which the host holds for it, or that its kernel keeps unused. */
 uint64_t claim_touched_kib(const struct guest *g);
 
 #endif

@@ -81,8 +81,10 @@ static bool find_free(const struct sample *s, struct estimate *e)
 	bool usable = has_usable(s);
 
 	e->free_kib = usable ? s->usable_kib : s->unused_kib;
-	if (usable && sample_has(s, SAMPLE_UNUSED))
+	if (usable && sample_has(s, SAMPLE_UNUSED)) {
 		e->cache_kib = sat_sub(s->usable_kib, s->unused_kib);
+		e->kept_kib = min_u64(sat_sub(s->unused_kib, s->usable_kib), KEPT_MOST_KIB);
+	}
 	return usable || sample_has(s, SAMPLE_UNUSED);
 }
 

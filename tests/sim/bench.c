@@ -305,6 +305,7 @@ static const struct claim {
     {.world = "full-slow", .kills = {15, 15, 15, 15}},
     {.world = "sluggish", .starved_s = 55.9, .below_s = 8.0},
     {.world = "tight", .kills = {0, 0, 2, 2}},
+    {.world = "tighter", .kills = {0, 0, 2, 2}},
     {.world = "scarce", .kills = {4, 4, 4, 4}},
     {.world = "windows"},
     {.world = "windows-grow", .kills = {0, 0, 3, 3}},

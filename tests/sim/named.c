@@ -493,6 +493,7 @@ static int make_tested(struct world *w, uint64_t available_kib, size_t growing, 
 	struct nature is = touched(768 * MIB, 384 * MIB, 63 * MIB);
 	int r;
 
+	is.mark_kib = 51 * MIB;
 	is.warm_pct = 5;
 	dies(&is, NEVER_MS);
 	r = make_host(w, 24 * GIB, 4, is);
@@ -508,6 +509,11 @@ static int make_tested(struct world *w, uint64_t available_kib, size_t growing, 
 static int tight(struct world *w)
 {
 	return make_tested(w, 1250 * MIB, 2, 36000);
+}
+
+static int tighter(struct world *w)
+{
+	return make_tested(w, 1170 * MIB, 2, 36000);
 }
 
 static int scarce(struct world *w)
@@ -581,6 +587,7 @@ const struct named named_worlds[] = {
     {"full-slow", "the same, and one gives slowly", 600, full_slow},
     {"sluggish", "of two donors one may not give, one gives 8 MiB/s", 60, sluggish},
     {"tight", "two of four small guests grow beside 1250 MiB", 40, tight},
+    {"tighter", "the same beside 1170 MiB", 40, tighter},
     {"scarce", "all four want more than there is, beside 900 MiB", 50, scarce},
     {"windows", "MemTotal stays, constant load", 180, windows},
     {"windows-grow", "MemTotal stays, two grow by 20 MiB/s", 1200, windows_grow},

@@ -449,15 +449,16 @@ static const struct {
 	unsigned lacks;                  /* enum sample_field */
 	uint64_t usable_mib, unused_mib; /* 0: 600, 500 */
 	bool has_used;
-	uint64_t free_mib, cache_mib;
+	uint64_t free_mib, cache_mib, kept_mib;
 } frees[] = {
     {"usable and unused", 0, 0, 0, true, 600, 100},
     {"usable is missing", SAMPLE_USABLE, 0, 0, true, 500, 0},
     {"unused is missing: nothing is known of the cache", SAMPLE_UNUSED, 0, 0, true, 600, 0},
     {"both are missing", SAMPLE_UNUSED | SAMPLE_USABLE, 0, 0, false, 0, 0},
-    {"usable below unused: the kernel's marks", 0, 544, 800, true, 544, 0},
+    {"usable below unused: the kernel's marks", 0, 544, 800, true, 544, 0, 256},
+    {"all that is below it is kept", 0, 449, 500, true, 449, 0, 51},
     {"usable far below unused: its driver does not know it", 0, 1, 800, true, 800, 0},
-    {"usable half of unused, on a guest of many GiB", 0, 400, 800, true, 400, 0},
+    {"usable half of unused, on a guest of many GiB: no more than a kernel keeps", 0, 400, 800, true, 400, 0, 256},
     {"no actual", SAMPLE_ACTUAL, 0, 0, false, 0, 0},
     {"no time of the last update", SAMPLE_LAST_UPDATE, 0, 0, false, 0, 0},
     {"no counters, no rss", SAMPLE_SWAP_IN | SAMPLE_MAJOR_FAULTS | SAMPLE_RSS, 0, 0, true, 600, 100},
@@ -479,6 +480,7 @@ static void test_free_memory(void **state)
 			continue;
 		expect(s.what, s.g.est.free_kib, frees[r].free_mib * MIB);
 		expect(s.what, s.g.est.cache_kib, frees[r].cache_mib * MIB);
+		expect(s.what, s.g.est.kept_kib, frees[r].kept_mib * MIB);
 		expect(s.what, s.g.est.used_kib, (1000 - frees[r].free_mib) * MIB);
 	}
 }

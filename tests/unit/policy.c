@@ -45,6 +45,8 @@ struct spec {
 	bool predates_move, unsettled;
 	bool old;            /* the sample was seen before (it was not) */
 	uint64_t surge;      /* (none) */
+	uint64_t kept;       /* the part of its use that its kernel keeps unused (none) */
+	uint64_t rise;       /* of its use and rss, a second (none) */
 	uint64_t hidden;     /* (nothing) */
 	uint64_t peak;       /* what it used most of late (no more than now) */
 	bool follow_unknown; /* whether available follows the balloon (it does) */
@@ -72,6 +74,7 @@ static struct guest guest(const struct spec *s)
 	               .actual_kib = s->actual,
 	               .rss_kib = (s->rss ? s->rss : s->actual) + max_u64(s->qemu, QEMU_USUAL_KIB),
 	               .available_kib = s->actual,
+	               .unused_kib = s->kept ? sat_sub(s->actual, s->used) + s->kept : 0,
 	               .usable_kib = sat_sub(s->actual, s->used),
 	               .last_update_s = 1000},
 	    .est = {.has_used = true,
@@ -79,6 +82,7 @@ static struct guest guest(const struct spec *s)
 	            .implied_kib = s->implied,
 	            .free_kib = sat_sub(s->actual, s->used),
 	            .cache_kib = s->cache,
+	            .kept_kib = s->kept,
 	            .fresh = !s->old,
 	            .lead_ms = s->lead_ms ? s->lead_ms : 3000,
 	            .foreseen_kib = s->foreseen,
@@ -96,6 +100,8 @@ static struct guest guest(const struct spec *s)
 	             .qemu_kib = s->qemu,
 	             .rss_before_kib = (s->rss ? s->rss : s->actual) + max_u64(s->qemu, QEMU_USUAL_KIB) + s->fell,
 	             .surge_kib = s->surge,
+	             .rss_kibps = s->rise,
+	             .growth_kibps = s->rise,
 	             .peak.now_kib = s->peak,
 	             .follows = s->follow_unknown ? FOLLOWS_UNKNOWN : FOLLOWS,
 	             .asked_kib = s->told ? s->told : 1,
@@ -762,6 +768,26 @@ static const struct {
      {1300000, 0, 0},
      {{600000, 400000, .rss = 400000, .surge = 150000}},
      {1000000, 200000, 1450000, 850000, 550000, 0, 50000}},
+    {"only the largest surge is not lent: they seldom come at once",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 400000, .surge = 150000}, {600000, 400000, .rss = 400000, .surge = 75000}},
+     {1000000, 400000, 2000000, 800000, 1100000, 0, 200000}},
+    {"memory that its kernel keeps unused is not promised",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 340000, .kept = 60000}},
+     {1000000, 200000, 1550000, 950000, 550000, 0, 150000}},
+    {"if it is touched, it is not beside that",
+     {1300000, 0, 0},
+     {{600000, 400000, .rss = 390000, .kept = 60000}},
+     {1000000, 200000, 1550000, 950000, 550000, 0, 150000}},
+    {"a guest that touches memory lends as well while the least of all fits",
+     {300000, 0, 0},
+     {{550000, 400000, .rss = 400000, .rise = 20000}, {550000, 400000, .rss = 400000}},
+     {0, 300000, 1100000, 0, 1100000, 0, 300000}},
+    {"and nothing if it does not",
+     {200000, 0, 0},
+     {{550000, 400000, .rss = 400000, .rise = 20000}, {550000, 400000, .rss = 400000}},
+     {-100000, 300000, 850000, 0, 1100000, 250000, 150000}},
     {"no more than three of four targets are lent",
      {1300000, 0, 0},
      {{600000, 400000, .rss = 400000},

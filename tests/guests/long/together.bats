@@ -43,11 +43,11 @@ swings_at_most_as() {
 	[ "$(figure swings)" -le $(($1 + 10)) ]
 }
 
-@test "scarce, with both: the host stays above a quarter of its reserve, and they do not fight" {
+@test "scarce, with both: the host keeps half its reserve, and they do not fight" {
 	alone scarce
 	swings=$(figure swings)
 	scenario scarce both
-	[ "$(figure least_with_unsplit)" -ge "$quarter" ] # as in starved.bats
+	[ "$(figure least_with_unsplit)" -ge $((2 * quarter)) ] # as in starved.bats
 	swings_at_most_as "$swings"
 }
 
