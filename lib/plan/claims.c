@@ -197,12 +197,11 @@ static uint64_t size_kib(const struct guest *g)
 	return is_loose(g) ? g->device.maximum_kib : guest_told_kib(g);
 }
 
-/* The memory of it that the host has given already, or never has to. */
-static uint64_t covered_kib(const struct guest *g)
+uint64_t claim_kept_kib(const struct guest *g)
 {
-	uint64_t held_kib = policy_held_kib(g);
-
-	return sat_add(held_kib, min_u64(sat_sub(g->est.used_kib, held_kib), g->est.kept_kib));
+	if (!(g->sample.have & SAMPLE_RSS) || !g->est.has_used || g->est.stale || g->est.rebooted)
+		return 0;
+	return min_u64(sat_sub(g->est.used_kib, policy_held_kib(g)), g->est.kept_kib);
 }
 
 uint64_t claim_untouched_kib(const struct guest *g)
@@ -210,7 +209,7 @@ uint64_t claim_untouched_kib(const struct guest *g)
 	if (g->device.hugepages || g->vanished)
 		return 0;
 	if (g->sample.have & SAMPLE_RSS)
-		return sat_sub(size_kib(g), covered_kib(g));
+		return sat_sub(size_kib(g), sat_add(policy_held_kib(g), claim_kept_kib(g)));
 	return g->past.has_rss ? sat_sub(size_kib(g), g->past.rss_kib) : 0; /* never read: it holds all */
 }
 
@@ -221,7 +220,9 @@ uint64_t claim_rise_kib(const struct guest *g)
 
 uint64_t claim_growth_kib(const struct guest *g)
 {
-	return min_u64(claim_rise_kib(g), scale_u64(g->past.growth_kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000));
+	uint64_t use_kib = scale_u64(g->past.growth_kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000);
+
+	return g->est.stale || g->est.hidden_kib ? claim_rise_kib(g) : min_u64(claim_rise_kib(g), use_kib);
 }
 
 /*
@@ -240,7 +241,9 @@ uint64_t claim_call_kib(const struct guest *g)
 	return min_u64(untouched_kib, max_u64(call_kib, start_kib));
 }
 
-uint64_t claim_touched_kib(const struct guest *g)
+uint64_t claim_covered_kib(const struct guest *g)
 {
-	return min_u64(guest_told_kib(g), g->sample.have & SAMPLE_RSS ? covered_kib(g) : g->est.used_kib);
+	uint64_t held_kib = g->sample.have & SAMPLE_RSS ? policy_held_kib(g) : g->est.used_kib;
+
+	return min_u64(guest_told_kib(g), sat_add(held_kib, claim_kept_kib(g)));
 }

@@ -41,8 +41,8 @@ bool claim_keeps_all(const struct guest *g);
 uint64_t claim_rise_kib(const struct guest *g);
 
 /*
- * The same of a guest that reports its use, which must rise, too: use seems to rise while a balloon moves, and rss
- * rises at once by a huge page.
+ * The same, but no more than its reported use rises by, if the report is new. Use alone seems to rise while a balloon
+ * moves. A huge page raises rss at once.
  */
 uint64_t claim_growth_kib(const struct guest *g);
 
@@ -52,7 +52,10 @@ uint64_t claim_call_kib(const struct guest *g);
 /* The memory it was promised and has not touched, but for what its kernel keeps unused. */
 uint64_t claim_untouched_kib(const struct guest *g);
 
-/* The part of its size that it has touched, which the host holds for it, or that its kernel keeps unused. */
-uint64_t claim_touched_kib(const struct guest *g);
+/* The part of its size that it has not touched and its kernel keeps unused: it is no debt of the host. */
+uint64_t claim_kept_kib(const struct guest *g);
+
+/* The part of its size that the host holds for it, or that its kernel keeps unused. */
+uint64_t claim_covered_kib(const struct guest *g);
 
 #endif

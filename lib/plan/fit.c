@@ -21,23 +21,14 @@ static struct account account_of(int64_t room_kib, uint64_t have_kib, uint64_t o
 	return a;
 }
 
-static uint64_t touched_kib(const struct guest *g, size_t n)
-{
-	uint64_t sum_kib = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum_kib = sat_add(sum_kib, g[i].plan.fixed ? 0 : claim_touched_kib(&g[i]));
-	return sum_kib;
-}
-
-/* The memory that guests have touched above their bottoms: a promise does not exclude a guest. */
+/* The covered memory of guests above their bottoms: a promise does not exclude a guest. */
 static uint64_t above_bottom_kib(const struct guest *g, size_t n)
 {
 	uint64_t sum_kib = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (!g[i].plan.fixed)
-			sum_kib = sat_add(sum_kib, sat_sub(claim_touched_kib(&g[i]), claim_bottom_kib(&g[i])));
+			sum_kib = sat_add(sum_kib, sat_sub(claim_covered_kib(&g[i]), claim_bottom_kib(&g[i])));
 	return sum_kib;
 }
 
@@ -117,7 +108,7 @@ void fit_find(const struct policy_conf *conf, const struct host *host, uint64_t 
 		g[i].est.predates_move = false; /* a guest on the move can be taken from a pass later */
 	}
 	policy_budget(conf, host, pending_kib, g, n, &b);
-	need = account_of(b.room_kib, sat_add(touched_kib(g, n), b.lent_kib), sat_add(b.need_kib, b.merged_kib));
+	need = account_of(b.room_kib, sat_add(b.covered_kib, b.lent_kib), sat_add(b.need_kib, b.merged_kib));
 	bottom = account_of(b.room_kib, above_bottom_kib(g, n), b.merged_kib);
 	largest_kib = min_u64(left_kib(&need), left_kib(&bottom));
 

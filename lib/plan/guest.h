@@ -226,7 +226,7 @@ struct estimate {
 	uint64_t used_kib;
 	uint64_t free_kib;     /* usable, else unused */
 	uint64_t cache_kib;    /* the part of free_kib that is page cache; 0 without usable */
-	uint64_t kept_kib;     /* the part of used_kib that its kernel keeps unused: no program can have it */
+	uint64_t kept_kib;     /* the part of used_kib that its kernel keeps unused, and programs do not get */
 	uint64_t implied_kib;  /* actual - free - growth that the sample may not show: no plan expects it to use less */
 	bool fresh;            /* the sample was not seen before */
 	uint64_t lead_ms;      /* from a rise until a give for it can arrive */

@@ -6,7 +6,7 @@
 
 #define KSM_PART 16      /* of what KSM merged comes apart before an answer */
 #define LENT_HEADROOMS 3 /* of untouched headroom is lent to others at most */
-#define CALLS_LENT 2     /* times what a guest touches until an answer is not lent if not even the least fits */
+#define GROWTHS_KEPT 2   /* a growing guest does not lend so many times its growth if survival does not fit */
 #define CACHE_FRACTION 2 /* page cache goes by halves: the guest had a use for it */
 #define QUICK_MS 3000    /* the lead of a loop of 1 s, for which the original's target was chosen */
 #define CRUMB_KIB (KIB_PER_MIB / 4)
@@ -28,38 +28,45 @@ static uint64_t headroom_left_kib(const struct guest *g)
 {
 	uint64_t size_kib = min_u64(guest_told_kib(g), claim_wish_kib(g));
 
-	return g->plan.fixed ? 0 : sat_sub(size_kib, max_u64(claim_touched_kib(g), g->est.used_kib));
+	return g->plan.fixed ? 0 : sat_sub(size_kib, max_u64(claim_covered_kib(g), g->est.used_kib));
 }
 
 /*
  * The memory that a managed guest may touch without asking is a debt, but guests at rest do not call for their
- * headroom at once. The host lends it to others, less the largest surge, and no more than the usual guest's headroom
- * three times; if all guests call nevertheless, memguard takes memory back. Idle memory beyond the headroom is not
- * lent: it can be taken. Measured with two of four guests that grow on a host with 1250 MiB: if debts count in full,
- * the host keeps 250 MiB above its reserve, and guests are killed for want of it.
+ * headroom at once. The host lends it to others, but for the part of a guest's surges that is beyond half its target,
+ * and no more than the usual guest's headroom three times. If all guests call nevertheless, memguard takes memory back.
+ * Idle memory beyond the headroom is not lent: it can be taken. Measured with two of four guests that grow on a host
+ * with 1250 MiB: if debts count in full, the host keeps 250 MiB above its reserve, and guests are killed for want of
+ * it.
  *
- * If so many call that not even their least fits, guests lend nothing that they are about to touch themselves. (Four
- * guests that all grow on a host with 900 MiB took it to 80 of the 292 MiB of its reserve.)
+ * If survival does not fit, a growing guest does not lend the memory that it is about to touch. (Four guests that all
+ * grow on a host with 900 MiB took it to 80 of the 292 MiB of its reserve.)
  */
-static uint64_t lent_kib(const struct guest *g, size_t n, bool calling)
+static uint64_t lent_kib(const struct guest *g, size_t n, bool survival_fits)
 {
-	uint64_t sum_kib = 0, targets_kib = 0, surge_kib = 0;
+	uint64_t sum_kib = 0, targets_kib = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		uint64_t left_kib = headroom_left_kib(&g[i]);
-		uint64_t called_kib = calling ? scale_u64(claim_growth_kib(&g[i]), CALLS_LENT, 1) : 0;
 
-		surge_kib = max_u64(surge_kib, min_u64(left_kib, scale_u64(g[i].past.surge_kib, 2, 3)));
-		sum_kib = sat_add(sum_kib, sat_sub(left_kib, called_kib));
+		if (!survival_fits)
+			left_kib = sat_sub(left_kib, scale_u64(claim_growth_kib(&g[i]), GROWTHS_KEPT, 1));
+		left_kib = sat_sub(left_kib, sat_sub(g[i].past.surge_kib, g[i].target_kib / 2));
+		sum_kib = sat_add(sum_kib, left_kib);
 		targets_kib = sat_add(targets_kib, g[i].target_kib);
 	}
-	return n ? min_u64(sat_sub(sum_kib, surge_kib), scale_u64(targets_kib, LENT_HEADROOMS, n)) : 0;
+	return n ? min_u64(sum_kib, scale_u64(targets_kib, LENT_HEADROOMS, n)) : 0;
 }
 
-/* The least that a guest lives with until memory that is taken from others arrives. */
+/*
+ * The least that a guest lives with until memory that is taken from others arrives: its bottom, and its growth within
+ * CLAW_BACK_MS and a lead of 3 s. (With less, scarce hosts were late; with more, guests were killed that could live.)
+ */
 static uint64_t survival_kib(const struct guest *g)
 {
-	return sat_add(g->plan.bottom_kib, scale_u64(claim_growth_kib(g), 3, 2));
+	uint64_t kib = sat_add(g->plan.bottom_kib, scale_u64(claim_growth_kib(g), 8, 5));
+
+	return clamp_u64(kib, claim_bottom_kib(g), claim_holding_kib(g, g->plan.basic_kib));
 }
 
 static uint64_t plenty_kib(const struct policy_conf *conf, uint64_t capacity_kib)
@@ -73,26 +80,30 @@ static uint64_t plenty_kib(const struct policy_conf *conf, uint64_t capacity_kib
 void policy_budget(const struct policy_conf *conf, const struct host *host, uint64_t pending_kib, const struct guest *g,
                    size_t n, struct budget *b)
 {
-	uint64_t bespoken_kib = sat_add(conf->reserve_kib, pending_kib), touched_kib = 0, least_kib = 0;
+	uint64_t bespoken_kib = sat_add(conf->reserve_kib, pending_kib), survival = 0, kept_kib = 0, doubt_kib;
 
-	*b = (struct budget){.merged_kib = host->ksm_kib / KSM_PART, .lent_kib = lent_kib(g, n, false)};
+	*b = (struct budget){.merged_kib = host->ksm_kib / KSM_PART, .lent_kib = lent_kib(g, n, true)};
 	b->promised_kib = b->merged_kib;
 	for (size_t i = 0; i < n; i++) {
 		if (g[i].plan.fixed) {
 			bespoken_kib = sat_add(bespoken_kib, claim_call_kib(&g[i]));
 			continue;
 		}
-		touched_kib = sat_add(touched_kib, claim_touched_kib(&g[i]));
-		least_kib = sat_add(least_kib, survival_kib(&g[i]));
+		survival = sat_add(survival, survival_kib(&g[i]));
+		kept_kib = sat_add(kept_kib, claim_kept_kib(&g[i]));
+		b->covered_kib = sat_add(b->covered_kib, claim_covered_kib(&g[i]));
 		b->promised_kib = sat_add(b->promised_kib, claim_untouched_kib(&g[i]));
 		b->demand_kib = sat_add(b->demand_kib, claim_holding_kib(&g[i], g[i].plan.basic_kib));
 		b->need_kib = sat_add(b->need_kib, claim_holding_kib(&g[i], g[i].plan.need_kib));
 		b->comfort_kib = sat_add(b->comfort_kib, claim_comfort_kib(&g[i]));
 	}
+	doubt_kib = sat_sub(kept_kib, conf->reserve_kib / 2); /* guests may lie */
+	b->covered_kib = sat_sub(b->covered_kib, doubt_kib);
+	b->promised_kib = sat_add(b->promised_kib, doubt_kib);
 	b->room_kib = minus_kib(host->available_kib, bespoken_kib);
-	if (least_kib > plus_kib(sat_add(touched_kib, b->lent_kib), b->room_kib))
-		b->lent_kib = lent_kib(g, n, true);
-	b->capacity_kib = plus_kib(sat_add(touched_kib, b->lent_kib), b->room_kib);
+	if (survival > plus_kib(sat_add(b->covered_kib, b->lent_kib), b->room_kib))
+		b->lent_kib = lent_kib(g, n, false);
+	b->capacity_kib = plus_kib(sat_add(b->covered_kib, b->lent_kib), b->room_kib);
 	b->spare_kib = sat_sub(plus_kib(0, b->room_kib), sat_sub(b->promised_kib, b->lent_kib));
 	b->plenty_kib = plenty_kib(conf, b->capacity_kib);
 	b->shortage_kib = sat_sub(b->demand_kib, b->capacity_kib);

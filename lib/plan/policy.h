@@ -32,10 +32,11 @@ enum layer { LAYER_LEAST, LAYER_BASIC, LAYER_NEED, LAYER_COMFORT };
 struct budget {
 	/* available - reserve - pending starts - memory that guests that are left alone may touch */
 	int64_t room_kib;
+	uint64_t covered_kib;  /* memory that the host holds for managed guests, or that their kernels keep unused */
 	uint64_t promised_kib; /* memory that managed guests may still touch, and that KSM may lose */
 	uint64_t merged_kib;   /* the part of that which KSM may lose */
 	uint64_t lent_kib;     /* the part of promised_kib which is assumed to stay untouched */
-	uint64_t capacity_kib; /* touched memory, the room and the lent part */
+	uint64_t capacity_kib; /* the covered memory, the room and the lent part */
 	uint64_t plenty_kib;   /* the part of that which is kept before page cache is given */
 	/* sums of claims, and of memory beyond them that cannot be taken now */
 	uint64_t demand_kib, need_kib, comfort_kib;

@@ -42,7 +42,7 @@ uint64_t reclaim_coming_kib(const struct guest *g, size_t n)
 	return sum_kib;
 }
 
-/* The memory untouched at that size. */
+/* The memory untouched at that size, also by its kernel: a take of it frees nothing. */
 static uint64_t untouched_kib(const struct guest *g, uint64_t size_kib)
 {
 	if (!(g->sample.have & SAMPLE_RSS) || g->vanished || g->device.hugepages)
