@@ -222,7 +222,7 @@ uint64_t claim_growth_kib(const struct guest *g)
 {
 	uint64_t use_kib = scale_u64(g->past.growth_kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000);
 
-	return g->est.stale || g->est.hidden_kib ? claim_rise_kib(g) : min_u64(claim_rise_kib(g), use_kib);
+	return g->est.stale ? claim_rise_kib(g) : min_u64(claim_rise_kib(g), use_kib);
 }
 
 /*

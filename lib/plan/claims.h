@@ -42,7 +42,7 @@ uint64_t claim_rise_kib(const struct guest *g);
 
 /*
  * The same, but no more than its reported use rises by, if the report is new. Use alone seems to rise while a balloon
- * moves. A huge page raises rss at once.
+ * moves. Page cache and huge pages raise rss alone.
  */
 uint64_t claim_growth_kib(const struct guest *g);
 
