@@ -100,10 +100,14 @@ static bool find_free(const struct sample *s, struct estimate *e)
 	return usable || sample_has(s, SAMPLE_UNUSED);
 }
 
-/* A change by a plugged DIMM or another program's command was not asked for, and is not counted. */
+/*
+ * A change by a plugged DIMM or another program's command was not asked for, and is not counted. A guest that was asked
+ * to shrink may still grow to the size asked before.
+ */
 static void note_growth(struct past *p, uint64_t actual_kib)
 {
-	uint64_t grown_kib = sat_sub(min_u64(actual_kib, p->asked_kib), p->actual_kib);
+	uint64_t most_kib = p->asked_kib ? max_u64(p->asked_kib, p->asked_from_kib) : 0;
+	uint64_t grown_kib = sat_sub(min_u64(actual_kib, most_kib), p->actual_kib);
 
 	p->grown_kib = p->actual_kib ? sat_add(p->grown_kib, grown_kib) : 0;
 }
@@ -415,10 +419,11 @@ void estimate_asked(struct guest *g, uint64_t want_kib, struct instant at)
 {
 	struct past *p = &g->past;
 	uint64_t actual_kib = g->sample.actual_kib;
-	/* actual lags: a guest on its way further down may be there already, and comes up again */
+	/* actual lags: a guest on its way further down or up may be there already, and turns round */
 	bool comes_up = p->asked_kib && !p->refused && p->asked_kib < want_kib && want_kib < actual_kib;
+	bool comes_down = !p->refused && p->asked_kib > actual_kib && actual_kib > want_kib;
 
-	p->asked_from_kib = comes_up ? p->asked_kib : actual_kib;
+	p->asked_from_kib = comes_up || comes_down ? p->asked_kib : actual_kib;
 	p->asked_kib = want_kib;
 	p->asked_ms = at.now_ms;
 	if (g->est.distress && want_kib > actual_kib)

@@ -436,6 +436,20 @@ static void test_implied(void **state)
 	for (int i = 0; i < 3; i++)
 		next(&s);
 	expect(s.what, s.g.est.implied_kib, 400 * MIB);
+	s = scene("actual rises as asked before, and then the guest turns round");
+	next(&s);
+	ask(&s, 1300 * MIB);
+	wait_ms(&s, 500);
+	ask(&s, 900 * MIB);
+	s.g.sample.actual_kib += 200 * MIB;
+	expect(s.what, update(&s)->implied_kib, 400 * MIB);
+	s.g.sample.actual_kib += 1024 * MIB;
+	expect(s.what, update(&s)->implied_kib, (400 + 1024 - 100) * MIB);
+	s = scene("it was asked to shrink at rest");
+	next(&s);
+	ask(&s, 900 * MIB);
+	s.g.sample.actual_kib += 200 * MIB;
+	expect(s.what, update(&s)->implied_kib, (400 + 200) * MIB);
 }
 
 /* ---- which figures ---- */
