@@ -446,25 +446,14 @@ static uint64_t lent_kib(const struct world *w)
 	return min_u64(w->n, 3) * w->target_kib;
 }
 
-/* Memory that kernels keep for themselves is no debt, up to half the reserve. */
-static uint64_t kept_kib(const struct world *w)
-{
-	uint64_t sum_kib = 0;
-
-	for (size_t i = 0; i < w->n; i++)
-		if (vm_runs(w, &w->vm[i]))
-			sum_kib += w->vm[i].is.mark_kib;
-	return min_u64(sum_kib, w->reserve_kib / 2);
-}
-
 static void check_reserve(struct checker *c)
 {
 	const struct world *w = c->world;
 	uint64_t crumbs_kib =
 	    w->n * c->ours->conf.tolerance_kib; /* so near to its target a balloon counts as arrived */
 
-	if (c->making->sound && unpromised_kib(w) + (int64_t)(hidden_kib(c) + crumbs_kib + kept_kib(w) + lent_kib(w)) <
-	                            (int64_t)w->reserve_kib)
+	if (c->making->sound &&
+	    unpromised_kib(w) + (int64_t)(hidden_kib(c) + crumbs_kib + lent_kib(w)) < (int64_t)w->reserve_kib)
 		broke(c, "the host can keep what was promised", "%ld of %lu MiB of the reserve would be left",
 		      (long)(unpromised_kib(w) / (int64_t)KIB_PER_MIB), mib(w->reserve_kib));
 	if (c->making->sound && w->least_kib + (int64_t)hidden_kib(c) < (int64_t)w->reserve_kib / 2)
