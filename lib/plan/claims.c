@@ -213,14 +213,20 @@ uint64_t claim_untouched_kib(const struct guest *g)
 	return g->past.has_rss ? sat_sub(size_kib(g), g->past.rss_kib) : 0; /* never read: it holds all */
 }
 
+/* Within the time until memory that is taken from other guests arrives. */
+static uint64_t rise_kib(const struct guest *g, uint64_t kibps)
+{
+	return scale_u64(kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000);
+}
+
 uint64_t claim_rise_kib(const struct guest *g)
 {
-	return scale_u64(g->past.rss_kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000);
+	return rise_kib(g, g->past.rss_kibps);
 }
 
 uint64_t claim_growth_kib(const struct guest *g)
 {
-	uint64_t use_kib = scale_u64(g->past.growth_kibps, max_u64(CLAW_BACK_MS, g->est.lead_ms), 1000);
+	uint64_t use_kib = rise_kib(g, g->past.growth_kibps);
 
 	return g->est.stale ? claim_rise_kib(g) : min_u64(claim_rise_kib(g), use_kib);
 }

@@ -49,7 +49,7 @@ uint64_t claim_growth_kib(const struct guest *g);
 /* The memory it may touch without asking before memory that was given to others can be back. */
 uint64_t claim_call_kib(const struct guest *g);
 
-/* The memory it was promised and has not touched, but for what its kernel keeps unused. */
+/* The memory it was promised and has not touched, without the part that its kernel keeps unused. */
 uint64_t claim_untouched_kib(const struct guest *g);
 
 /* The part of its size that it has not touched and its kernel keeps unused: it is no debt of the host. */

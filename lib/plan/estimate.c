@@ -17,7 +17,7 @@
 #define DISTRESS_GIVES 3
 #define REBOOT_SLACK_KIB (32 * KIB_PER_MIB)
 #define KEPT_MOST_KIB (256 * KIB_PER_MIB) /* as unused and not as usable */
-#define KEPT_SURE_KIB (64 * KIB_PER_MIB)  /* no claim beyond this, or a sixteenth of its size, is believed */
+#define KEPT_SURE_KIB (64 * KIB_PER_MIB)  /* a guest is believed up to this, or a sixteenth of its size */
 #define NO_GAIN_SLACK_KIB (64 * KIB_PER_MIB)
 #define NO_GAIN_PASSES 3
 #define QEMU_LEAST_KIB                                                                                                 \
@@ -77,7 +77,7 @@ static bool has_usable(const struct sample *s)
 }
 
 /*
- * MemAvailable leaves out memory up to the high watermarks, and programs get what is above the low ones. (A guest with
+ * MemAvailable leaves out memory up to the high watermarks. Programs get memory down to the low ones. (A guest with
  * 51 MiB between unused and usable had 37 to 43 MiB unused when its programs were killed.)
  */
 static uint64_t kept_kib(const struct sample *s)
@@ -87,7 +87,7 @@ static uint64_t kept_kib(const struct sample *s)
 	return min_u64(scale_u64(sat_sub(s->unused_kib, s->usable_kib), 3, 4), most_kib);
 }
 
-/* Fills free, page cache and what its kernel keeps. Returns whether the sample has them. */
+/* Fills free, page cache and the part that the kernel keeps. Returns whether the sample has them. */
 static bool find_free(const struct sample *s, struct estimate *e)
 {
 	bool usable = has_usable(s);

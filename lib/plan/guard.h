@@ -42,8 +42,9 @@ uint64_t guard_critical_kib(const struct guard_conf *conf);
 
 /*
  * Returns the level after seeing available_kib at now_ms; g remembers what it needs. Guests may still touch
- * promised_kib without asking, and membalance has counted it, but for what their kernels keep unused. It counts up to
- * what is available above the reserve, and up to half a reserve. A fall by so much in a second foretells nothing.
+ * promised_kib without asking. membalance has counted it, except for the part that their kernels keep unused. No more
+ * of it counts than the memory available above the reserve, or half a reserve. A fall by so much in a second foretells
+ * nothing.
  * (Measured with loads of 20 to 120 MiB/s on a host that membalance holds at its reserve: without this rule their falls
  * kept the host tight, and guests that got nothing were killed.)
  */

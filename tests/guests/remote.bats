@@ -104,7 +104,7 @@ own_memory() {
 }
 
 @test "a host that cannot be reached is said once, one that does not answer costs the deadline" {
-	make_ssh 'echo no route >&2; head -c 1 >/dev/null; exit 255' # gone sooner, it would be a broken pipe at times
+	make_ssh 'echo no route >&2; head -c 1 >/dev/null; exit 255' # libvirt writes first: without a reader it reports a broken pipe
 	run --separate-stderr membalance -c "$there"
 	[ "$status" -eq 75 ]
 	[[ $stderr == *"'qemu+ssh://elsewhere/system"*'no route'* ]]

@@ -111,7 +111,7 @@ grows_beside() {
 @test "two guests of 20 GiB that boot without a driver hold up no guest that grows" {
 	guest_boot big1 max=20480 cmdline=nodriver
 	guest_boot big2 max=20480 cmdline=nodriver
-	grows_beside 14438 # and was killed beside so much
+	grows_beside 14438 # a guest was killed beside so much
 	said=$(jq -r '.moves[] | select(.name | startswith("big")) | .reason' "$passes" | sort -u)
 	[[ $said = no-driver || $said = booting$'\n'no-driver ]]
 }
