@@ -121,6 +121,20 @@ static void watch_balloon(struct past *p, const struct sample *s, struct instant
 		p->still_ms = at.now_ms;
 }
 
+/*
+ * The part of actual that a guest has given up already as asked. Actual lags by a second; MemTotal, if it follows, is
+ * of the sample. No more counts than was asked for: a DIMM may have been plugged.
+ */
+static uint64_t given_up_kib(const struct past *p, const struct sample *s, const struct estimate *e)
+{
+	uint64_t shown_kib = sat_add(s->available_kib, p->overhead_kib);
+	uint64_t asked_kib = p->asked_kib ? sat_sub(p->asked_from_kib, p->asked_kib) : 0;
+
+	if (!sample_has(s, SAMPLE_AVAILABLE) || e->stale || !p->learned || p->follows != FOLLOWS)
+		return 0;
+	return min_u64(sat_sub(s->actual_kib, shown_kib), asked_kib);
+}
+
 /* A guest beyond the asked size, by another program's command, has arrived too. */
 static bool has_arrived(const struct past *p, const struct sample *s, uint64_t tolerance_kib)
 {
@@ -358,6 +372,7 @@ static uint64_t foreseen_kib(const struct past *p, const struct estimate *e)
 static void find_load(const struct estimate_conf *conf, struct guest *g, struct instant at, struct estimate *e)
 {
 	struct past *p = &g->past;
+	uint64_t on_way_kib;
 	bool is_new = false;
 
 	e->absurd = is_absurd(g);
@@ -371,9 +386,10 @@ static void find_load(const struct estimate_conf *conf, struct guest *g, struct 
 	e->settled = is_settled(conf, g, e->age_ms, at);
 	if (e->settled)
 		p->grown_kib = 0;
-	e->implied_kib = sat_sub(g->sample.actual_kib, sat_add(e->free_kib, p->grown_kib));
 	if (e->settled && !e->stale && sample_has(&g->sample, SAMPLE_AVAILABLE))
 		learn_follows(p, &g->sample);
+	on_way_kib = max_u64(p->grown_kib, given_up_kib(p, &g->sample, e));
+	e->implied_kib = sat_sub(g->sample.actual_kib, sat_add(e->free_kib, on_way_kib));
 	e->has_used = find_used(p, g, e, &is_new);
 	if (is_new && e->fresh)
 		learn_load(p, g, e, at);

@@ -336,6 +336,19 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 }
 
 /*
+ * Actual lags by a second, and the balloon may be faster: a calm take does not undo a part of the last one, unless the
+ * guest needs it by now.
+ */
+static void take_calmly(const struct policy_conf *conf, struct guest *g, bool needed)
+{
+	uint64_t kib = calm_take_kib(conf, g, needed), asked_kib = g->past.asked_kib;
+
+	if (kib && asked_kib >= claim_keep_kib(g, g->plan.need_kib))
+		kib = max_u64(kib, sat_sub(g->sample.actual_kib, asked_kib));
+	g->plan.want_kib -= kib;
+}
+
+/*
  * Takes wanted_kib from donors that have more than tolerated_kib to give, from the largest surplus
  * down: to their shares, or to their needs.
  */
@@ -406,7 +419,7 @@ static void plan_enough(const struct policy_conf *conf, const struct budget *b, 
 	         b->comfort_kib > sat_sub(b->capacity_kib, b->plenty_kib);
 	for (size_t i = 0; i < n; i++)
 		if (!g[i].plan.fixed && !guest_grows(&g[i]))
-			g[i].plan.want_kib -= calm_take_kib(conf, &g[i], needed);
+			take_calmly(conf, &g[i], needed);
 	take_needed(conf, b, needs_kib, g, n, scratch);
 }
 

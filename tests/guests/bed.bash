@@ -139,7 +139,7 @@ host_end() {
 
 # ---- guests
 
-# guest_xml NAME [KEY=VALUE…]: max= and current= (MiB), balloon=virtio|none, period= (s), autodeflate=on|off, cmdline= (words for
+# guest_xml NAME [KEY=VALUE…]: max= and current= (MiB), balloon=virtio|none, period= (s), autodeflate=on|off|'', cmdline= (words for
 # the guest's kernel and init), metadata=, extra=, features= and devices= (XML inside <metadata>, <domain> and so on), uuid=.
 # The log is appended to, because a restored guest's log begins with the lines from before its save.
 guest_xml() {
@@ -175,7 +175,7 @@ guest_xml() {
 		    <serial type='pipe'><source path='$BED/guests/$name'/><target port='0'/></serial>
 		    <serial type='file'><source path='$BED/guests/$name.log' append='on'/><target port='1'/></serial>
 		    $devices
-		    <memballoon model='$balloon'$([ "$balloon" = none ] || echo " autodeflate='$autodeflate'")>
+		    <memballoon model='$balloon'$([ "$balloon" = none ] || echo "${autodeflate:+ autodeflate='$autodeflate'}")>
 		      $([ "$balloon" = none ] || [ "$period" = 0 ] || echo "<stats period='$period'/>")
 		    </memballoon>
 		  </devices>

@@ -445,11 +445,47 @@ static void test_implied(void **state)
 	expect(s.what, update(&s)->implied_kib, 400 * MIB);
 	s.g.sample.actual_kib += 1024 * MIB;
 	expect(s.what, update(&s)->implied_kib, (400 + 1024 - 100) * MIB);
+	s.g.past.follows = FOLLOWS; /* from 1300 to 900 */
+	expect(s.what, update(&s)->implied_kib, (400 + 1024 - 400 + 200) * MIB);
 	s = scene("it was asked to shrink at rest");
 	next(&s);
 	ask(&s, 900 * MIB);
 	s.g.sample.actual_kib += 200 * MIB;
 	expect(s.what, update(&s)->implied_kib, (400 + 200) * MIB);
+}
+
+/* The guest was asked to shrink from 1000 to 700 MiB. Its own figures may show that before actual does. MiB. */
+static const struct {
+	const char *what;
+	uint64_t actual, available, follows, implied;
+} shrinks[] = {
+    {"neither shows it", 1000, 900, FOLLOWS, 400},
+    {"both show it", 700, 600, FOLLOWS, 400},
+    {"actual lags", 1000, 600, FOLLOWS, 400},
+    {"actual lags by a part", 900, 650, FOLLOWS, 400},
+    {"available shows more than was asked", 1000, 500, FOLLOWS, 400 + 100},
+    {"a device is plugged meanwhile", 1000 + 1024, 600, FOLLOWS, 400 + 1024},
+    {"available may stay", 1000, 600, FOLLOWS_UNKNOWN, 400 + 300},
+    {"available stays", 1000, 600, STAYS, 400 + 300},
+};
+
+static void test_implied_by_a_guest_that_shrinks(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < sizeof(shrinks) / sizeof(*shrinks); r++) {
+		struct scene s = scene(shrinks[r].what);
+		uint64_t used_kib;
+
+		next(&s);
+		s.g.past.follows = (uint32_t)shrinks[r].follows;
+		ask(&s, 700 * MIB);
+		used_kib = s.g.sample.available_kib - s.g.sample.usable_kib;
+		s.g.sample.actual_kib = shrinks[r].actual * MIB;
+		s.g.sample.available_kib = shrinks[r].available * MIB;
+		s.g.sample.usable_kib = s.g.sample.available_kib - used_kib;
+		s.g.sample.unused_kib = s.g.sample.usable_kib - 100 * MIB;
+		expect(s.what, next(&s)->implied_kib, shrinks[r].implied * MIB);
+	}
 }
 
 /* ---- which figures ---- */
@@ -1614,6 +1650,7 @@ int main(void)
 	    cmocka_unit_test(test_forgets),
 	    cmocka_unit_test(test_memory_devices),
 	    cmocka_unit_test(test_implied),
+	    cmocka_unit_test(test_implied_by_a_guest_that_shrinks),
 	    cmocka_unit_test(test_free_memory),
 	    cmocka_unit_test(test_absurd),
 	    cmocka_unit_test(test_any_figures),

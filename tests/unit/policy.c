@@ -588,6 +588,8 @@ static const struct {
     {"little above: a step at least", {660000, 400000}, 610000, REASON_ABOVE_TARGET},
     {"above: 4/5", {1000000, 400000}, 680000, REASON_ABOVE_TARGET},
     {"far above: 4/5", {2000000, 400000}, 880000, REASON_ABOVE_TARGET},
+    {"on its way further down", {2000000, 400000, .told = 700000}, 700000, REASON_ABOVE_TARGET},
+    {"on its way to less than it needs by now", {1000000, 600000, .told = 700000}, 920000, REASON_ABOVE_TARGET},
     {"only down to what the newest sample implies",
      {1600000, 400000, .implied = 1470000},
      1526000,
