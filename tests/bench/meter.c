@@ -3,9 +3,10 @@
  * Measures how well the running guests are served: samples them and the host four times a second, and integrates.
  * usage: meter SECONDS [TRACE.csv]
  *
- * Prints, in MiB·s, how much less than target - tolerance the guests had unused (shortfall), how much more than
- * target + tolerance (idle), and the least MemAvailable of the host in MiB, without and with what the kernel frees only
- * when it needs it: huge pages in pieces (lib/plan/host.h). First per guest, then in all.
+ * Prints, in MiB·s, how much less than target - tolerance the guests had unused (shortfall), and how much more than
+ * target + tolerance while one of them had less (idle: nobody misses it else). Then the least MemAvailable of the host
+ * in MiB, without and with what the kernel frees only when it needs it: huge pages in pieces (lib/plan/host.h).
+ * Shortfall and the least unused are also given for each guest.
  * The trace has a row a guest and sample, in KiB. SIGTERM ends it early, with what was measured until then.
  */
 #include <err.h>
@@ -13,6 +14,7 @@
 #include <libvirt/virterror.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,12 +26,13 @@ enum { TARGET_KIB = 150000, TOLERANCE_KIB = 5000, SAMPLE_MS = 250, MOST_GUESTS =
 
 struct guest {
 	char name[256];
-	double shortfall_kib_s, idle_kib_s;
+	double shortfall_kib_s;
 	long long least_kib; /* unused */
 };
 
 static struct guest guests[MOST_GUESTS];
 static int guest_count;
+static double idle_kib_s; /* of all, while a guest lacked memory */
 static volatile sig_atomic_t ended;
 
 static void end(int signal)
@@ -93,7 +96,13 @@ static long long stat_of(const virDomainStatsRecord *record, const char *field)
 	return virTypedParamsGetULLong(record->params, record->nparams, field, &value) == 1 ? (long long)value : -1;
 }
 
-static void account(const virDomainStatsRecord *record, double t_s, double dt_s, FILE *trace)
+/* Memory beyond the target at one moment, and whether a guest lacked it. */
+struct moment {
+	long long idle_kib;
+	bool lacking;
+};
+
+static void account(const virDomainStatsRecord *record, double t_s, double dt_s, FILE *trace, struct moment *m)
 {
 	struct guest *g = guest_named(virDomainGetName(record->dom));
 	long long unused = stat_of(record, "balloon.unused");
@@ -104,10 +113,12 @@ static void account(const virDomainStatsRecord *record, double t_s, double dt_s,
 		        stat_of(record, "balloon.rss"));
 	if (unused < 0)
 		return;
-	if (unused < TARGET_KIB - TOLERANCE_KIB)
+	if (unused < TARGET_KIB - TOLERANCE_KIB) {
 		g->shortfall_kib_s += (double)(TARGET_KIB - TOLERANCE_KIB - unused) * dt_s;
+		m->lacking = true;
+	}
 	if (unused > TARGET_KIB + TOLERANCE_KIB)
-		g->idle_kib_s += (double)(unused - TARGET_KIB - TOLERANCE_KIB) * dt_s;
+		m->idle_kib += unused - TARGET_KIB - TOLERANCE_KIB;
 	if (unused < g->least_kib)
 		g->least_kib = unused;
 }
@@ -115,29 +126,31 @@ static void account(const virDomainStatsRecord *record, double t_s, double dt_s,
 static void sample(virConnectPtr conn, double t_s, double dt_s, FILE *trace)
 {
 	virDomainStatsRecordPtr *records;
+	struct moment m = {.lacking = false};
 	unsigned flags = VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
 
 	if (virConnectGetAllDomainStats(conn, VIR_DOMAIN_STATS_BALLOON, &records, flags) < 0)
 		errx(1, "%s", virGetLastErrorMessage());
 	for (virDomainStatsRecordPtr *r = records; *r; r++)
-		account(*r, t_s, dt_s, trace);
+		account(*r, t_s, dt_s, trace, &m);
 	virDomainStatsRecordListFree(records);
+	if (m.lacking)
+		idle_kib_s += (double)m.idle_kib * dt_s;
 }
 
 static void print(const struct host *least)
 {
-	double shortfall = 0, idle = 0;
+	double shortfall = 0;
 
 	for (int i = 0; i < guest_count; i++) {
 		const struct guest *g = &guests[i];
 
-		printf("shortfall.%s=%.0f\nidle.%s=%.0f\nleast_unused.%s=%lld\n", g->name, g->shortfall_kib_s / 1024,
-		       g->name, g->idle_kib_s / 1024, g->name, g->least_kib == LLONG_MAX ? -1 : g->least_kib / 1024);
+		printf("shortfall.%s=%.0f\nleast_unused.%s=%lld\n", g->name, g->shortfall_kib_s / 1024, g->name,
+		       g->least_kib == LLONG_MAX ? -1 : g->least_kib / 1024);
 		shortfall += g->shortfall_kib_s;
-		idle += g->idle_kib_s;
 	}
 	printf("shortfall=%.0f\nidle=%.0f\nleast_available=%lld least_with_unsplit=%lld\n", shortfall / 1024,
-	       idle / 1024, least->available_kib / 1024, least->with_kib / 1024);
+	       idle_kib_s / 1024, least->available_kib / 1024, least->with_kib / 1024);
 }
 
 int main(int argc, char **argv)
