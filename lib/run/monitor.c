@@ -12,6 +12,8 @@
 #define AGAIN_MS 3000
 #define GONE_MS 100    /* between two attempts to connect to a libvirtd that is not there */
 #define OLD_MS 8000    /* of a reading; at rest one may be older, and is read anew before anything is taken */
+#define FRESH_MS 2000  /* likewise: two gaps. Guests may have grown since then */
+#define RENEW_MS 200   /* an emergency waits so long for a fresh one, of 40 guests in 40 ms */
 #define POLL_MS 100    /* between two checks whether a slow reading is over */
 #define POLL_OLD_MS 10 /* likewise, if the guard has to wait for it */
 #define GRACE_MS 500   /* from a reading's deadline until its result is there */
@@ -35,6 +37,8 @@ struct monitor {
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was not there or did not answer */
 	uint64_t uneasy_ms;        /* the last time guests had to give */
+	uint64_t renewed_ms;       /* the beginning of the last reading that was not fresh when guests had to give, */
+	uint64_t renew_end_ms;     /* and until when a newer one was waited for */
 	uint64_t busy_ms;          /* the last time guests still had to obey, or available memory fell */
 	uint64_t return_ms;        /* the last attempt to give back */
 	uint64_t rest_ms;          /* before it is tried after an emergency; grows if that brings the next one */
@@ -113,10 +117,32 @@ static void replace_snapshot(struct monitor *s, struct snapshot *fresh)
 	*fresh = (struct snapshot){.n = 0};
 }
 
+static bool is_older(const struct snapshot *s, uint64_t ms)
+{
+	return sat_sub(clock_ms(CLOCK_BOOTTIME), s->began_ms) > ms;
+}
+
 /* Guests go on while libvirt is gone: their old use is no lower bound any more. */
 static bool is_old(const struct snapshot *s)
 {
-	return sat_sub(clock_ms(CLOCK_BOOTTIME), s->began_ms) > OLD_MS;
+	return is_older(s, OLD_MS);
+}
+
+static bool is_renewed(const struct monitor *s)
+{
+	return s->renewed_ms == s->snapshot.began_ms && clock_ms(CLOCK_BOOTTIME) < s->renew_end_ms;
+}
+
+/* A libvirt that is slow does not hold up an emergency: the reading that is there counts after RENEW_MS. */
+static bool must_renew(struct monitor *s)
+{
+	if (!is_older(&s->snapshot, FRESH_MS) || reader_error(s->reader))
+		return false;
+	if (s->renewed_ms != s->snapshot.began_ms) {
+		s->renewed_ms = s->snapshot.began_ms;
+		s->renew_end_ms = clock_ms(CLOCK_BOOTTIME) + RENEW_MS;
+	}
+	return is_renewed(s);
 }
 
 /* Allocates nothing. */
@@ -141,7 +167,7 @@ uint32_t monitor_keep_reading(struct monitor *s)
 		reader_begin(s->reader, &s->snapshot, now_ms + READER_TAKES_MS);
 		due_ms = reader_due_ms(s->reader, s->at_rest);
 	}
-	if (reader_is_reading(s->reader) && is_old(&s->snapshot))
+	if (reader_is_reading(s->reader) && (is_old(&s->snapshot) || is_renewed(s)))
 		return POLL_OLD_MS;
 	return (uint32_t)max_u64(sat_sub(due_ms, now_ms), reader_is_reading(s->reader) ? POLL_MS : 0);
 }
@@ -392,7 +418,7 @@ static void reclaim_memory(struct monitor *s, struct monitor_view *v)
 {
 	struct snapshot *h = &s->snapshot;
 
-	if (is_old(h)) {
+	if (is_old(h) || must_renew(s)) {
 		v->sent = s->virt || s->dry_run ? 0 : -ENOTCONN;
 		return;
 	}
@@ -568,7 +594,7 @@ bool monitor_awaits(const struct monitor *s, const struct monitor_view *view)
 {
 	const struct snapshot *h = &s->snapshot;
 
-	if (is_old(h))
+	if (is_old(h) || is_renewed(s))
 		return reader_is_reading(s->reader) || clock_ms(CLOCK_BOOTTIME) >= reader_due_ms(s->reader, s->at_rest);
 	return view->sent > 0 || (view->sent == 0 && view->planned_kib) || reclaim_coming_kib(h->guest, h->n);
 }

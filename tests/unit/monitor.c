@@ -1110,6 +1110,45 @@ static void test_old(void **state)
 	monitor_free(s, in_time());
 }
 
+/* Guests may have grown since the last reading: a fresh one is waited for, though not long. */
+static void test_renews(void **state)
+{
+	struct monitor *s = on_duty(false);
+	char refused[100];
+	struct monitor_view v;
+
+	(void)state;
+	passed_ms += 2500;
+	host_has(300 * MIB);
+	v = look(s);
+	assert_int_equal(v.level, GUARD_CRITICAL);
+	assert_int_equal(v.planned_kib, 0);
+	assert_int_equal(v.sent, 0);
+	assert_true(monitor_awaits(s, &v));
+	assert_false(monitor_cannot(s, &v, refused, sizeof(refused)));
+	assert_in_range(monitor_keep_reading(s), 0, 10);
+	assert_true(monitor_is_reading(s));
+	assert_int_equal(monitor_read(s, in_time()), 0);
+	assert_true(look(s).sent > 0);
+	monitor_free(s, in_time());
+
+	s = on_duty(false); /* no reading ends */
+	passed_ms += 2500;
+	host_has(300 * MIB);
+	assert_int_equal(look(s).sent, 0);
+	passed_ms += 250;
+	assert_true(look(s).sent > 0);
+	monitor_free(s, in_time());
+
+	s = on_duty(false); /* libvirt is gone */
+	list_dies = true;
+	assert_int_equal(monitor_read(s, in_time()), -ENOTCONN);
+	passed_ms += 2500;
+	host_has(300 * MIB);
+	assert_true(look(s).planned_kib > 0);
+	monitor_free(s, in_time());
+}
+
 /* Where a reading had to connect again the guard does so for sending in calm times. */
 static void test_connects_again(void **state)
 {
@@ -1176,6 +1215,7 @@ int main(void)
 	    TEST(test_allocates_nothing),
 	    TEST(test_cannot),
 	    TEST(test_old),
+	    TEST(test_renews),
 	    TEST(test_connects_again),
 	    TEST(test_no_host),
 	    TEST(test_registry_removed),
