@@ -149,15 +149,15 @@ static enum reason why_fixed(const struct guest *g)
 	return REASON_NONE;
 }
 
-/* Why a guest may be given to but is never taken from. One in distress at its ceiling cannot be
- * helped. */
-static enum reason why_no_take(const struct guest *g)
+/* Why a guest may be given to but is never taken from. One in distress at its ceiling, or within the tolerance of it,
+ * cannot be helped. */
+static enum reason why_no_take(const struct policy_conf *conf, const struct guest *g)
 {
 	if (g->est.booting)
 		return REASON_BOOTING;
 	if (g->est.stale)
 		return REASON_STALE_STATS;
-	if (g->est.distress && g->sample.actual_kib < g->plan.ceil_kib)
+	if (g->est.distress && sat_add(g->sample.actual_kib, conf->tolerance_kib) < g->plan.ceil_kib)
 		return REASON_DISTRESS;
 	if (g->est.stuck)
 		return REASON_STUCK;
@@ -179,7 +179,7 @@ void policy_judge(const struct policy_conf *conf, struct guest *g)
 	if (g->plan.fixed)
 		return;
 	find_claims(conf, g);
-	g->plan.reason = why_no_take(g);
+	g->plan.reason = why_no_take(conf, g);
 	g->plan.no_take = g->plan.reason != REASON_NONE;
 }
 
