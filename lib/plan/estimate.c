@@ -123,16 +123,16 @@ static void watch_balloon(struct past *p, const struct sample *s, struct instant
 
 /*
  * The part of actual that a guest has given up already as asked. Actual lags by a second; MemTotal, if it follows, is
- * of the sample. No more counts than was asked for: a DIMM may have been plugged.
+ * of the sample. Memory beyond the size that it was asked at does not count: a DIMM may have been plugged.
  */
 static uint64_t given_up_kib(const struct past *p, const struct sample *s, const struct estimate *e)
 {
 	uint64_t shown_kib = sat_add(s->available_kib, p->overhead_kib);
-	uint64_t asked_kib = p->asked_kib ? sat_sub(p->asked_from_kib, p->asked_kib) : 0;
 
-	if (!sample_has(s, SAMPLE_AVAILABLE) || e->stale || !p->learned || p->follows != FOLLOWS)
+	if (!p->asked_kib || e->settled || e->stale || !p->learned || p->follows != FOLLOWS ||
+	    !sample_has(s, SAMPLE_AVAILABLE))
 		return 0;
-	return min_u64(sat_sub(s->actual_kib, shown_kib), asked_kib);
+	return sat_sub(min_u64(s->actual_kib, p->asked_from_kib), max_u64(shown_kib, p->asked_kib));
 }
 
 /* A guest beyond the asked size, by another program's command, has arrived too. */

@@ -227,7 +227,7 @@ struct estimate {
 	uint64_t free_kib;     /* usable, else unused */
 	uint64_t cache_kib;    /* the part of free_kib that is page cache; 0 without usable */
 	uint64_t kept_kib;     /* the part of used_kib that its kernel keeps unused, and programs do not get */
-	uint64_t implied_kib;  /* actual - free - what is on its way: no plan expects it to use less */
+	uint64_t implied_kib;  /* actual - free - the memory on its way: no plan expects it to use less */
 	bool fresh;            /* the sample was not seen before */
 	uint64_t lead_ms;      /* from a rise until a give for it can arrive */
 	uint64_t foreseen_kib; /* growth within that */

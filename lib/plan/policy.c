@@ -336,14 +336,14 @@ static uint64_t calm_take_kib(const struct policy_conf *conf, const struct guest
 }
 
 /*
- * Actual lags by a second, and the balloon may be faster: a calm take does not undo a part of the last one, unless the
- * guest needs it by now.
+ * Actual lags by a second, and the balloon may be faster. So a calm take does not undo a part of the last one, unless
+ * that left less than the guest keeps by now.
  */
 static void take_calmly(const struct policy_conf *conf, struct guest *g, bool needed)
 {
 	uint64_t kib = calm_take_kib(conf, g, needed), asked_kib = g->past.asked_kib;
 
-	if (kib && asked_kib >= claim_keep_kib(g, g->plan.need_kib))
+	if (kib && asked_kib >= left_kib(g, true))
 		kib = max_u64(kib, sat_sub(g->sample.actual_kib, asked_kib));
 	g->plan.want_kib -= kib;
 }

@@ -10,15 +10,17 @@
 #include "run/reader.h"
 
 #define AGAIN_MS 3000
-#define GONE_MS 100    /* between two attempts to connect to a libvirtd that is not there */
-#define OLD_MS 8000    /* of a reading; at rest one may be older, and is read anew before anything is taken */
-#define FRESH_MS 2000  /* likewise: two gaps. Guests may have grown since then */
-#define RENEW_MS 200   /* an emergency waits so long for a fresh one, of 40 guests in 40 ms */
-#define POLL_MS 100    /* between two checks whether a slow reading is over */
-#define POLL_OLD_MS 10 /* likewise, if the guard has to wait for it */
-#define GRACE_MS 500   /* from a reading's deadline until its result is there */
-#define REST_MS 3000   /* before memory is given back: three passes of a loop */
-#define FALL_S 10      /* a fall that leads to the reserve within this may go on when memory was given back */
+#define GONE_MS 100   /* between two attempts to connect to a libvirtd that is not there */
+#define OLD_MS 8000   /* of a reading; at rest one may be older, and is read anew before anything is taken */
+#define FRESH_MS 2000 /* likewise: two gaps. Guests may have grown since then */
+#define RENEW_MS 400  /* guests that must give wait this long for a fresh reading: a hook holds up the list for 333 ms \
+	               */
+#define RENEW_HARD_MS 100 /* likewise at critical: a reading of 40 guests takes 40 ms */
+#define POLL_MS 100       /* between two checks whether a slow reading is over */
+#define POLL_OLD_MS 10    /* likewise, if the guard has to wait for it */
+#define GRACE_MS 500      /* from a reading's deadline until its result is there */
+#define REST_MS 3000      /* before memory is given back: three passes of a loop */
+#define FALL_S 10         /* a fall that leads to the reserve within this may go on when memory was given back */
 #define REST_MOST_MS 300000
 #define TOO_SOON_MS 60000 /* an emergency so soon after memory was given back was perhaps its work */
 
@@ -37,8 +39,9 @@ struct monitor {
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was not there or did not answer */
 	uint64_t uneasy_ms;        /* the last time guests had to give */
-	uint64_t renewed_ms;       /* the beginning of the last reading that was not fresh when guests had to give, */
-	uint64_t renew_end_ms;     /* and until when a newer one was waited for */
+	bool renewing;             /* the last look waited for a fresh reading: */
+	uint64_t renewed_ms;       /* the beginning of the one that was not fresh, */
+	uint64_t renew_ms;         /* and since when the look waits */
 	uint64_t busy_ms;          /* the last time guests still had to obey, or available memory fell */
 	uint64_t return_ms;        /* the last attempt to give back */
 	uint64_t rest_ms;          /* before it is tried after an emergency; grows if that brings the next one */
@@ -128,21 +131,22 @@ static bool is_old(const struct snapshot *s)
 	return is_older(s, OLD_MS);
 }
 
-static bool is_renewed(const struct monitor *s)
+/*
+ * Whether a fresh reading must be waited for. None may come: then the one that is there counts, as it does if libvirt
+ * is slow.
+ */
+static bool begin_renewal(struct monitor *s, enum reclaim_way way)
 {
-	return s->renewed_ms == s->snapshot.began_ms && clock_ms(CLOCK_BOOTTIME) < s->renew_end_ms;
-}
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+	bool comes = reader_is_reading(s->reader) || now_ms >= reader_due_ms(s->reader, false);
 
-/* A libvirt that is slow does not hold up an emergency: the reading that is there counts after RENEW_MS. */
-static bool must_renew(struct monitor *s)
-{
-	if (!is_older(&s->snapshot, FRESH_MS) || reader_error(s->reader))
+	if (!comes || !is_older(&s->snapshot, FRESH_MS) || reader_error(s->reader))
 		return false;
 	if (s->renewed_ms != s->snapshot.began_ms) {
 		s->renewed_ms = s->snapshot.began_ms;
-		s->renew_end_ms = clock_ms(CLOCK_BOOTTIME) + RENEW_MS;
+		s->renew_ms = now_ms;
 	}
-	return is_renewed(s);
+	return now_ms - s->renew_ms < (way == RECLAIM_HARD ? RENEW_HARD_MS : RENEW_MS);
 }
 
 /* Allocates nothing. */
@@ -167,7 +171,7 @@ uint32_t monitor_keep_reading(struct monitor *s)
 		reader_begin(s->reader, &s->snapshot, now_ms + READER_TAKES_MS);
 		due_ms = reader_due_ms(s->reader, s->at_rest);
 	}
-	if (reader_is_reading(s->reader) && (is_old(&s->snapshot) || is_renewed(s)))
+	if (reader_is_reading(s->reader) && (is_old(&s->snapshot) || s->renewing))
 		return POLL_OLD_MS;
 	return (uint32_t)max_u64(sat_sub(due_ms, now_ms), reader_is_reading(s->reader) ? POLL_MS : 0);
 }
@@ -418,7 +422,8 @@ static void reclaim_memory(struct monitor *s, struct monitor_view *v)
 {
 	struct snapshot *h = &s->snapshot;
 
-	if (is_old(h) || must_renew(s)) {
+	s->renewing = begin_renewal(s, v->way);
+	if (is_old(h) || s->renewing) {
 		v->sent = s->virt || s->dry_run ? 0 : -ENOTCONN;
 		return;
 	}
@@ -570,6 +575,7 @@ int monitor_look(struct monitor *s, struct monitor_view *ret_view)
 	if (r < 0)
 		return r;
 	gc.reserve_kib = v.reserve_kib = conf_reserve_kib(s->conf, host_pageable_kib(&v.host));
+	s->renewing = false;
 	take_reading(s);
 	v.level = guard_step(&gc, &s->guard, v.host.available_kib, is_old(h) ? 0 : reclaim_promised_kib(h->guest, h->n),
 	                     v.at.now_ms);
@@ -594,7 +600,7 @@ bool monitor_awaits(const struct monitor *s, const struct monitor_view *view)
 {
 	const struct snapshot *h = &s->snapshot;
 
-	if (is_old(h) || is_renewed(s))
+	if (is_old(h) || s->renewing)
 		return reader_is_reading(s->reader) || clock_ms(CLOCK_BOOTTIME) >= reader_due_ms(s->reader, s->at_rest);
 	return view->sent > 0 || (view->sent == 0 && view->planned_kib) || reclaim_coming_kib(h->guest, h->n);
 }

@@ -3,10 +3,10 @@
  * Measures how well the running guests are served: samples them and the host four times a second, and integrates.
  * usage: meter SECONDS [TRACE.csv]
  *
- * Prints, in MiB·s, how much less than target - tolerance the guests had unused (shortfall), and how much more than
- * target + tolerance while one of them had less (idle: nobody misses it else). Then the least MemAvailable of the host
- * in MiB, without and with what the kernel frees only when it needs it: huge pages in pieces (lib/plan/host.h).
- * Shortfall and the least unused are also given for each guest.
+ * Prints two sums in MiB·s. shortfall: the unused memory that guests had less than target - tolerance. idle: the unused
+ * memory beyond target + tolerance, as long as a guest has a shortfall. Then the least MemAvailable of the host in MiB,
+ * without and with what the kernel frees only when it needs it: huge pages in pieces (lib/plan/host.h). Shortfall and
+ * the least unused are also given for each guest.
  * The trace has a row a guest and sample, in KiB. SIGTERM ends it early, with what was measured until then.
  */
 #include <err.h>

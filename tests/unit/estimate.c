@@ -446,7 +446,7 @@ static void test_implied(void **state)
 	s.g.sample.actual_kib += 1024 * MIB;
 	expect(s.what, update(&s)->implied_kib, (400 + 1024 - 100) * MIB);
 	s.g.past.follows = FOLLOWS; /* from 1300 to 900 */
-	expect(s.what, update(&s)->implied_kib, (400 + 1024 - 400 + 200) * MIB);
+	expect(s.what, update(&s)->implied_kib, (400 + 1024 + 200 - 300) * MIB);
 	s = scene("it was asked to shrink at rest");
 	next(&s);
 	ask(&s, 900 * MIB);
@@ -465,6 +465,7 @@ static const struct {
     {"actual lags by a part", 900, 650, FOLLOWS, 400},
     {"available shows more than was asked", 1000, 500, FOLLOWS, 400 + 100},
     {"a device is plugged meanwhile", 1000 + 1024, 600, FOLLOWS, 400 + 1024},
+    {"a small device is plugged before it gives", 1000 + 256, 900, FOLLOWS, 400 + 256},
     {"available may stay", 1000, 600, FOLLOWS_UNKNOWN, 400 + 300},
     {"available stays", 1000, 600, STAYS, 400 + 300},
 };

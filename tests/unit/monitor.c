@@ -66,6 +66,7 @@ int __real_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_gu
 int __wrap_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n);
 
 static bool dies, list_dies;
+static uint64_t list_takes_ms;
 static uint64_t open_by_ms, send_by_ms; /* the deadlines that were given; a busy machine has longer */
 
 int __wrap_virt_open(const char *where, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt)
@@ -79,6 +80,7 @@ int __wrap_virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_gu
 	bool died = list_dies;
 
 	list_dies = false;
+	passed_ms += list_takes_ms;
 	return died ? -ENOTCONN : __real_virt_list(v, deadline_ms, ret_guests, ret_n);
 }
 
@@ -1136,8 +1138,27 @@ static void test_renews(void **state)
 	passed_ms += 2500;
 	host_has(300 * MIB);
 	assert_int_equal(look(s).sent, 0);
-	passed_ms += 250;
+	passed_ms += 110;
 	assert_true(look(s).sent > 0);
+	monitor_free(s, in_time());
+
+	s = on_duty(false); /* the host is not critical: a little longer */
+	passed_ms += 2500;
+	host_has(700 * MIB);
+	assert_int_equal(look(s).sent, 0);
+	passed_ms += 350;
+	assert_int_equal(look(s).sent, 0);
+	passed_ms += 60;
+	assert_true(look(s).sent > 0);
+	monitor_free(s, in_time());
+
+	list_takes_ms = 2500; /* no other reading is due by then */
+	s = on_duty(false);
+	list_takes_ms = 0;
+	host_has(300 * MIB);
+	v = look(s);
+	assert_true(v.sent > 0);
+	assert_false(monitor_cannot(s, &v, refused, sizeof(refused)));
 	monitor_free(s, in_time());
 
 	s = on_duty(false); /* libvirt is gone */

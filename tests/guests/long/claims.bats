@@ -203,7 +203,7 @@ rests_and_grows() {
 	[ "$(kills "$1")" -eq 0 ]
 }
 
-# Like Windows: what QEMU is told the definition does not show. With an autodeflate of its own QEMU would not follow.
+# Like Windows: what QEMU is told the definition does not show. With autodeflate= in the definition, QEMU would ignore the -global.
 @test "a guest whose MemTotal stays is at rest after 30 s of a constant load, and grows unharmed" {
 	guest_start windows max=1024 current=1024 autodeflate= extra="<qemu:commandline
 		xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:arg value='-global'/><qemu:arg
