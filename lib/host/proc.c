@@ -137,6 +137,12 @@ struct meminfo { /* fields that only this file needs */
 	uint64_t huge_pages, huge_pages_free, huge_pages_rsvd, huge_page_kib;
 };
 
+/* Used memory, as free(1) has it: neither free nor page cache. */
+static uint64_t used_kib(const struct host *h)
+{
+	return sat_sub(host_pageable_kib(h), h->free_kib + h->buffers_kib + h->cached_kib);
+}
+
 /*
  * MemAvailable is free memory and most of the page cache and of reclaimable slab, so it cannot be more than these. A
  * kernel that lost count of its lists (Inactive(file)) has it grow beyond MemTotal.
@@ -165,7 +171,8 @@ static void bound_figures(struct host *h, struct meminfo *m)
 	 * back of it. */
 	h->unsplit_kib =
 	    sat_sub(m->active_kib + m->inactive_kib, sat_add(m->mapped_kib, m->shmem_kib + m->swap_cached_kib));
-	bound_figure(h, "Inactive(anon)", host_pageable_kib(h) - h->free_kib, &h->unsplit_kib);
+	allowed_kib = sat_sub(used_kib(h), sat_add(m->mapped_kib, max_u64(m->slab_kib, m->kernel_kib)));
+	bound_figure(h, "Inactive(anon)", allowed_kib, &h->unsplit_kib);
 }
 
 static int read_meminfo(struct proc *p, struct host *h)
@@ -218,7 +225,7 @@ static uint64_t read_arc_kib(struct proc *p, struct host *h)
 	    text_number(&text, "c_min ", 1, "", &least_bytes) < 0)
 		return 0;
 	size_kib = size_bytes / 1024;
-	bound_figure(h, "the size of the ARC", host_pageable_kib(h) - h->free_kib, &size_kib);
+	bound_figure(h, "the size of the ARC", used_kib(h), &size_kib);
 	return sat_sub(size_kib, least_bytes / 1024);
 }
 

@@ -149,6 +149,8 @@ static void test_unsplit(void **state)
 	     0}, /* locked memory is on no list */
 	    {"Active(anon): 600 kB\nInactive(anon): 9000 kB\n", 0},
 	    {"AnonPages: 7000 kB\n", 0},
+	    {"Inactive(anon): 95000 kB\nAnonPages: 60000 kB\nBuffers: 400 kB\nCached: 9000 kB\nSReclaimable: 600 kB\n",
+	     10000}, /* no more than the other figures leave of the total */
 	    {"", 0},
 	};
 
@@ -250,6 +252,9 @@ static void test_meminfo(void **state)
 	}
 }
 
+/* Of 700 kB that are not free, 200 are page cache, 420 are mapped and 30 are slab: 50 are left. */
+#define ANON "Buffers: 10 kB\nCached: 190 kB\nAnonPages: 420 kB\nActive(anon): 420 kB\nSReclaimable: 30 kB\n"
+
 /* Which figure contradicts its neighbours, and what of it counts. */
 static void test_doubtful(void **state)
 {
@@ -266,8 +271,14 @@ static void test_doubtful(void **state)
 	    {TOTAL FREE AVAILABLE "Cached: 900 kB\n", NULL, "Cached", 900, 700},
 	    {TOTAL FREE AVAILABLE "Buffers: 900 kB\nCached: 200 kB\n", NULL, "Buffers", 900, 700}, /* the first */
 	    {TOTAL FREE AVAILABLE "HugePages_Total: 900\nHugepagesize: 2048 kB\n", NULL, "Hugetlb", 1843200, 1000},
-	    {TOTAL FREE AVAILABLE "Active(anon): 9000 kB\nAnonPages: 100 kB\n", NULL, "Inactive(anon)", 8900, 700},
+	    {TOTAL FREE AVAILABLE "Active(anon): 9000 kB\nAnonPages: 100 kB\n", NULL, "Inactive(anon)", 8900, 600},
+	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 50 kB\n", NULL, NULL, 0, 0},
+	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 151 kB\n", NULL, "Inactive(anon)", 151, 50},
+	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 151 kB\nKReclaimable: 40 kB\n", NULL, "Inactive(anon)", 151,
+	     40},
 	    {TOTAL FREE AVAILABLE, "c_min 4 0\nsize 4 1024000\n", "the size of the ARC", 1000, 700},
+	    {TOTAL FREE AVAILABLE "Buffers: 10 kB\nCached: 190 kB\n", "c_min 4 0\nsize 4 614400\n",
+	     "the size of the ARC", 600, 500},
 	};
 
 	(void)state;
