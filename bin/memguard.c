@@ -72,6 +72,7 @@ static const struct program memguard = {
 /* Keys of complaints that last until the next check. */
 #define CANNOT_FREE "cannot free"
 #define CANNOT_BE_WOKEN "cannot be woken by a guest that starts"
+#define HOST_COMPLAINTS 32 /* places that those about guests leave */
 
 /* ---- words ---- */
 
@@ -95,15 +96,6 @@ static void say_of_libvirt(const struct conf *conf, int error, const char *words
 	free(sentence);
 }
 
-/* uuid as of report_unreadable. */
-static void complain_of_record(const char *uuid)
-{
-	char text[SENTENCE];
-
-	report_unreadable(text, sizeof(text), uuid);
-	say_complaint(&memguard, LOG_WARNING, text, "%s", text);
-}
-
 static void complain_of_figures(const struct host *h)
 {
 	char text[SENTENCE];
@@ -112,16 +104,25 @@ static void complain_of_figures(const struct host *h)
 		say_complaint(&memguard, LOG_WARNING, "host doubtful", "%s", report_doubtful(text, sizeof(text), h));
 }
 
-/* Records of the registry that cannot be read count as absent, as in membalance. */
-static void complain_of_records(struct monitor *s)
+/* If too many guests have faults, some are not said: complaints that find no place are said at each look. */
+static void say_of_guest(void *program, const char *key, const char *sentence)
+{
+	if (complaints.n < COMPLAINTS_MAX - HOST_COMPLAINTS)
+		say_complaint_as(program, key, sentence);
+	else
+		complaints_keep(&complaints, key);
+}
+
+/* Records of the registry that cannot be read count as absent, and void hints too, as in membalance. */
+static void complain_of_guests(struct monitor *s)
 {
 	struct snapshot *h = monitor_snapshot(s);
+	char text[SENTENCE];
 
 	if (monitor_pending_unreadable(s))
-		complain_of_record(NULL);
+		say_complaint(&memguard, LOG_WARNING, "pending", "%s", report_unreadable(text, sizeof(text), NULL));
 	for (size_t i = 0; i < h->n; i++)
-		if (h->guest[i].unreadable)
-			complain_of_record(h->guest[i].uuid);
+		report_complain_guest(&h->guest[i], say_of_guest, (void *)&memguard);
 }
 
 /* One complaint, even if the error changes: a libvirtd that starts is first absent and then too slow. words may come
@@ -238,7 +239,7 @@ static int run_once(FILE *out, struct monitor *s, const struct conf *conf)
 		r = monitor_read(s, now_ms + conf->deadline_ms / 2);
 	if (r)
 		say_of_libvirt(conf, r, monitor_words(s));
-	complain_of_records(s);
+	complain_of_guests(s);
 	short_of = reclaim_once(out, s, conf, end_ms);
 	if (short_of && short_of != -EBUSY)
 		say_of_libvirt(conf, -ENODATA, "");
@@ -410,7 +411,7 @@ static void do_housekeeping(struct daemon *d, uint64_t now_ms)
 	complain_of_error("cannot see the guests", r, monitor_words(d->monitor));
 	d->registry = monitor_open_registry(d->monitor);
 	complain_of_error("cannot use '/run/memsched'", d->registry, NULL);
-	complain_of_records(d->monitor);
+	complain_of_guests(d->monitor);
 	watch_pending(d);
 	report_command_test(d);
 	say_resolved(&memguard);

@@ -447,17 +447,10 @@ char *report_doubtful(char *buffer, size_t size, const struct host *h)
 
 typedef void complaint_say(void *arg, const char *key, const char *sentence);
 
-static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
+void report_complain_guest(const struct guest *g, complaint_say *say, void *arg)
 {
-	char why[TEXT_EXPLAIN], name[256], sentence[SENTENCE], key[UUID_TEXT + HINT_FAULT_TEXT + 8];
+	char sentence[SENTENCE], key[UUID_TEXT + HINT_FAULT_TEXT + 8];
 
-	if ((g->hung || g->order.error) && !g->vanished) {
-		text_escape(name, sizeof(name), g->name, text_is_utf8());
-		snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->plan.reason));
-		snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->plan.reason),
-		         text_explain(why, sizeof(why), g));
-		say(arg, key, sentence);
-	}
 	if (g->unreadable) {
 		snprintf(key, sizeof(key), "%s unreadable", g->uuid);
 		say(arg, key, report_unreadable(sentence, sizeof(sentence), g->uuid));
@@ -466,6 +459,20 @@ static void complain_of_guest(const struct guest *g, complaint_say *say, void *a
 		snprintf(key, sizeof(key), "%s hint %s", g->uuid, g->hints.fault[k]);
 		say(arg, key, g->hints.fault[k]);
 	}
+}
+
+static void complain_of_guest(const struct guest *g, complaint_say *say, void *arg)
+{
+	char why[TEXT_EXPLAIN], name[256], sentence[SENTENCE], key[UUID_TEXT + 64];
+
+	if ((g->hung || g->order.error) && !g->vanished) {
+		text_escape(name, sizeof(name), g->name, text_is_utf8());
+		snprintf(key, sizeof(key), "%s %s", g->uuid, reason_word(g->plan.reason));
+		snprintf(sentence, sizeof(sentence), "domain '%s': %s: %s", name, reason_word(g->plan.reason),
+		         text_explain(why, sizeof(why), g));
+		say(arg, key, sentence);
+	}
+	report_complain_guest(g, say, arg);
 }
 
 static void complain_of_registry(const struct balance_report *rep, complaint_say *say, void *arg)

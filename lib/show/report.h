@@ -64,6 +64,9 @@ char *report_unreadable(char *buffer, size_t size, const char *uuid);
 /* Calls say(arg, key, sentence) for each complaint the pass gives rise to; sentences are safe to print. */
 void report_complain(const struct balance_report *rep, void (*say)(void *arg, const char *key, const char *sentence),
                      void *arg);
+/* Likewise for a guest's record and hints alone, whatever was decided for it. */
+void report_complain_guest(const struct guest *g, void (*say)(void *arg, const char *key, const char *sentence),
+                           void *arg);
 
 /* "cannot free: needed 412 MiB, freed 96 MiB, refused: ...". Returns text. */
 const char *report_cannot_free(char *text, size_t size, const struct monitor_view *view, const char *refused);

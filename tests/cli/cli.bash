@@ -139,3 +139,9 @@ metrics_are_clean() {
 	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
 	[ -z "$output" ] || { echo "$output"; return 1; }
 }
+
+# with_hints XML: node is one whose guest needy has XML as its metadata.
+with_hints() {
+	sed "0,/<memory unit/s|<memory unit|<metadata>$1</metadata>&|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"
+	node=test://$BATS_TEST_TMPDIR/hints.xml
+}

@@ -255,6 +255,19 @@ teardown() {
 	done
 }
 
+@test "a hint that is void is said in a single run, in the words of membalance, but not with -q" {
+	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0'><m:minimum unit='MiB'>400</m:minimum></m:memory>"
+	separately -0 membalance -c "$node" --root "$root" --dry-run
+	[[ $stderr == "membalance: warning: domain 'needy': unknown hints are ignored: element 'minimum' (did you mean <min>?)"* ]]
+	before=${stderr#membalance: }
+	for how in --once --dry-run; do
+		separately -0 guard $how
+		[ "$stderr" = "memguard: $before" ]
+	done
+	separately -0 guard --once -q
+	[ -z "$stderr" ]
+}
+
 @test "warnings of the configuration are said, but not with -q" {
 	echo 'tagret = 1' >"$root/etc/memsched.conf"
 	separately guard --once

@@ -42,6 +42,36 @@ teardown() {
 	stop
 }
 
+@test "a hint that is void is said once by the loop" {
+	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0'><m:minimum unit='MiB'>400</m:minimum></m:memory>"
+	start
+	wait_for says "memguard: warning: domain 'needy': unknown hints are ignored: element 'minimum' (did you mean <min>?)"
+	mkfifo "$root/run/memsched/pending/11111111-0000-4000-8000-000000000002"
+	wait_for says "a record in '/run/memsched/pending' cannot be read" # in a later round
+	[ "$(grep -c needy "$said")" -eq 1 ]
+	stop
+}
+
+@test "void hints of very many guests leave room for complaints about the host" {
+	{
+		echo "<node>"
+		for i in {100..399}; do
+			echo "<domain type='test'><name>g$i</name><uuid>11111111-0000-4000-8000-000000000$i</uuid><metadata>\
+				<m:memory xmlns:m='urn:memsched:domain:1.0' weight='7'/></metadata><memory>524288</memory><os><type>hvm</type></os></domain>"
+		done
+		echo "</node>"
+	} >"$BATS_TEST_TMPDIR/many.xml"
+	node=test://$BATS_TEST_TMPDIR/many.xml
+	start
+	wait_for says "unknown hints are ignored"
+	available 100000
+	wait_for says 'cannot free: '
+	goes_round 10
+	[ "$(grep -c 'cannot free: ' "$said")" -eq 1 ]
+	[ "$(grep -c 'unknown hints' "$said")" -le 256 ]
+	stop
+}
+
 critical() {
 	start
 	wait_for no_give_held

@@ -461,12 +461,6 @@ check_host() {
 		'trap "" PIPE; exec {gone}> >(:); wait $!; exec memstat "$@" >&"$gone"' _ -c "$node" --root "$root"
 }
 
-# with_hints XML: node is one whose guest needy has XML as its metadata.
-with_hints() {
-	sed "0,/<memory unit/s|<memory unit|<metadata>$1</metadata>&|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"
-	node=test://$BATS_TEST_TMPDIR/hints.xml
-}
-
 @test "hints that are no names of ours are said once, with the nearest, and are void" {
 	local m="m:memory xmlns:m='urn:memsched:domain:1.0'" row
 	while IFS='#' read -r xml words; do
