@@ -101,7 +101,8 @@ static void complain_of_figures(const struct host *h)
 	char text[SENTENCE];
 
 	if (h->doubtful)
-		say_complaint(&memguard, LOG_WARNING, "host doubtful", "%s", report_doubtful(text, sizeof(text), h));
+		say_complaint(&memguard, LOG_WARNING, "host doubtful", "host: %s",
+		              report_doubtful(text, sizeof(text), h));
 }
 
 /* If too many guests have faults, some are not said: complaints that find no place are said at each look. */

@@ -208,6 +208,18 @@ static void examine_guests(const struct round *r)
 
 /* ---- the host ---- */
 
+static void examine_figures(const struct round *r)
+{
+	const struct host *h = &r->e->report->host;
+	char text[256];
+
+	if (h->doubtful)
+		find(r, "host", "figures", VERDICT_WARN, "%s: the kernel, or ZFS, has lost count: update it",
+		     report_doubtful(text, sizeof(text), h));
+	else
+		find(r, "host", "figures", VERDICT_PASS, "none contradicts the others");
+}
+
 static void examine_reserve(const struct round *r)
 {
 	const struct host *h = &r->e->report->host;
@@ -403,6 +415,7 @@ void doctor_examine(const struct examination *e, void (*say)(void *arg, const st
 		examine_hook(&r);
 	examine_guests(&r);
 	if (e->report && here) {
+		examine_figures(&r);
 		examine_reserve(&r);
 		examine_plenty(&r);
 		examine_swap(&r);

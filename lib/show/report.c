@@ -439,9 +439,8 @@ char *report_doubtful(char *buffer, size_t size, const struct host *h)
 {
 	char says[TEXT_SIZE], allowed[TEXT_SIZE];
 
-	snprintf(buffer, size, "host: %s is %s, but the other figures allow only %s, which is used instead",
-	         h->doubtful, text_size(says, sizeof(says), h->doubtful_kib),
-	         text_size(allowed, sizeof(allowed), h->allowed_kib));
+	snprintf(buffer, size, "%s is %s, but the other figures allow only %s, which is used instead", h->doubtful,
+	         text_size(says, sizeof(says), h->doubtful_kib), text_size(allowed, sizeof(allowed), h->allowed_kib));
 	return buffer;
 }
 
@@ -512,8 +511,10 @@ void report_complain(const struct balance_report *rep, void (*say)(void *arg, co
 		say(arg, "list",
 		    "libvirt does not list its guests, perhaps because a hook runs: only guests known before are read");
 	complain_of_registry(rep, say, arg);
-	if (rep->host.doubtful)
-		say(arg, "host doubtful", report_doubtful(sentence, sizeof(sentence), &rep->host));
+	if (rep->host.doubtful) {
+		snprintf(sentence, sizeof(sentence), "host: %s", report_doubtful(why, sizeof(why), &rep->host));
+		say(arg, "host doubtful", sentence);
+	}
 	if (!rep->budget.least)
 		return;
 	snprintf(sentence, sizeof(sentence), "host: %s",

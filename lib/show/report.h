@@ -55,7 +55,7 @@ const char *report_unusable(int error);
 /* The message for an error of registry_paused: whether there is a pause is not known. Returns buffer. */
 char *report_pause_unknown(char *buffer, size_t size, int error);
 
-/* The message for a host's figure that contradicts its neighbours (doubtful). Returns buffer. */
+/* "MemAvailable is 166 GiB, but ...", for a host's figure that its neighbours contradict (doubtful). Returns buffer. */
 char *report_doubtful(char *buffer, size_t size, const struct host *h);
 
 /* The message for an unreadable record of the guest uuid; NULL: one of a pending start. Returns buffer. */

@@ -174,11 +174,12 @@ int status_plugin(const struct conf *conf, const char *root, const char *root_wo
 	state = level == GUARD_CRITICAL                             ? PLUGIN_CRITICAL
 	        : level == GUARD_TIGHT || presence != GUARD_PRESENT ? PLUGIN_WARNING
 	                                                            : PLUGIN_OK;
-	printf("MEMGUARD %s - %s%s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[state],
+	printf("MEMGUARD %s - %s%s%s%s%s | available=%lluB;%llu:;%llu:;0;%llu reserve=%lluB\n", words[state],
 	       presence == GUARD_ABSENT   ? "no memguard is running: "
 	       : presence == GUARD_SILENT ? "memguard hangs: "
 	                                  : "",
-	       report_available(text, sizeof(text), host.available_kib, gc.reserve_kib),
+	       report_available(text, sizeof(text), host.available_kib, gc.reserve_kib), host.doubtful ? ", " : "",
+	       host.doubtful ? host.doubtful : "", host.doubtful ? " doubtful" : "",
 	       (unsigned long long)host.available_kib * 1024, (unsigned long long)guard_tight_kib(&gc) * 1024,
 	       (unsigned long long)guard_critical_kib(&gc) * 1024, (unsigned long long)host.total_kib * 1024,
 	       (unsigned long long)gc.reserve_kib * 1024);

@@ -73,6 +73,18 @@ teardown() {
 	[[ $output == *"reserve 11.1 GiB"* ]]
 }
 
+@test "--check: a figure that the others contradict is named, and does not count" {
+	guarded
+	sed 's/^MemAvailable:.*/MemAvailable: 11000000 kB/; s/^Inactive(anon):.*/Inactive(anon): 60000000 kB/' \
+		tests/cli/roots/host-lost-count/proc/meminfo >"$root/proc/meminfo"
+	run -0 guard --check
+	# of what is used, all but 23 GiB is mapped or slab, and 3/4 of it would be 17.2 GiB
+	[[ $output == "MEMGUARD OK - 27.7 GiB available, reserve 1004 MiB, Inactive(anon) doubtful | available="* ]]
+	cp tests/cli/roots/host-lost-count/proc/meminfo "$root/proc/meminfo"
+	run -0 guard --check
+	[[ $output == "MEMGUARD OK - 11 GiB available, reserve 1004 MiB, MemAvailable doubtful | available="* ]]
+}
+
 @test "--check: what is wrong is UNKNOWN, on stdout too" {
 	for options in --bogus '--reserve many' '--once' '-n' 'operand' '--explain' '--config /nowhere'; do
 		# shellcheck disable=SC2086

@@ -169,6 +169,12 @@ static void strict(void)
 {
 	guests[0].device.numa_strict = true;
 }
+static void lost_count(void)
+{
+	report.host.doubtful = "MemAvailable";
+	report.host.doubtful_kib = GIB(166);
+	report.host.allowed_kib = GIB(8);
+}
 static void short_host(void)
 {
 	report.host.available_kib = GIB(1) / 2;
@@ -307,6 +313,8 @@ static const struct {
     {void_hint, "guests", "hints", VERDICT_WARN, "'memstat db6' says which"},
     {pinned, "guests", "pinned memory", VERDICT_WARN, "1 of 7 (db1)"},
     {strict, "guests", "NUMA binding", VERDICT_WARN, "1 of 7 (db1)"},
+    {lost_count, "host", "figures", VERDICT_WARN,
+     "MemAvailable is 166 GiB, but the other figures allow only 8 GiB, which is used instead: "},
     {short_host, "host", "available memory", VERDICT_FAIL, "512 MiB, less than the reserve of 1 GiB"},
     {small_reserve, "host", "reserve", VERDICT_WARN, "512 MiB is less than 1/128 of 64 GiB"},
     {large_reserve, "host", "reserve", VERDICT_WARN, "33 GiB is more than half of 64 GiB"},
