@@ -101,8 +101,8 @@ struct device {
 	bool virtio_mem;         /* resized by other means */
 	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
 	bool reporting;          /* <memballoon freePageReporting='on'>: the host gets free pages back by itself */
-	bool numa_strict;        /* <numatune><memory mode='strict'>: its memory comes from these nodes alone */
-	bool unknown;            /* the XML could not be had or read: only maximum and current are known */
+	bool numa_bound; /* <numatune> with mode='strict' or 'restrictive': its memory comes from these nodes alone */
+	bool unknown;    /* the XML could not be had or read: only maximum and current are known */
 };
 
 enum hint { HINT_MIN, HINT_MAX, HINT_WEIGHT, HINT_TARGET, HINT_MANAGED, HINT_COUNT };

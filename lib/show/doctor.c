@@ -99,7 +99,7 @@ GUEST_HAS(is_autodeflated, g->device.autodeflate)
 GUEST_HAS(has_no_reporting, g->answered && g->device.balloon && !g->device.reporting)
 GUEST_HAS(has_bad_hints, g->hints.voided || g->hints.n_faults)
 GUEST_HAS(is_pinned, g->device.locked || g->device.hugepages || g->device.passthrough || g->device.virtio_mem)
-GUEST_HAS(is_bound, g->device.numa_strict)
+GUEST_HAS(is_bound, g->device.numa_bound)
 GUEST_HAS(is_silent, g->hung || g->order.error)
 GUEST_HAS(does_not_move, g->plan.reason == REASON_STUCK || g->plan.reason == REASON_NO_GAIN)
 
@@ -158,8 +158,7 @@ static const struct guest_check {
      "have locked memory, huge pages, host devices or virtio-mem, so the host gets nothing back: they are left alone",
      NULL},
     {"NUMA binding", "none is strict", is_bound, VERDICT_WARN,
-     "take memory from some nodes alone, which may be full while the host is not: <memory mode='preferred'> in "
-     "<numatune>",
+     "take memory from some nodes alone, which may be full while the host is not: mode='preferred' in <numatune>",
      NULL},
 };
 

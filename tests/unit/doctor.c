@@ -167,7 +167,7 @@ static void pinned(void)
 }
 static void strict(void)
 {
-	guests[0].device.numa_strict = true;
+	guests[0].device.numa_bound = true;
 }
 static void lost_count(void)
 {

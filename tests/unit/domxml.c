@@ -78,10 +78,10 @@ static const char *facts_of(const struct device *device, char letters[10])
 		bool holds;
 		char letter;
 	} fact[] = {
-	    {device->balloon, 'b'},     {device->bare, 'n'},         {device->autodeflate, 'a'},
-	    {device->locked, 'l'},      {device->hugepages, 'h'},    {device->passthrough, 'p'},
-	    {device->virtio_mem, 'v'},  {device->preallocated, 'i'}, {device->reporting, 'r'},
-	    {device->numa_strict, 'n'},
+	    {device->balloon, 'b'},    {device->bare, 'n'},         {device->autodeflate, 'a'},
+	    {device->locked, 'l'},     {device->hugepages, 'h'},    {device->passthrough, 'p'},
+	    {device->virtio_mem, 'v'}, {device->preallocated, 'i'}, {device->reporting, 'r'},
+	    {device->numa_bound, 'n'},
 	};
 	size_t n = 0;
 
@@ -110,7 +110,13 @@ static const struct {
     {"<memoryBacking><allocation mode='ondemand'/></memoryBacking>", ""},
     {"<memoryBacking><allocation threads='8'/></memoryBacking>", ""},
     {"<numatune><memory mode='strict' nodeset='0'/></numatune>", "n"},
+    {"<numatune><memory mode='restrictive' nodeset='0'/></numatune>", "n"},
+    {"<numatune><memnode cellid='1' mode='strict' nodeset='0'/></numatune>", "n"},
+    {"<numatune><memory mode='preferred' nodeset='0'/><memnode cellid='0' mode='restrictive' nodeset='1'/></numatune>",
+     "n"},
     {"<numatune><memory mode='preferred' nodeset='0'/></numatune>", ""},
+    {"<numatune><memory mode='interleave' nodeset='0-1'/><memnode cellid='0' mode='preferred' nodeset='1'/></numatune>",
+     ""},
     {"<launchSecurity type='sev'/>", "p"},
     {"<devices><hostdev mode='subsystem' type='pci'/></devices>", "p"},
     {"<devices><hostdev mode='subsystem' type='mdev'/></devices>", "p"},
