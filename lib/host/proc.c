@@ -153,6 +153,8 @@ static void bound_figures(struct host *h, struct meminfo *m)
 	uint64_t left_kib, cache_kib, allowed_kib;
 
 	bound_figure(h, "Hugetlb", h->total_kib, &h->hugetlb_kib);
+	bound_figure(h, "HugePages_Free", h->hugetlb_kib, &h->hugetlb_free_kib);
+	bound_figure(h, "SwapFree", h->swap_kib, &h->swap_free_kib);
 	left_kib = host_pageable_kib(h);
 	bound_figure(h, "MemFree", left_kib, &h->free_kib);
 	left_kib -= h->free_kib;

@@ -29,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(h.total_kib == 4711);
 	else
 		check(h.total_kib > 0 && h.free_kib <= h.total_kib && h.available_kib <= host_pageable_kib(&h) &&
-		      h.hugetlb_kib <= h.total_kib && (!h.doubtful || h.doubtful_kib > h.allowed_kib));
+		      h.hugetlb_kib <= h.total_kib && h.hugetlb_free_kib <= h.hugetlb_kib &&
+		      h.swap_free_kib <= h.swap_kib && h.unsplit_kib <= h.total_kib - h.free_kib &&
+		      (!h.doubtful || h.doubtful_kib > h.allowed_kib));
 	return 0;
 }

@@ -271,6 +271,9 @@ static void test_doubtful(void **state)
 	    {TOTAL FREE AVAILABLE "Cached: 900 kB\n", NULL, "Cached", 900, 700},
 	    {TOTAL FREE AVAILABLE "Buffers: 900 kB\nCached: 200 kB\n", NULL, "Buffers", 900, 700}, /* the first */
 	    {TOTAL FREE AVAILABLE "HugePages_Total: 900\nHugepagesize: 2048 kB\n", NULL, "Hugetlb", 1843200, 1000},
+	    {TOTAL FREE AVAILABLE "HugePages_Total: 9\nHugePages_Free: 90\nHugepagesize: 2 kB\n", NULL,
+	     "HugePages_Free", 180, 18},
+	    {TOTAL FREE AVAILABLE "SwapTotal: 100 kB\nSwapFree: 900 kB\n", NULL, "SwapFree", 900, 100},
 	    {TOTAL FREE AVAILABLE "Active(anon): 9000 kB\nAnonPages: 100 kB\n", NULL, "Inactive(anon)", 8900, 600},
 	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 50 kB\n", NULL, NULL, 0, 0},
 	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 151 kB\n", NULL, "Inactive(anon)", 151, 50},
@@ -306,6 +309,7 @@ static void test_huge_pages(void **state)
 	    {"HugePages_Total: 9\nHugePages_Free: 5\n", 10},
 	    {"HugePages_Total: 9\nHugePages_Free: 5\nHugePages_Rsvd: 2\n", 6},
 	    {"HugePages_Total: 9\nHugePages_Free: 5\nHugePages_Rsvd: 6\n", 0},
+	    {"HugePages_Total: 9\nHugePages_Free: 90\nHugePages_Rsvd: 1\n", 18}, /* no more than the pool has */
 	};
 
 	(void)state;
