@@ -72,6 +72,26 @@ end_loop() {
 	[ "$(lasting)" -eq 0 ]
 }
 
+# written: each record of a guest, with its inode and the time it was written.
+written() {
+	find "$registry/domains" -type f -printf '%f %i %T@\n' | sort
+}
+
+@test "a pass writes the record of a guest again only if it has changed" {
+	balance
+	before=$(written)
+	[ "$(wc -l <<<"$before")" -eq 5 ]
+	balance
+	[ "$(written)" = "$before" ]
+	begin_loop
+	end_loop
+	[ "$(written)" = "$before" ]
+	with_hints "<m:memory xmlns:m='urn:memsched:domain:1.0'><m:weight>7</m:weight></m:memory>"
+	balance
+	[ "$(written | grep -v "$needy")" = "$(grep -v "$needy" <<<"$before")" ]
+	[ "$(written)" != "$before" ]
+}
+
 @test "another pass has the directory that was made meanwhile: the loop waits for it" {
 	begin_loop
 	mkdir "$registry.new"
