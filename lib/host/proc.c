@@ -264,10 +264,13 @@ static bool read_pressure(struct proc *p, uint32_t *ret_centi)
 /* ---- control groups ---- */
 
 static const struct hierarchy {
-	const char *folder, *limit, *usage, *active, *inactive;
+	const char *folder, *limit[2], *usage, *active, *inactive;
 } hierarchies[] = {
-    {"/sys/fs/cgroup", "memory.max", "memory.current", "active_file ", "inactive_file "},
-    {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file ",
+    {"/sys/fs/cgroup", {"memory.max", "memory.high"}, "memory.current", "active_file ", "inactive_file "},
+    {"/sys/fs/cgroup/memory",
+     {"memory.limit_in_bytes"},
+     "memory.usage_in_bytes",
+     "total_active_file ",
      "total_inactive_file "},
 };
 
@@ -281,14 +284,26 @@ static int read_group(struct proc *p, const struct hierarchy *in, const char *gr
 	return text_read(p, path, ret_text);
 }
 
-/* The page cache in it is given up before anything fails for the limit. "max" is no number, and no limit. */
-static void bound_group(struct proc *p, const struct hierarchy *in, const char *group, struct host *h)
+/* "max" is no number, and no limit. Above memory.high the kernel swaps guests out and slows them down. */
+static uint64_t group_limit_bytes(struct proc *p, const struct hierarchy *in, const char *group)
 {
-	uint64_t limit_bytes, usage_bytes, active_bytes = 0, inactive_bytes = 0, left_kib;
+	uint64_t least_bytes = ABSENT, bytes;
 	struct text text;
 
-	if (read_group(p, in, group, in->limit, &text) < 0 || text_number(&text, "", 0, "", &limit_bytes) < 0 ||
-	    limit_bytes / 1024 >= h->total_kib || read_group(p, in, group, in->usage, &text) < 0 ||
+	for (size_t i = 0; i < sizeof(in->limit) / sizeof(*in->limit) && in->limit[i]; i++)
+		if (read_group(p, in, group, in->limit[i], &text) == 0 && text_number(&text, "", 0, "", &bytes) == 0)
+			least_bytes = min_u64(least_bytes, bytes);
+	return least_bytes;
+}
+
+/* The page cache in it is given up before anything fails for the limit. */
+static void bound_group(struct proc *p, const struct hierarchy *in, const char *group, struct host *h)
+{
+	uint64_t limit_bytes = group_limit_bytes(p, in, group), usage_bytes, active_bytes = 0, inactive_bytes = 0;
+	uint64_t left_kib;
+	struct text text;
+
+	if (limit_bytes / 1024 >= h->total_kib || read_group(p, in, group, in->usage, &text) < 0 ||
 	    text_number(&text, "", 0, "", &usage_bytes) < 0)
 		return;
 	if (read_group(p, in, group, "memory.stat", &text) == 0) {

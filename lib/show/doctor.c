@@ -301,7 +301,8 @@ static void examine_kernel(const struct round *r)
 		find(r, "host", "khugepaged", VERDICT_PASS, "it leaves alone what balloons gave back");
 	if (h->limit_kib)
 		find(r, "host", "control groups", VERDICT_WARN,
-		     "a limit of %s around the guests bounds what is available: raise MemoryMax of machine.slice",
+		     "a limit of %s around the guests bounds what is available: raise MemoryMax or MemoryHigh of "
+		     "machine.slice",
 		     SIZE(h->limit_kib));
 	else
 		find(r, "host", "control groups", VERDICT_PASS, "no limit");

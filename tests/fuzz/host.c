@@ -5,9 +5,15 @@
 #include "host/proc.h"
 #include "root.h"
 
-static const char *const files[] = {
-    "proc/meminfo",     "proc/pressure/memory",     "proc/spl/kstat/zfs/arcstats",  "sys/kernel/mm/ksm/pages_sharing",
-    "proc/self/cgroup", "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current", "sys/fs/cgroup/memory.stat"};
+static const char *const files[] = {"proc/meminfo",
+                                    "proc/pressure/memory",
+                                    "proc/spl/kstat/zfs/arcstats",
+                                    "sys/kernel/mm/ksm/pages_sharing",
+                                    "proc/self/cgroup",
+                                    "sys/fs/cgroup/memory.max",
+                                    "sys/fs/cgroup/memory.current",
+                                    "sys/fs/cgroup/memory.stat",
+                                    "sys/fs/cgroup/memory.high"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
