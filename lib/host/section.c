@@ -146,6 +146,22 @@ static void add_fault(struct hints *h, const char *sentence)
 		text_copy(h->fault[h->n_faults++], HINT_FAULT_TEXT, sentence);
 }
 
+/* It holds, as in metadata. */
+static void note_low_min(const struct conf *conf, struct guest *g)
+{
+	uint64_t floor_kib = policy_floor_kib(g->device.maximum_kib);
+	char name[96], min[TEXT_SIZE], floor[TEXT_SIZE], sentence[HINT_FAULT_TEXT + 512];
+
+	if (!(g->hints.configured & 1 << HINT_MIN) || !g->device.maximum_kib || g->hints.min_kib >= floor_kib)
+		return;
+	snprintf(sentence, sizeof(sentence),
+	         "domain '%s': min is %s, less than a guest of this size keeps without it (%s): %s",
+	         text_escape(name, sizeof(name), g->name, text_is_utf8()),
+	         text_size(min, sizeof(min), g->hints.min_kib), text_size(floor, sizeof(floor), floor_kib),
+	         section_of(conf, g->name, HINT_MIN)->origin[HINT_MIN].where);
+	add_fault(&g->hints, sentence);
+}
+
 /* As with hints: a guest with too much memory costs the others something, a guest with too little dies. */
 static void drop_low_max(const struct conf *conf, struct guest *g)
 {
@@ -177,6 +193,7 @@ void sections_apply(const struct conf *conf, struct guest *g)
 	adopt_size(conf, g, HINT_MAX, &h->has_max, &h->max_kib);
 	adopt_size(conf, g, HINT_TARGET, &h->has_target, &h->target_kib);
 	adopt_weight(conf, g);
+	note_low_min(conf, g);
 	drop_low_max(conf, g);
 	g->target_kib =
 	    h->has_target ? max_u64(h->target_kib, KIB_PER_MIB) : conf_target_kib(conf, g->device.maximum_kib);

@@ -28,7 +28,8 @@ const struct conf_section *section_of(const struct conf *conf, const char *name,
 
 /*
  * Sets g->excluded, g->target_kib, and in g->hints what its metadata does not give, anew each time. A max below the
- * least that a guest of this size keeps, or below its min, is ignored, with a sentence in g->hints.fault.
+ * least that a guest of this size keeps, or below its min, is ignored, with a sentence in g->hints.fault. A min below
+ * the least holds, with a sentence.
  */
 void sections_apply(const struct conf *conf, struct guest *g);
 

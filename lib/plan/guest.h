@@ -107,7 +107,7 @@ struct device {
 
 enum hint { HINT_MIN, HINT_MAX, HINT_WEIGHT, HINT_TARGET, HINT_MANAGED, HINT_COUNT };
 
-#define HINT_FAULTS (HINT_COUNT + 2) /* one each, all that is unknown, and a configured max that does not fit */
+#define HINT_FAULTS (HINT_COUNT + 3) /* one each, all that is unknown, and a configured min and max that do not fit */
 #define HINT_FAULT_TEXT 320
 
 /*
