@@ -61,6 +61,9 @@ static void note_error(void *arg, const char *message, ...)
 	(void)message;
 	t->errors++;
 	t->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
+	/* Without memory libxml2 stops by itself. Until then 2.9.14 still reads the input, which xmlStopParser frees. */
+	if (t->no_memory)
+		return;
 	if (!error || error->level < XML_ERR_FATAL)
 		return;
 	if (error->code != XML_ERR_UNDECLARED_ENTITY || !ctxt->node || t->errors > ERRORS_MAX) {
