@@ -116,21 +116,6 @@ static int text_number(const struct text *text, const char *label, unsigned skip
 
 /* ---- figures that agree with each other ---- */
 
-#define DOUBT_PART 64 /* counters are kept for each CPU and summed up late: less of the total is no contradiction */
-
-/* Cuts a figure to what its neighbours allow. The first that exceeds it by much is named. */
-static void bound_figure(struct host *h, const char *name, uint64_t allowed_kib, uint64_t *kib)
-{
-	if (*kib <= allowed_kib)
-		return;
-	if (!h->doubtful && *kib - allowed_kib > h->total_kib / DOUBT_PART) {
-		h->doubtful = name;
-		h->doubtful_kib = *kib;
-		h->allowed_kib = allowed_kib;
-	}
-	*kib = allowed_kib;
-}
-
 struct meminfo { /* fields that only this file needs */
 	uint64_t shmem_kib, swap_cached_kib, active_kib, inactive_kib, mapped_kib;
 	uint64_t slab_kib, kernel_kib; /* reclaimable: slab, and all of the kernel's, of which slab is a part */
@@ -152,29 +137,29 @@ static void bound_figures(struct host *h, struct meminfo *m)
 	bool has_cached = h->cached_kib != ABSENT;
 	uint64_t left_kib, cache_kib, allowed_kib;
 
-	bound_figure(h, "Hugetlb", h->total_kib, &h->hugetlb_kib);
-	bound_figure(h, "HugePages_Free", h->hugetlb_kib, &h->hugetlb_free_kib);
-	bound_figure(h, "SwapFree", h->swap_kib, &h->swap_free_kib);
+	host_bound(h, "Hugetlb", h->total_kib, &h->hugetlb_kib);
+	host_bound(h, "HugePages_Free", h->hugetlb_kib, &h->hugetlb_free_kib);
+	host_bound(h, "SwapFree", h->swap_kib, &h->swap_free_kib);
 	left_kib = host_pageable_kib(h);
-	bound_figure(h, "MemFree", left_kib, &h->free_kib);
+	host_bound(h, "MemFree", left_kib, &h->free_kib);
 	left_kib -= h->free_kib;
-	bound_figure(h, "Buffers", left_kib, &h->buffers_kib);
+	host_bound(h, "Buffers", left_kib, &h->buffers_kib);
 	left_kib -= h->buffers_kib;
 	h->cached_kib = has_cached ? h->cached_kib : 0;
-	bound_figure(h, "Cached", left_kib, &h->cached_kib);
-	bound_figure(h, "Shmem", has_cached ? h->cached_kib : left_kib, &m->shmem_kib);
+	host_bound(h, "Cached", left_kib, &h->cached_kib);
+	host_bound(h, "Shmem", has_cached ? h->cached_kib : left_kib, &m->shmem_kib);
 	cache_kib = h->buffers_kib + sat_sub(h->cached_kib, m->shmem_kib);
 	allowed_kib = h->free_kib + cache_kib;
 	if (h->available_kib == ABSENT)
 		h->available_kib = allowed_kib;
 	allowed_kib = min_u64(sat_add(allowed_kib, max_u64(m->slab_kib, m->kernel_kib)), host_pageable_kib(h));
-	bound_figure(h, "MemAvailable", has_cached ? allowed_kib : host_pageable_kib(h), &h->available_kib);
+	host_bound(h, "MemAvailable", has_cached ? allowed_kib : host_pageable_kib(h), &h->available_kib);
 	/* Active and inactive memory still count a huge page whole; mapped memory no longer counts what balloons gave
 	 * back of it. */
 	h->unsplit_kib =
 	    sat_sub(m->active_kib + m->inactive_kib, sat_add(m->mapped_kib, m->shmem_kib + m->swap_cached_kib));
 	allowed_kib = sat_sub(used_kib(h), sat_add(m->mapped_kib, max_u64(m->slab_kib, m->kernel_kib)));
-	bound_figure(h, "Inactive(anon)", allowed_kib, &h->unsplit_kib);
+	host_bound(h, "Inactive(anon)", allowed_kib, &h->unsplit_kib);
 }
 
 static int read_meminfo(struct proc *p, struct host *h)
@@ -227,7 +212,7 @@ static uint64_t read_arc_kib(struct proc *p, struct host *h)
 	    text_number(&text, "c_min ", 1, "", &least_bytes) < 0)
 		return 0;
 	size_kib = size_bytes / 1024;
-	bound_figure(h, "the size of the ARC", used_kib(h), &size_kib);
+	host_bound(h, "the size of the ARC", used_kib(h), &size_kib);
 	return sat_sub(size_kib, least_bytes / 1024);
 }
 

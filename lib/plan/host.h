@@ -35,4 +35,7 @@ static inline uint64_t host_pageable_kib(const struct host *h)
 	return h->total_kib > h->hugetlb_kib ? h->total_kib - h->hugetlb_kib : 0;
 }
 
+/* Cuts a figure of h to what its neighbours allow. The first that exceeds it by much is named as doubtful. */
+void host_bound(struct host *h, const char *name, uint64_t allowed_kib, uint64_t *kib);
+
 #endif
