@@ -13,8 +13,9 @@
 #define GONE_MS 100   /* between two attempts to connect to a libvirtd that is not there */
 #define OLD_MS 8000   /* of a reading; at rest one may be older, and is read anew before anything is taken */
 #define FRESH_MS 2000 /* likewise: two gaps. Guests may have grown since then */
-#define RENEW_MS 400  /* guests that must give wait this long for a fresh reading: a hook holds up the list for 333 ms \
-	               */
+#define RENEW_MS                                                                                                       \
+	400 /* guests that must give wait this long for a fresh reading: a hook holds up the list for 333 ms           \
+	     */
 #define RENEW_HARD_MS 100 /* likewise at critical: a reading of 40 guests takes 40 ms */
 #define POLL_MS 100       /* between two checks whether a slow reading is over */
 #define POLL_OLD_MS 10    /* likewise, if the guard has to wait for it */
@@ -34,14 +35,14 @@ struct monitor {
 	struct reader *reader;
 	bool at_rest;
 	bool owes;                 /* guests may have to get memory back */
+	bool renewing;             /* the last look waited for a fresh reading */
 	struct registry *registry; /* NULL: not there */
 	struct virt *virt;         /* for sending only; NULL: not connected */
 	size_t ready;              /* for so many guests */
 	uint64_t again_ms;         /* no new connection before: libvirtd was not there or did not answer */
 	uint64_t uneasy_ms;        /* the last time guests had to give */
-	bool renewing;             /* the last look waited for a fresh reading: */
-	uint64_t renewed_ms;       /* the beginning of the one that was not fresh, */
-	uint64_t renew_ms;         /* and since when the look waits */
+	uint64_t renewed_ms;       /* the beginning of the last reading that was not fresh when guests had to give */
+	uint64_t renew_ms;         /* since when a fresh one is waited for */
 	uint64_t busy_ms;          /* the last time guests still had to obey, or available memory fell */
 	uint64_t return_ms;        /* the last attempt to give back */
 	uint64_t rest_ms;          /* before it is tried after an emergency; grows if that brings the next one */
