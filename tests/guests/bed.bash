@@ -409,6 +409,29 @@ guest_set() {
 	timeout 40 virsh -q setmem "$1" "$2MiB" --live
 }
 
+# dimm_slots MIB: extra= for a guest of that size, into which memory devices can be plugged.
+dimm_slots() {
+	echo "<maxMemory slots='2' unit='MiB'>$(($1 + 1024))</maxMemory>
+		<cpu><numa><cell id='0' cpus='0' memory='$1' unit='MiB'/></numa></cpu>"
+}
+
+# guest_plug NAME MIB: a DIMM, until actual shows it. With memhp_default_state=offline the guest's kernel does not put it to use, which
+# is Linux' default without a udev rule.
+guest_plug() {
+	local before
+	before=$(guest_actual "$1")
+	echo "<memory model='dimm'><target><size unit='MiB'>$2</size><node>0</node></target></memory>" >"$BED/guests/$1.dimm"
+	timeout 60 virsh -q attach-device "$1" "$BED/guests/$1.dimm" --live >/dev/null
+	wait_until 60 at_least "$1" $((before / 1024 + $2 * 3 / 4)) || complain "the DIMM does not come into guest '$1'"
+}
+
+# guest_least NAME: the KiB that no one may leave it less than, by its newest sample.
+guest_least() {
+	guest_fresh "$1"
+	timeout 10 virsh -q domstats --balloon --nowait "$1" |
+		awk -F= '$1 ~ /current$/ { current = $2 } $1 ~ /usable$/ { usable = $2 } END { print current - usable }'
+}
+
 # guest_stop NAME…: by one virsh, whose start takes longer than all it does here.
 guest_stop() {
 	timeout $((40 * $#)) virsh -q "$(printf "destroy '%s'; " "$@")" >/dev/null

@@ -263,6 +263,39 @@ loop_said() {
 	[ "$(grep -c . "$BATS_TEST_TMPDIR/ran")" -eq 1 ]
 }
 
+# light_is_taken_again: the guard has read all guests since, whatever it took of the others.
+light_is_taken_again() {
+	local rounds
+	rounds=$(guard_rounds)
+	virsh -q setmem light 400MiB
+	wait_until 60 guard_acted_since "$rounds"
+	wait_until 60 at_most light 300
+}
+
+# bats test_tags=more
+@test "a DIMM that its guest does not put to use is nothing to take" {
+	guest_start plugged max=256 current=256 cmdline=memhp_default_state=offline extra="$(dimm_slots 256)"
+	guest_wait plugged
+	guest_ask plugged 60
+	guest_fresh plugged
+	echo "log = $BATS_TEST_TMPDIR/moves" >/etc/memsched.conf.d/reserve.conf
+	# shellcheck disable=SC2046
+	guard $(reserve 62)
+	wait_until 60 at_most light 300
+	guest_plug plugged 512
+	light_is_taken_again
+	light_is_taken_again
+	guest_ask plugged 61 # its load program answers
+	least=$(guest_least plugged)
+	kill "$pid" # writes its log
+	wait_until 60 process_gone "$pid"
+	jq -es --argjson least "$least" 'any(.[]; .name == "light") and
+		all(.[] | select(.name == "plugged"); .asked_bytes >= $least * 1024)' "$BATS_TEST_TMPDIR/moves"
+	[ "$(guest_restarts plugged)" -eq 0 ]
+	[ "$(guest_boots plugged)" -eq 1 ]
+	guest_stop plugged
+}
+
 # bats test_tags=more
 @test "it stops when it is told to, and leaves nothing behind" {
 	# shellcheck disable=SC2046
