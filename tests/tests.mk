@@ -13,8 +13,7 @@ SIM      := $(addprefix tests/sim/,peers_test world_test ours_test fit_test worl
 SIMPARTS := $(filter-out $(addsuffix .o,$(SIM)),$(patsubst %.c,%.o,$(wildcard tests/sim/*.c)))
 BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
 FUZZ     := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
-PRELOAD  := tests/faults/inject.so tests/faults/remote.so
-TESTS    := $(PRELOAD) $(UNIT) $(SIM) $(BENCH) $(FUZZ)
+TESTS    := tests/faults/inject.so $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 
 # ---- programs ----
 
@@ -29,7 +28,6 @@ tests/unit/registry.test: WRAPPED := nanosleep fstatat64
 tests/unit/candidate.test: WRAPPED := table_write virt_open virt_close
 tests/unit/on_critical.test: WRAPPED := stat64
 tests/unit/movelog.test: WRAPPED := write
-tests/unit/virt.test: WRAPPED := virNodeGetMemoryStats virConnectGetCapabilities
 tests/unit/history.test tests/unit/recorder.test: WRAPPED := pwrite64
 # The compiler takes half as long as with -O2, and the tests as long as before (10000 worlds: 19 s for 18).
 ifeq ($(origin CFLAGS),file)
@@ -38,7 +36,6 @@ endif
 $(UNIT): LIBS = -lcmocka $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 comma := ,
 tests/unit/domxml.o tests/unit/timeline.o: COMPILE += $(XML_CFLAGS)
-tests/unit/domxml.o tests/unit/virt.o: COMPILE += $(VIRT_CFLAGS)
 
 # The linker proves that what decides is pure: its tests have base and plan alone.
 $(PUREUNIT): %.test: %.o $(PURE)
@@ -49,7 +46,7 @@ tests/sim/%.o: COMPILE += -Itests/sim
 $(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/run/snapshot.o lib/host/conf.o lib/host/section.o lib/host/proc.o
 	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
 # With 64-bit offsets, open would be another name of open64, and it stands for both.
-$(PRELOAD): %.so: %.c
+tests/faults/inject.so: tests/faults/inject.c
 	$(call show,CC)$(CC) $(FLAGS) -U_FILE_OFFSET_BITS $(WARNINGS) $(CFLAGS) -shared -fPIC -o $@ $< $(LDFLAGS)
 $(BENCH): %: %.c
 	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
@@ -71,7 +68,7 @@ unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test fit_test) "tests/sim/worlds --worlds 2000" "tests/sim/bench --check"
-cli: all $(PRELOAD)
+cli: all tests/faults/inject.so
 	@JOBS=$(MANY) tests/run cli $(if $(findstring fsanitize,$(CFLAGS)),"tests/faults/provoke --sample") $(call longest,$(wildcard tests/cli/*.bats),memguard_without memguard_loop watch hook memstat membalance)
 # Each file has a bed of its own, which takes 2.5 GiB. Guests wait half of their time.
 # Tests with the tag "more" are for check-more, those with "long" for check-long. A file of which all tests are left out is, too.
@@ -93,12 +90,12 @@ deps:
 	@tests/deps build test guests lint
 check:
 	@tests/deps build test guests
-	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(UNIT) $(SIM) $(BENCH) $(PRELOAD)
+	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(UNIT) $(SIM) $(BENCH) tests/faults/inject.so
 	@$(SUBMAKE) quick
 	@$(SUBMAKE) guests TAGS='!long,!more'
 check-more:
 	@tests/deps build test guests
-	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(SIM) $(BENCH) $(PRELOAD)
+	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(SIM) $(BENCH) tests/faults/inject.so
 	@JOBS=$(MANY) tests/run install $(wildcard tests/install/*.bats)
 	@JOBS=$(JOBS) tests/run more "tests/sim/worlds --worlds 10000" "tests/faults/provoke --sample"
 	@$(SUBMAKE) guests TAGS='more,!long'
@@ -117,7 +114,7 @@ MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
 STARVED := $(addprefix tests/guests/long/,starved.bats together.bats guard.bats)
 check-long:
 	@tests/deps build test guests lint long
-	@$(SUBMAKE) all $(UNIT) $(BENCH) $(PRELOAD)
+	@$(SUBMAKE) all $(UNIT) $(BENCH) tests/faults/inject.so
 	@mkdir -p build; rm -f $(FIGURES); tests/guests/image >/dev/null || exit 1; \
 	export FIGURES=$(FIGURES); pids=; trap 'kill $$pids 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
 	for bats in $(MINUTES); do \
