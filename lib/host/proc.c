@@ -117,7 +117,7 @@ static int text_number(const struct text *text, const char *label, unsigned skip
 /* ---- figures that agree with each other ---- */
 
 struct meminfo { /* fields that only this file needs */
-	uint64_t shmem_kib, swap_cached_kib, active_kib, inactive_kib, mapped_kib;
+	uint64_t shmem_kib, swap_cached_kib, active_kib, inactive_kib, mapped_kib, unevictable_kib;
 	uint64_t slab_kib, kernel_kib; /* reclaimable: slab, and all of the kernel's, of which slab is a part */
 	uint64_t huge_pages, huge_pages_free, huge_pages_rsvd, huge_page_kib;
 };
@@ -126,6 +126,14 @@ struct meminfo { /* fields that only this file needs */
 static uint64_t used_kib(const struct host *h)
 {
 	return sat_sub(host_pageable_kib(h), h->free_kib + h->buffers_kib + h->cached_kib);
+}
+
+/* Anonymous memory that programs gave up with MADV_FREE. It stands on the lists of files, so MemAvailable counts it. */
+static uint64_t lazily_freed_kib(const struct meminfo *m)
+{
+	if (m->mapped_kib == ABSENT)
+		return 0;
+	return sat_sub(m->mapped_kib + m->shmem_kib, m->active_kib + m->inactive_kib + m->unevictable_kib);
 }
 
 /*
@@ -152,7 +160,8 @@ static void bound_figures(struct host *h, struct meminfo *m)
 	allowed_kib = h->free_kib + cache_kib;
 	if (h->available_kib == ABSENT)
 		h->available_kib = allowed_kib;
-	allowed_kib = min_u64(sat_add(allowed_kib, max_u64(m->slab_kib, m->kernel_kib)), host_pageable_kib(h));
+	allowed_kib = sat_add(allowed_kib, max_u64(m->slab_kib, m->kernel_kib) + lazily_freed_kib(m));
+	allowed_kib = min_u64(allowed_kib, host_pageable_kib(h));
 	host_bound(h, "MemAvailable", has_cached ? allowed_kib : host_pageable_kib(h), &h->available_kib);
 	/* Active and inactive memory still count a huge page whole; mapped memory no longer counts what balloons gave
 	 * back of it. */
@@ -180,7 +189,7 @@ static int read_meminfo(struct proc *p, struct host *h)
 	    {"Hugetlb:", " kB", &h->hugetlb_kib, false},        {"HugePages_Total:", "", &m.huge_pages, false},
 	    {"Hugepagesize:", " kB", &m.huge_page_kib, false},  {"HugePages_Free:", "", &m.huge_pages_free, false},
 	    {"SwapTotal:", " kB", &h->swap_kib, false},         {"SwapFree:", " kB", &h->swap_free_kib, false},
-	    {"HugePages_Rsvd:", "", &m.huge_pages_rsvd, false},
+	    {"HugePages_Rsvd:", "", &m.huge_pages_rsvd, false}, {"Unevictable:", " kB", &m.unevictable_kib, false},
 	};
 	int r = text_read(p, "/proc/meminfo", &text);
 

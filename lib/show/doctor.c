@@ -213,7 +213,8 @@ static void examine_figures(const struct round *r)
 	char text[256];
 
 	if (h->doubtful)
-		find(r, "host", "figures", VERDICT_WARN, "%s: the kernel, or ZFS, has lost count: update it",
+		find(r, "host", "figures", VERDICT_WARN,
+		     "%s: the kernel or ZFS lost count (update it), or a container shows figures of its host",
 		     report_doubtful(text, sizeof(text), h));
 	else
 		find(r, "host", "figures", VERDICT_PASS, "none contradicts the others");

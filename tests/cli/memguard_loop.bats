@@ -34,7 +34,7 @@ teardown() {
 	goes_round 3
 	[ "$(grep -c MemAvailable "$said")" -eq 1 ]
 	[ "$(grep -c critical "$said")" -eq 0 ]
-	sed -i 's/^\(MemFree\|Cached\):.*/\1: 100000 kB/; s/^\(Shmem\|SReclaimable\):.*/\1: 0 kB/; s/^Active(anon):.*/Active(anon): 0 kB/' "$root/proc/meminfo"
+	sed -i 's/^\(MemFree\|Cached\):.*/\1: 100000 kB/; s/^\(Shmem\|SReclaimable\):.*/\1: 0 kB/; s/^\(Active(anon)\|AnonPages\):.*/\1: 0 kB/' "$root/proc/meminfo"
 	wait_for says 'memguard: warning: critical: 197 MiB available'
 	available 12582912
 	wait_for says 'notice: resolved after '
@@ -67,7 +67,7 @@ teardown() {
 	available 100000
 	wait_for says 'cannot free: '
 	goes_round 10
-	[ "$(grep -c 'cannot free: ' "$said")" -eq 1 ]
+	[ "$(grep -c 'cannot free: ' "$said")" -lt 5 ] # once a minute
 	[ "$(grep -c 'unknown hints' "$said")" -le 256 ]
 	stop
 }

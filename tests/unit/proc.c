@@ -275,6 +275,10 @@ static void test_doubtful(void **state)
 	     "HugePages_Free", 180, 18},
 	    {TOTAL FREE AVAILABLE "SwapTotal: 100 kB\nSwapFree: 900 kB\n", NULL, "SwapFree", 900, 100},
 	    {TOTAL FREE AVAILABLE "Active(anon): 9000 kB\nAnonPages: 100 kB\n", NULL, "Inactive(anon)", 8900, 600},
+	    /* 50 of 120 kB that are mapped stand on no list of anonymous memory: given up with MADV_FREE */
+	    {TOTAL FREE AVAILABLE "Cached: 150 kB\nAnonPages: 120 kB\nActive(anon): 70 kB\n", NULL, NULL, 0, 0},
+	    {TOTAL FREE AVAILABLE "Cached: 150 kB\nAnonPages: 120 kB\nActive(anon): 70 kB\nUnevictable: 40 kB\n", NULL,
+	     "MemAvailable", 500, 460},
 	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 50 kB\n", NULL, NULL, 0, 0},
 	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 151 kB\n", NULL, "Inactive(anon)", 151, 50},
 	    {TOTAL FREE AVAILABLE ANON "Inactive(anon): 151 kB\nKReclaimable: 40 kB\n", NULL, "Inactive(anon)", 151,
