@@ -61,7 +61,7 @@ static void note_error(void *arg, const char *message, ...)
 	(void)message;
 	t->errors++;
 	t->no_memory |= ctxt->errNo == XML_ERR_NO_MEMORY;
-	/* Without memory libxml2 stops by itself. Until then 2.9.14 still reads the input, which xmlStopParser frees. */
+	/* Without memory libxml2 stops by itself, and still reads the input that xmlStopParser frees (2.9.14). */
 	if (t->no_memory)
 		return;
 	if (!error || error->level < XML_ERR_FATAL)
