@@ -157,7 +157,7 @@ static const struct guest_check {
     {"pinned memory", "none", is_pinned, VERDICT_WARN,
      "have locked memory, huge pages, host devices or virtio-mem, so the host gets nothing back: they are left alone",
      NULL},
-    {"NUMA binding", "none is strict", is_bound, VERDICT_WARN,
+    {"NUMA binding", "none is bound", is_bound, VERDICT_WARN,
      "take memory from some nodes alone, which may be full while the host is not: mode='preferred' in <numatune>",
      NULL},
 };

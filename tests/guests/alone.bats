@@ -6,9 +6,7 @@ setup_file() {
 	load bed.bash
 	file_begin 2500
 	# Its kernel does not put a DIMM to use, which is Linux' default without a udev rule.
-	guest_start healthy max=256 current=256 cmdline=memhp_default_state=offline \
-		extra="<maxMemory slots='1' unit='MiB'>768</maxMemory>
-			<cpu><numa><cell id='0' cpus='0' memory='256' unit='MiB'/></numa></cpu>"
+	guest_start healthy max=256 current=256 cmdline=memhp_default_state=offline extra="$(dimm_slots 256)"
 	guest_start driverless max=256 cmdline=nodriver
 	guest_start bare max=256 balloon=none
 	guest_start resting max=256
@@ -95,10 +93,9 @@ is_balanced() {
 }
 
 @test "a DIMM that the guest does not put to use is not taken for free memory" {
-	echo "<memory model='dimm'><target><size unit='MiB'>512</size><node>0</node></target></memory>" >"$BED/dimm.xml"
 	loop_begin
 	loop_goes_on 3
-	virsh attach-device healthy "$BED/dimm.xml" --live >/dev/null
+	guest_plug healthy 512
 	loop_goes_on 4
 	loop_end
 	guest_ask healthy 40
