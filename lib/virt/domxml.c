@@ -635,3 +635,58 @@ void domxml_clear(struct domxml *d)
 	free(d->name);
 	*d = (struct domxml){.domain_id = -1};
 }
+
+/* ---- capabilities of a host ---- */
+
+struct page_sums {
+	uint64_t usual_kib;   /* the smallest size that is listed, */
+	uint64_t pages_kib;   /* what pages of this size make up, */
+	uint64_t hugetlb_kib; /* and what all others do */
+};
+
+/* A count that is no number counts as 0. */
+static void add_pages(const xmlNode *node, struct page_sums *s)
+{
+	const char *size = xml_attribute(node, "size");
+	uint64_t size_kib, count = 0, *sum;
+	char text[VALUE_BYTES];
+
+	if (!size || size_parse_unit(size, xml_attribute(node, "unit"), &size_kib) < 0 || !size_kib)
+		return;
+	if (xml_text(node, text, sizeof(text)) == 0)
+		number_parse(text, UINT64_MAX, &count);
+	if (size_kib < s->usual_kib) {
+		s->hugetlb_kib = sat_add(s->hugetlb_kib, s->pages_kib);
+		s->usual_kib = size_kib;
+		s->pages_kib = 0;
+	}
+	sum = size_kib == s->usual_kib ? &s->pages_kib : &s->hugetlb_kib;
+	*sum = sat_add(*sum, scale_u64(count, size_kib, 1));
+}
+
+static uint64_t sum_hugetlb(const xmlNode *root)
+{
+	const xmlNode *cells = find_child(find_child(find_child(root, "host"), "topology"), "cells");
+	struct page_sums s = {.usual_kib = UINT64_MAX};
+
+	for (const xmlNode *cell = find_child(cells, "cell"); cell; cell = cell->next)
+		for (const xmlNode *c = xml_is_named(cell, "cell") ? cell->children : NULL; c; c = c->next)
+			if (xml_is_named(c, "pages"))
+				add_pages(c, &s);
+	return s.hugetlb_kib;
+}
+
+int domxml_read_hugetlb(const char *xml, size_t length, uint64_t *ret_kib)
+{
+	xmlDoc *doc;
+	int r = xml_read(xml, length, DOMXML_MAX_BYTES, &doc);
+
+	if (r < 0)
+		return r;
+	if (xml_is_named(xmlDocGetRootElement(doc), "capabilities"))
+		*ret_kib = sum_hugetlb(xmlDocGetRootElement(doc));
+	else
+		r = -EBADMSG;
+	xmlFreeDoc(doc);
+	return r;
+}

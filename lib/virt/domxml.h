@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domain or metadata XML to device facts and hints. The only file with libxml2. Sizes and counts are capped. Allocates
- * only inside libxml2 and frees all of it but the name. What libxml2 does not bound is the time for an element of very
- * many attributes (100000: 10 s); libvirt has paid that price before us, and the hook's helper has an alarm. References
- * to entities void the hints they stand in.
+ * Domain or metadata XML to device facts and hints, and capabilities of a host to its huge pages. The only file with
+ * libxml2. Sizes and counts are capped. Allocates only inside libxml2 and frees all of it but the name. What libxml2
+ * does not bound is the time for an element of very many attributes (100000: 10 s); libvirt has paid that price before
+ * us, and the hook's helper has an alarm. References to entities void the hints they stand in.
  */
 #ifndef MEMSCHED_VIRT_DOMXML_H
 #define MEMSCHED_VIRT_DOMXML_H
@@ -40,5 +40,12 @@ struct domxml {
  */
 int domxml_read(const char *xml, size_t length, struct domxml *ret_domain);
 void domxml_clear(struct domxml *d);
+
+/*
+ * Reads the pool of huge pages from a <capabilities> document: the pages of all NUMA cells but those of the smallest
+ * size. A size or count that is no number counts as absent. -EMSGSIZE, -EBADMSG and -ENOMEM as domxml_read; *ret_kib
+ * is untouched then.
+ */
+int domxml_read_hugetlb(const char *xml, size_t length, uint64_t *ret_kib);
 
 #endif

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,8 +11,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "plan/hints.h"
 #include "virt/domxml.h"
 #include "virt/libvirt.h"
+#include "virt/node.h"
 #include "virt/virt.h"
 
 #define OCCUPIED_MOST_MS 200 /* QEMU answers a command in 1 ms */
@@ -25,6 +26,7 @@ struct libvirt {
 	virConnectPtr conn;
 	virDomainPtr found[FOUND]; /* the last of each hash: they need not be looked up again */
 	char *words;
+	uint64_t hugetlb_kib, described_ms; /* the host's pool of huge pages, and when it was read; 0: never */
 };
 
 /* ---- errors ---- */
@@ -428,11 +430,10 @@ int libvirt_sample(struct libvirt *l, struct guest *g)
 
 /* ---- read ---- */
 
-/* As if it had all that forbids taking, so that passes go on. Hints that were known hold on: a guest that opted out
- * stays so. */
+/* As if it had all that forbids taking, so that passes go on. Known hints hold on: a guest that opted out stays so. */
 static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *why, struct guest *g)
 {
-	char name[96], words[96];
+	char words[96];
 	virDomainInfo info;
 
 	if (virDomainGetInfo(dom, &info) < 0)
@@ -440,10 +441,9 @@ static int guest_read_no_xml(struct libvirt *l, virDomainPtr dom, const char *wh
 	g->device = (struct device){.maximum_kib = info.maxMem, .current_kib = info.memory, .unknown = true};
 	g->hints.weight = g->hints.weight ? g->hints.weight : WEIGHT_DEFAULT;
 	g->hints.voided = true;
-	g->hints.n_faults = 1;
-	snprintf(g->hints.fault[0], HINT_FAULT_TEXT, "domain '%s': its definition cannot be read: %s",
-	         text_escape(name, sizeof(name), virDomainGetName(dom), text_is_utf8()),
-	         text_escape(words, sizeof(words), why, text_is_utf8()));
+	g->hints.n_faults = 0;
+	hints_fault(&g->hints, &(struct hint_context){virDomainGetName(dom), info.maxMem},
+	            "its definition cannot be read: %s", text_escape(words, sizeof(words), why, text_is_utf8()));
 	return 0;
 }
 
@@ -646,7 +646,22 @@ int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s)
 
 /* ---- host ---- */
 
-#define NODE_AVAILABLE "available" /* since libvirt 12.3, whose header has a name for it */
+#define CAPABILITIES_MS 600000 /* the pool can change while the host runs, but the document may be large */
+
+/* A host that does not describe its pool of huge pages counts as one without. */
+static uint64_t node_hugetlb_kib(struct libvirt *l)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+	char *xml;
+
+	if (!clock_is_due(l->described_ms, now_ms, CAPABILITIES_MS))
+		return l->hugetlb_kib;
+	xml = virConnectGetCapabilities(l->conn);
+	if (xml && domxml_read_hugetlb(xml, strlen(xml), &l->hugetlb_kib) != -ENOMEM)
+		l->described_ms = now_ms;
+	free(xml);
+	return l->hugetlb_kib;
+}
 
 /* Of pages of 4 KiB. A host without KSM, or that does not report it, has merged nothing. */
 static uint64_t node_ksm_kib(virConnectPtr conn)
@@ -665,18 +680,8 @@ static uint64_t node_ksm_kib(virConnectPtr conn)
 
 int libvirt_host(struct libvirt *l, struct host *ret_host)
 {
-	struct host h = {.total_kib = 0};
-	const struct {
-		const char *field;
-		uint64_t *value;
-	} rows[] = {
-	    {VIR_NODE_MEMORY_STATS_TOTAL, &h.total_kib},
-	    {VIR_NODE_MEMORY_STATS_FREE, &h.free_kib},
-	    {VIR_NODE_MEMORY_STATS_BUFFERS, &h.buffers_kib},
-	    {VIR_NODE_MEMORY_STATS_CACHED, &h.cached_kib},
-	    {NODE_AVAILABLE, &h.available_kib},
-	};
 	virNodeMemoryStats stat[16];
+	struct host h;
 	int n = 0;
 
 	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &n, 0) < 0)
@@ -684,14 +689,11 @@ int libvirt_host(struct libvirt *l, struct host *ret_host)
 	n = n > (int)COUNT(stat) ? (int)COUNT(stat) : n;
 	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, stat, &n, 0) < 0)
 		return link_fail(l);
+	h = node_begin(node_hugetlb_kib(l));
 	for (int i = 0; i < n; i++)
-		for (size_t row = 0; row < COUNT(rows); row++)
-			if (!strcmp(stat[i].field, rows[row].field))
-				*rows[row].value = stat[i].value;
-	if (!h.total_kib)
+		node_put(&h, stat[i].field, stat[i].value);
+	if (node_end(&h) < 0)
 		return link_refuse(l, -ENOTSUP, "the driver does not report the host's memory");
-	if (!h.available_kib)
-		h.available_kib = sat_add(h.free_kib, sat_add(h.buffers_kib, h.cached_kib));
 	h.ksm_kib = node_ksm_kib(l->conn);
 	*ret_host = h;
 	return 0;

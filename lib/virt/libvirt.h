@@ -58,6 +58,7 @@ int libvirt_set(struct libvirt *l, struct guest *g);
 
 int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s);
 
+/* The pool of huge pages is read once, and again after ten minutes. */
 int libvirt_host(struct libvirt *l, struct host *ret_host);
 
 #endif

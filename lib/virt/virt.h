@@ -82,8 +82,8 @@ int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms);
 int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s, uint64_t deadline_ms);
 
 /*
- * The node statistics of a remote host, and what KSM merged. Before libvirt 12.3 available is estimated as
- * free + buffers + cached.
+ * The node statistics of a remote host, its pool of huge pages, and what KSM merged. Before libvirt 12.3 available is
+ * estimated as free + buffers + cached. A figure that contradicts the others is cut, and doubtful names it.
  */
 int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host);
 

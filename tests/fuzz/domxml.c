@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libFuzzer: any document, as a domain. Its facts and hints are within bounds and safe to print. */
+/* libFuzzer: any document, as a domain and as capabilities. Its facts and hints are within bounds and safe to print. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *xml = (const char *)data;
 	struct domxml d = {0};
+	uint64_t hugetlb_kib;
 
+	domxml_read_hugetlb(xml, size, &hugetlb_kib);
 	if (domxml_read(xml, size, &d) == 0) {
 		char uuid[UUID_TEXT];
 

@@ -837,6 +837,126 @@ static void test_depth(void **state)
 	}
 }
 
+/* ---- capabilities of a host ---- */
+
+#define CELLS(cells) "<capabilities><host><topology><cells>" cells "</cells></topology></host></capabilities>"
+#define CELL(pages) "<cell id='0'><memory unit='KiB'>4</memory>" pages "</cell>"
+#define SMALL "<pages unit='KiB' size='4'>1000</pages>"
+#define HUGE_2M(count) "<pages unit='KiB' size='2048'>" count "</pages>"
+
+/* As libvirt has it of a host with 1 TiB, of which huge pages are 896 GiB. */
+static const char typical_capabilities[] =
+    "<capabilities>\n\n"
+    "  <host>\n"
+    "    <uuid>" UUID "</uuid>\n"
+    "    <cpu>\n"
+    "      <arch>x86_64</arch>\n"
+    "      <topology sockets='1' dies='1' cores='32' threads='2'/>\n"
+    "      <pages unit='KiB' size='4'/>\n"
+    "      <pages unit='KiB' size='2048'/>\n"
+    "      <pages unit='KiB' size='1048576'/>\n"
+    "    </cpu>\n"
+    "    <power_management><suspend_mem/></power_management>\n"
+    "    <topology>\n"
+    "      <cells num='2'>\n"
+    "        <cell id='0'>\n"
+    "          <memory unit='KiB'>527920140</memory>\n"
+    "          <pages unit='KiB' size='4'>14537235</pages>\n"
+    "          <pages unit='KiB' size='2048'>196608</pages>\n"
+    "          <pages unit='KiB' size='1048576'>64</pages>\n"
+    "          <distances><sibling id='0' value='10'/><sibling id='1' value='21'/></distances>\n"
+    "          <cpus num='1'><cpu id='0' socket_id='0' die_id='0' core_id='0' siblings='0,64'/></cpus>\n"
+    "        </cell>\n"
+    "        <cell id='1'>\n"
+    "          <memory unit='KiB'>528435916</memory>\n"
+    "          <pages unit='KiB' size='4'>14666179</pages>\n"
+    "          <pages unit='KiB' size='2048'>196608</pages>\n"
+    "          <pages unit='KiB' size='1048576'>64</pages>\n"
+    "        </cell>\n"
+    "      </cells>\n"
+    "    </topology>\n"
+    "    <secmodel><model>apparmor</model><doi>0</doi></secmodel>\n"
+    "  </host>\n"
+    "  <guest><os_type>hvm</os_type></guest>\n"
+    "</capabilities>\n";
+
+static const struct {
+	const char *xml;
+	int result;
+	uint64_t kib; /* 7: it is left as it was */
+} capability_rows[] = {
+    {typical_capabilities, 0, 896 * KIB_PER_GIB},
+    {"<capabilities/>", 0, 0},
+    {CELLS(""), 0, 0},
+    {CELLS(CELL("")), 0, 0},
+    {CELLS(CELL(SMALL)), 0, 0},
+    {CELLS(CELL(SMALL HUGE_2M("3"))), 0, 6144},
+    {CELLS(CELL(HUGE_2M("3") SMALL)), 0, 6144},
+    {CELLS(CELL(SMALL) CELL(HUGE_2M("3"))), 0, 6144},
+    {CELLS(CELL(HUGE_2M("3")) CELL(SMALL)), 0, 6144},
+    {CELLS(CELL("<pages unit='KiB' size='64'>9</pages><pages unit='MiB' size='512'>2</pages>")), 0, 1048576},
+
+    /* what is no number counts as absent */
+    {CELLS(CELL(SMALL HUGE_2M("3") HUGE_2M("-1"))), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") HUGE_2M(""))), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") HUGE_2M("0x10"))), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") HUGE_2M("18446744073709551616"))), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") HUGE_2M("1<b/>"))), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") "<pages unit='KiB' size='0'>5</pages>")), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") "<pages unit='KiB' size='-2048'>5</pages>")), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") "<pages unit='KiB'>5</pages>")), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") "<pages unit='furlong' size='2048'>5</pages>")), 0, 6144},
+    {CELLS(CELL(SMALL HUGE_2M("3") "<pages unit='KiB' size='99999999999999999999'>5</pages>")), 0, 6144},
+    {CELLS(CELL("<pages unit='KiB' size='4'>-1</pages>" HUGE_2M("3"))), 0, 6144},
+
+    /* no sum wraps */
+    {CELLS(CELL(SMALL HUGE_2M("18446744073709551615"))), 0, UINT64_MAX},
+    {CELLS(CELL(SMALL HUGE_2M("9007199254740991") HUGE_2M("9007199254740991"))), 0, UINT64_MAX},
+
+    /* pages in another place are none of a cell */
+    {CELLS(CELL("<pages unit='KiB' size='4'>1<pages unit='KiB' size='2048'>5</pages></pages>")), 0, 0},
+    {CELLS(SMALL HUGE_2M("3")), 0, 0},
+    {CELLS("<cell><cell>" SMALL HUGE_2M("3") "</cell></cell>"), 0, 0},
+    {"<capabilities><cells>" CELL(SMALL HUGE_2M("3")) "</cells></capabilities>", 0, 0},
+
+    {CELLS(CELL(SMALL HUGE_2M("&a;3"))), 0, 0},
+    {"<domain/>", -EBADMSG, 7},
+    {"", -EBADMSG, 7},
+    {"<capabilities>", -EBADMSG, 7},
+    {"<!DOCTYPE capabilities><capabilities/>", -EBADMSG, 7},
+    {LAUGHS CELLS(CELL(SMALL HUGE_2M("&d;"))), -EBADMSG, 7},
+};
+
+static void test_capabilities(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(capability_rows) / sizeof(capability_rows[0]); i++) {
+		const char *xml = capability_rows[i].xml;
+		uint64_t kib = 7;
+		int r = domxml_read_hugetlb(xml, strlen(xml), &kib);
+
+		if (r != capability_rows[i].result || kib != capability_rows[i].kib)
+			fail_msg("row %zu: %d, %llu KiB: %s", i, r, (unsigned long long)kib, xml);
+	}
+}
+
+static void test_large_capabilities(void **state)
+{
+	char *xml = repeated("<capabilities><host><topology><cells>", CELL(SMALL HUGE_2M("3")), 50000,
+	                     "</cells></topology></host></capabilities>");
+	uint64_t kib;
+
+	(void)state;
+	assert_int_equal(domxml_read_hugetlb(xml, strlen(xml), &kib), 0);
+	assert_int_equal(kib, 50000 * 6144);
+	free(xml);
+	kib = 7;
+	xml = repeated("<capabilities><!--", "x", DOMXML_MAX_BYTES, "--></capabilities>");
+	assert_int_equal(domxml_read_hugetlb(xml, strlen(xml), &kib), -EMSGSIZE);
+	assert_int_equal(kib, 7);
+	free(xml);
+}
+
 /* ---- without memory ---- */
 
 static unsigned calls, fail_at; /* 0: none fails */
@@ -887,6 +1007,24 @@ static void test_without_memory(void **state)
 	fail_at = 0;
 }
 
+static void test_capabilities_without_memory(void **state)
+{
+	uint64_t kib;
+	int r;
+
+	(void)state;
+	fail_at = 0;
+	do {
+		kib = 7;
+		calls = 0;
+		fail_at++;
+		r = domxml_read_hugetlb(typical_capabilities, strlen(typical_capabilities), &kib);
+		assert_true(r == 0 || r == -ENOMEM);
+		assert_int_equal(kib, r ? 7 : 896 * KIB_PER_GIB);
+	} while (calls >= fail_at);
+	fail_at = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -903,7 +1041,10 @@ int main(void)
 	    cmocka_unit_test(test_large),
 	    cmocka_unit_test(test_depth),
 	    cmocka_unit_test(test_sizes_as_libvirt),
+	    cmocka_unit_test(test_capabilities),
+	    cmocka_unit_test(test_large_capabilities),
 	    cmocka_unit_test(test_without_memory),
+	    cmocka_unit_test(test_capabilities_without_memory),
 	};
 
 	xmlMemSetup(free, try_malloc, try_realloc, try_strdup);

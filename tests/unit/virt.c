@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <libvirt/libvirt.h>
 
 #include "base/clock.h"
 #include "base/pool.h"
@@ -400,6 +401,102 @@ static void test_no_time(void **state)
 	close_all(v, g, n);
 }
 
+/* ---- figures of a node; while there are none the test driver answers, which has none ---- */
+
+static struct node {
+	const char *field;
+	unsigned long long kib;
+} node[8];
+static int node_n;
+static const char *capabilities; /* NULL: they cannot be read */
+static unsigned capabilities_asked;
+
+int __wrap_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned flags);
+int __real_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned flags);
+char *__wrap_virConnectGetCapabilities(virConnectPtr conn);
+
+int __wrap_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned flags)
+{
+	if (!node_n)
+		return __real_virNodeGetMemoryStats(conn, cell, stat, n, flags);
+	for (int i = 0; i < *n && i < node_n; i++) {
+		snprintf(stat[i].field, sizeof(stat[i].field), "%s", node[i].field);
+		stat[i].value = node[i].kib;
+	}
+	*n = node_n;
+	return 0;
+}
+
+char *__wrap_virConnectGetCapabilities(virConnectPtr conn)
+{
+	(void)conn;
+	capabilities_asked++;
+	return capabilities ? strdup(capabilities) : NULL;
+}
+
+static void node_has(const char *field, unsigned long long kib)
+{
+	node[node_n++] = (struct node){field, kib};
+}
+
+static const char with_huge_pages[] = "<capabilities><host><topology><cells><cell><pages unit='KiB' size='4'>9</pages>"
+				      "<pages unit='KiB' size='2048'>1024</pages></cell></cells></topology></host>"
+				      "</capabilities>";
+
+static void test_host(void **state)
+{
+	struct virt *v = open_uri("test:///default", true);
+	struct host host;
+
+	(void)state;
+	node_n = 0;
+	node_has(VIR_NODE_MEMORY_STATS_TOTAL, 8388608);
+	node_has(VIR_NODE_MEMORY_STATS_FREE, 1048576);
+	node_has(VIR_NODE_MEMORY_STATS_BUFFERS, 1024);
+	node_has(VIR_NODE_MEMORY_STATS_CACHED, 2048);
+	capabilities = NULL;
+	assert_int_equal(virt_host(v, in_time(), &host), 0);
+	assert_int_equal(host.total_kib, 8388608);
+	assert_int_equal(host.available_kib, 1048576 + 1024 + 2048);
+	assert_int_equal(host.hugetlb_kib, 0);
+	assert_null(host.doubtful);
+	node_has("available", 8388608);
+	capabilities = with_huge_pages;
+	capabilities_asked = 0;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(virt_host(v, in_time(), &host), 0);
+		assert_int_equal(host.hugetlb_kib, 2097152);
+		assert_int_equal(host.available_kib, 6291456);
+		assert_string_equal(host.doubtful, "available");
+		assert_int_equal(host.doubtful_kib, 8388608);
+		assert_int_equal(host.allowed_kib, 6291456);
+	}
+	assert_int_equal(capabilities_asked, 1);
+	node_n = 0;
+	close_all(v, NULL, 0);
+}
+
+static void test_host_that_describes_itself_badly(void **state)
+{
+	struct virt *v = open_uri("test:///default", true);
+	struct host host;
+
+	(void)state;
+	node_n = 0;
+	node_has(VIR_NODE_MEMORY_STATS_TOTAL, 8388608);
+	node_has("available", 1048576);
+	capabilities = "<capabilities";
+	capabilities_asked = 0;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(virt_host(v, in_time(), &host), 0);
+		assert_int_equal(host.hugetlb_kib, 0);
+		assert_int_equal(host.available_kib, 1048576);
+	}
+	assert_int_equal(capabilities_asked, 1);
+	node_n = 0;
+	close_all(v, NULL, 0);
+}
+
 static void test_host_of_the_test_driver(void **state)
 {
 	struct virt *v = open_uri("test:///default", true);
@@ -536,6 +633,8 @@ int main(void)
 	    cmocka_unit_test(test_no_guests),
 	    cmocka_unit_test(test_many_with_hostile_names),
 	    cmocka_unit_test(test_no_time),
+	    cmocka_unit_test(test_host),
+	    cmocka_unit_test(test_host_that_describes_itself_badly),
 	    cmocka_unit_test(test_host_of_the_test_driver),
 	    cmocka_unit_test(test_what_cannot_be_opened),
 	    cmocka_unit_test(test_a_daemon_that_does_not_answer),
