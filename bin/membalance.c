@@ -92,8 +92,9 @@ struct balancer {
 	bool logged;   /* there was, in this pass */
 	struct recorder recorder;
 	int textfile_error, output_error;
-	char *printed; /* of a single pass: goes out without the lock */
-	int notified;  /* the last outcome sent to systemd, at notified_ms: PASS_…, or -errno of a pass that failed */
+	char *printed;     /* of a single pass: goes out without the lock */
+	uint64_t host_kib; /* of a remote host: the sizes were checked against it; 0: not yet */
+	int notified; /* the last outcome sent to systemd, at notified_ms: PASS_…, or -errno of a pass that failed */
 	uint64_t notified_ms;
 };
 
@@ -105,23 +106,34 @@ static bool is_watched(void)
 	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
 }
 
-/* Before there is a balancer. The registry limits this complaint like any other, so that cron does not mail each one.
- */
+/* A pass uses the complaints of its registry. Before the first pass the registry of this host lends its own. */
+static bool borrow_complaints(struct registry **ret_lent)
+{
+	if (complaints.registry)
+		return true;
+	if (registry_open(root, false, ret_lent) || registry_lock(*ret_lent))
+		return false;
+	complaints_load(&complaints, *ret_lent);
+	return true;
+}
+
+/* The registry limits this complaint like any other, so that cron does not mail each one. */
 static void complain_of_conf(const char *sentence)
 {
-	struct registry *r = NULL;
+	struct registry *lent = NULL;
 
 	if (!loop)
 		say_later();
-	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
-		complaints_load(&complaints, r);
+	if (!loop && !show_config && !is_watched() && borrow_complaints(&lent)) {
 		say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
 		complaints_keep_all(&complaints);
 		say_resolved(&membalance);
 	} else {
 		say_error(&membalance, "%s", sentence);
 	}
-	registry_close(r);
+	if (lent)
+		complaints_clear(&complaints);
+	registry_close(lent);
 }
 
 /* The configuration's come first. */
@@ -399,6 +411,20 @@ static int code_of_pass(const struct balancer *b, int error, const struct balanc
 	return b->output_error && !loop ? EXIT_FAILED : EXIT_DONE;
 }
 
+static void refuse_size(void *arg, const char *sentence)
+{
+	(void)arg;
+	complain_of_conf(sentence);
+}
+
+/* Connects if needed. A remote host tells its memory only now: sizes that do not fit are said (-ERANGE). */
+static int connect_host(struct balancer *b, uint64_t end_ms)
+{
+	int r = b->virt ? 0 : virt_open(b->conf->uri, dry_run, WORKERS, end_ms, &b->virt);
+
+	return r || b->host_kib ? r : balance_check(b->conf, b->virt, end_ms, refuse_size, NULL, &b->host_kib);
+}
+
 static int make_pass(struct balancer *b)
 {
 	const struct balance_conf pc = {
@@ -426,8 +452,7 @@ static int make_pass(struct balancer *b)
 		b->virt = NULL;
 		return EXIT_DONE;
 	}
-	if (!b->virt)
-		r = virt_open(b->conf->uri, dry_run, WORKERS, pc.end_ms, &b->virt);
+	r = connect_host(b, pc.end_ms);
 	if (!r)
 		r = (dry_run ? balance_decide : balance_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
@@ -439,7 +464,7 @@ static int make_pass(struct balancer *b)
 		write_metrics(b, r ? NULL : &rep, began_ms);
 	if (!r)
 		show_pass(b, &rep);
-	else if (!*loop_stop())
+	else if (r != -ERANGE && !*loop_stop())
 		complain_of_failure(b, r);
 	notify_pass(b, r ? r : PASS_MADE, &rep);
 	r = code_of_pass(b, r, &rep);
@@ -520,17 +545,21 @@ static int keep_registry(struct balancer *b)
 
 /* ---- the loop ---- */
 
-/* False if libvirt will never be usable; a libvirtd that is only away comes back. */
+/* False if libvirt will never be usable, or a size does not fit its host; a libvirtd that is only away comes back. */
 static bool can_connect(struct balancer *b)
 {
-	uint64_t end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms;
-	int r = virt_open(b->conf->uri, dry_run, WORKERS, end_ms, &b->virt);
-	char *sentence = r == -EINVAL || r == -EACCES ? report_failure(r, b->conf->uri, root, virt_words(NULL)) : NULL;
+	int r = connect_host(b, clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms);
+	char *sentence = NULL;
 
+	if (r != -EINVAL && r != -EACCES && r != -ERANGE)
+		return true;
+	if (r != -ERANGE)
+		sentence = report_failure(r, b->conf->uri, root, virt_words(b->virt));
 	if (sentence)
 		say_error(&membalance, "%s", sentence);
 	free(sentence);
-	return r != -EINVAL && r != -EACCES;
+	virt_close(b->virt);
+	return false;
 }
 
 /* Changes to another URI; one registry cannot be locked twice. Moves whose result will not be seen are logged now. */
@@ -540,6 +569,8 @@ static bool move_to_uri(void *arg, struct conf *fresh)
 	bool shared = uri_is_own(fresh->uri, root) && uri_is_own(b->conf->uri, root), good;
 	bool stays = !strcmp(b->conf->uri, fresh->uri);
 
+	if (stays && b->host_kib && conf_check_host(fresh, b->host_kib, refuse_size, NULL))
+		return false;
 	if (!stays || !fresh->log)
 		write_log(b);
 	if (stays)
@@ -555,6 +586,7 @@ static bool move_to_uri(void *arg, struct conf *fresh)
 		return false;
 	virt_close(b->virt);
 	b->virt = next.virt;
+	b->host_kib = next.host_kib;
 	b->registry = next.registry;
 	b->backoff = next.backoff;
 	snapshot_clear(&b->before);

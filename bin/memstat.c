@@ -430,6 +430,10 @@ static int show_check(void *arg, const struct look *look)
 	bool known = !look->error;
 	struct setup setup;
 
+	if (look->error == -ERANGE) { /* a wrong configuration, as any other */
+		show_look(NULL, look);
+		return EXIT_UNANSWERED;
+	}
 	setup_read(root, conf, &setup);
 	return (int)doctor_report(stdout,
 	                          &(struct examination){.conf = conf,

@@ -13,7 +13,8 @@ SIM      := $(addprefix tests/sim/,peers_test world_test ours_test fit_test worl
 SIMPARTS := $(filter-out $(addsuffix .o,$(SIM)),$(patsubst %.c,%.o,$(wildcard tests/sim/*.c)))
 BENCH    := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
 FUZZ     := $(patsubst %.c,%.fuzz,$(wildcard tests/fuzz/*.c))
-TESTS    := tests/faults/inject.so $(UNIT) $(SIM) $(BENCH) $(FUZZ)
+PRELOAD  := tests/faults/inject.so tests/faults/remote.so
+TESTS    := $(PRELOAD) $(UNIT) $(SIM) $(BENCH) $(FUZZ)
 
 # ---- programs ----
 
@@ -48,7 +49,7 @@ tests/sim/%.o: COMPILE += -Itests/sim
 $(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/run/snapshot.o lib/host/conf.o lib/host/section.o lib/host/proc.o
 	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
 # With 64-bit offsets, open would be another name of open64, and it stands for both.
-tests/faults/inject.so: tests/faults/inject.c
+$(PRELOAD): %.so: %.c
 	$(call show,CC)$(CC) $(FLAGS) -U_FILE_OFFSET_BITS $(WARNINGS) $(CFLAGS) -shared -fPIC -o $@ $< $(LDFLAGS)
 $(BENCH): %: %.c
 	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
@@ -70,7 +71,7 @@ unit: $(UNIT)
 	@JOBS=$(MANY) tests/run unit tests/layers $(UNIT)
 sim: $(SIM)
 	@tests/run sim $(addprefix tests/sim/,peers_test world_test ours_test fit_test) "tests/sim/worlds --worlds 2000" "tests/sim/bench --check"
-cli: all tests/faults/inject.so
+cli: all $(PRELOAD)
 	@JOBS=$(MANY) tests/run cli $(if $(findstring fsanitize,$(CFLAGS)),"tests/faults/provoke --sample") $(call longest,$(wildcard tests/cli/*.bats),memguard_without memguard_loop watch hook memstat membalance)
 # Each file has a bed of its own, which takes 2.5 GiB. Guests wait half of their time.
 # Tests with the tag "more" are for check-more, those with "long" for check-long. A file of which all tests are left out is, too.
@@ -92,12 +93,12 @@ deps:
 	@tests/deps build test guests lint
 check:
 	@tests/deps build test guests
-	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(UNIT) $(SIM) $(BENCH) tests/faults/inject.so
+	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(UNIT) $(SIM) $(BENCH) $(PRELOAD)
 	@$(SUBMAKE) quick
 	@$(SUBMAKE) guests TAGS='!long,!more'
 check-more:
 	@tests/deps build test guests
-	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(SIM) $(BENCH) tests/faults/inject.so
+	@$(SUBMAKE) $(call atonce,$(JOBS)) all $(SIM) $(BENCH) $(PRELOAD)
 	@JOBS=$(MANY) tests/run install $(wildcard tests/install/*.bats)
 	@JOBS=$(JOBS) tests/run more "tests/sim/worlds --worlds 10000" "tests/faults/provoke --sample"
 	@$(SUBMAKE) guests TAGS='more,!long'
@@ -116,7 +117,7 @@ MINUTES := $(addprefix tests/guests/long/,cron.bats units.bats)
 STARVED := $(addprefix tests/guests/long/,starved.bats together.bats guard.bats)
 check-long:
 	@tests/deps build test guests lint long
-	@$(SUBMAKE) all $(UNIT) $(BENCH) tests/faults/inject.so
+	@$(SUBMAKE) all $(UNIT) $(BENCH) $(PRELOAD)
 	@mkdir -p build; rm -f $(FIGURES); tests/guests/image >/dev/null || exit 1; \
 	export FIGURES=$(FIGURES); pids=; trap 'kill $$pids 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; status=0; \
 	for bats in $(MINUTES); do \

@@ -367,14 +367,14 @@ static bool is_asked(const struct program *program, const char *name)
 	return row->name && *row->flag;
 }
 
-/* A size may be valid and still not fit this host. Returns -errno. */
+/* A size may be valid and still not fit the host; balance_check has the memory of a remote one. Returns -errno. */
 static int check_conf(const struct program *program, const char *root, struct conf *conf)
 {
 	struct host host;
+	bool known = uri_is_own(conf->uri, root) && proc_read(root, &host) == 0;
 
-	if (!uri_is_own(conf->uri, root) || proc_read(root, &host) < 0)
-		return 0;
-	return conf_check(conf, host_pageable_kib(&host), say_conf, (void *)(uintptr_t)program);
+	return conf_check(conf, known ? host_pageable_kib(&host) : CONF_HOST_UNKNOWN, say_conf,
+	                  (void *)(uintptr_t)program);
 }
 
 /* EXIT_USAGE is for faults that the administrator must correct: a service is not restarted after it. */
@@ -465,6 +465,7 @@ int exit_code_of(int error)
 	case -EPERM:
 		return EXIT_DENIED;
 	case -EINVAL:
+	case -ERANGE:
 		return EXIT_USAGE;
 	case -ENOTCONN:
 	case -ETIMEDOUT:

@@ -42,6 +42,23 @@ static struct looker looker_of(const struct watch *w)
 	return (struct looker){.conf = w->conf, .root = w->root, .workers = w->workers, .interval_ms = w->interval_ms};
 }
 
+/* Keeps the first. */
+static void note_refusal(void *arg, const char *sentence)
+{
+	struct look *look = arg;
+
+	if (!look->failure)
+		look->failure = strdup(sentence);
+}
+
+static int connect_host(struct looker *l, const struct balance_conf *pc)
+{
+	uint64_t host_kib;
+	int r = virt_open(pc->conf->uri, true, l->workers, pc->end_ms, &l->virt);
+
+	return r ? r : balance_check(pc->conf, l->virt, pc->end_ms, note_refusal, &l->look, &host_kib);
+}
+
 /* The registry is opened each time: it may come, and go, with a membalance. */
 static int plan_pass(struct looker *l, const struct balance_conf *pc)
 {
@@ -50,7 +67,7 @@ static int plan_pass(struct looker *l, const struct balance_conf *pc)
 	int r = 0, unusable;
 
 	if (!l->virt)
-		r = virt_open(pc->conf->uri, true, l->workers, pc->end_ms, &l->virt);
+		r = connect_host(l, pc);
 	if (r)
 		return r;
 	unusable = registry_open_uri(pc->root, pc->conf->uri, false, &registry);
@@ -76,7 +93,8 @@ static int take_look(void *arg)
 	l->look = (struct look){.next_ms = now_ms + l->interval_ms};
 	l->look.error = plan_pass(l, &pc);
 	if (l->look.error) {
-		l->look.failure = report_failure(l->look.error, l->conf->uri, l->root, virt_words(l->virt));
+		if (l->look.error != -ERANGE)
+			l->look.failure = report_failure(l->look.error, l->conf->uri, l->root, virt_words(l->virt));
 		virt_close(l->virt);
 		l->virt = NULL;
 		l->look.next_ms = clock_ms(CLOCK_BOOTTIME) + backoff_next_ms(&l->backoff);

@@ -366,13 +366,14 @@ bool conf_is_size(const struct conf_key *key)
 }
 
 /* The size that was set; 0 if none was, or a percentage. */
-static uint64_t size_of(const struct conf_key *key, const struct conf_origin *origin, void *base)
+static uint64_t size_of(const struct conf_key *key, const struct conf_origin *origin, const void *base)
 {
-	const struct amount *amount = slot_of(key, base);
+	const void *slot = (const char *)base + key->slot;
+	const struct amount *amount = slot;
 
 	if (!conf_is_size(key) || !origin->value)
 		return 0;
-	return key->set == size_set ? *(const uint64_t *)slot_of(key, base) : amount->pct ? 0 : amount->kib;
+	return key->set == size_set ? *(const uint64_t *)slot : amount->pct ? 0 : amount->kib;
 }
 
 /* "FILE:LINE: bad value 'VALUE' for 'KEY'", or that of an option. */
@@ -385,9 +386,9 @@ static void name_value(const struct conf_origin *origin, const char *what, const
 	         what, value, origin->where ? "" : "--", name);
 }
 
-/* base and origin: of one part of conf. */
-static int check_sizes(struct conf *conf, const struct conf_key *table, const struct conf_origin *origin, void *base,
-                       uint64_t host_kib, conf_say *say, void *arg)
+/* base and origin: of one part of the configuration. warned gets the warnings; NULL: there are none. */
+static int check_sizes(const struct conf_key *table, const struct conf_origin *origin, const void *base,
+                       uint64_t host_kib, struct conf *warned, conf_say *say, void *arg)
 {
 	char named[768], sentence[1024], size[TEXT_SIZE];
 	int r = 0;
@@ -401,26 +402,36 @@ static int check_sizes(struct conf *conf, const struct conf_key *table, const st
 			         HOST_MOST_PCT, text_size(size, sizeof(size), host_kib));
 			say(arg, sentence);
 			r = -ERANGE;
-		} else if (kib && kib < SMALL_KIB && key->least) {
+		} else if (warned && kib && kib < SMALL_KIB && key->least) {
 			name_value(origin, "value", key->name, named, sizeof(named));
 			snprintf(sentence, sizeof(sentence), "%s is only %s: a number without a unit is KiB", named,
 			         text_size(size, sizeof(size), kib));
-			if (conf_warn(conf, sentence, say, arg))
+			if (conf_warn(warned, sentence, say, arg))
 				r = -ENOMEM;
 		}
 	}
 	return r;
 }
 
-int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
+static int check_all(const struct conf *conf, uint64_t host_kib, struct conf *warned, conf_say *say, void *arg)
 {
-	int r = check_sizes(conf, keys, conf->origin, conf, host_kib, say, arg), error;
+	int r = check_sizes(keys, conf->origin, conf, host_kib, warned, say, arg), error;
 
-	for (struct conf_section *s = conf->section; s; s = s->before) {
-		error = check_sizes(conf, section_keys, s->origin, s, host_kib, say, arg);
+	for (const struct conf_section *s = conf->section; s; s = s->before) {
+		error = check_sizes(section_keys, s->origin, s, host_kib, warned, say, arg);
 		r = r ? r : error;
 	}
 	return r;
+}
+
+int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
+{
+	return check_all(conf, host_kib, conf, say, arg);
+}
+
+int conf_check_host(const struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
+{
+	return check_all(conf, host_kib, NULL, say, arg);
 }
 
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib)

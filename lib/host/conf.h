@@ -109,11 +109,14 @@ const char *conf_form(const char *key);
 bool conf_is_size(const struct conf_key *key);
 
 /*
- * Checks the sizes that were set against a host with so much memory outside its huge pages. More than 90 % of it is
- * said, as conf_load does, and returns -ERANGE. Less than 16 MiB is a warning, but for keys that have no least value;
- * -ENOMEM, said too, if it cannot be kept.
+ * Checks the sizes that were set against a host with so much memory outside its huge pages (CONF_HOST_UNKNOWN: it is
+ * not known yet). More than 90 % of it is said, as conf_load does, and returns -ERANGE. Less than 16 MiB is a warning,
+ * but for keys that have no least value; -ENOMEM, said too, if it cannot be kept.
  */
+#define CONF_HOST_UNKNOWN UINT64_MAX
 int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg);
+/* The same without warnings, for a host whose memory is known later than the rest. */
+int conf_check_host(const struct conf *conf, uint64_t host_kib, conf_say *say, void *arg);
 
 /* The target of a guest of this maximum: at least 1 MiB. */
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib);

@@ -79,6 +79,19 @@ static int read_host(struct pass *p, struct host *ret_host)
 	return proc_read(p->pc->root, ret_host) < 0 ? -ENODATA : 0;
 }
 
+int balance_check(const struct conf *conf, struct virt *v, uint64_t end_ms, conf_say *say, void *arg,
+                  uint64_t *ret_host_kib)
+{
+	struct host host = {.total_kib = 0};
+	int r = virt_is_remote(v) ? virt_host(v, end_ms, &host) : 0;
+
+	if (!r && host.total_kib)
+		r = conf_check_host(conf, host_pageable_kib(&host), say, arg);
+	if (!r)
+		*ret_host_kib = host_pageable_kib(&host);
+	return r;
+}
+
 /* ---- decide ---- */
 
 static void plan_pass(struct pass *p)

@@ -48,6 +48,14 @@ struct balance_report {
 };
 
 /*
+ * Checks the sizes of conf against the memory of a remote host, which only libvirt can read, before the first pass.
+ * Returns 0 and the memory outside its huge pages (0: v is no remote host's), -ERANGE after the sentences of
+ * conf_check_host, or the error of virt_host.
+ */
+int balance_check(const struct conf *conf, struct virt *v, uint64_t end_ms, conf_say *say, void *arg,
+                  uint64_t *ret_host_kib);
+
+/*
  * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
  * Returns 0, the error of virt_list, virt_read or virt_host, -ENODATA if root/proc/meminfo cannot be read or makes
  * no sense, or -ENOMEM; then there is no report.

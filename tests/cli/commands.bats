@@ -68,7 +68,7 @@ shows() {
 	echo 'reserve = 14GiB' >"$root/etc/memsched.conf"
 	run -0 memstat --root "$root" -c "$node"
 	echo 'reserve = 200G' >"$root/etc/memsched.conf"
-	run -0 memstat --root "$root" --show-config -c qemu+ssh://host/system # which has another total
+	run -0 memstat --root "$root" --show-config -c qemu+ssh://host/system # which is not asked for its total
 }
 
 @test "a size that lacks its unit is warned of in MiB, and shown with its unit" {

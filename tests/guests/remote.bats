@@ -49,6 +49,20 @@ own_memory() {
 	[ ! -e /run/memsched/hosts ]
 }
 
+@test "a size that is more than it has is refused" {
+	run --separate-stderr membalance -c "$there" --reserve 100TiB
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"bad value '100TiB' for '--reserve': more than 90% of the host's "* ]]
+	run --separate-stderr memstat -c "$there" --target 100TiB
+	[ "$status" -eq 2 ]
+}
+
+@test "a share of it leaves out its huge pages, as one of this host does" {
+	membalance -n -J --reserve 50% >"$BATS_TEST_TMPDIR/here"
+	membalance -c "$there" -n -J --reserve 50% >"$BATS_TEST_TMPDIR/there"
+	diff <(jq .host.reserve_bytes "$BATS_TEST_TMPDIR/here") <(jq .host.reserve_bytes "$BATS_TEST_TMPDIR/there")
+}
+
 @test "a sixteenth of what KSM has merged there is promised" {
 	local pages=/sys/kernel/mm/ksm/pages_sharing
 	[ -e $pages ] || skip 'the kernel has no KSM'

@@ -566,6 +566,9 @@ static void test_sections(void **state)
 	assert_int_equal(conf_check(&c, 3 * 1048576, hear, said), -ERANGE);
 	assert_non_null(
 	    strstr(said, "/etc/memsched.conf:8: bad value '3GiB' for 'min': more than 90% of the host's 3 GiB"));
+	said[0] = '\0';
+	assert_int_equal(conf_check_host(&c, 3 * 1048576, hear, said), -ERANGE);
+	assert_non_null(strstr(said, "bad value '3GiB' for 'min'"));
 	conf_clear(&c);
 }
 
@@ -908,6 +911,13 @@ static void test_check(void **state)
 		assert_int_equal(c.n_warnings, rows[i].warning ? 1 : 0);
 		if (rows[i].warning)
 			assert_non_null(strstr(c.warning[0], rows[i].warning));
+		said[0] = '\0';
+		assert_int_equal(conf_check_host(&c, rows[i].host_kib, hear, said), rows[i].error ? -ERANGE : 0);
+		assert_int_equal(*said != '\0', rows[i].error != NULL);
+		said[0] = '\0';
+		assert_int_equal(conf_check(&c, CONF_HOST_UNKNOWN, hear, said), 0);
+		assert_string_equal(said, "");
+		assert_int_equal(c.n_warnings, rows[i].warning ? 2 : 0);
 		conf_clear(&c);
 	}
 }
