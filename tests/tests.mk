@@ -48,9 +48,11 @@ $(filter-out $(PUREUNIT),$(UNIT)): %.test: %.o lib/libmemsched.a
 tests/sim/%.o: COMPILE += -Itests/sim
 $(SIM): %: %.o $(SIMPARTS) $(PURE) lib/run/balance.o lib/run/snapshot.o lib/host/conf.o lib/host/section.o lib/host/proc.o
 	$(call show,LD)$(LINK) -o $@ $^ $(if $(filter %_test,$@),-lcmocka) -lm
-# With 64-bit offsets, open would be another name of open64, and it stands for both.
+# With 64-bit offsets, open would be another name of open64, and it stands for both. A sanitizer's runtime must come before
+# them, so they have none.
 $(PRELOAD): %.so: %.c
-	$(call show,CC)$(CC) $(FLAGS) -U_FILE_OFFSET_BITS $(WARNINGS) $(CFLAGS) -shared -fPIC -o $@ $< $(LDFLAGS)
+	$(call show,CC)$(CC) $(FLAGS) $(VIRT_CFLAGS) -U_FILE_OFFSET_BITS $(WARNINGS) \
+		$(filter-out -fsanitize% -fno-sanitize%,$(CFLAGS)) -shared -fPIC -o $@ $< $(LDFLAGS)
 $(BENCH): %: %.c
 	$(call show,CC)$(COMPILE) $(VIRT_CFLAGS) -o $@ $< $(LDFLAGS) $(VIRT_LIBS)
 

@@ -9,7 +9,9 @@ setup() {
 	be_patient
 	conf=$root/etc/memsched.conf
 	err=$BATS_TEST_TMPDIR/err out=$BATS_TEST_TMPDIR/out
-	remote=(env "LD_PRELOAD=$PWD/tests/faults/remote.so" REMOTE_KIB=8388608 REMOTE_HUGE_PAGES=2048)
+	# The library comes before the runtime of a sanitizer.
+	remote=(env "LD_PRELOAD=$PWD/tests/faults/remote.so" REMOTE_KIB=8388608 REMOTE_HUGE_PAGES=2048
+		"ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0")
 	pid=
 }
 
