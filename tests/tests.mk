@@ -183,7 +183,7 @@ lint:
 
 # Each target runs for FUZZ_SECONDS from the corpus that is kept; its findings are left in build/.
 FUZZ_SECONDS ?= 60
-FUZZED := $(patsubst lib/%.c,build/fuzz/%.o,$(filter-out %/libvirt.c %/virt.c,$(wildcard $(addprefix lib/,base/*.c plan/*.c host/*.c \
+FUZZED := $(patsubst lib/%.c,build/fuzz/%.o,$(filter-out %/libvirt.c %/virt.c %/caller.c,$(wildcard $(addprefix lib/,base/*.c plan/*.c host/*.c \
 	virt/*.c))))
 FUZZCC = clang $(FLAGS) -g -O1 -fsanitize=fuzzer-no-link $(SANITIZERS) $(XML_CFLAGS)
 build/fuzz/%.o: lib/%.c $(wildcard lib/*/*.h)

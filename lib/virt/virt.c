@@ -1,34 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/pool.h"
 #include "base/units.h"
 #include "base/uri.h"
+#include "virt/caller.h"
 #include "virt/facts.h"
 #include "virt/libvirt.h"
 #include "virt/virt.h"
 
-#define WORDS_BYTES 512
 #define GOODBYE_MS 100 /* libvirtd complains in its log of a client that goes without a word */
-
-#define NO_ANSWER "no answer from libvirt in time"
-#define ALL_STUCK "too many calls are stuck: end or continue the guests that 'virsh domcontrol' finds occupied"
-
-/* What workers need to connect; theirs, for they may outlive their virt. */
-struct connector {
-	char *uri;
-	bool read_only;
-	pthread_mutex_t lock;
-	int error; /* why a worker could not connect last */
-	char words[WORDS_BYTES];
-};
-
-struct call;
 
 /* What a round over the guests needs, made beforehand (virt_prepare) and kept from round to round. */
 struct round {
@@ -40,132 +23,27 @@ struct round {
 };
 
 struct virt {
-	struct pool *workers;
-	struct connector *connector;
-	unsigned size; /* workers */
+	struct caller caller;
 	bool remote;
 	struct round round;
 	struct facts facts;
-	char words[WORDS_BYTES];
 };
 
-typedef int call_function(struct libvirt *l, struct call *c);
-
-/* One call to be made by a worker. It owns all that it needs and all that it brings. */
-struct call {
-	struct job job; /* the first member: a job is its call */
-	call_function *function;
-	char *key; /* of the job: what the call is about, if it is no guest */
-	char *words;
-	struct guest guest; /* a copy, without name and words; what the call changed goes back to the guest */
-	struct reading *reading;
-	size_t n_readings;
-	uint32_t period_s;
-	struct guest *found;
-	size_t n_found;
-	struct host host;
-	bool remote;
-};
-
-static const volatile sig_atomic_t *stop_flag;
-static _Thread_local char open_words[WORDS_BYTES]; /* the guard and its reader may fail side by side */
+static _Thread_local char open_words[CALLER_WORDS]; /* the guard and its reader may fail side by side */
 
 void virt_stop_on(const volatile sig_atomic_t *stop)
 {
-	stop_flag = stop;
+	caller_stop_on(stop);
 }
 
-/* ---- connections of the workers ---- */
-
-static int connector_open(void *arg, void **ret_context)
-{
-	struct connector *connector = arg;
-	struct libvirt *l;
-	char *words = NULL;
-	int rc = libvirt_open(connector->uri, connector->read_only, &l, &words);
-
-	if (rc < 0) {
-		pthread_mutex_lock(&connector->lock);
-		connector->error = rc;
-		snprintf(connector->words, sizeof(connector->words), "%s", words ? words : strerror(-rc));
-		pthread_mutex_unlock(&connector->lock);
-		free(words);
-		return rc;
-	}
-	*ret_context = l;
-	return 0;
-}
-
-static void connector_close(void *context)
-{
-	libvirt_close(context);
-}
-
-static void connector_release(void *arg)
-{
-	struct connector *connector = arg;
-
-	pthread_mutex_destroy(&connector->lock);
-	free(connector->uri);
-	free(connector);
-}
-
-static struct connector *connector_new(const char *uri, bool read_only)
-{
-	struct connector *connector = calloc(1, sizeof(*connector));
-
-	if (!connector)
-		return NULL;
-	pthread_mutex_init(&connector->lock, NULL);
-	connector->read_only = read_only;
-	connector->uri = strdup(uri);
-	if (!connector->uri) {
-		connector_release(connector);
-		return NULL;
-	}
-	return connector;
-}
-
-static const struct pool_kind connector_kind = {connector_open, connector_close, connector_release};
-
-/* ---- calls ---- */
-
-static int call_run(struct job *job, void *context)
-{
-	struct call *c = (struct call *)job;
-	struct libvirt *l = context;
-	int rc = c->function(l, c);
-
-	if (rc < 0)
-		c->words = strdup(libvirt_words(l));
-	return rc;
-}
-
-static void readings_free(struct call *c)
-{
-	while (c->n_readings)
-		free(c->reading[--c->n_readings].words);
-	free(c->reading);
-	c->reading = NULL;
-}
-
-static void call_free(struct job *job)
-{
-	struct call *c = (struct call *)job;
-
-	free(c->key);
-	free(c->words);
-	readings_free(c);
-	guests_free(c->found, c->n_found);
-	free(c);
-}
+/* ---- the round ---- */
 
 static struct call *call_new(struct round *round, call_function *function)
 {
 	struct call *c = round->n_spare ? round->spare[--round->n_spare] : malloc(sizeof(*c));
 
 	if (c)
-		*c = (struct call){.job = {.run = call_run, .free = call_free}, .function = function};
+		call_init(c, function);
 	return c;
 }
 
@@ -176,63 +54,9 @@ static void call_keep(struct round *round, struct call *c)
 		call_free(&c->job);
 		return;
 	}
-	readings_free(c);
-	free(c->words);
-	c->words = NULL;
+	call_reset(c);
 	round->spare[round->n_spare++] = c;
 }
-
-static int virt_fail(struct virt *v, int error, const char *words)
-{
-	snprintf(v->words, sizeof(v->words), "%s", words ? words : strerror(-error));
-	return error;
-}
-
-/* Words for an error of pool_run: of the job that saw the connection die, or of the worker that got none. */
-static int explain_run(struct virt *v, struct job **job, size_t n, int error)
-{
-	if (error == -EBUSY)
-		return virt_fail(v, -ETIMEDOUT, ALL_STUCK);
-	for (size_t i = 0; i < n; i++)
-		if (job[i] && job[i]->result == error && ((struct call *)job[i])->words)
-			return virt_fail(v, error, ((struct call *)job[i])->words);
-	pthread_mutex_lock(&v->connector->lock);
-	virt_fail(v, error, v->connector->error == error ? v->connector->words : NULL);
-	pthread_mutex_unlock(&v->connector->lock);
-	return error;
-}
-
-static int run_jobs(struct virt *v, struct job **job, size_t n, uint64_t deadline_ms)
-{
-	int rc = pool_run(v->workers, job, n, deadline_ms, stop_flag);
-
-	return rc < 0 ? explain_run(v, job, n, rc) : 0;
-}
-
-/* For calls that are about no guest. On success *ret_call is to be freed. */
-static int run_one(struct virt *v, call_function *function, const char *key, uint64_t deadline_ms,
-                   struct call **ret_call)
-{
-	struct call *c = call_new(&v->round, function);
-	struct job *job = &c->job;
-	int rc;
-
-	if (!c)
-		return virt_fail(v, -ENOMEM, NULL);
-	c->job.key = c->key = key ? strdup(key) : NULL;
-	rc = run_jobs(v, &job, 1, deadline_ms);
-	if (!rc && (!job || job->result == -EAGAIN || job->result == -EBUSY))
-		rc = virt_fail(v, -ETIMEDOUT, NO_ANSWER);
-	else if (!rc && job->result < 0)
-		rc = virt_fail(v, job->result, c->words);
-	if (!rc)
-		*ret_call = c;
-	else if (job)
-		call_free(job);
-	return rc;
-}
-
-/* ---- the round ---- */
 
 static void round_clear(struct round *round)
 {
@@ -286,16 +110,6 @@ static int do_greet(struct libvirt *l, struct call *c)
 	return 0;
 }
 
-/* The worlds of the test driver live and die with their connection: there is but one worker then. */
-static int connect_workers(struct virt *v, const char *uri, bool read_only, unsigned workers)
-{
-	v->size = !workers || !strncmp(uri, "test:", 5) ? 1 : workers;
-	v->connector = connector_new(uri, read_only);
-	if (!v->connector)
-		return virt_fail(v, -ENOMEM, NULL);
-	return pool_new(&connector_kind, v->connector, v->size, &v->workers);
-}
-
 int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt)
 {
 	struct virt *v = calloc(1, sizeof(*v));
@@ -304,12 +118,12 @@ int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadli
 
 	if (!v)
 		return -ENOMEM;
-	rc = connect_workers(v, uri, read_only, workers);
+	rc = caller_init(&v->caller, uri, read_only, workers);
 	if (!rc)
-		rc = run_one(v, do_greet, NULL, deadline_ms, &greeting);
+		rc = caller_run_one(&v->caller, do_greet, NULL, deadline_ms, &greeting);
 	if (rc < 0) {
-		memcpy(open_words, v->words, sizeof(open_words));
-		pool_free(v->workers, 0);
+		memcpy(open_words, v->caller.words, sizeof(open_words));
+		caller_clear(&v->caller, 0);
 		free(v);
 		return rc;
 	}
@@ -323,7 +137,7 @@ void virt_close(struct virt *v)
 {
 	if (!v)
 		return;
-	pool_free(v->workers, clock_ms(CLOCK_BOOTTIME) + GOODBYE_MS);
+	caller_clear(&v->caller, clock_ms(CLOCK_BOOTTIME) + GOODBYE_MS);
 	round_clear(&v->round);
 	facts_clear(&v->facts);
 	free(v);
@@ -331,7 +145,7 @@ void virt_close(struct virt *v)
 
 const char *virt_words(const struct virt *v)
 {
-	return v ? v->words : open_words;
+	return v ? v->caller.words : open_words;
 }
 
 bool virt_is_remote(const struct virt *v)
@@ -345,7 +159,7 @@ static int run_to_find(struct virt *v, call_function *function, const char *key,
                        struct guest **ret_guests, size_t *ret_n)
 {
 	struct call *c;
-	int rc = run_one(v, function, key, deadline_ms, &c);
+	int rc = caller_run_one(&v->caller, function, key, deadline_ms, &c);
 
 	if (rc < 0)
 		return rc;
@@ -450,7 +264,7 @@ static void guest_update(struct guest *g, struct guest *copy, int result, const 
 static int round_run(struct virt *v, uint64_t deadline_ms)
 {
 	struct round *round = &v->round;
-	int done = 0, rc = run_jobs(v, round->job, round->n, deadline_ms);
+	int done = 0, rc = caller_run(&v->caller, round->job, round->n, deadline_ms);
 
 	for (size_t i = 0; i < round->n; i++) {
 		struct call *c = (struct call *)round->job[i]; /* NULL: abandoned */
@@ -471,7 +285,7 @@ static int round_begin(struct virt *v, size_t n)
 /* Makes the calls unless adding them failed with rc; returns how many went well. */
 static int round_finish(struct virt *v, int rc, uint64_t deadline_ms)
 {
-	rc = rc < 0 ? virt_fail(v, rc, NULL) : round_run(v, deadline_ms);
+	rc = rc < 0 ? caller_fail(&v->caller, rc, NULL) : round_run(v, deadline_ms);
 	round_end(&v->round);
 	return rc;
 }
@@ -551,7 +365,7 @@ static int read_round(struct virt *v, struct guest *g, size_t n, size_t most, ui
 		unread += is_unread(v, &g[i], most == 1);
 	while (v->round.n * most < unread && !rc)
 		rc = readings_add(v, g, n, most, &begin);
-	rc = rc < 0 ? virt_fail(v, rc, NULL) : run_jobs(v, v->round.job, v->round.n, deadline_ms);
+	rc = rc < 0 ? caller_fail(&v->caller, rc, NULL) : caller_run(&v->caller, v->round.job, v->round.n, deadline_ms);
 	for (size_t i = 0; i < v->round.n; i++)
 		if (v->round.job[i] && (!v->round.job[i]->result || v->round.job[i]->result == -ENOTCONN))
 			readings_end((struct call *)v->round.job[i], g, rc);
@@ -562,7 +376,7 @@ static int read_round(struct virt *v, struct guest *g, size_t n, size_t most, ui
 int virt_read(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
-	size_t most = (size_t)min_u64((n + v->size - 1) / v->size, READINGS_MOST);
+	size_t most = (size_t)min_u64((n + v->caller.size - 1) / v->caller.size, READINGS_MOST);
 	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -659,10 +473,10 @@ int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s
 /* A greeting for each worker, so that each is started and connects. */
 static int greet_libvirt(struct virt *v, uint64_t deadline_ms)
 {
-	struct guest *nobody = calloc(v->size, sizeof(*nobody));
-	int rc = nobody ? for_guests(v, nobody, v->size, is_there, do_greet, deadline_ms) : -ENOMEM;
+	struct guest *nobody = calloc(v->caller.size, sizeof(*nobody));
+	int rc = nobody ? for_guests(v, nobody, v->caller.size, is_there, do_greet, deadline_ms) : -ENOMEM;
 
-	guests_free(nobody, nobody ? v->size : 0);
+	guests_free(nobody, nobody ? v->caller.size : 0);
 	return rc;
 }
 
@@ -675,7 +489,7 @@ int virt_prepare(struct virt *v, size_t n, uint64_t deadline_ms)
 	if (!rc)
 		rc = greet_libvirt(v, deadline_ms);
 	if (rc == -ENOMEM)
-		return virt_fail(v, rc, NULL);
+		return caller_fail(&v->caller, rc, NULL);
 	return rc < 0 ? rc : 0;
 }
 
@@ -689,7 +503,7 @@ static int do_host(struct libvirt *l, struct call *c)
 int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host)
 {
 	struct call *c;
-	int rc = run_one(v, do_host, NULL, deadline_ms, &c);
+	int rc = caller_run_one(&v->caller, do_host, NULL, deadline_ms, &c);
 
 	if (rc < 0)
 		return rc;
