@@ -26,7 +26,6 @@ struct libvirt {
 	virConnectPtr conn;
 	virDomainPtr found[FOUND]; /* the last of each hash: they need not be looked up again */
 	char *words;
-	uint64_t hugetlb_kib, described_ms; /* the host's pool of huge pages, and when it was read; 0: never */
 };
 
 /* ---- errors ---- */
@@ -646,23 +645,6 @@ int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s)
 
 /* ---- host ---- */
 
-#define CAPABILITIES_MS 600000 /* the pool can change while the host runs, but the document may be large */
-
-/* A host that does not describe its pool of huge pages counts as one without. */
-static uint64_t node_hugetlb_kib(struct libvirt *l)
-{
-	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
-	char *xml;
-
-	if (!clock_is_due(l->described_ms, now_ms, CAPABILITIES_MS))
-		return l->hugetlb_kib;
-	xml = virConnectGetCapabilities(l->conn);
-	if (xml && domxml_read_hugetlb(xml, strlen(xml), &l->hugetlb_kib) != -ENOMEM)
-		l->described_ms = now_ms;
-	free(xml);
-	return l->hugetlb_kib;
-}
-
 /* Of pages of 4 KiB. A host without KSM, or that does not report it, has merged nothing. */
 static uint64_t node_ksm_kib(virConnectPtr conn)
 {
@@ -689,12 +671,28 @@ int libvirt_host(struct libvirt *l, struct host *ret_host)
 	n = n > (int)COUNT(stat) ? (int)COUNT(stat) : n;
 	if (virNodeGetMemoryStats(l->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, stat, &n, 0) < 0)
 		return link_fail(l);
-	h = node_begin(node_hugetlb_kib(l));
+	h = node_begin();
 	for (int i = 0; i < n; i++)
 		node_put(&h, stat[i].field, stat[i].value);
-	if (node_end(&h) < 0)
+	if (!h.total_kib)
 		return link_refuse(l, -ENOTSUP, "the driver does not report the host's memory");
 	h.ksm_kib = node_ksm_kib(l->conn);
 	*ret_host = h;
+	return 0;
+}
+
+int libvirt_hugetlb(struct libvirt *l, uint64_t *ret_kib)
+{
+	char *xml = virConnectGetCapabilities(l->conn);
+	int rc = xml ? domxml_read_hugetlb(xml, strlen(xml), ret_kib) : link_fail(l);
+
+	if (xml && rc == -ENOMEM)
+		link_refuse(l, rc, strerror(ENOMEM));
+	else if (xml && rc < 0)
+		rc = link_refuse(l, -EIO, "the host's capabilities are too large or not well-formed");
+	free(xml);
+	if (rc != -ENOTSUP && rc != -EACCES)
+		return rc;
+	*ret_kib = 0;
 	return 0;
 }

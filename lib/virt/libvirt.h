@@ -58,7 +58,10 @@ int libvirt_set(struct libvirt *l, struct guest *g);
 
 int libvirt_set_period(struct libvirt *l, struct guest *g, uint32_t period_s);
 
-/* The pool of huge pages is read once, and again after ten minutes. */
+/* The figures of the host for node_end, and what KSM merged. */
 int libvirt_host(struct libvirt *l, struct host *ret_host);
+
+/* The host's pool of huge pages, from its capabilities; 0 if the driver has none, or does not let us read them. */
+int libvirt_hugetlb(struct libvirt *l, uint64_t *ret_kib);
 
 #endif

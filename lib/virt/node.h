@@ -8,16 +8,31 @@
 
 #include "plan/host.h"
 
-/* A host with this pool of huge pages and no other figure yet. */
-struct host node_begin(uint64_t hugetlb_kib);
+/* A host without any figure yet. */
+struct host node_begin(void);
 
 /* Takes over the figure that libvirt calls field. Fields that are not used are ignored. */
 void node_put(struct host *h, const char *field, uint64_t kib);
 
 /*
- * Estimates available memory if libvirt does not report it, and cuts each figure to what the others allow. -ENOTSUP:
- * there is no total.
+ * The host of these figures, which have a total, and this pool of huge pages: estimates available memory if libvirt
+ * does not report it, and cuts each figure to what the others allow.
  */
-int node_end(struct host *h);
+struct host node_end(const struct host *figures, uint64_t hugetlb_kib);
+
+/* What is known of the pool of huge pages. An administrator can change it, but the document that tells may be large. */
+struct node_pool {
+	uint64_t kib;       /* the last that was read */
+	bool known, failed; /* it was read once; reading it failed last */
+	uint64_t tried_ms;  /* when it was read last, or reading it failed */
+};
+
+/* Whether to read the pool: after ten minutes; if figures contradict it, or reading failed, after ten seconds. */
+bool node_pool_is_due(const struct node_pool *p, bool doubtful, uint64_t now_ms);
+
+void node_pool_set(struct node_pool *p, uint64_t kib, uint64_t now_ms);
+
+/* Notes that the pool could not be read. Returns 0 if its last known value holds on, else error. */
+int node_pool_fail(struct node_pool *p, int error, uint64_t now_ms);
 
 #endif

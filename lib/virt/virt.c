@@ -9,6 +9,7 @@
 #include "virt/caller.h"
 #include "virt/facts.h"
 #include "virt/libvirt.h"
+#include "virt/node.h"
 #include "virt/virt.h"
 
 #define GOODBYE_MS 100 /* libvirtd complains in its log of a client that goes without a word */
@@ -27,6 +28,7 @@ struct virt {
 	bool remote;
 	struct round round;
 	struct facts facts;
+	struct node_pool hugetlb; /* of the host, whichever worker reads it */
 };
 
 static _Thread_local char open_words[CALLER_WORDS]; /* the guard and its reader may fail side by side */
@@ -500,14 +502,45 @@ static int do_host(struct libvirt *l, struct call *c)
 	return libvirt_host(l, &c->host);
 }
 
+static int do_hugetlb(struct libvirt *l, struct call *c)
+{
+	return libvirt_hugetlb(l, &c->host.hugetlb_kib);
+}
+
+/* Reads the pool if it is due. If there is a known value, a call that hangs leaves the pass half of its time. */
+static int refresh_hugetlb(struct virt *v, bool doubtful, uint64_t deadline_ms)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), left_ms = sat_sub(deadline_ms, now_ms);
+	struct call *c;
+	int rc;
+
+	if (!node_pool_is_due(&v->hugetlb, doubtful, now_ms))
+		return 0;
+	rc = caller_run_one(&v->caller, do_hugetlb, "capabilities",
+	                    v->hugetlb.known ? now_ms + left_ms / 2 : deadline_ms, &c);
+	if (rc < 0)
+		return node_pool_fail(&v->hugetlb, rc, now_ms);
+	node_pool_set(&v->hugetlb, c->host.hugetlb_kib, now_ms);
+	call_free(&c->job);
+	return 0;
+}
+
 int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host)
 {
+	struct host figures, h;
 	struct call *c;
 	int rc = caller_run_one(&v->caller, do_host, NULL, deadline_ms, &c);
 
 	if (rc < 0)
 		return rc;
-	*ret_host = c->host;
+	figures = c->host;
 	call_free(&c->job);
+	rc = refresh_hugetlb(v, false, deadline_ms);
+	if (rc < 0)
+		return rc;
+	h = node_end(&figures, v->hugetlb.kib);
+	if (h.doubtful && refresh_hugetlb(v, true, deadline_ms) == 0)
+		h = node_end(&figures, v->hugetlb.kib);
+	*ret_host = h;
 	return 0;
 }

@@ -83,7 +83,8 @@ int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s
 
 /*
  * The node statistics of a remote host, its pool of huge pages, and what KSM merged. Before libvirt 12.3 available is
- * estimated as free + buffers + cached. A figure that contradicts the others is cut, and doubtful names it.
+ * estimated as free + buffers + cached. A figure that contradicts the others is cut, and doubtful names it. The pool is
+ * read once, and again when node_pool_is_due; if that fails, the last known value holds on.
  */
 int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host);
 

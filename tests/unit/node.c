@@ -12,18 +12,17 @@
 #define GIB KIB_PER_GIB
 #define NONE UINT64_MAX /* libvirt does not report the figure */
 
-static int read_node(uint64_t hugetlb, const uint64_t figures[5], struct host *ret_host)
+static struct host read_node(uint64_t hugetlb, const uint64_t figures[5])
 {
 	static const char *const fields[] = {"total", "free", "buffers", "cached", "available"};
-	struct host h = node_begin(hugetlb);
+	struct host h = node_begin();
 
 	node_put(&h, "unknown", 1);
 	node_put(&h, "", 1);
 	for (size_t i = 0; i < COUNT(fields); i++)
 		if (figures[i] != NONE)
 			node_put(&h, fields[i], figures[i]);
-	*ret_host = h;
-	return node_end(ret_host);
+	return node_end(&h, hugetlb);
 }
 
 /* Each figure is cut to what its neighbours allow, and the first that is far off is named. */
@@ -134,9 +133,8 @@ static void test_figures(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		const uint64_t figures[] = {rows[i].total, rows[i].free, rows[i].buffers, rows[i].cached,
 		                            rows[i].available};
-		struct host h;
+		struct host h = read_node(rows[i].hugetlb, figures);
 
-		assert_int_equal(read_node(rows[i].hugetlb, figures, &h), 0);
 		assert_true(h.hugetlb_kib <= h.total_kib);
 		assert_int_equal(host_pageable_kib(&h), rows[i].pageable_after);
 		assert_int_equal(h.free_kib, rows[i].free_after);
@@ -149,21 +147,54 @@ static void test_figures(void **state)
 	}
 }
 
-static void test_no_total(void **state)
+#define S 1000
+
+/* What was read holds for ten minutes, or ten seconds if there is a doubt or the last reading failed. */
+static void test_when_the_pool_is_due(void **state)
 {
-	static const uint64_t figures[][5] = {{NONE, NONE, NONE, NONE, NONE}, {0, GIB, GIB, GIB, GIB}};
-	struct host h;
+	static const struct {
+		struct node_pool pool;
+		bool doubtful;
+		uint64_t now_ms;
+		bool due;
+	} rows[] = {
+	    {.pool = {.known = false}, .now_ms = 5 * S, .due = true},
+	    {.pool = {.failed = true, .tried_ms = 5 * S}, .now_ms = 5 * S, .due = true},
+	    {.pool = {.known = true, .tried_ms = 5 * S}, .now_ms = 5 * S},
+	    {.pool = {.known = true, .tried_ms = 5 * S}, .now_ms = 604 * S},
+	    {.pool = {.known = true, .tried_ms = 5 * S}, .now_ms = 605 * S, .due = true},
+	    {.pool = {.known = true, .tried_ms = 5 * S}, .doubtful = true, .now_ms = 14 * S},
+	    {.pool = {.known = true, .tried_ms = 5 * S}, .doubtful = true, .now_ms = 15 * S, .due = true},
+	    {.pool = {.known = true, .failed = true, .tried_ms = 5 * S}, .now_ms = 14 * S},
+	    {.pool = {.known = true, .failed = true, .tried_ms = 5 * S}, .now_ms = 15 * S, .due = true},
+	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(figures); i++)
-		assert_int_equal(read_node(GIB, figures[i], &h), -ENOTSUP);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_int_equal(node_pool_is_due(&rows[i].pool, rows[i].doubtful, rows[i].now_ms), rows[i].due);
+}
+
+static void test_pool_that_cannot_be_read(void **state)
+{
+	struct node_pool pool = {.known = false};
+
+	(void)state;
+	assert_int_equal(node_pool_fail(&pool, -EIO, 1 * S), -EIO);
+	node_pool_set(&pool, 7, 2 * S);
+	assert_int_equal(node_pool_fail(&pool, -EIO, 3 * S), 0);
+	assert_int_equal(pool.kib, 7);
+	assert_true(pool.failed);
+	node_pool_set(&pool, 0, 4 * S);
+	assert_int_equal(node_pool_fail(&pool, -EIO, 5 * S), 0);
+	assert_int_equal(pool.kib, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_figures),
-	    cmocka_unit_test(test_no_total),
+	    cmocka_unit_test(test_when_the_pool_is_due),
+	    cmocka_unit_test(test_pool_that_cannot_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

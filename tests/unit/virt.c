@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 
 #include "base/clock.h"
 #include "base/pool.h"
@@ -50,14 +52,19 @@ static struct virt *open_uri(const char *uri, bool read_only)
 	return v;
 }
 
+static void wait_for_workers(void)
+{
+	for (int i = 0; i < 500 && pool_threads(); i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(pool_threads(), 0);
+}
+
 /* Says goodbye and sees that no worker stays behind. */
 static void close_all(struct virt *v, struct guest *g, size_t n)
 {
 	guests_free(g, n);
 	virt_close(v);
-	for (int i = 0; i < 500 && pool_threads(); i++)
-		poll(NULL, 0, 10);
-	assert_int_equal(pool_threads(), 0);
+	wait_for_workers();
 	poll(NULL, 0, 10); /* the last threads are beyond our reach for a moment */
 }
 
@@ -409,16 +416,30 @@ static struct node {
 } node[8];
 static int node_n;
 static const char *capabilities; /* NULL: they cannot be read */
-static unsigned capabilities_asked;
+static atomic_uint capabilities_asked;
+static atomic_bool node_hangs, capabilities_hang;
+static int fault; /* of libvirt for what failed last; VIR_ERR_OK: its own */
+static atomic_uint passed_s;
 
 int __wrap_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned flags);
 int __real_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned flags);
 char *__wrap_virConnectGetCapabilities(virConnectPtr conn);
+virErrorPtr __wrap_virGetLastError(void);
+virErrorPtr __real_virGetLastError(void);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time);
+int __real_clock_gettime(clockid_t id, struct timespec *ret_time);
+
+static void hang_while(atomic_bool *flag)
+{
+	while (atomic_load(flag))
+		poll(NULL, 0, 1);
+}
 
 int __wrap_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned flags)
 {
 	if (!node_n)
 		return __real_virNodeGetMemoryStats(conn, cell, stat, n, flags);
+	hang_while(&node_hangs);
 	for (int i = 0; i < *n && i < node_n; i++) {
 		snprintf(stat[i].field, sizeof(stat[i].field), "%s", node[i].field);
 		stat[i].value = node[i].kib;
@@ -430,8 +451,29 @@ int __wrap_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStat
 char *__wrap_virConnectGetCapabilities(virConnectPtr conn)
 {
 	(void)conn;
-	capabilities_asked++;
+	atomic_fetch_add(&capabilities_asked, 1);
+	hang_while(&capabilities_hang);
+	virResetLastError();
 	return capabilities ? strdup(capabilities) : NULL;
+}
+
+virErrorPtr __wrap_virGetLastError(void)
+{
+	static virError error;
+
+	if (!fault)
+		return __real_virGetLastError();
+	error = (virError){.code = fault, .message = (char *)"no figures today"};
+	return &error;
+}
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time)
+{
+	int r = __real_clock_gettime(id, ret_time);
+
+	if (id == CLOCK_BOOTTIME)
+		ret_time->tv_sec += (time_t)atomic_load(&passed_s);
+	return r;
 }
 
 static void node_has(const char *field, unsigned long long kib)
@@ -443,9 +485,39 @@ static const char with_huge_pages[] = "<capabilities><host><topology><cells><cel
 				      "<pages unit='KiB' size='2048'>1024</pages></cell></cells></topology></host>"
 				      "</capabilities>";
 
+/* A host of 8 GiB, with a pool of 2 GiB. */
+static struct virt *open_node(void)
+{
+	node_n = 0;
+	node_has(VIR_NODE_MEMORY_STATS_TOTAL, 8388608);
+	node_has("available", 1048576);
+	capabilities = with_huge_pages;
+	fault = VIR_ERR_OK;
+	atomic_store(&capabilities_asked, 0);
+	return open_uri("test:///default", true);
+}
+
+static void close_node(struct virt *v)
+{
+	node_n = 0;
+	fault = VIR_ERR_OK;
+	atomic_store(&node_hangs, false);
+	atomic_store(&capabilities_hang, false);
+	close_all(v, NULL, 0);
+}
+
+static void expect_pool(struct virt *v, uint64_t deadline_ms, uint64_t kib)
+{
+	struct host host;
+
+	assert_int_equal(virt_host(v, deadline_ms, &host), 0);
+	assert_int_equal(host.total_kib, 8388608);
+	assert_int_equal(host.hugetlb_kib, kib);
+}
+
 static void test_host(void **state)
 {
-	struct virt *v = open_uri("test:///default", true);
+	struct virt *v = open_node();
 	struct host host;
 
 	(void)state;
@@ -454,47 +526,145 @@ static void test_host(void **state)
 	node_has(VIR_NODE_MEMORY_STATS_FREE, 1048576);
 	node_has(VIR_NODE_MEMORY_STATS_BUFFERS, 1024);
 	node_has(VIR_NODE_MEMORY_STATS_CACHED, 2048);
-	capabilities = NULL;
-	assert_int_equal(virt_host(v, in_time(), &host), 0);
-	assert_int_equal(host.total_kib, 8388608);
-	assert_int_equal(host.available_kib, 1048576 + 1024 + 2048);
-	assert_int_equal(host.hugetlb_kib, 0);
-	assert_null(host.doubtful);
-	node_has("available", 8388608);
-	capabilities = with_huge_pages;
-	capabilities_asked = 0;
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(virt_host(v, in_time(), &host), 0);
+		assert_int_equal(host.total_kib, 8388608);
+		assert_int_equal(host.available_kib, 1048576 + 1024 + 2048);
 		assert_int_equal(host.hugetlb_kib, 2097152);
-		assert_int_equal(host.available_kib, 6291456);
-		assert_string_equal(host.doubtful, "available");
-		assert_int_equal(host.doubtful_kib, 8388608);
-		assert_int_equal(host.allowed_kib, 6291456);
+		assert_null(host.doubtful);
 	}
 	assert_int_equal(capabilities_asked, 1);
-	node_n = 0;
-	close_all(v, NULL, 0);
+	close_node(v);
 }
 
-static void test_host_that_describes_itself_badly(void **state)
+/* A pool that was given back would bound what is available for ten minutes. */
+static void test_host_whose_figures_contradict_the_pool(void **state)
 {
-	struct virt *v = open_uri("test:///default", true);
+	struct virt *v = open_node();
 	struct host host;
 
 	(void)state;
-	node_n = 0;
-	node_has(VIR_NODE_MEMORY_STATS_TOTAL, 8388608);
-	node_has("available", 1048576);
-	capabilities = "<capabilities";
-	capabilities_asked = 0;
+	expect_pool(v, in_time(), 2097152);
+	node_has("available", 8388608);
+	assert_int_equal(virt_host(v, in_time(), &host), 0);
+	assert_string_equal(host.doubtful, "available");
+	assert_int_equal(host.doubtful_kib, 8388608);
+	assert_int_equal(host.allowed_kib, 6291456);
+	assert_int_equal(host.available_kib, 6291456);
+	atomic_fetch_add(&passed_s, 20);
+	capabilities = "<capabilities/>";
+	assert_int_equal(virt_host(v, in_time(), &host), 0);
+	assert_int_equal(host.hugetlb_kib, 0);
+	assert_int_equal(host.available_kib, 8388608);
+	assert_null(host.doubtful);
+	assert_int_equal(capabilities_asked, 2);
+	close_node(v);
+}
+
+static void test_host_without_a_pool(void **state)
+{
+	static const int faults[] = {VIR_ERR_NO_SUPPORT, VIR_ERR_OPERATION_DENIED, VIR_ERR_ACCESS_DENIED};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(faults); i++) {
+		struct virt *v = open_node();
+
+		capabilities = NULL;
+		fault = faults[i];
+		for (int j = 0; j < 3; j++)
+			expect_pool(v, in_time(), 0);
+		assert_int_equal(capabilities_asked, 1);
+		close_node(v);
+	}
+}
+
+static void test_host_whose_pool_cannot_be_read(void **state)
+{
+	static const struct {
+		const char *capabilities;
+		int fault, error;
+	} rows[] = {
+	    {NULL, VIR_ERR_NO_MEMORY, -ENOMEM},
+	    {NULL, VIR_ERR_INTERNAL_ERROR, -EIO},
+	    {NULL, VIR_ERR_OPERATION_TIMEOUT, -ETIMEDOUT},
+	    {"<capabilities", VIR_ERR_OK, -EIO},
+	    {"<domain/>", VIR_ERR_OK, -EIO},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct virt *v = open_node();
+		struct host host;
+
+		capabilities = rows[i].capabilities;
+		fault = rows[i].fault;
+		for (int j = 0; j < 2; j++) {
+			assert_int_equal(virt_host(v, in_time(), &host), rows[i].error);
+			assert_string_not_equal(virt_words(v), "");
+			assert_string_not_equal(virt_words(v), "unknown error");
+		}
+		assert_int_equal(capabilities_asked, 2);
+
+		/* once it is known it holds on */
+		capabilities = with_huge_pages;
+		fault = VIR_ERR_OK;
+		expect_pool(v, in_time(), 2097152);
+		atomic_fetch_add(&passed_s, 600);
+		capabilities = rows[i].capabilities;
+		fault = rows[i].fault;
+		expect_pool(v, in_time(), 2097152);
+		assert_int_equal(capabilities_asked, 4);
+		capabilities = "<capabilities/>";
+		fault = VIR_ERR_OK;
+		expect_pool(v, in_time(), 2097152);
+		atomic_fetch_add(&passed_s, 20);
+		expect_pool(v, in_time(), 0);
+		assert_int_equal(capabilities_asked, 5);
+		close_node(v);
+	}
+}
+
+static void test_pool_outlives_the_worker_that_read_it(void **state)
+{
+	struct virt *v = open_node();
+	struct host host;
+
+	(void)state;
+	expect_pool(v, in_time(), 2097152);
+	capabilities = "<capabilities/>";
+	atomic_store(&node_hangs, true);
+	assert_int_equal(virt_host(v, clock_ms(CLOCK_BOOTTIME) + 100, &host), -ETIMEDOUT);
+	atomic_store(&node_hangs, false);
+	expect_pool(v, in_time(), 2097152);
+	assert_int_equal(capabilities_asked, 1);
+	close_node(v);
+}
+
+static void test_host_that_does_not_tell_its_pool(void **state)
+{
+	struct virt *v = open_node();
+	struct host host;
+
+	(void)state;
+	atomic_store(&capabilities_hang, true);
+	assert_int_equal(virt_host(v, clock_ms(CLOCK_BOOTTIME) + 200, &host), -ETIMEDOUT);
+	atomic_store(&capabilities_hang, false);
+	wait_for_workers(); /* the one that hung counts as stuck until it has left */
+	expect_pool(v, in_time(), 2097152);
+
+	/* half of the time is left, and as long as one call hangs there is no other */
+	atomic_fetch_add(&passed_s, 600);
+	atomic_store(&capabilities_asked, 0);
+	atomic_store(&capabilities_hang, true);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(virt_host(v, in_time(), &host), 0);
-		assert_int_equal(host.hugetlb_kib, 0);
-		assert_int_equal(host.available_kib, 1048576);
+		uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
+
+		expect_pool(v, began_ms + 2000, 2097152);
+		assert_in_range(clock_ms(CLOCK_BOOTTIME) - began_ms, 0, 1800);
+		atomic_fetch_add(&passed_s, 20);
 	}
 	assert_int_equal(capabilities_asked, 1);
-	node_n = 0;
-	close_all(v, NULL, 0);
+	close_node(v);
 }
 
 static void test_host_of_the_test_driver(void **state)
@@ -634,7 +804,11 @@ int main(void)
 	    cmocka_unit_test(test_many_with_hostile_names),
 	    cmocka_unit_test(test_no_time),
 	    cmocka_unit_test(test_host),
-	    cmocka_unit_test(test_host_that_describes_itself_badly),
+	    cmocka_unit_test(test_host_whose_figures_contradict_the_pool),
+	    cmocka_unit_test(test_host_without_a_pool),
+	    cmocka_unit_test(test_host_whose_pool_cannot_be_read),
+	    cmocka_unit_test(test_pool_outlives_the_worker_that_read_it),
+	    cmocka_unit_test(test_host_that_does_not_tell_its_pool),
 	    cmocka_unit_test(test_host_of_the_test_driver),
 	    cmocka_unit_test(test_what_cannot_be_opened),
 	    cmocka_unit_test(test_a_daemon_that_does_not_answer),
