@@ -246,18 +246,6 @@ static void complain_of_log(struct balancer *b)
 /* ---- the history ---- */
 
 #define HISTORY_MS 2000 /* for a single pass that took all of its deadline */
-#define SLICE_MS 100
-
-/* A single pass that is told to end waits no longer than SLICE_MS. */
-static void end_record(struct recorder *r, uint64_t end_ms)
-{
-	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
-
-	recorder_start(r, now_ms);
-	while (!*loop_stop() && now_ms < end_ms && !recorder_wait(r, min_u64(end_ms, now_ms + SLICE_MS)))
-		now_ms = clock_ms(CLOCK_BOOTTIME);
-	recorder_end(r, now_ms + SLICE_MS);
-}
 
 static void record_pass(struct balancer *b, const struct balance_report *rep, uint64_t end_ms)
 {
@@ -267,7 +255,7 @@ static void record_pass(struct balancer *b, const struct balance_report *rep, ui
 		return;
 	recorder_add(&b->recorder, b->conf->uri, &rep->host, rep->guest, rep->n, at);
 	if (!loop)
-		end_record(&b->recorder, max_u64(end_ms, at.now_ms + HISTORY_MS));
+		recorder_finish(&b->recorder, max_u64(end_ms, at.now_ms + HISTORY_MS), loop_stop());
 	else if (b->conf->interval_ms >= 1000 * BUCKET_SPAN_S(BUCKET_MINUTE))
 		recorder_start(&b->recorder, at.now_ms);
 }

@@ -14,6 +14,7 @@
 
 #define MINUTE_LEAST_MS 50000 /* a clock that jumps to and fro makes no minutes */
 #define PATIENCE_MS 10000     /* a write that takes longer hangs */
+#define SLICE_MS 100          /* between two looks at whether to stop */
 
 struct entry {
 	char uuid[UUID_TEXT];
@@ -356,6 +357,16 @@ void recorder_end(struct recorder *r, uint64_t deadline_ms)
 	forget_writing(r);
 	free_batch(r->batch);
 	r->batch = NULL;
+}
+
+void recorder_finish(struct recorder *r, uint64_t end_ms, const volatile sig_atomic_t *stop)
+{
+	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
+
+	recorder_start(r, now_ms);
+	while (!*stop && now_ms < end_ms && !recorder_wait(r, min_u64(end_ms, now_ms + SLICE_MS)))
+		now_ms = clock_ms(CLOCK_BOOTTIME);
+	recorder_end(r, now_ms + SLICE_MS);
 }
 
 /* Begins to write a batch whose minute is over. Returns whether one goes on. */

@@ -7,6 +7,8 @@
 #ifndef MEMSCHED_HOST_RECORDER_H
 #define MEMSCHED_HOST_RECORDER_H
 
+#include <signal.h>
+
 #include "base/clock.h"
 #include "host/history.h"
 #include "host/movelog.h"
@@ -43,6 +45,9 @@ bool recorder_wait(struct recorder *r, uint64_t deadline_ms);
 
 /* Waits for it until deadline_ms, and clears r but for its error; -ETIMEDOUT: it hangs, and is abandoned. */
 void recorder_end(struct recorder *r, uint64_t deadline_ms);
+
+/* Writes what was gathered, and clears r as recorder_end does: by end_ms, or within 200 ms once *stop is set. */
+void recorder_finish(struct recorder *r, uint64_t end_ms, const volatile sig_atomic_t *stop);
 
 /* What to say of r->error. Safe to print. Returns buffer. */
 char *recorder_complaint(char *buffer, size_t size, const struct recorder *r);
