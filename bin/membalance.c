@@ -93,7 +93,8 @@ struct balancer {
 	struct recorder recorder;
 	int textfile_error, output_error;
 	char *printed;     /* of a single pass: goes out without the lock */
-	uint64_t host_kib; /* of a remote host: the sizes were checked against it; 0: not yet */
+	bool begun;        /* a loop after its first pass: a size that does not fit is then no reason to end */
+	uint64_t host_kib; /* the host's memory outside huge pages; 0: the sizes were not checked against it yet */
 	int notified; /* the last outcome sent to systemd, at notified_ms: PASS_…, or -errno of a pass that failed */
 	uint64_t notified_ms;
 };
@@ -106,34 +107,23 @@ static bool is_watched(void)
 	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
 }
 
-/* A pass uses the complaints of its registry. Before the first pass the registry of this host lends its own. */
-static bool borrow_complaints(struct registry **ret_lent)
-{
-	if (complaints.registry)
-		return true;
-	if (registry_open(root, false, ret_lent) || registry_lock(*ret_lent))
-		return false;
-	complaints_load(&complaints, *ret_lent);
-	return true;
-}
-
-/* The registry limits this complaint like any other, so that cron does not mail each one. */
+/* Before there is a balancer. The registry limits this complaint like any other, so that cron does not mail each one.
+ */
 static void complain_of_conf(const char *sentence)
 {
-	struct registry *lent = NULL;
+	struct registry *r = NULL;
 
 	if (!loop)
 		say_later();
-	if (!loop && !show_config && !is_watched() && borrow_complaints(&lent)) {
+	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
+		complaints_load(&complaints, r);
 		say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
 		complaints_keep_all(&complaints);
 		say_resolved(&membalance);
 	} else {
 		say_error(&membalance, "%s", sentence);
 	}
-	if (lent)
-		complaints_clear(&complaints);
-	registry_close(lent);
+	registry_close(r);
 }
 
 /* The configuration's come first. */
@@ -199,7 +189,8 @@ static void complain_of_failure(const struct balancer *b, int r)
 	char *sentence = report_failure(r, b->conf->uri, root, virt_words(b->virt));
 
 	complain_of_warnings(b);
-	say_complaint(&membalance, LOG_ERR, "libvirt", "%s", sentence ? sentence : strerror(-r));
+	if (r != -ERANGE) /* complain_of_size */
+		say_complaint(&membalance, LOG_ERR, "libvirt", "%s", sentence ? sentence : strerror(-r));
 	complain_of_metrics(b);
 	end_without_pass();
 	free(sentence);
@@ -356,7 +347,8 @@ static void notify_pass(struct balancer *b, int what, const struct balance_repor
 	else if (what == PASS_PAUSED)
 		snprintf(state, sizeof(state), "STATUS=%s", text_explain_pause(words, sizeof(words), b->paused_ms));
 	else
-		snprintf(state, sizeof(state), "STATUS=no pass at %s: %s", when, strerror(-what));
+		snprintf(state, sizeof(state), "STATUS=no pass at %s: %s", when,
+		         what == -ERANGE ? "a size does not fit the host" : strerror(-what));
 	loop_notify(state);
 	b->notified = what;
 	b->notified_ms = now_ms;
@@ -392,6 +384,8 @@ static int refuse_unknown_pause(struct balancer *b, int error, uint64_t began_ms
 
 static int code_of_pass(const struct balancer *b, int error, const struct balance_report *rep)
 {
+	if (error == -ERANGE && b->begun)
+		return EXIT_AGAIN;
 	if (error)
 		return exit_code_of(error);
 	if (rep->failed)
@@ -399,18 +393,18 @@ static int code_of_pass(const struct balancer *b, int error, const struct balanc
 	return b->output_error && !loop ? EXIT_FAILED : EXIT_DONE;
 }
 
-static void refuse_size(void *arg, const char *sentence)
+static void complain_of_size(void *arg, const char *sentence)
 {
 	(void)arg;
-	complain_of_conf(sentence);
+	say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
 }
 
-/* Connects if needed. A remote host tells its memory only now: sizes that do not fit are said (-ERANGE). */
-static int connect_host(struct balancer *b, uint64_t end_ms)
+/* Connects if needed. Which host it is shows only now: sizes that do not fit it are said (-ERANGE). */
+static int connect_host(struct balancer *b, const struct balance_conf *pc, conf_say *say)
 {
-	int r = b->virt ? 0 : virt_open(b->conf->uri, dry_run, WORKERS, end_ms, &b->virt);
+	int r = b->virt ? 0 : virt_open(b->conf->uri, dry_run, WORKERS, pc->end_ms, &b->virt);
 
-	return r || b->host_kib ? r : balance_check(b->conf, b->virt, end_ms, refuse_size, NULL, &b->host_kib);
+	return r || b->host_kib ? r : balance_check(pc, b->virt, say, NULL, &b->host_kib);
 }
 
 static int make_pass(struct balancer *b)
@@ -440,7 +434,7 @@ static int make_pass(struct balancer *b)
 		b->virt = NULL;
 		return EXIT_DONE;
 	}
-	r = connect_host(b, pc.end_ms);
+	r = connect_host(b, &pc, complain_of_size);
 	if (!r)
 		r = (dry_run ? balance_decide : balance_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
@@ -450,9 +444,11 @@ static int make_pass(struct balancer *b)
 		count_pass(b, r, &rep);
 	if (!r || !*loop_stop())
 		write_metrics(b, r ? NULL : &rep, began_ms);
+	if (!r && b->host_kib && !rep.host.doubtful) /* for a configuration that is read again */
+		b->host_kib = host_pageable_kib(&rep.host);
 	if (!r)
 		show_pass(b, &rep);
-	else if (r != -ERANGE && !*loop_stop())
+	else if (!*loop_stop())
 		complain_of_failure(b, r);
 	notify_pass(b, r ? r : PASS_MADE, &rep);
 	r = code_of_pass(b, r, &rep);
@@ -533,10 +529,18 @@ static int keep_registry(struct balancer *b)
 
 /* ---- the loop ---- */
 
+static void refuse_size(void *arg, const char *sentence)
+{
+	(void)arg;
+	say_error(&membalance, "%s", sentence);
+}
+
 /* False if libvirt will never be usable, or a size does not fit its host; a libvirtd that is only away comes back. */
 static bool can_connect(struct balancer *b)
 {
-	int r = connect_host(b, clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms);
+	const struct balance_conf pc = {
+	    .conf = b->conf, .root = root, .end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms};
+	int r = connect_host(b, &pc, refuse_size);
 	char *sentence = NULL;
 
 	if (r != -EINVAL && r != -EACCES && r != -ERANGE)
@@ -601,6 +605,7 @@ static int run_loop(struct balancer *b)
 		code = keep_registry(b);
 		if (!code)
 			code = make_pass(b);
+		b->begun = true;
 		if (code == EXIT_USAGE || code == EXIT_DENIED)
 			return code;
 		next_ms = max_u64(next_ms + b->conf->interval_ms, clock_ms(CLOCK_BOOTTIME));

@@ -367,7 +367,7 @@ static bool is_asked(const struct program *program, const char *name)
 	return row->name && *row->flag;
 }
 
-/* A size may be valid and still not fit the host; balance_check has the memory of a remote one. Returns -errno. */
+/* A size may be valid and still not fit the host; balance_check has those of other URIs. Returns -errno. */
 static int check_conf(const struct program *program, const char *root, struct conf *conf)
 {
 	struct host host;

@@ -56,7 +56,7 @@ static int connect_host(struct looker *l, const struct balance_conf *pc)
 	uint64_t host_kib;
 	int r = virt_open(pc->conf->uri, true, l->workers, pc->end_ms, &l->virt);
 
-	return r ? r : balance_check(pc->conf, l->virt, pc->end_ms, note_refusal, &l->look, &host_kib);
+	return r ? r : balance_check(pc, l->virt, note_refusal, &l->look, &host_kib);
 }
 
 /* The registry is opened each time: it may come, and go, with a membalance. */

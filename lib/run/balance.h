@@ -48,12 +48,12 @@ struct balance_report {
 };
 
 /*
- * Checks the sizes of conf against the memory of a remote host, which only libvirt can read, before the first pass.
- * Returns 0 and the memory outside its huge pages (0: v is no remote host's), -ERANGE after the sentences of
- * conf_check_host, or the error of virt_host.
+ * Checks the sizes of pc->conf against the host that a pass over v reads: which host that is shows only when v is
+ * connected. pc->end_ms must be set. Returns 0 and the host's memory outside its huge pages, or -ERANGE after the
+ * sentences of conf_check_host. 0 and no memory: the host cannot be read, or its figures contradict each other; that
+ * may pass, so nothing is said.
  */
-int balance_check(const struct conf *conf, struct virt *v, uint64_t end_ms, conf_say *say, void *arg,
-                  uint64_t *ret_host_kib);
+int balance_check(const struct balance_conf *pc, struct virt *v, conf_say *say, void *arg, uint64_t *ret_host_kib);
 
 /*
  * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.

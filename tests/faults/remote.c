@@ -1,48 +1,124 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loaded by LD_PRELOAD into a program of ours: what it connects to is another host, with REMOTE_KIB of memory, of which
- * REMOTE_HUGE_PAGES pages of 2 MiB are a pool. The guests are those of the URI, such as the test driver's.
+ * Loaded by LD_PRELOAD into a program of ours: what it connects to is another host. Its files in the folder $REMOTE are
+ * read anew by each call:
+ *   kib        its memory
+ *   free       of it; a quarter without it
+ *   pages      its pool: huge pages of 2 MiB
+ *   available  if libvirt reports that
+ *   uri        what libvirt calls the connection; "test+ssh://elsewhere/default" without it
+ *   guests     the URI of the test driver that has the guests, if the program connects to another
+ *   away       it cannot be reached
+ *   mute       it does not tell its capabilities
+ *   asked      gets a byte for each call for these
  */
+#include <dlfcn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 
-static const char *setting(const char *name)
+static FILE *open_setting(const char *name, const char *mode)
 {
-	const char *value = getenv(name);
+	const char *folder = getenv("REMOTE");
+	char path[4096];
 
-	return value ? value : "0";
+	snprintf(path, sizeof(path), "%s/%s", folder ? folder : ".", name);
+	return fopen(path, mode);
+}
+
+/* The first word of the file, or false. */
+static bool setting(const char *name, char ret_word[1024])
+{
+	FILE *f = open_setting(name, "re");
+	bool found = f && fscanf(f, "%1023s", ret_word) == 1;
+
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool figure(const char *name, unsigned long long *ret_value)
+{
+	char word[1024];
+	bool found = setting(name, word);
+
+	*ret_value = found ? strtoull(word, NULL, 10) : 0;
+	return found;
+}
+
+static virConnectPtr open_guests(const char *function, const char *uri)
+{
+	virConnectPtr (*open_uri)(const char *uri) = (virConnectPtr(*)(const char *))dlsym(RTLD_NEXT, function);
+	char word[1024];
+
+	virResetLastError();
+	if (setting("away", word))
+		return NULL;
+	return open_uri(strncmp(uri, "test:", 5) != 0 && setting("guests", word) ? word : uri);
+}
+
+virConnectPtr virConnectOpen(const char *uri)
+{
+	return open_guests("virConnectOpen", uri);
+}
+
+virConnectPtr virConnectOpenReadOnly(const char *uri)
+{
+	return open_guests("virConnectOpenReadOnly", uri);
 }
 
 char *virConnectGetURI(virConnectPtr conn)
 {
+	char word[1024];
+
 	(void)conn;
-	return strdup("test+ssh://elsewhere/default");
+	return strdup(setting("uri", word) ? word : "test+ssh://elsewhere/default");
+}
+
+static void put(virNodeMemoryStatsPtr stat, int *n, const char *field, unsigned long long kib)
+{
+	snprintf(stat[*n].field, sizeof(stat[*n].field), "%s", field);
+	stat[(*n)++].value = kib;
 }
 
 int virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned int flags)
 {
-	static const char *const fields[] = {VIR_NODE_MEMORY_STATS_TOTAL, VIR_NODE_MEMORY_STATS_FREE};
+	unsigned long long kib, free_kib, available_kib;
+	bool counts = !stat;
 
 	(void)conn, (void)cell, (void)flags;
-	for (int i = 0; i < 2 && i < *n; i++) {
-		snprintf(stat[i].field, sizeof(stat[i].field), "%s", fields[i]);
-		stat[i].value = strtoull(setting("REMOTE_KIB"), NULL, 10) / (i ? 2 : 1);
-	}
-	*n = 2;
+	*n = counts ? 3 : 0;
+	if (counts)
+		return 0;
+	figure("kib", &kib);
+	put(stat, n, VIR_NODE_MEMORY_STATS_TOTAL, kib);
+	put(stat, n, VIR_NODE_MEMORY_STATS_FREE, figure("free", &free_kib) ? free_kib : kib / 4);
+	if (figure("available", &available_kib))
+		put(stat, n, "available", available_kib);
 	return 0;
 }
 
 char *virConnectGetCapabilities(virConnectPtr conn)
 {
-	char *xml = NULL;
+	FILE *asked = open_setting("asked", "ae");
+	unsigned long long pages;
+	char word[1024], *xml = NULL;
 
 	(void)conn;
-	return asprintf(&xml,
-	                "<capabilities><host><topology><cells num='1'><cell id='0'><pages unit='KiB' size='4'>9</pages>"
-	                "<pages unit='KiB' size='2048'>%s</pages></cell></cells></topology></host></capabilities>",
-	                setting("REMOTE_HUGE_PAGES")) < 0
-	           ? NULL
-	           : xml;
+	if (asked) {
+		fputc('.', asked);
+		fclose(asked);
+	}
+	virResetLastError();
+	figure("pages", &pages);
+	if (setting("mute", word) ||
+	    asprintf(&xml,
+	             "<capabilities><host><topology><cells num='1'><cell id='0'><pages unit='KiB' size='4'>9</pages>"
+	             "<pages unit='KiB' size='2048'>%llu</pages></cell></cells></topology></host></capabilities>",
+	             pages) < 0)
+		return NULL;
+	return xml;
 }
