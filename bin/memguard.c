@@ -67,6 +67,7 @@ static const struct program memguard = {
     .rows = rows,
     .quiet = &quiet,
     .complaints = &complaints,
+    .guards_host = true,
 };
 
 /* Keys of complaints that last until the next check. */

@@ -201,12 +201,21 @@ static void show_key(const struct conf_key *key, const struct conf_origin *origi
 	show_value(key->name, value, bare ? "KiB" : "", source_of(origin));
 }
 
+/* Whether the host that program looks at can be read without asking libvirt, and this host then. */
+static bool read_own_host(const struct program *program, const struct conf *conf, const char *root,
+                          struct host *ret_host)
+{
+	bool own = program->guards_host ? !uri_is_remote(conf->uri) : uri_is_own(conf->uri, root);
+
+	return own && proc_read(root, ret_host) == 0;
+}
+
 /* The size of an empty or relative reserve, if that is known without asking another host. */
-static void show_reserve(const struct conf *conf, const char *root)
+static void show_reserve(const struct program *program, const struct conf *conf, const char *root)
 {
 	struct host host;
 
-	if (!conf->reserve.kib && uri_is_own(conf->uri, root) && proc_read(root, &host) == 0)
+	if (!conf->reserve.kib && read_own_host(program, conf, root, &host))
 		printf(": %" PRIu64 "KiB on this host", conf_reserve_kib(conf, host_pageable_kib(&host)));
 }
 
@@ -224,12 +233,12 @@ static void show_sections(const struct conf_section *section)
 }
 
 /* As a configuration file that says the same. */
-static void show_conf(const struct conf *conf, const char *root)
+static void show_conf(const struct program *program, const struct conf *conf, const char *root)
 {
 	for (size_t i = 0; i < CONF_KEYS; i++) {
 		show_key(&conf_keys()[i], &conf->origin[i]);
 		if (!strcmp(conf_keys()[i].name, "reserve"))
-			show_reserve(conf, root);
+			show_reserve(program, conf, root);
 		putchar('\n');
 	}
 	show_sections(conf->section);
@@ -371,7 +380,7 @@ static bool is_asked(const struct program *program, const char *name)
 static int check_conf(const struct program *program, const char *root, struct conf *conf)
 {
 	struct host host;
-	bool known = uri_is_own(conf->uri, root) && proc_read(root, &host) == 0;
+	bool known = read_own_host(program, conf, root, &host);
 
 	return conf_check(conf, known ? host_pageable_kib(&host) : CONF_HOST_UNKNOWN, say_conf,
 	                  (void *)(uintptr_t)program);
@@ -434,7 +443,7 @@ int options_conf(const struct program *program, const char *root, const char *fi
 	}
 	if (is_asked(program, "show-config")) {
 		options_warn(program, &conf);
-		show_conf(&conf, root);
+		show_conf(program, &conf, root);
 		program_end(program, EXIT_DONE);
 	}
 	*ret_conf = conf;

@@ -100,6 +100,10 @@ refused="bad value '5GiB' for 'reserve': $fit"
 	run -0 "${remote[@]}" membalance --root "$root" -c qemu:///session -n --reserve 14GiB
 	refuses 2 "bad value '15GiB' for '--reserve': more than 90% of the host's 16 GiB" \
 		"${remote[@]}" membalance --root "$root" -c qemu:///session -n --reserve 15GiB
+	refuses 2 "bad value '15GiB' for '--reserve': more than 90% of the host's 16 GiB" \
+		memguard --root "$root" -c qemu:///session -n --reserve 15GiB
+	run -0 memguard --root "$root" -c qemu:///session --show-config
+	grep -q '^reserve = .* on this host$' <<<"$output"
 	echo qemu+ssh://elsewhere/system >"$there/uri"
 	refuses 2 "bad value '5GiB' for '--reserve': $fit" "${remote[@]}" membalance --root "$root" -c alias -n --reserve 5GiB
 }
