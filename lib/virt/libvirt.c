@@ -481,7 +481,7 @@ int libvirt_find(struct libvirt *l, const char *domain, struct guest **ret_guest
 		return link_fail(l);
 	g = calloc(1, sizeof(*g));
 	rc = g ? guest_init(dom, g) : -ENOMEM;
-	if (!rc)
+	if (!rc && g->domain_id < 0) /* a running one may be busy */
 		rc = guest_read_xml(l, dom, g);
 	virDomainFree(dom);
 	if (rc) {

@@ -44,8 +44,8 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 void guests_free(struct guest *g, size_t n);
 
 /*
- * The domain of that name or UUID, running or not (domain_id -1), with its device and hints, as the one of
- * *ret_guests; -ESRCH: there is none.
+ * The domain of that name or UUID as the one of *ret_guests: if it does not run (domain_id -1), with its device and
+ * hints. -ESRCH: there is none.
  */
 int virt_find(struct virt *v, const char *domain, uint64_t deadline_ms, struct guest **ret_guests);
 
