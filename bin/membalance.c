@@ -14,6 +14,7 @@
 #include "host/complaints.h"
 #include "host/recorder.h"
 #include "run/balance.h"
+#include "run/connect.h"
 #include "run/loop.h"
 #include "run/snapshot.h"
 #include "show/explain.h"
@@ -83,6 +84,7 @@ struct balancer {
 	struct conf *conf;
 	struct registry *registry; /* NULL: nothing is remembered */
 	struct virt *virt;         /* NULL: not connected */
+	struct node_pool pool;     /* of the host of virt, or of the last one */
 	struct backoff backoff;
 	struct snapshot before; /* a loop's guests after its last pass */
 	uint64_t paused_ms;     /* left of a pause; 0: there is none */
@@ -92,10 +94,9 @@ struct balancer {
 	bool logged;   /* there was, in this pass */
 	struct recorder recorder;
 	int textfile_error, output_error;
-	char *printed;     /* of a single pass: goes out without the lock */
-	bool begun;        /* a loop after its first pass: a size that does not fit is then no reason to end */
-	uint64_t host_kib; /* the host's memory outside huge pages; 0: the sizes were not checked against it yet */
-	int notified; /* the last outcome sent to systemd, at notified_ms: PASS_…, or -errno of a pass that failed */
+	char *printed; /* of a single pass: goes out without the lock */
+	bool begun;    /* a loop after its first pass: a size that does not fit is then no reason to end */
+	int notified;  /* the last outcome sent to systemd, at notified_ms: PASS_…, or -errno of a pass that failed */
 	uint64_t notified_ms;
 };
 
@@ -399,12 +400,10 @@ static void complain_of_size(void *arg, const char *sentence)
 	say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
 }
 
-/* Connects if needed. Which host it is shows only now: sizes that do not fit it are said (-ERANGE). */
-static int connect_host(struct balancer *b, const struct balance_conf *pc, conf_say *say)
+static void refuse_size(void *arg, const char *sentence)
 {
-	int r = b->virt ? 0 : virt_open(b->conf->uri, dry_run, WORKERS, pc->end_ms, &b->virt);
-
-	return r || b->host_kib ? r : balance_check(pc, b->virt, say, NULL, &b->host_kib);
+	(void)arg;
+	say_error(&membalance, "%s", sentence);
 }
 
 static int make_pass(struct balancer *b)
@@ -416,6 +415,7 @@ static int make_pass(struct balancer *b)
 	    .end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms,
 	    .stop = loop_stop(),
 	    .before = loop && !dry_run ? &b->before : NULL,
+	    .pool = &b->pool,
 	};
 	struct balance_report rep = {.guest = NULL};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
@@ -434,7 +434,7 @@ static int make_pass(struct balancer *b)
 		b->virt = NULL;
 		return EXIT_DONE;
 	}
-	r = connect_host(b, &pc, complain_of_size);
+	r = connect_host(&pc, WORKERS, dry_run, loop && !b->begun ? refuse_size : complain_of_size, NULL, &b->virt);
 	if (!r)
 		r = (dry_run ? balance_decide : balance_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
@@ -444,8 +444,6 @@ static int make_pass(struct balancer *b)
 		count_pass(b, r, &rep);
 	if (!r || !*loop_stop())
 		write_metrics(b, r ? NULL : &rep, began_ms);
-	if (!r && b->host_kib && !rep.host.doubtful) /* for a configuration that is read again */
-		b->host_kib = host_pageable_kib(&rep.host);
 	if (!r)
 		show_pass(b, &rep);
 	else if (!*loop_stop())
@@ -529,29 +527,32 @@ static int keep_registry(struct balancer *b)
 
 /* ---- the loop ---- */
 
-static void refuse_size(void *arg, const char *sentence)
+/* What checks fresh needs while b is connected. */
+static struct balance_conf check_of(struct balancer *b, const struct conf *fresh)
 {
-	(void)arg;
-	say_error(&membalance, "%s", sentence);
+	return (struct balance_conf){
+	    .conf = fresh, .root = root, .end_ms = clock_ms(CLOCK_BOOTTIME) + fresh->deadline_ms, .pool = &b->pool};
+}
+
+/* The sizes for guests of this host are checked already; while b is not connected, those of others cannot be. */
+static bool fits_host(struct balancer *b, const struct conf *fresh)
+{
+	const struct balance_conf pc = check_of(b, fresh);
+
+	return !b->virt || uri_is_own(fresh->uri, root) || !connect_check_sizes(&pc, b->virt, refuse_size, NULL);
 }
 
 /* False if libvirt will never be usable, or a size does not fit its host; a libvirtd that is only away comes back. */
 static bool can_connect(struct balancer *b)
 {
-	const struct balance_conf pc = {
-	    .conf = b->conf, .root = root, .end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms};
-	int r = connect_host(b, &pc, refuse_size);
-	char *sentence = NULL;
+	const struct balance_conf pc = check_of(b, b->conf);
+	int r = connect_host(&pc, WORKERS, dry_run, refuse_size, NULL, &b->virt);
+	char *sentence = r == -EINVAL || r == -EACCES ? report_failure(r, b->conf->uri, root, virt_words(NULL)) : NULL;
 
-	if (r != -EINVAL && r != -EACCES && r != -ERANGE)
-		return true;
-	if (r != -ERANGE)
-		sentence = report_failure(r, b->conf->uri, root, virt_words(b->virt));
 	if (sentence)
 		say_error(&membalance, "%s", sentence);
 	free(sentence);
-	virt_close(b->virt);
-	return false;
+	return r != -EINVAL && r != -EACCES && r != -ERANGE;
 }
 
 /* Changes to another URI; one registry cannot be locked twice. Moves whose result will not be seen are logged now. */
@@ -561,7 +562,7 @@ static bool move_to_uri(void *arg, struct conf *fresh)
 	bool shared = uri_is_own(fresh->uri, root) && uri_is_own(b->conf->uri, root), good;
 	bool stays = !strcmp(b->conf->uri, fresh->uri);
 
-	if (stays && b->host_kib && conf_check_host(fresh, b->host_kib, refuse_size, NULL))
+	if (stays && !fits_host(b, fresh))
 		return false;
 	if (!stays || !fresh->log)
 		write_log(b);
@@ -578,7 +579,7 @@ static bool move_to_uri(void *arg, struct conf *fresh)
 		return false;
 	virt_close(b->virt);
 	b->virt = next.virt;
-	b->host_kib = next.host_kib;
+	b->pool = next.pool;
 	b->registry = next.registry;
 	b->backoff = next.backoff;
 	snapshot_clear(&b->before);

@@ -376,13 +376,13 @@ static bool is_asked(const struct program *program, const char *name)
 	return row->name && *row->flag;
 }
 
-/* A size may be valid and still not fit the host; balance_check has those of other URIs. Returns -errno. */
+/* A size may be valid and still not fit the host. For guests of other URIs connect_host checks that. Returns -errno. */
 static int check_conf(const struct program *program, const char *root, struct conf *conf)
 {
 	struct host host;
 	bool known = read_own_host(program, conf, root, &host);
 
-	return conf_check(conf, known ? host_pageable_kib(&host) : CONF_HOST_UNKNOWN, say_conf,
+	return conf_check(conf, known ? host_checkable_kib(&host) : CONF_HOST_UNKNOWN, say_conf,
 	                  (void *)(uintptr_t)program);
 }
 

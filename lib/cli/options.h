@@ -44,7 +44,7 @@ struct program {
 	const bool *quiet; /* no warnings and no notices; NULL: never */
 	struct complaints *complaints;
 	bool takes_operands;
-	bool guards_host; /* it reads the host that it runs on, whatever the URI */
+	bool guards_host;                       /* it reads the host that it runs on, whatever the URI */
 	void (*help)(void);                     /* prints more at the end of --help; NULL: there is no more */
 	void (*complain)(const char *sentence); /* gets faults of configuration files; NULL: they are printed at once */
 };

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "run/connect.h"
 #include "run/loop.h"
 #include "show/explain.h"
 #include "show/report.h"
@@ -33,6 +34,7 @@ struct looker {
 	unsigned workers;
 	uint32_t interval_ms;
 	struct virt *virt; /* NULL: not connected */
+	struct node_pool pool;
 	struct backoff backoff;
 	struct look look; /* the last one */
 };
@@ -51,23 +53,13 @@ static void note_refusal(void *arg, const char *sentence)
 		look->failure = strdup(sentence);
 }
 
-static int connect_host(struct looker *l, const struct balance_conf *pc)
-{
-	uint64_t host_kib;
-	int r = virt_open(pc->conf->uri, true, l->workers, pc->end_ms, &l->virt);
-
-	return r ? r : balance_check(pc, l->virt, note_refusal, &l->look, &host_kib);
-}
-
 /* The registry is opened each time: it may come, and go, with a membalance. */
 static int plan_pass(struct looker *l, const struct balance_conf *pc)
 {
 	struct balance_report *report = &l->look.report;
 	struct registry *registry = NULL;
-	int r = 0, unusable;
+	int r = connect_host(pc, l->workers, true, note_refusal, &l->look, &l->virt), unusable;
 
-	if (!l->virt)
-		r = connect_host(l, pc);
 	if (r)
 		return r;
 	unusable = registry_open_uri(pc->root, pc->conf->uri, false, &registry);
@@ -87,8 +79,11 @@ static int take_look(void *arg)
 {
 	struct looker *l = arg;
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
-	const struct balance_conf pc = {
-	    .conf = l->conf, .root = l->root, .end_ms = now_ms + l->conf->deadline_ms, .stop = loop_stop()};
+	const struct balance_conf pc = {.conf = l->conf,
+	                                .root = l->root,
+	                                .end_ms = now_ms + l->conf->deadline_ms,
+	                                .stop = loop_stop(),
+	                                .pool = &l->pool};
 
 	l->look = (struct look){.next_ms = now_ms + l->interval_ms};
 	l->look.error = plan_pass(l, &pc);

@@ -13,7 +13,7 @@
 struct look {
 	struct balance_report report; /* if there is no error */
 	struct status status;         /* likewise; of all guests, also those that are not wanted */
-	int error;                    /* as balance_decide, virt_open and balance_check return it */
+	int error;                    /* as balance_decide and connect_host return it */
 	char *failure;                /* the same as a sentence that is safe to print; NULL without memory */
 	uint64_t wall_s;              /* when the figures were there */
 	uint64_t next_ms;             /* when to look again: after errors with growing pauses */
@@ -40,8 +40,8 @@ struct watch {
 
 /*
  * Both return an exit code: EXIT_DONE when told to end (with nothing seen yet that of the last look, EXIT_AGAIN before
- * there was one), that of the last look after count of them, that of the first where libvirt will never answer (not
- * permitted, no such URI) or a size does not fit, EXIT_FAILED where nothing can be shown any more.
+ * there was one), that of the last look after count of them, that of the first if libvirt will never answer (not
+ * permitted, no such URI) or a size does not fit, EXIT_FAILED if nothing can be shown any more.
  */
 int watch_append(const struct watch *w); /* standard output, flushed after each */
 /* Takes the terminal (terminal_is_there) and gives it back. Looks are tasks: drawing never waits for libvirt. The

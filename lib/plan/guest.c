@@ -33,6 +33,13 @@ void guest_clear(struct guest *g)
 	*g = (struct guest){.name = NULL};
 }
 
+void guests_free(struct guest *g, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		guest_clear(&g[i]);
+	free(g);
+}
+
 static const char *const reason_words[] = {
     [REASON_NONE] = "none",
     [REASON_BELOW_TARGET] = "below-target",

@@ -364,4 +364,7 @@ bool guest_facts_due(const struct guest *g, uint64_t maximum_kib, uint64_t now_m
 /* Frees what the guest owns and zeroes it. */
 void guest_clear(struct guest *g);
 
+/* Clears n guests and frees their array. g may be NULL if n is 0. */
+void guests_free(struct guest *g, size_t n);
+
 #endif

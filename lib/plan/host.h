@@ -35,6 +35,14 @@ static inline uint64_t host_pageable_kib(const struct host *h)
 	return h->total_kib > h->hugetlb_kib ? h->total_kib - h->hugetlb_kib : 0;
 }
 
+/* What sizes are checked against: no size can be more than all of it, whatever figure is doubtful. */
+static inline uint64_t host_checkable_kib(const struct host *h)
+{
+	uint64_t pageable_kib = host_pageable_kib(h);
+
+	return h->doubtful || !pageable_kib ? h->total_kib : pageable_kib;
+}
+
 /* Cuts a figure of h to what its neighbours allow. The first that exceeds it by much is named as doubtful. */
 void host_bound(struct host *h, const char *name, uint64_t allowed_kib, uint64_t *kib);
 

@@ -72,23 +72,11 @@ static int read_guests(struct pass *p, bool act)
 	return !r && snapshot_is_silent(&s) ? -ETIMEDOUT : r;
 }
 
-static int read_host(const char *root, struct virt *v, uint64_t end_ms, struct host *ret_host)
+int balance_read_host(const struct balance_conf *pc, struct virt *v, uint64_t end_ms, struct host *ret_host)
 {
 	if (virt_is_remote(v))
-		return virt_host(v, end_ms, ret_host);
-	return proc_read(root, ret_host) < 0 ? -ENODATA : 0;
-}
-
-int balance_check(const struct balance_conf *pc, struct virt *v, conf_say *say, void *arg, uint64_t *ret_host_kib)
-{
-	struct host host;
-	bool known = read_host(pc->root, v, pc->end_ms, &host) == 0 && !host.doubtful;
-	uint64_t host_kib = known ? host_pageable_kib(&host) : 0;
-	int r = host_kib ? conf_check_host(pc->conf, host_kib, say, arg) : 0;
-
-	if (!r)
-		*ret_host_kib = host_kib;
-	return r;
+		return virt_host(v, pc->pool, end_ms, ret_host);
+	return proc_read(pc->root, ret_host) < 0 ? -ENODATA : 0;
 }
 
 /* ---- decide ---- */
@@ -109,7 +97,7 @@ static int read_and_plan(struct pass *p, bool act)
 	int r = read_guests(p, act);
 
 	if (!r)
-		r = read_host(p->pc->root, p->v, p->end_ms, &p->rep.host);
+		r = balance_read_host(p->pc, p->v, p->end_ms, &p->rep.host);
 	if (!r)
 		plan_pass(p);
 	return r;
@@ -224,7 +212,7 @@ static int second_budget(struct pass *p, uint64_t spare_kib, uint64_t handed_kib
 {
 	struct host now;
 	int64_t room_kib;
-	int r = read_host(p->pc->root, p->v, p->end_ms, &now);
+	int r = balance_read_host(p->pc, p->v, p->end_ms, &now);
 
 	if (r)
 		return r;

@@ -11,6 +11,7 @@
 #include "plan/policy.h"
 #include "host/conf.h"
 #include "host/registry.h"
+#include "virt/node.h"
 #include "virt/virt.h"
 
 struct snapshot;
@@ -22,6 +23,7 @@ struct balance_conf {
 	uint64_t end_ms;      /* CLOCK_BOOTTIME when the pass has to end; 0: the configured deadline from now */
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 	struct snapshot *before; /* the guests after a loop's last pass, then after this one; NULL: in the registry */
+	struct node_pool *pool;  /* of another host; from pass to pass, and from one connection to the next */
 };
 
 struct balance_report {
@@ -48,17 +50,14 @@ struct balance_report {
 };
 
 /*
- * Checks the sizes of pc->conf against the host that a pass over v reads: which host that is shows only when v is
- * connected. pc->end_ms must be set. Returns 0 and the host's memory outside its huge pages, or -ERANGE after the
- * sentences of conf_check_host. 0 and no memory: the host cannot be read, or its figures contradict each other; that
- * may pass, so nothing is said.
+ * Reads the host of the guests: 0, the errors of virt_host, or -ENODATA if root/proc/meminfo cannot be read or makes no
+ * sense.
  */
-int balance_check(const struct balance_conf *pc, struct virt *v, conf_say *say, void *arg, uint64_t *ret_host_kib);
+int balance_read_host(const struct balance_conf *pc, struct virt *v, uint64_t end_ms, struct host *ret_host);
 
 /*
  * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
- * Returns 0, the error of virt_list, virt_read or virt_host, -ENODATA if root/proc/meminfo cannot be read or makes
- * no sense, or -ENOMEM; then there is no report.
+ * Returns 0, the error of virt_list, virt_read or balance_read_host, or -ENOMEM; then there is no report.
  */
 int balance_decide(const struct balance_conf *pc, struct virt *v, struct registry *r,
                    struct balance_report *ret_report);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "virt/libvirt.h"
-#include "virt/virt.h"
 
 #define ALL_STUCK "too many calls are stuck: end or continue the guests that 'virsh domcontrol' finds occupied"
 
@@ -105,6 +104,9 @@ void call_reset(struct call *c)
 		free(c->reading[--c->n_readings].words);
 	free(c->reading);
 	c->reading = NULL;
+	guests_free(c->found, c->n_found);
+	c->found = NULL;
+	c->n_found = 0;
 	free(c->words);
 	c->words = NULL;
 }
@@ -115,7 +117,6 @@ void call_free(struct job *job)
 
 	call_reset(c);
 	free(c->key);
-	guests_free(c->found, c->n_found);
 	free(c);
 }
 
@@ -176,7 +177,7 @@ int caller_run_one(struct caller *c, call_function *function, const char *key, u
 	call->job.key = call->key = key ? strdup(key) : NULL;
 	rc = caller_run(c, &job, 1, deadline_ms);
 	if (!rc && (!job || job->result == -EAGAIN || job->result == -EBUSY))
-		rc = caller_fail(c, -ETIMEDOUT, NO_ANSWER);
+		rc = caller_fail(c, -ETIMEDOUT, CALLER_NO_ANSWER);
 	else if (!rc && job->result < 0)
 		rc = caller_fail(c, job->result, call->words);
 	if (!rc)

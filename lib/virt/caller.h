@@ -16,7 +16,7 @@ struct libvirt;
 struct reading;
 
 #define CALLER_WORDS 512
-#define NO_ANSWER "no answer from libvirt in time"
+#define CALLER_NO_ANSWER "no answer from libvirt in time"
 
 /* The workers of a libvirt, and why the last call failed. */
 struct caller {
@@ -45,10 +45,11 @@ struct call {
 	bool remote;
 };
 
-/* A call of the memory c. */
+/* Makes c, whatever was in it, a call of function. */
 void call_init(struct call *c, call_function *function);
 void call_free(struct job *job);
-/* Frees what the call brought and was not taken over, so that c can be another call. Not for calls with a key. */
+/* Frees what the call brought and nobody took over, so that call_init can make c another call. Not for one with a key.
+ */
 void call_reset(struct call *c);
 
 /* Workers that connect to uri when there is work. 0 or -errno; caller_clear is needed after both. */

@@ -9,8 +9,9 @@
 
 #define ABSENT UINT64_MAX
 
-#define POOL_MS 600000
-#define POOL_AGAIN_MS 10000
+#define POOL_MS UINT64_C(600000)
+#define POOL_AGAIN_MS UINT64_C(10000)
+#define DOUBLINGS_MOST 6 /* they exceed POOL_MS */
 
 /* "available" is new in libvirt 12.3. */
 static const struct {
@@ -54,9 +55,20 @@ struct host node_end(const struct host *figures, uint64_t hugetlb_kib)
 	return h;
 }
 
+void node_pool_expire(struct node_pool *p)
+{
+	p->expired = true;
+}
+
 bool node_pool_is_due(const struct node_pool *p, bool doubtful, uint64_t now_ms)
 {
-	return !p->known || clock_is_due(p->tried_ms, now_ms, doubtful || p->failed ? POOL_AGAIN_MS : POOL_MS);
+	uint64_t pause_ms = doubtful ? POOL_AGAIN_MS : POOL_MS;
+
+	if (!p->known || p->expired)
+		return true;
+	if (p->failures)
+		pause_ms = min_u64(POOL_AGAIN_MS << min_u64(p->failures - 1, DOUBLINGS_MOST), POOL_MS);
+	return clock_is_due(p->tried_ms, now_ms, pause_ms);
 }
 
 void node_pool_set(struct node_pool *p, uint64_t kib, uint64_t now_ms)
@@ -66,7 +78,8 @@ void node_pool_set(struct node_pool *p, uint64_t kib, uint64_t now_ms)
 
 int node_pool_fail(struct node_pool *p, int error, uint64_t now_ms)
 {
-	p->failed = true;
+	p->expired = false;
+	p->failures += p->failures <= DOUBLINGS_MOST;
 	p->tried_ms = now_ms;
 	return p->known ? 0 : error;
 }

@@ -20,14 +20,22 @@ void node_put(struct host *h, const char *field, uint64_t kib);
  */
 struct host node_end(const struct host *figures, uint64_t hugetlb_kib);
 
-/* What is known of the pool of huge pages. An administrator can change it, but the document that tells may be large. */
+/* What is known of the pool of huge pages, which an administrator can change. The document with it may be large. */
 struct node_pool {
-	uint64_t kib;       /* the last that was read */
-	bool known, failed; /* it was read once; reading it failed last */
-	uint64_t tried_ms;  /* when it was read last, or reading it failed */
+	uint64_t kib;      /* the last that was read */
+	bool known;        /* it was read once */
+	bool expired;      /* it must be read anew, and holds on only if that fails */
+	unsigned failures; /* of reading it since then */
+	uint64_t tried_ms; /* when it was read last, or reading it failed */
 };
 
-/* Whether to read the pool: after ten minutes; if figures contradict it, or reading failed, after ten seconds. */
+/* To be called for a new connection: the host may have been started again, or be another one. */
+void node_pool_expire(struct node_pool *p);
+
+/*
+ * Whether to read the pool: if it expired; after ten minutes; if figures contradict it, after ten seconds; and after
+ * failures, for each of which a pass waits, after 10, 20, 40 s and so on, at most ten minutes.
+ */
 bool node_pool_is_due(const struct node_pool *p, bool doubtful, uint64_t now_ms);
 
 void node_pool_set(struct node_pool *p, uint64_t kib, uint64_t now_ms);

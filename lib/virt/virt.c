@@ -28,7 +28,6 @@ struct virt {
 	bool remote;
 	struct round round;
 	struct facts facts;
-	struct node_pool hugetlb; /* of the host, whichever worker reads it */
 };
 
 static _Thread_local char open_words[CALLER_WORDS]; /* the guard and its reader may fail side by side */
@@ -198,13 +197,6 @@ int virt_find(struct virt *v, const char *domain, uint64_t deadline_ms, struct g
 	size_t n;
 
 	return run_to_find(v, do_find, domain, deadline_ms, ret_guests, &n);
-}
-
-void guests_free(struct guest *g, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		guest_clear(&g[i]);
-	free(g);
 }
 
 /* ---- many guests ---- */
@@ -441,7 +433,7 @@ int virt_set(struct virt *v, struct guest *g, size_t n, uint64_t deadline_ms)
 	for (size_t i = 0; i < n; i++)
 		if (rc >= 0 && g[i].plan.ask_kib && !g[i].order.sent && !g[i].vanished && !g[i].migrating &&
 		    !g[i].order.error)
-			guest_fail(&g[i], -ETIMEDOUT, NO_ANSWER);
+			guest_fail(&g[i], -ETIMEDOUT, CALLER_NO_ANSWER);
 	for (size_t i = 0; i < n; i++)
 		if (g[i].migrating)
 			facts_forget(&v->facts, &g[i]);
@@ -508,24 +500,24 @@ static int do_hugetlb(struct libvirt *l, struct call *c)
 }
 
 /* Reads the pool if it is due. If there is a known value, a call that hangs leaves the pass half of its time. */
-static int refresh_hugetlb(struct virt *v, bool doubtful, uint64_t deadline_ms)
+static int refresh_pool(struct virt *v, struct node_pool *pool, bool doubtful, uint64_t deadline_ms)
 {
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME), left_ms = sat_sub(deadline_ms, now_ms);
 	struct call *c;
 	int rc;
 
-	if (!node_pool_is_due(&v->hugetlb, doubtful, now_ms))
+	if (!node_pool_is_due(pool, doubtful, now_ms))
 		return 0;
-	rc = caller_run_one(&v->caller, do_hugetlb, "capabilities",
-	                    v->hugetlb.known ? now_ms + left_ms / 2 : deadline_ms, &c);
+	rc = caller_run_one(&v->caller, do_hugetlb, "capabilities", pool->known ? now_ms + left_ms / 2 : deadline_ms,
+	                    &c);
 	if (rc < 0)
-		return node_pool_fail(&v->hugetlb, rc, now_ms);
-	node_pool_set(&v->hugetlb, c->host.hugetlb_kib, now_ms);
+		return node_pool_fail(pool, rc, now_ms);
+	node_pool_set(pool, c->host.hugetlb_kib, now_ms);
 	call_free(&c->job);
 	return 0;
 }
 
-int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host)
+int virt_host(struct virt *v, struct node_pool *pool, uint64_t deadline_ms, struct host *ret_host)
 {
 	struct host figures, h;
 	struct call *c;
@@ -535,12 +527,12 @@ int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host)
 		return rc;
 	figures = c->host;
 	call_free(&c->job);
-	rc = refresh_hugetlb(v, false, deadline_ms);
+	rc = refresh_pool(v, pool, false, deadline_ms);
 	if (rc < 0)
 		return rc;
-	h = node_end(&figures, v->hugetlb.kib);
-	if (h.doubtful && refresh_hugetlb(v, true, deadline_ms) == 0)
-		h = node_end(&figures, v->hugetlb.kib);
+	h = node_end(&figures, pool->kib);
+	if (h.doubtful && refresh_pool(v, pool, true, deadline_ms) == 0)
+		h = node_end(&figures, pool->kib);
 	*ret_host = h;
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "plan/host.h"
 
 struct virt;
+struct node_pool;
 
 /* Connects, read-only or not, with workers to make calls. */
 int virt_open(const char *uri, bool read_only, unsigned workers, uint64_t deadline_ms, struct virt **ret_virt);
@@ -41,7 +42,6 @@ bool virt_is_remote(const struct virt *v);
  * *ret_guests is to be freed with guests_free. Domains that only exist inactive are not listed.
  */
 int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n);
-void guests_free(struct guest *g, size_t n);
 
 /*
  * The domain of that name or UUID as the one of *ret_guests: if it does not run (domain_id -1), with its device and
@@ -84,8 +84,8 @@ int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s
 /*
  * The node statistics of a remote host, its pool of huge pages, and what KSM merged. Before libvirt 12.3 available is
  * estimated as free + buffers + cached. A figure that contradicts the others is cut, and doubtful names it. The pool is
- * read once, and again when node_pool_is_due; if that fails, the last known value holds on.
+ * the caller's, and read if node_pool_is_due; if that fails, its last known value holds on.
  */
-int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host);
+int virt_host(struct virt *v, struct node_pool *pool, uint64_t deadline_ms, struct host *ret_host);
 
 #endif

@@ -10,6 +10,7 @@ setup() {
 	conf=$root/etc/memsched.conf
 	err=$BATS_TEST_TMPDIR/err out=$BATS_TEST_TMPDIR/out there=$BATS_TEST_TMPDIR/there
 	mkdir "$there"
+	far=qemu+ssh://elsewhere/system
 	has 8388608 2048
 	echo "$node" >"$there/guests"
 	# The library comes before the runtime of a sanitizer.
@@ -21,21 +22,27 @@ teardown() {
 	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
 }
 
+# is NAME VALUE: a setting of the other host, at once.
+is() {
+	echo "$2" >"$there/$1.new"
+	mv "$there/$1.new" "$there/$1"
+}
+
 # has KIB PAGES [AVAILABLE]: the memory of the other host.
 has() {
-	echo "$1" >"$there/kib"
-	echo "$2" >"$there/pages"
-	[ -z "${3-}" ] || echo "$3" >"$there/available"
+	is kib "$1"
+	is pages "$2"
+	[ -z "${3-}" ] || is available "$3"
 }
 
 # elsewhere COMMAND [OPTION...]: with the other host.
 elsewhere() {
-	"${remote[@]}" "$1" --root "$root" -c "$node" "${@:2}"
+	"${remote[@]}" "$1" --root "$root" -c "$far" "${@:2}"
 }
 
 # loop [OPTION...]: one over the other host, in the background.
 loop() {
-	"${remote[@]}" membalance --root "$root" -c "$node" --interval 100ms -J "$@" >"$out" 2>"$err" 3>&- &
+	"${remote[@]}" membalance --root "$root" -c "$far" --interval 100ms -J "$@" >"$out" 2>"$err" 3>&- &
 	pid=$!
 }
 
@@ -47,6 +54,13 @@ reloads() {
 # counts NUMBER WORDS: of the lines with WORDS that the loop has said.
 counts() {
 	[ "$(grep -cF "$2" "$err")" -eq "$1" ] || { cat "$err"; return 1; }
+}
+
+# fails_once: the next reading of the other host, so that its loop connects anew; and then the host has KIB and PAGES.
+fails_once() {
+	rm "$there/kib"
+	wait_for grep -qF "the driver does not report the host's memory" "$err"
+	has "$@"
 }
 
 # How often the other host was asked for its capabilities.
@@ -68,12 +82,12 @@ refused="bad value '5GiB' for 'reserve': $fit"
 
 @test "a host that does not tell its capabilities is not balanced, as its pool is not known" {
 	echo yes >"$there/mute"
-	refuses 1 "cannot ask libvirt at '$node'" elsewhere membalance -n --reserve 50%
-	refuses 1 "cannot ask libvirt at '$node'" elsewhere memstat
+	refuses 1 "cannot ask libvirt at '$far'" elsewhere membalance -n --reserve 50%
+	refuses 1 "cannot ask libvirt at '$far'" elsewhere memstat
 }
 
 @test "a loop reads the pool once, and again when figures contradict it" {
-	loop -c qemu+ssh://elsewhere/system -n --reserve 50% # with four connections
+	loop -n --reserve 50% # with four connections
 	wait_for grep -qF '"reserve_bytes":2147483648' "$out"
 	goes_round 40
 	[ "$(asked)" -eq 1 ]
@@ -104,11 +118,11 @@ refused="bad value '5GiB' for 'reserve': $fit"
 		memguard --root "$root" -c qemu:///session -n --reserve 15GiB
 	run -0 memguard --root "$root" -c qemu:///session --show-config
 	grep -q '^reserve = .* on this host$' <<<"$output"
-	echo qemu+ssh://elsewhere/system >"$there/uri"
+	echo "$far" >"$there/uri"
 	refuses 2 "bad value '5GiB' for '--reserve': $fit" "${remote[@]}" membalance --root "$root" -c alias -n --reserve 5GiB
 }
 
-@test "figures that contradict each other, or leave no memory, judge no size" {
+@test "figures that contradict each other, or leave no memory, judge sizes by all of it" {
 	local free available pages
 	while read -r pages free available; do
 		has 8388608 "$pages" "$available"
@@ -116,6 +130,8 @@ refused="bad value '5GiB' for 'reserve': $fit"
 		separately -0 elsewhere membalance -n --reserve 5GiB
 		[[ $stderr != *'bad value'* ]]
 		separately -0 elsewhere memstat --target 5GiB
+		refuses 2 "bad value '200GiB' for '--reserve': more than 90% of the host's 8 GiB" \
+			elsewhere membalance -n --reserve 200GiB
 	done <<-END
 		2048 9 9999999
 		4096 0 0
@@ -130,7 +146,7 @@ refused="bad value '5GiB' for 'reserve': $fit"
 	[ "${#stderr_lines[@]}" -eq 2 ]
 	[[ ${stderr_lines[0]} == "membalance: error: $conf:"*"$fit" ]]
 	[[ ${stderr_lines[1]} == "membalance: error: $conf:"*"$fit" ]]
-	[ ! -e "$root/run/memsched/last-pass.json" ]
+	[ -z "$(find "$root/run/memsched" -name last-pass.json)" ]
 	separately -2 elsewhere membalance
 	[ -z "$stderr" ]
 	rm "$conf"
@@ -153,7 +169,9 @@ refused="bad value '5GiB' for 'reserve': $fit"
 }
 
 @test "a loop ends at its start by such a size" {
-	refuses 2 "bad value '5GiB' for '--reserve': $fit" elsewhere membalance --interval 1h --reserve 5GiB
+	for i in 1 2; do
+		refuses 2 "bad value '5GiB' for '--reserve': $fit" elsewhere membalance --interval 1h --reserve 5GiB
+	done
 }
 
 @test "a loop that reaches its host later complains of such a size, and goes on once it fits" {
@@ -185,6 +203,42 @@ refused="bad value '5GiB' for 'reserve': $fit"
 	reloads 'reserve = 3GiB'
 	wait_for grep -qF '"reserve_bytes":3221225472' "$out"
 	counts 1 "$fit"
+}
+
+@test "a host that comes back with less memory has its sizes judged anew" {
+	echo 'reserve = 3GiB' >"$conf"
+	loop
+	wait_for test -s "$out"
+	is free 524288
+	fails_once 8388608 3584
+	wait_for grep -qF "bad value '3GiB' for 'reserve': more than 90% of the host's 1 GiB" "$err"
+	: >"$out"
+	goes_round 3
+	[ ! -s "$out" ]
+	lasts
+	reloads 'reserve = 512MiB'
+	wait_for grep -qF '"reserve_bytes":536870912' "$out"
+	asked=$(asked)
+	[ "$asked" -gt 1 ]
+}
+
+@test "a loop goes on with the pool that it knows, whenever it connects" {
+	loop --reserve 50%
+	wait_for grep -qF '"reserve_bytes":2147483648' "$out"
+	is mute yes
+	fails_once 8388608 4000
+	: >"$out"
+	wait_for grep -qF '"reserve_bytes":2147483648' "$out"
+}
+
+@test "what is read again is judged by the memory that the host has now, whenever a pass was" {
+	: >"$conf"
+	loop --interval 1h
+	wait_for test -s "$out"
+	has 16777216 2048
+	reloads 'reserve = 5GiB'
+	wait_for grep -qF '"reserve_bytes":5368709120' "$out"
+	counts 0 'bad value'
 }
 
 @test "what is read again is judged by the memory that the host has by now" {

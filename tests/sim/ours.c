@@ -47,9 +47,9 @@ bool virt_is_remote(const struct virt *v)
 	return true; /* so that the host is asked of virt_host */
 }
 
-int virt_host(struct virt *v, uint64_t deadline_ms, struct host *ret_host)
+int virt_host(struct virt *v, struct node_pool *pool, uint64_t deadline_ms, struct host *ret_host)
 {
-	(void)deadline_ms;
+	(void)pool, (void)deadline_ms;
 	*ret_host = world_host(v->world);
 	return 0;
 }
@@ -80,13 +80,6 @@ int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, s
 	*ret_guests = g;
 	*ret_n = n;
 	return g ? 0 : -ENOMEM;
-}
-
-void guests_free(struct guest *g, size_t n)
-{
-	for (size_t i = 0; g && i < n; i++)
-		guest_clear(&g[i]);
-	free(g);
 }
 
 static void read_guest(const struct virt *v, struct guest *g)

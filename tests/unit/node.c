@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,7 +150,7 @@ static void test_figures(void **state)
 
 #define S 1000
 
-/* What was read holds for ten minutes, or ten seconds if there is a doubt or the last reading failed. */
+/* What was read holds for ten minutes, or ten seconds if there is a doubt, or longer from failure to failure. */
 static void test_when_the_pool_is_due(void **state)
 {
 	static const struct {
@@ -159,14 +160,23 @@ static void test_when_the_pool_is_due(void **state)
 		bool due;
 	} rows[] = {
 	    {.pool = {.known = false}, .now_ms = 5 * S, .due = true},
-	    {.pool = {.failed = true, .tried_ms = 5 * S}, .now_ms = 5 * S, .due = true},
+	    {.pool = {.failures = 3, .tried_ms = 5 * S}, .now_ms = 5 * S, .due = true},
 	    {.pool = {.known = true, .tried_ms = 5 * S}, .now_ms = 5 * S},
 	    {.pool = {.known = true, .tried_ms = 5 * S}, .now_ms = 604 * S},
 	    {.pool = {.known = true, .tried_ms = 5 * S}, .now_ms = 605 * S, .due = true},
+	    {.pool = {.known = true, .expired = true, .tried_ms = 5 * S}, .now_ms = 5 * S, .due = true},
 	    {.pool = {.known = true, .tried_ms = 5 * S}, .doubtful = true, .now_ms = 14 * S},
 	    {.pool = {.known = true, .tried_ms = 5 * S}, .doubtful = true, .now_ms = 15 * S, .due = true},
-	    {.pool = {.known = true, .failed = true, .tried_ms = 5 * S}, .now_ms = 14 * S},
-	    {.pool = {.known = true, .failed = true, .tried_ms = 5 * S}, .now_ms = 15 * S, .due = true},
+	    {.pool = {.known = true, .failures = 1, .tried_ms = 5 * S}, .now_ms = 14 * S},
+	    {.pool = {.known = true, .failures = 1, .tried_ms = 5 * S}, .now_ms = 15 * S, .due = true},
+	    {.pool = {.known = true, .failures = 3, .tried_ms = 5 * S}, .doubtful = true, .now_ms = 44 * S},
+	    {.pool = {.known = true, .failures = 3, .tried_ms = 5 * S},
+	     .doubtful = true,
+	     .now_ms = 45 * S,
+	     .due = true},
+	    {.pool = {.known = true, .failures = 7, .tried_ms = 5 * S}, .now_ms = 604 * S},
+	    {.pool = {.known = true, .failures = 7, .tried_ms = 5 * S}, .now_ms = 605 * S, .due = true},
+	    {.pool = {.known = true, .failures = UINT_MAX, .tried_ms = 5 * S}, .now_ms = 605 * S, .due = true},
 	};
 
 	(void)state;
@@ -183,7 +193,16 @@ static void test_pool_that_cannot_be_read(void **state)
 	node_pool_set(&pool, 7, 2 * S);
 	assert_int_equal(node_pool_fail(&pool, -EIO, 3 * S), 0);
 	assert_int_equal(pool.kib, 7);
-	assert_true(pool.failed);
+	assert_false(node_pool_is_due(&pool, false, 4 * S));
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(node_pool_fail(&pool, -EIO, 4 * S), 0);
+	assert_false(node_pool_is_due(&pool, false, 603 * S));
+	assert_true(node_pool_is_due(&pool, false, 604 * S));
+	node_pool_expire(&pool);
+	assert_true(node_pool_is_due(&pool, false, 4 * S));
+	assert_int_equal(node_pool_fail(&pool, -EIO, 5 * S), 0);
+	assert_int_equal(pool.kib, 7);
+	assert_false(node_pool_is_due(&pool, false, 6 * S));
 	node_pool_set(&pool, 0, 4 * S);
 	assert_int_equal(node_pool_fail(&pool, -EIO, 5 * S), 0);
 	assert_int_equal(pool.kib, 0);
