@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 bats_require_minimum_version 1.5.0
 
-# The installed line of /etc/cron.d, run by Debian's cron at its own pace: six minutes.
+# The installed line of /etc/cron.d, run by Debian's cron at its own pace: eight minutes. The host is tight: of one with plenty,
+# passes that come back in a minute leave idle memory to the guests.
 
 setup_file() {
 	load ../bed.bash
@@ -16,9 +17,11 @@ setup_file() {
 	printf '#!/bin/sh\nexec cat >"$(mktemp %s/XXXXXX)"\n' "$mails" >/usr/sbin/sendmail
 	chmod 755 /usr/sbin/sendmail
 	sed -i 's/^#\*/*/' /etc/cron.d/memsched
-	guest_start needy max=512 current=256
-	guest_start idle max=512
-	guest_wait needy idle
+	echo 'boot_grace = 0s' >/etc/memsched.conf.d/test.conf
+	guest_start first max=512 current=256
+	guest_start second max=512
+	guest_wait first second
+	host_begin 1024 # the two need 690 MiB of 750 at most
 	cron -f 3>&- &
 	cron=$!
 }
@@ -27,6 +30,7 @@ teardown_file() {
 	[ -z "$lacking" ] || return 0
 	load ../bed.bash
 	kill "$cron"
+	host_end
 	guests_stop_all
 	umount /var/spool/cron
 }
@@ -68,9 +72,9 @@ moved() {
 	if [ "$2" = grow ]; then [ "$actual" -gt "$from" ]; else [ "$actual" -lt "$from" ]; fi
 }
 
-# ask MIB: from the needy guest, whose statistics are of a moment later when this ends.
+# ask GUEST MIB: its statistics are of a moment later when this ends.
 ask() {
-	guest_ask needy "$1"
+	guest_ask "$@"
 	asked=$(date +%s.%N)
 }
 
@@ -79,18 +83,20 @@ balanced() {
 	wait_until 140 moved "$@" || complain "in two minutes cron did not balance: $*"
 }
 
-@test "three minutes: guests are balanced, and nothing is mailed" {
-	local asked end=$((SECONDS + 180))
-	ask 150
-	balanced needy grow
-	balanced idle shrink
-	ask 250
-	balanced needy grow
-	ask 10
-	balanced needy shrink
-	while [ "$SECONDS" -lt "$end" ]; do sleep 1; done
+@test "memory goes where it is wanted, minute by minute, and nothing is mailed" {
+	local asked
+	ask first 150
+	balanced first grow
+	balanced second shrink
+	ask first 250
+	balanced first grow
+	ask first 10
+	ask second 150
+	balanced first shrink
+	balanced second grow
 	[ "$(mailed)" -eq 0 ]
-	[ "$(guest_restarts needy)" -eq 0 ]
+	[ "$(guest_restarts first)" -eq 0 ]
+	[ "$(guest_restarts second)" -eq 0 ]
 }
 
 @test "without libvirtd: one mail, and no second one" {
