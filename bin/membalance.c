@@ -14,7 +14,6 @@
 #include "host/complaints.h"
 #include "host/recorder.h"
 #include "run/balance.h"
-#include "run/connect.h"
 #include "run/loop.h"
 #include "run/snapshot.h"
 #include "show/explain.h"
@@ -406,6 +405,14 @@ static void refuse_size(void *arg, const char *sentence)
 	say_error(&membalance, "%s", sentence);
 }
 
+static int connect_libvirt(struct balancer *b, uint64_t end_ms)
+{
+	if (b->virt)
+		return 0;
+	node_pool_expire(&b->pool);
+	return virt_open(b->conf->uri, dry_run, WORKERS, end_ms, &b->virt);
+}
+
 static int make_pass(struct balancer *b)
 {
 	const struct balance_conf pc = {
@@ -416,6 +423,7 @@ static int make_pass(struct balancer *b)
 	    .stop = loop_stop(),
 	    .before = loop && !dry_run ? &b->before : NULL,
 	    .pool = &b->pool,
+	    .say = loop && !b->begun ? refuse_size : complain_of_size,
 	};
 	struct balance_report rep = {.guest = NULL};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
@@ -434,7 +442,7 @@ static int make_pass(struct balancer *b)
 		b->virt = NULL;
 		return EXIT_DONE;
 	}
-	r = connect_host(&pc, WORKERS, dry_run, loop && !b->begun ? refuse_size : complain_of_size, NULL, &b->virt);
+	r = connect_libvirt(b, pc.end_ms);
 	if (!r)
 		r = (dry_run ? balance_decide : balance_run)(&pc, b->virt, b->registry, &rep);
 	log_moves(b, &rep, r || !loop || *loop_stop());
@@ -527,32 +535,38 @@ static int keep_registry(struct balancer *b)
 
 /* ---- the loop ---- */
 
-/* What checks fresh needs while b is connected. */
-static struct balance_conf check_of(struct balancer *b, const struct conf *fresh)
-{
-	return (struct balance_conf){
-	    .conf = fresh, .root = root, .end_ms = clock_ms(CLOCK_BOOTTIME) + fresh->deadline_ms, .pool = &b->pool};
-}
-
-/* The sizes for guests of this host are checked already; while b is not connected, those of others cannot be. */
+/* Whether the sizes of fresh fit the host. While b is not connected that is not known: then the next pass checks it. */
 static bool fits_host(struct balancer *b, const struct conf *fresh)
 {
-	const struct balance_conf pc = check_of(b, fresh);
+	const struct balance_conf pc = {
+	    .conf = fresh,
+	    .root = root,
+	    .end_ms = clock_ms(CLOCK_BOOTTIME) + fresh->deadline_ms,
+	    .pool = &b->pool,
+	    .say = refuse_size,
+	};
 
-	return !b->virt || uri_is_own(fresh->uri, root) || !connect_check_sizes(&pc, b->virt, refuse_size, NULL);
+	if (!b->virt || uri_is_own(fresh->uri, root)) /* which was checked when it was read */
+		return true;
+	node_pool_expire(&b->pool);
+	return !balance_check_sizes(&pc, b->virt);
 }
 
 /* False if libvirt will never be usable, or a size does not fit its host; a libvirtd that is only away comes back. */
 static bool can_connect(struct balancer *b)
 {
-	const struct balance_conf pc = check_of(b, b->conf);
-	int r = connect_host(&pc, WORKERS, dry_run, refuse_size, NULL, &b->virt);
+	int r = connect_libvirt(b, clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms);
 	char *sentence = r == -EINVAL || r == -EACCES ? report_failure(r, b->conf->uri, root, virt_words(NULL)) : NULL;
 
 	if (sentence)
 		say_error(&membalance, "%s", sentence);
 	free(sentence);
-	return r != -EINVAL && r != -EACCES && r != -ERANGE;
+	if (r == -EINVAL || r == -EACCES)
+		return false;
+	if (fits_host(b, b->conf))
+		return true;
+	virt_close(b->virt);
+	return false;
 }
 
 /* Changes to another URI; one registry cannot be locked twice. Moves whose result will not be seen are logged now. */

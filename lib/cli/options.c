@@ -201,13 +201,11 @@ static void show_key(const struct conf_key *key, const struct conf_origin *origi
 	show_value(key->name, value, bare ? "KiB" : "", source_of(origin));
 }
 
-/* Whether the host that program looks at can be read without asking libvirt, and this host then. */
+/* Reads the host that program looks at, if that is sure to be this one. Returns whether it was read. */
 static bool read_own_host(const struct program *program, const struct conf *conf, const char *root,
                           struct host *ret_host)
 {
-	bool own = program->guards_host ? !uri_is_remote(conf->uri) : uri_is_own(conf->uri, root);
-
-	return own && proc_read(root, ret_host) == 0;
+	return (program->guards_host || uri_is_own(conf->uri, root)) && proc_read(root, ret_host) == 0;
 }
 
 /* The size of an empty or relative reserve, if that is known without asking another host. */
@@ -376,7 +374,7 @@ static bool is_asked(const struct program *program, const char *name)
 	return row->name && *row->flag;
 }
 
-/* A size may be valid and still not fit the host. For guests of other URIs connect_host checks that. Returns -errno. */
+/* A size may be valid and still not fit the host. For guests of other URIs each pass checks that. Returns -errno. */
 static int check_conf(const struct program *program, const char *root, struct conf *conf)
 {
 	struct host host;

@@ -11,7 +11,6 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "run/connect.h"
 #include "run/loop.h"
 #include "show/explain.h"
 #include "show/report.h"
@@ -53,12 +52,20 @@ static void note_refusal(void *arg, const char *sentence)
 		look->failure = strdup(sentence);
 }
 
+static int connect_libvirt(struct looker *l, const struct balance_conf *pc)
+{
+	if (l->virt)
+		return 0;
+	node_pool_expire(&l->pool);
+	return virt_open(pc->conf->uri, true, l->workers, pc->end_ms, &l->virt);
+}
+
 /* The registry is opened each time: it may come, and go, with a membalance. */
 static int plan_pass(struct looker *l, const struct balance_conf *pc)
 {
 	struct balance_report *report = &l->look.report;
 	struct registry *registry = NULL;
-	int r = connect_host(pc, l->workers, true, note_refusal, &l->look, &l->virt), unusable;
+	int r = connect_libvirt(l, pc), unusable;
 
 	if (r)
 		return r;
@@ -79,11 +86,15 @@ static int take_look(void *arg)
 {
 	struct looker *l = arg;
 	uint64_t now_ms = clock_ms(CLOCK_BOOTTIME);
-	const struct balance_conf pc = {.conf = l->conf,
-	                                .root = l->root,
-	                                .end_ms = now_ms + l->conf->deadline_ms,
-	                                .stop = loop_stop(),
-	                                .pool = &l->pool};
+	const struct balance_conf pc = {
+	    .conf = l->conf,
+	    .root = l->root,
+	    .end_ms = now_ms + l->conf->deadline_ms,
+	    .stop = loop_stop(),
+	    .pool = &l->pool,
+	    .say = note_refusal,
+	    .say_arg = &l->look,
+	};
 
 	l->look = (struct look){.next_ms = now_ms + l->interval_ms};
 	l->look.error = plan_pass(l, &pc);

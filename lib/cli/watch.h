@@ -13,7 +13,7 @@
 struct look {
 	struct balance_report report; /* if there is no error */
 	struct status status;         /* likewise; of all guests, also those that are not wanted */
-	int error;                    /* as balance_decide and connect_host return it */
+	int error;                    /* as balance_decide and virt_open return it */
 	char *failure;                /* the same as a sentence that is safe to print; NULL without memory */
 	uint64_t wall_s;              /* when the figures were there */
 	uint64_t next_ms;             /* when to look again: after errors with growing pauses */

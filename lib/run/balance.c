@@ -72,11 +72,24 @@ static int read_guests(struct pass *p, bool act)
 	return !r && snapshot_is_silent(&s) ? -ETIMEDOUT : r;
 }
 
-int balance_read_host(const struct balance_conf *pc, struct virt *v, uint64_t end_ms, struct host *ret_host)
+static int read_host(const struct balance_conf *pc, struct virt *v, uint64_t end_ms, struct host *ret_host)
 {
 	if (virt_is_remote(v))
 		return virt_host(v, pc->pool, end_ms, ret_host);
 	return proc_read(pc->root, ret_host) < 0 ? -ENODATA : 0;
+}
+
+/* Which host the guests are on, and what its huge pages leave, shows only in a pass. */
+static int check_sizes(const struct balance_conf *pc, const struct host *h)
+{
+	return conf_check_host(pc->conf, host_checkable_kib(h), pc->say, pc->say_arg);
+}
+
+int balance_check_sizes(const struct balance_conf *pc, struct virt *v)
+{
+	struct host host;
+
+	return read_host(pc, v, pc->end_ms, &host) < 0 ? 0 : check_sizes(pc, &host);
 }
 
 /* ---- decide ---- */
@@ -97,7 +110,9 @@ static int read_and_plan(struct pass *p, bool act)
 	int r = read_guests(p, act);
 
 	if (!r)
-		r = balance_read_host(p->pc, p->v, p->end_ms, &p->rep.host);
+		r = read_host(p->pc, p->v, p->end_ms, &p->rep.host);
+	if (!r)
+		r = check_sizes(p->pc, &p->rep.host);
 	if (!r)
 		plan_pass(p);
 	return r;
@@ -212,7 +227,7 @@ static int second_budget(struct pass *p, uint64_t spare_kib, uint64_t handed_kib
 {
 	struct host now;
 	int64_t room_kib;
-	int r = balance_read_host(p->pc, p->v, p->end_ms, &now);
+	int r = read_host(p->pc, p->v, p->end_ms, &now);
 
 	if (r)
 		return r;

@@ -24,6 +24,8 @@ struct balance_conf {
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 	struct snapshot *before; /* the guests after a loop's last pass, then after this one; NULL: in the registry */
 	struct node_pool *pool;  /* of another host; from pass to pass, and from one connection to the next */
+	conf_say *say;           /* gets a sentence for each size that does not fit the host, */
+	void *say_arg;           /* and this */
 };
 
 struct balance_report {
@@ -50,14 +52,15 @@ struct balance_report {
 };
 
 /*
- * Reads the host of the guests: 0, the errors of virt_host, or -ENODATA if root/proc/meminfo cannot be read or makes no
- * sense.
+ * Checks the sizes of pc->conf against the host now, as each pass does. Returns 0 or -ERANGE. A host that cannot be
+ * read is no error: the pass reports that. pc->end_ms must be set.
  */
-int balance_read_host(const struct balance_conf *pc, struct virt *v, uint64_t end_ms, struct host *ret_host);
+int balance_check_sizes(const struct balance_conf *pc, struct virt *v);
 
 /*
  * Reads and decides; commands nothing and writes nothing. registry may be NULL: nothing is remembered.
- * Returns 0, the error of virt_list, virt_read or balance_read_host, or -ENOMEM; then there is no report.
+ * Returns 0, the error of virt_list, virt_read or virt_host, -ENODATA if root/proc/meminfo cannot be read or makes no
+ * sense, -ERANGE if a size does not fit the host, or -ENOMEM; then there is no report.
  */
 int balance_decide(const struct balance_conf *pc, struct virt *v, struct registry *r,
                    struct balance_report *ret_report);

@@ -44,8 +44,8 @@ bool virt_is_remote(const struct virt *v);
 int virt_list(struct virt *v, uint64_t deadline_ms, struct guest **ret_guests, size_t *ret_n);
 
 /*
- * The domain of that name or UUID as the one of *ret_guests: if it does not run (domain_id -1), with its device and
- * hints. -ESRCH: there is none.
+ * Puts the domain of that name or UUID into *ret_guests, an array of one. Device and hints are read only if it does not
+ * run (domain_id -1). -ESRCH: there is none.
  */
 int virt_find(struct virt *v, const char *domain, uint64_t deadline_ms, struct guest **ret_guests);
 

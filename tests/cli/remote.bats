@@ -28,11 +28,11 @@ is() {
 	mv "$there/$1.new" "$there/$1"
 }
 
-# has KIB PAGES [AVAILABLE]: the memory of the other host.
+# has KIB PAGES [AVAILABLE]: the memory of the other host; last what ends fails_once.
 has() {
-	is kib "$1"
-	is pages "$2"
 	[ -z "${3-}" ] || is available "$3"
+	is pages "$2"
+	is kib "$1"
 }
 
 # elsewhere COMMAND [OPTION...]: with the other host.
@@ -66,6 +66,15 @@ fails_once() {
 # How often the other host was asked for its capabilities.
 asked() {
 	wc -c <"$there/asked"
+}
+
+was_asked() {
+	[ "$(asked)" -ge "$1" ]
+}
+
+# tries TIMES: until the loop has connected so much oftener and asks again, so that it has made these passes.
+tries() {
+	wait_for was_asked $(($(asked) + $1 + 1))
 }
 
 lasts() {
@@ -181,7 +190,7 @@ refused="bad value '5GiB' for 'reserve': $fit"
 	wait_for grep -qF 'cannot ask libvirt' "$err"
 	rm "$there/away"
 	wait_for grep -qF "error: $conf:1: $refused" "$err"
-	goes_round 3
+	tries 2
 	lasts
 	counts 1 "$refused"
 	[ ! -s "$out" ]
@@ -213,13 +222,11 @@ refused="bad value '5GiB' for 'reserve': $fit"
 	fails_once 8388608 3584
 	wait_for grep -qF "bad value '3GiB' for 'reserve': more than 90% of the host's 1 GiB" "$err"
 	: >"$out"
-	goes_round 3
+	tries 2
 	[ ! -s "$out" ]
 	lasts
 	reloads 'reserve = 512MiB'
 	wait_for grep -qF '"reserve_bytes":536870912' "$out"
-	asked=$(asked)
-	[ "$asked" -gt 1 ]
 }
 
 @test "a loop goes on with the pool that it knows, whenever it connects" {
@@ -239,6 +246,21 @@ refused="bad value '5GiB' for 'reserve': $fit"
 	reloads 'reserve = 5GiB'
 	wait_for grep -qF '"reserve_bytes":5368709120' "$out"
 	counts 0 'bad value'
+	is free 524288
+	is pages 6144
+	reloads 'reserve = 6GiB'
+	wait_for grep -qF "bad value '6GiB' for 'reserve': more than 90% of the host's 4 GiB" "$err"
+}
+
+@test "a size that fits no more is said by the pass that finds it, without a connection anew" {
+	is free 524288
+	loop --reserve 3GiB
+	wait_for test -s "$out"
+	is kib 6291456
+	wait_for grep -qF "bad value '3GiB' for '--reserve': more than 90% of the host's 2 GiB" "$err"
+	lasts
+	is kib 8388608
+	wait_for grep -qF 'resolved after' "$err"
 }
 
 @test "what is read again is judged by the memory that the host has by now" {

@@ -233,6 +233,12 @@ void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_
 
 /* ---- the pass ---- */
 
+static void say_size(void *arg, const char *sentence)
+{
+	(void)arg;
+	fprintf(stderr, "ours: error: %s\n", sentence);
+}
+
 int ours_open(struct ours *o, struct world *w, uint32_t interval_ms)
 {
 	int r;
@@ -242,7 +248,8 @@ int ours_open(struct ours *o, struct world *w, uint32_t interval_ms)
 	if (r)
 		return r;
 	o->registry.past = calloc(w->n + 1, sizeof(*o->registry.past));
-	o->pass = (struct balance_conf){.conf = &o->conf, .root = "", .interval_ms = interval_ms};
+	o->pass = (struct balance_conf){
+	    .conf = &o->conf, .root = "", .interval_ms = interval_ms, .say = say_size};
 	return o->registry.past ? 0 : -ENOMEM;
 }
 

@@ -455,6 +455,8 @@ char *__wrap_virConnectGetCapabilities(virConnectPtr conn)
 {
 	(void)conn;
 	atomic_fetch_add(&capabilities_asked, 1);
+	if (atomic_load(&capabilities_hang))
+		atomic_fetch_add(&passed_s, TIME_MS / 2000 + 1); /* more than half of in_time */
 	hang_while(&capabilities_hang);
 	virResetLastError();
 	return capabilities ? strdup(capabilities) : NULL;
@@ -661,7 +663,7 @@ static void test_host_that_does_not_tell_its_pool(void **state)
 	atomic_store(&capabilities_asked, 0);
 	atomic_store(&capabilities_hang, true);
 	for (int i = 0; i < 3; i++) {
-		uint64_t deadline_ms = clock_ms(CLOCK_BOOTTIME) + 4000;
+		uint64_t deadline_ms = in_time();
 
 		expect_pool(v, deadline_ms, 2097152);
 		assert_true(clock_ms(CLOCK_BOOTTIME) < deadline_ms);

@@ -42,7 +42,8 @@ teardown() {
 	[ -z "$lacking" ] || return 0
 	on show -p Id,Result,ExecMainStatus,ActiveState,SubState 'mem*.service' || :
 	cat "$words"
-	rm -f /etc/memsched.conf.d/test.conf
+	rm -rf /etc/memsched.conf.d/test.conf "$units/memguard.service.d"
+	on daemon-reload
 	on stop membalance-once.timer membalance-once.service membalance.service memguard.service
 	on reset-failed
 }
