@@ -101,7 +101,8 @@ struct device {
 	bool virtio_mem;         /* resized by other means */
 	bool preallocated;       /* <memoryBacking><allocation mode='immediate'/> */
 	bool reporting;          /* <memballoon freePageReporting='on'>: the host gets free pages back by itself */
-	bool numa_bound; /* <numatune> with mode='strict' or 'restrictive': its memory comes from these nodes alone */
+	bool numa_bound; /* by <numatune> with mode='strict' or 'restrictive', or a device's <nodemask>: its memory
+	                    comes from these nodes alone */
 	bool unknown;    /* the XML could not be had or read: only maximum and current are known */
 };
 

@@ -81,7 +81,7 @@ static const char *facts_of(const struct device *device, char letters[10])
 	    {device->balloon, 'b'},    {device->bare, 'n'},         {device->autodeflate, 'a'},
 	    {device->locked, 'l'},     {device->hugepages, 'h'},    {device->passthrough, 'p'},
 	    {device->virtio_mem, 'v'}, {device->preallocated, 'i'}, {device->reporting, 'r'},
-	    {device->numa_bound, 'n'},
+	    {device->numa_bound, 'u'},
 	};
 	size_t n = 0;
 
@@ -109,14 +109,19 @@ static const struct {
     {"<memoryBacking><allocation mode='immediate'/></memoryBacking>", "i"},
     {"<memoryBacking><allocation mode='ondemand'/></memoryBacking>", ""},
     {"<memoryBacking><allocation threads='8'/></memoryBacking>", ""},
-    {"<numatune><memory mode='strict' nodeset='0'/></numatune>", "n"},
-    {"<numatune><memory mode='restrictive' nodeset='0'/></numatune>", "n"},
-    {"<numatune><memnode cellid='1' mode='strict' nodeset='0'/></numatune>", "n"},
+    {"<numatune><memory mode='strict' nodeset='0'/></numatune>", "u"},
+    {"<numatune><memory mode='restrictive' nodeset='0'/></numatune>", "u"},
+    {"<numatune><memnode cellid='1' mode='strict' nodeset='0'/></numatune>", "u"},
     {"<numatune><memory mode='preferred' nodeset='0'/><memnode cellid='0' mode='restrictive' nodeset='1'/></numatune>",
-     "n"},
+     "u"},
     {"<numatune><memory mode='preferred' nodeset='0'/></numatune>", ""},
     {"<numatune><memory mode='interleave' nodeset='0-1'/><memnode cellid='0' mode='preferred' nodeset='1'/></numatune>",
      ""},
+    {"<devices><memory model='dimm'><source><nodemask>1</nodemask></source></memory></devices>", "u"},
+    {"<numatune><memory mode='preferred' nodeset='0'/></numatune>"
+     "<devices><memory model='dimm'><source><nodemask>1</nodemask></source></memory></devices>",
+     ""},
+    {"<devices><memory model='dimm'><source><pagesize>4</pagesize></source></memory></devices>", ""},
     {"<launchSecurity type='sev'/>", "p"},
     {"<devices><hostdev mode='subsystem' type='pci'/></devices>", "p"},
     {"<devices><hostdev mode='subsystem' type='mdev'/></devices>", "p"},
