@@ -107,8 +107,7 @@ static bool is_watched(void)
 	return dry_run || (!loop && (verbose || explain || isatty(STDERR_FILENO)));
 }
 
-/* Before there is a balancer. The registry limits this complaint like any other, so that cron does not mail each one.
- */
+/* Before there is a balancer. The registry limits this complaint too, so that cron does not mail each one. */
 static void complain_of_conf(const char *sentence)
 {
 	struct registry *r = NULL;
@@ -393,16 +392,16 @@ static int code_of_pass(const struct balancer *b, int error, const struct balanc
 	return b->output_error && !loop ? EXIT_FAILED : EXIT_DONE;
 }
 
-static void complain_of_size(void *arg, const char *sentence)
+/* For one whose arg is set, hourly: the key leaves out the host's size, behind the last colon, for that may change. */
+static void say_size(void *arg, const char *sentence)
 {
-	(void)arg;
-	say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
-}
+	char key[1024];
 
-static void refuse_size(void *arg, const char *sentence)
-{
-	(void)arg;
-	say_error(&membalance, "%s", sentence);
+	snprintf(key, sizeof(key), "%.*s", (int)(strrchr(sentence, ':') - sentence), sentence);
+	if (arg)
+		say_complaint(&membalance, LOG_ERR, key, "%s", sentence);
+	else
+		say_error(&membalance, "%s", sentence);
 }
 
 static int connect_libvirt(struct balancer *b, uint64_t end_ms)
@@ -423,7 +422,8 @@ static int make_pass(struct balancer *b)
 	    .stop = loop_stop(),
 	    .before = loop && !dry_run ? &b->before : NULL,
 	    .pool = &b->pool,
-	    .say = loop && !b->begun ? refuse_size : complain_of_size,
+	    .say = say_size,
+	    .say_arg = loop && !b->begun ? NULL : b,
 	};
 	struct balance_report rep = {.guest = NULL};
 	uint64_t began_ms = clock_ms(CLOCK_BOOTTIME);
@@ -536,15 +536,10 @@ static int keep_registry(struct balancer *b)
 /* ---- the loop ---- */
 
 /* Whether the sizes of fresh fit the host. While b is not connected that is not known: then the next pass checks it. */
-static bool fits_host(struct balancer *b, const struct conf *fresh)
+static bool fits_host(struct balancer *b, const struct conf *fresh, uint64_t end_ms)
 {
 	const struct balance_conf pc = {
-	    .conf = fresh,
-	    .root = root,
-	    .end_ms = clock_ms(CLOCK_BOOTTIME) + fresh->deadline_ms,
-	    .pool = &b->pool,
-	    .say = refuse_size,
-	};
+	    .conf = fresh, .root = root, .end_ms = end_ms, .pool = &b->pool, .say = say_size};
 
 	if (!b->virt || uri_is_own(fresh->uri, root)) /* which was checked when it was read */
 		return true;
@@ -555,15 +550,15 @@ static bool fits_host(struct balancer *b, const struct conf *fresh)
 /* False if libvirt will never be usable, or a size does not fit its host; a libvirtd that is only away comes back. */
 static bool can_connect(struct balancer *b)
 {
-	int r = connect_libvirt(b, clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms);
-	char *sentence = r == -EINVAL || r == -EACCES ? report_failure(r, b->conf->uri, root, virt_words(NULL)) : NULL;
+	uint64_t end_ms = clock_ms(CLOCK_BOOTTIME) + b->conf->deadline_ms;
+	int r = connect_libvirt(b, end_ms);
+	bool usable = r != -EINVAL && r != -EACCES;
+	char *sentence = usable ? NULL : report_failure(r, b->conf->uri, root, virt_words(NULL));
 
 	if (sentence)
 		say_error(&membalance, "%s", sentence);
 	free(sentence);
-	if (r == -EINVAL || r == -EACCES)
-		return false;
-	if (fits_host(b, b->conf))
+	if (usable && fits_host(b, b->conf, end_ms))
 		return true;
 	virt_close(b->virt);
 	return false;
@@ -576,7 +571,7 @@ static bool move_to_uri(void *arg, struct conf *fresh)
 	bool shared = uri_is_own(fresh->uri, root) && uri_is_own(b->conf->uri, root), good;
 	bool stays = !strcmp(b->conf->uri, fresh->uri);
 
-	if (stays && !fits_host(b, fresh))
+	if (stays && !fits_host(b, fresh, clock_ms(CLOCK_BOOTTIME) + fresh->deadline_ms))
 		return false;
 	if (!stays || !fresh->log)
 		write_log(b);

@@ -76,6 +76,7 @@ static unsigned read_figures(const struct guest *g, uint64_t value[FIGURES])
 {
 	unsigned have = g->answered ? g->sample.have : 0;
 	bool rated = g->past.has_rates && !g->est.stale;
+	bool is_planned = !g->plan.fixed && g->plan.reason != REASON_NONE; /* not if the pass failed before */
 
 	value[FIGURE_ACTUAL] = g->sample.actual_kib;
 	value[FIGURE_USED] = g->est.used_kib;
@@ -86,7 +87,7 @@ static unsigned read_figures(const struct guest *g, uint64_t value[FIGURES])
 	value[FIGURE_FAULTS] = g->past.faults_ps;
 	return (have & SAMPLE_ACTUAL ? 1u << FIGURE_ACTUAL : 0) | (g->est.has_used ? 1u << FIGURE_USED : 0) |
 	       (g->est.has_used && have & SAMPLE_USABLE ? 1u << FIGURE_CACHE : 0) |
-	       (have && !g->plan.fixed ? 1u << FIGURE_WANT : 0) | (have & SAMPLE_RSS ? 1u << FIGURE_RSS : 0) |
+	       (have && is_planned ? 1u << FIGURE_WANT : 0) | (have & SAMPLE_RSS ? 1u << FIGURE_RSS : 0) |
 	       (rated && have & SAMPLE_SWAP_IN ? 1u << FIGURE_SWAP_IN : 0) |
 	       (rated && have & SAMPLE_MAJOR_FAULTS ? 1u << FIGURE_FAULTS : 0);
 }
@@ -166,14 +167,15 @@ static int add_guest(struct recorder_batch *b, struct entry *e, const struct gue
 {
 	uint64_t value[FIGURES] = {0};
 	unsigned known = read_figures(g, value);
+	uint32_t reason = g->plan.reason == REASON_NONE ? 0 : 1u << g->plan.reason;
 
 	if (!e)
 		e = new_entry(b, g->uuid, g->name);
 	if (!e)
 		return -ENOMEM;
 	e->bucket.number = b->minute;
-	e->bucket.reasons |= 1u << g->plan.reason;
-	sum->reasons |= 1u << g->plan.reason;
+	e->bucket.reasons |= reason;
+	sum->reasons |= reason;
 	for (enum figure i = 0; i < FIGURES; i++) {
 		if (!(known & 1u << i))
 			continue;

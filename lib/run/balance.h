@@ -24,8 +24,8 @@ struct balance_conf {
 	const volatile sig_atomic_t *stop; /* ends waits early once set; may be NULL */
 	struct snapshot *before; /* the guests after a loop's last pass, then after this one; NULL: in the registry */
 	struct node_pool *pool;  /* of another host; from pass to pass, and from one connection to the next */
-	conf_say *say;           /* gets a sentence for each size that does not fit the host, */
-	void *say_arg;           /* and this */
+	conf_say *say;           /* gets this, and a sentence for each size that does not fit the host; not NULL */
+	void *say_arg;
 };
 
 struct balance_report {

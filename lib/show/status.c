@@ -269,7 +269,7 @@ CELL(totals, taken, cell_of(CELL_KIB, s->moves.taken_kib))
 
 const struct column totals_columns[] = {
     {"passes", "", "passes_total", "passes of membalance", COUNTER, passes, NULL},
-    {"failed", "", "passes_failed_total", "passes that could not ask libvirt", COUNTER, passes_failed, NULL},
+    {"failed", "", "passes_failed_total", "passes that failed, as without libvirt", COUNTER, passes_failed, NULL},
     {"gives", "", "gives_total", "balloon commands of passes that gave memory", COUNTER, gives, NULL},
     {"takes", "", "takes_total", "balloon commands of passes that took memory", COUNTER, takes, NULL},
     {"given", "", "given_bytes_total", "memory that passes gave to guests", COUNTER, given, NULL},

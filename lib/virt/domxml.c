@@ -509,8 +509,8 @@ static void read_disk(const xmlNode *node, struct domxml *d)
 	d->device.passthrough |= pins_memory(node);
 }
 
-/* Of memory devices QEMU's balloon knows DIMMs alone; libvirt counts all of them in <memory>. The nodes of one bind
- * strictly where <numatune> does not say how (qemuBuildMemoryBackendProps). */
+/* Of memory devices QEMU's balloon knows DIMMs alone; libvirt counts all of them in <memory>. Its nodes bind
+ * strictly unless <numatune> says how for all memory (qemuBuildMemoryBackendProps). */
 static void read_memory_device(const xmlNode *node, struct domxml *d)
 {
 	const xmlNode *size = find_child(find_child(node, "target"), "size");
@@ -519,7 +519,7 @@ static void read_memory_device(const xmlNode *node, struct domxml *d)
 	if (size)
 		read_size(size, &kib);
 	if (find_child(find_child(node, "source"), "nodemask"))
-		d->device.numa_bound |= !find_child(node->parent->parent, "numatune");
+		d->device.numa_bound |= !find_child(find_child(node->parent->parent, "numatune"), "memory");
 	d->device.virtio_mem |= xml_attribute_is(node, "model", "virtio-mem");
 	if (xml_attribute_is(node, "model", "dimm"))
 		d->device.dimm_kib = sat_add(d->device.dimm_kib, kib);

@@ -82,6 +82,33 @@ said() {
 	needy '.reason == "excluded"'
 }
 
+# pool PAGES: of the host's 16 GiB, in huge pages of 2 MiB.
+pool() {
+	figures 16777216 1048576 >"$root/proc/meminfo.new"
+	printf 'HugePages_Total: %s\nHugePages_Free: 0\nHugepagesize: 2048 kB\n' "$1" >>"$root/proc/meminfo.new"
+	mv "$root/proc/meminfo.new" "$root/proc/meminfo"
+}
+
+# failed TIMES: whether so many passes have.
+failed() {
+	awk -v least="$1" '$1 == "memsched_passes_failed_total" { n = $2 } END { exit n < least }' "$BATS_TEST_TMPDIR/metrics"
+}
+
+@test "huge pages that leave a size no room end the passes of a loop until there is room again" {
+	echo "textfile = $BATS_TEST_TMPDIR/metrics" >"$conf"
+	start -c "$node" --reserve 10GiB
+	pool 4096
+	said "bad value '10GiB' for '--reserve': more than 90% of the host's 8 GiB"
+	: >"$out"
+	pool 5120
+	within failed 4
+	[ ! -s "$out" ]
+	[ "$(grep -cF 'bad value' "$err")" -eq 1 ]
+	pool 0
+	said 'notice: resolved after'
+	passes
+}
+
 @test "warnings come and go with the configuration" {
 	echo "uri = $node" >"$conf"
 	start

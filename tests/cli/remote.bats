@@ -28,7 +28,7 @@ is() {
 	mv "$there/$1.new" "$there/$1"
 }
 
-# has KIB PAGES [AVAILABLE]: the memory of the other host; last what ends fails_once.
+# has KIB PAGES [AVAILABLE]: the memory of the other host. kib comes last: without it each pass fails.
 has() {
 	[ -z "${3-}" ] || is available "$3"
 	is pages "$2"
@@ -72,7 +72,7 @@ was_asked() {
 	[ "$(asked)" -ge "$1" ]
 }
 
-# tries TIMES: until the loop has connected so much oftener and asks again, so that it has made these passes.
+# tries TIMES: until so many more passes have failed, and the next one has asked.
 tries() {
 	wait_for was_asked $(($(asked) + $1 + 1))
 }
@@ -252,7 +252,7 @@ refused="bad value '5GiB' for 'reserve': $fit"
 	wait_for grep -qF "bad value '6GiB' for 'reserve': more than 90% of the host's 4 GiB" "$err"
 }
 
-@test "a size that fits no more is said by the pass that finds it, without a connection anew" {
+@test "the pass that finds that a size no longer fits says so, without a new connection" {
 	is free 524288
 	loop --reserve 3GiB
 	wait_for test -s "$out"

@@ -121,6 +121,10 @@ static const struct {
     {"<numatune><memory mode='preferred' nodeset='0'/></numatune>"
      "<devices><memory model='dimm'><source><nodemask>1</nodemask></source></memory></devices>",
      ""},
+    {"<numatune><memnode cellid='0' mode='preferred' nodeset='0'/></numatune>"
+     "<devices><memory "
+     "model='dimm'><source><nodemask>1</nodemask></source><target><node>1</node></target></memory></devices>",
+     "u"},
     {"<devices><memory model='dimm'><source><pagesize>4</pagesize></source></memory></devices>", ""},
     {"<launchSecurity type='sev'/>", "p"},
     {"<devices><hostdev mode='subsystem' type='pci'/></devices>", "p"},

@@ -206,6 +206,22 @@ static void test_guest_of_which_nothing_is_known(void **state)
 	assert_int_equal(minute_of(HISTORY_HOST, BEGIN_MINUTE).figure[FIGURE_AVAILABLE].n, 0);
 }
 
+/* As those of a pass that fails when its guests are read: by a host that cannot be, or a size that does not fit. */
+static void test_guest_that_was_read_and_not_planned(void **state)
+{
+	struct bucket b;
+
+	(void)state;
+	pass(1, 0);
+	guest[0].plan = (struct plan){.want_kib = 0};
+	pass(1, 1000);
+	write_all();
+	b = minute_of(guest[0].uuid, BEGIN_MINUTE);
+	assert_figure(&b, FIGURE_ACTUAL, 2, KIB_PER_GIB, KIB_PER_GIB, KIB_PER_GIB);
+	assert_figure(&b, FIGURE_WANT, 1, 600000, 600000, 600000);
+	assert_int_equal(b.reasons, 1u << REASON_AT_TARGET);
+}
+
 static void move_guest(uint64_t asked_kib, uint64_t ms)
 {
 	guest[0].past.actual_kib = guest[0].sample.actual_kib;
@@ -480,13 +496,21 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_loop_writes_once_a_minute),          TEST(test_guests_come_and_go),
-	    TEST(test_guest_of_which_nothing_is_known),    TEST(test_moves_are_kept_with_what_came_of_them),
-	    TEST(test_moves_of_a_minute_are_bounded),      TEST(test_full_disk),
-	    TEST(test_disk_that_hangs_costs_no_time),      TEST(test_end_does_not_wait_for_a_disk_that_hangs),
-	    TEST(test_clock_that_jumps_to_and_fro),        TEST(test_other_libvirt_has_a_history_of_its_own),
-	    TEST(test_folder_that_cannot_be_made),         TEST(test_guard_moves_are_kept_once),
-	    TEST(test_two_programs_write_a_file_in_turns), TEST(test_writer_that_hangs_is_waited_for_in_the_task_alone),
+	    TEST(test_loop_writes_once_a_minute),
+	    TEST(test_guests_come_and_go),
+	    TEST(test_guest_of_which_nothing_is_known),
+	    TEST(test_guest_that_was_read_and_not_planned),
+	    TEST(test_moves_are_kept_with_what_came_of_them),
+	    TEST(test_moves_of_a_minute_are_bounded),
+	    TEST(test_full_disk),
+	    TEST(test_disk_that_hangs_costs_no_time),
+	    TEST(test_end_does_not_wait_for_a_disk_that_hangs),
+	    TEST(test_clock_that_jumps_to_and_fro),
+	    TEST(test_other_libvirt_has_a_history_of_its_own),
+	    TEST(test_folder_that_cannot_be_made),
+	    TEST(test_guard_moves_are_kept_once),
+	    TEST(test_two_programs_write_a_file_in_turns),
+	    TEST(test_writer_that_hangs_is_waited_for_in_the_task_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
