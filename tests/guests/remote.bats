@@ -93,6 +93,8 @@ own_memory() {
 
 # bats test_tags=long
 @test "each host has its own lock" {
+	run membalance -c "$there"
+	[ "$status" -eq 0 ]
 	exec {lock}<>"$(echo /run/memsched/hosts/*/lock)"
 	flock -n "$lock"
 	run --separate-stderr membalance -c "$there"
