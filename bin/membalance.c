@@ -116,7 +116,7 @@ static void complain_of_conf(const char *sentence)
 		say_later();
 	if (!loop && !show_config && !is_watched() && !registry_open(root, false, &r) && !registry_lock(r)) {
 		complaints_load(&complaints, r);
-		say_complaint(&membalance, LOG_ERR, sentence, "%s", sentence);
+		say_complaint_of_conf(&membalance, sentence);
 		complaints_keep_all(&complaints);
 		say_resolved(&membalance);
 	} else {
@@ -188,7 +188,7 @@ static void complain_of_failure(const struct balancer *b, int r)
 	char *sentence = report_failure(r, b->conf->uri, root, virt_words(b->virt));
 
 	complain_of_warnings(b);
-	if (r != -ERANGE) /* complain_of_size */
+	if (r != -ERANGE) /* say_size has said it */
 		say_complaint(&membalance, LOG_ERR, "libvirt", "%s", sentence ? sentence : strerror(-r));
 	complain_of_metrics(b);
 	end_without_pass();
@@ -392,14 +392,11 @@ static int code_of_pass(const struct balancer *b, int error, const struct balanc
 	return b->output_error && !loop ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* For one whose arg is set, hourly: the key leaves out the host's size, behind the last colon, for that may change. */
+/* If arg is set as a complaint, hourly. */
 static void say_size(void *arg, const char *sentence)
 {
-	char key[1024];
-
-	snprintf(key, sizeof(key), "%.*s", (int)(strrchr(sentence, ':') - sentence), sentence);
 	if (arg)
-		say_complaint(&membalance, LOG_ERR, key, "%s", sentence);
+		say_complaint_of_conf(&membalance, sentence);
 	else
 		say_error(&membalance, "%s", sentence);
 }

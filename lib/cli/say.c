@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "host/complaints.h"
+#include "host/conf.h"
 #include "cli/options.h"
 
 #define LINE_MOST 4096 /* PIPE_BUF: pipe(7) takes so much whole, or nothing of it */
@@ -138,6 +139,14 @@ void say_complaint(const struct program *program, int priority, const char *key,
 		complaints_keep(program->complaints, key);
 	else if (complaints_raise(program->complaints, key, text, now_s(program), COMPLAINTS_HOURLY_S))
 		say_message(program, priority, "%s", text);
+}
+
+void say_complaint_of_conf(const struct program *program, const char *sentence)
+{
+	char *key = strndup(sentence, conf_key_length(sentence));
+
+	say_complaint(program, LOG_ERR, key ? key : sentence, "%s", sentence);
+	free(key);
 }
 
 void say_complaint_as(void *program, const char *key, const char *sentence)

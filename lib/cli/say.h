@@ -25,6 +25,8 @@ void say_message(const struct program *program, int priority, const char *format
 void say_complaint(const struct program *program, int priority, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void say_complaint_as(void *program, const char *key, const char *sentence);
+void say_complaint_of_conf(const struct program *program,
+                           const char *sentence); /* as conf_load and conf_check say it */
 void say_resolved(const struct program *program);
 
 /* The first error that was said, without the program's name; "" if there was none. */

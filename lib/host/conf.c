@@ -358,6 +358,7 @@ int conf_warn(struct conf *conf, const char *sentence, conf_say *say, void *arg)
 }
 
 #define HOST_MOST_PCT 90
+#define MORE_THAN ": more than "     /* before what depends on the host */
 #define SMALL_KIB (16 * KIB_PER_MIB) /* a smaller value mostly lacks its unit */
 
 bool conf_is_size(const struct conf_key *key)
@@ -398,7 +399,7 @@ static int check_sizes(const struct conf_key *table, const struct conf_origin *o
 
 		if (kib > scale_u64(host_kib, HOST_MOST_PCT, 100)) {
 			name_value(origin, "bad value", key->name, named, sizeof(named));
-			snprintf(sentence, sizeof(sentence), "%s: more than %d%% of the host's %s", named,
+			snprintf(sentence, sizeof(sentence), "%s" MORE_THAN "%d%% of the host's %s", named,
 			         HOST_MOST_PCT, text_size(size, sizeof(size), host_kib));
 			say(arg, sentence);
 			r = -ERANGE;
@@ -432,6 +433,13 @@ int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
 int conf_check_host(const struct conf *conf, uint64_t host_kib, conf_say *say, void *arg)
 {
 	return check_all(conf, host_kib, NULL, say, arg);
+}
+
+size_t conf_key_length(const char *sentence)
+{
+	const char *end = strstr(sentence, MORE_THAN);
+
+	return end ? (size_t)(end - sentence) : strlen(sentence);
 }
 
 uint64_t conf_target_kib(const struct conf *conf, uint64_t maximum_kib)

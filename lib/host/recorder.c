@@ -76,7 +76,7 @@ static unsigned read_figures(const struct guest *g, uint64_t value[FIGURES])
 {
 	unsigned have = g->answered ? g->sample.have : 0;
 	bool rated = g->past.has_rates && !g->est.stale;
-	bool is_planned = !g->plan.fixed && g->plan.reason != REASON_NONE; /* not if the pass failed before */
+	bool is_planned = !g->plan.fixed && g->plan.want_kib; /* not if the pass failed before */
 
 	value[FIGURE_ACTUAL] = g->sample.actual_kib;
 	value[FIGURE_USED] = g->est.used_kib;

@@ -38,7 +38,7 @@ OUTCOME_CELL(commands, cell_if(o->report, CELL_NUMBER, o->report ? o->report->co
 OUTCOME_CELL(shortage, cell_if(o->report, CELL_KIB, o->report ? o->report->budget.shortage_kib : 0))
 
 static const struct column outcome_columns[] = {
-    {"success", "", NULL, "whether the last pass was made: libvirt could be asked", 0, outcome_success, "success"},
+    {"success", "", NULL, "whether the last pass was made", 0, outcome_success, "success"},
     {"duration", "", NULL, "how long the last pass took", 0, outcome_duration, "duration_seconds"},
     {"timestamp", "", NULL, "when the last pass ended", 0, outcome_timestamp, "timestamp_seconds"},
     {"failed", "", NULL, "guests that did not answer the last pass or whose command failed", 0, outcome_failed,

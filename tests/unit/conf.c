@@ -572,6 +572,22 @@ static void test_sections(void **state)
 	conf_clear(&c);
 }
 
+/* A complaint that lasts is the same one while the host's memory changes. */
+static void test_what_names_a_complaint(void **state)
+{
+	static const char
+	    size[] = "/etc/memsched.conf:2: bad value '200G' for 'reserve': more than 90% of the host's 8 GiB",
+	    other[] = "/etc/memsched.conf:2: bad value '200G' for 'reserve': more than 90% of the host's 9.5 GiB",
+	    key[] = "/etc/memsched.conf:3: bad value 'here' for 'log': must be a path";
+
+	(void)state;
+	assert_int_equal(conf_key_length(size), conf_key_length(other));
+	assert_memory_equal(size, other, conf_key_length(size));
+	assert_string_equal(size + conf_key_length(size), ": more than 90% of the host's 8 GiB");
+	assert_int_equal(conf_key_length(key), strlen(key));
+	assert_int_equal(conf_key_length(""), 0);
+}
+
 static void check_load(const char *file, int result, const char *sentences, const char *shown)
 {
 	struct conf c;
@@ -1076,6 +1092,7 @@ int main(void)
 	    cmocka_unit_test(test_amounts),
 	    cmocka_unit_test(test_check),
 	    cmocka_unit_test(test_excludes),
+	    cmocka_unit_test(test_what_names_a_complaint),
 	    cmocka_unit_test_teardown(test_default_file, empty_root),
 	    cmocka_unit_test(test_manual),
 	};

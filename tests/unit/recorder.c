@@ -215,11 +215,13 @@ static void test_guest_that_was_read_and_not_planned(void **state)
 	pass(1, 0);
 	guest[0].plan = (struct plan){.want_kib = 0};
 	pass(1, 1000);
+	guest[0].plan.reason = REASON_FAILED; /* its statistics period could not be set */
+	pass(1, 2000);
 	write_all();
 	b = minute_of(guest[0].uuid, BEGIN_MINUTE);
-	assert_figure(&b, FIGURE_ACTUAL, 2, KIB_PER_GIB, KIB_PER_GIB, KIB_PER_GIB);
+	assert_figure(&b, FIGURE_ACTUAL, 3, KIB_PER_GIB, KIB_PER_GIB, KIB_PER_GIB);
 	assert_figure(&b, FIGURE_WANT, 1, 600000, 600000, 600000);
-	assert_int_equal(b.reasons, 1u << REASON_AT_TARGET);
+	assert_int_equal(b.reasons, 1u << REASON_AT_TARGET | 1u << REASON_FAILED);
 }
 
 static void move_guest(uint64_t asked_kib, uint64_t ms)
