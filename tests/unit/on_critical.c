@@ -162,11 +162,13 @@ static void test_surroundings(void **state)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &was);
 	signal(SIGPIPE, SIG_IGN);
-	write_script(
-	    "readlink /proc/self/fd/0; cat /proc/self/oom_score_adj; "
-	    /* 32 and 33 are the C library's own: as the parent of the test left them */
-	    "grep -E 'SigBlk|SigIgn' /proc/$$/status | tr -d '\\t' | sed 's/SigIgn:0000000[01][08]/SigIgn:000000000/'; "
-	    "ps -o sid= -p $$ | tr -d ' '; ls /proc/self/fd | wc -l");
+	write_script("readlink /proc/self/fd/0; cat /proc/self/oom_score_adj; "
+	             /* Read by the shell itself: while it forks, the C library blocks all signals. 32 and 33 are the
+	              * library's own: as the parent of the test left them. */
+	             "while read -r name mask; do case $name$mask in SigIgn:0000000[01][08]*) "
+	             "mask=000000000${mask#?????????};; esac; "
+	             "case $name in SigBlk: | SigIgn:) echo $name$mask;; esac; done </proc/$$/status; "
+	             "ps -o sid= -p $$ | tr -d ' '; ls /proc/self/fd | wc -l");
 	run("", none);
 	sigprocmask(SIG_SETMASK, &was, NULL);
 	signal(SIGPIPE, SIG_DFL);
