@@ -666,6 +666,7 @@ static int balance_guests(struct conf *conf)
 	say_later();
 	code = make_pass(&b);
 	registry_close(b.registry);
+	say_kept(); /* or, if both are one file, they would stand within the text: stdio keeps only the end of it */
 	if (b.printed)
 		fputs(b.printed, stdout);
 	free(b.printed);

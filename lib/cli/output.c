@@ -15,7 +15,7 @@
 #define END_MS 300
 #define SLOW_MS 5000 /* a reader that takes a text this slowly is waited for, once */
 
-static int lost; /* -errno of the last print */
+static int lost; /* -errno of the first print that failed */
 static struct task *printing;
 static char *printed; /* the text of the task */
 static unsigned dropped;
@@ -23,9 +23,10 @@ static unsigned dropped;
 int output_flush(void)
 {
 	bool failed = ferror(stdout); /* errno is lost by now */
+	int r = fflush(stdout) ? -errno : failed ? -EIO : 0;
 
-	lost = fflush(stdout) ? -errno : failed ? -EIO : 0;
 	clearerr(stdout);
+	lost = lost ? lost : r;
 	return lost;
 }
 
@@ -77,7 +78,7 @@ unsigned output_dropped(void)
 
 int output_end(void)
 {
-	int r = lost ? lost : output_flush();
+	int r = output_flush();
 
 	if (!printing)
 		return r;

@@ -3,7 +3,7 @@
 #ifndef MEMSCHED_CLI_OUTPUT_H
 #define MEMSCHED_CLI_OUTPUT_H
 
-/* Flushes stdout. 0, or -errno if something that was printed is lost; the next may go out again. */
+/* Flushes stdout. 0, or -errno if something that was printed so far is lost; the next may go out again. */
 int output_flush(void);
 
 /*

@@ -16,6 +16,7 @@
 #include "host/complaints.h"
 #include "host/conf.h"
 #include "cli/options.h"
+#include "cli/output.h"
 
 #define LINE_MOST 4096 /* PIPE_BUF: pipe(7) takes so much whole, or nothing of it */
 
@@ -85,7 +86,11 @@ static bool put_line(const struct program *program, int priority, const char *te
 	snprintf(whole + n, sizeof(whole) - (size_t)n, "%s: %s%s", program->name, kinds[priority], text);
 	n = (int)strlen(text_copy(line, LINE_MOST - 1, whole));
 	line[n++] = '\n';
-	return keep_line(line, (size_t)n) || (is_taken() && fd_write(STDERR_FILENO, line, (size_t)n) == 0);
+	if (keep_line(line, (size_t)n))
+		return true;
+	if (patient) /* both may be one file, and stdio keeps the end of a text, which may be that of a line */
+		output_flush();
+	return is_taken() && fd_write(STDERR_FILENO, line, (size_t)n) == 0;
 }
 
 static char first[512];

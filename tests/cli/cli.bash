@@ -140,6 +140,20 @@ metrics_are_clean() {
 	[ -z "$output" ] || { echo "$output"; return 1; }
 }
 
+# with_guests NUMBER: node is one with so many, at most 900, each of which has an unknown hint.
+with_guests() {
+	local i
+	{
+		echo "<node>"
+		for ((i = 100; i < 100 + $1; i++)); do
+			echo "<domain type='test'><name>g$i</name><uuid>11111111-0000-4000-8000-000000000$i</uuid><metadata>\
+				<m:memory xmlns:m='urn:memsched:domain:1.0' weight='7'/></metadata><memory>524288</memory><os><type>hvm</type></os></domain>"
+		done
+		echo "</node>"
+	} >"$BATS_TEST_TMPDIR/guests.xml"
+	node=test://$BATS_TEST_TMPDIR/guests.xml
+}
+
 # with_hints XML: node is one whose guest needy has XML as its metadata.
 with_hints() {
 	sed "0,/<memory unit/s|<memory unit|<metadata>$1</metadata>&|" tests/cli/node.xml >"$BATS_TEST_TMPDIR/hints.xml"

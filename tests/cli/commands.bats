@@ -56,6 +56,22 @@ shows() {
 	grep -q '^exclude = a  b\*, c# ' "$BATS_TEST_TMPDIR/shown"
 }
 
+@test "in the same file no message stands within a result, however long that is" {
+	local all=$BATS_TEST_TMPDIR/all
+	with_guests 60
+	while read -ra command; do
+		"${command[@]}" -c "$node" --root "$root" -J >"$all" 2>&1 || [ $? -eq 3 ] || return 1
+		[ "$(wc -c <"$all")" -gt 8192 ]
+		grep -q '^mem[a-z]*: warning: .*unknown' "$all"
+		[ "$(grep -vc '^mem[a-z]*: ' "$all")" -eq 1 ]
+		grep -v '^mem[a-z]*: ' "$all" | jq -e '(.moves + .domains) | length == 60'
+	done <<-END
+		membalance
+		membalance -n
+		memstat
+	END
+}
+
 @test "a size that is more than the host has is refused, with the host's total" {
 	: >"$BATS_TEST_TMPDIR/empty.conf"
 	printf 'step = 1GiB\nreserve = 200G\n' >"$root/etc/memsched.conf"

@@ -53,15 +53,7 @@ teardown() {
 }
 
 @test "void hints of very many guests leave room for complaints about the host" {
-	{
-		echo "<node>"
-		for i in {100..399}; do
-			echo "<domain type='test'><name>g$i</name><uuid>11111111-0000-4000-8000-000000000$i</uuid><metadata>\
-				<m:memory xmlns:m='urn:memsched:domain:1.0' weight='7'/></metadata><memory>524288</memory><os><type>hvm</type></os></domain>"
-		done
-		echo "</node>"
-	} >"$BATS_TEST_TMPDIR/many.xml"
-	node=test://$BATS_TEST_TMPDIR/many.xml
+	with_guests 300
 	start
 	wait_for says "unknown hints are ignored"
 	available 100000
