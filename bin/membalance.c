@@ -392,7 +392,7 @@ static int code_of_pass(const struct balancer *b, int error, const struct balanc
 	return b->output_error && !loop ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* If arg is set as a complaint, hourly. */
+/* A complaint, which is said hourly, if arg is set. */
 static void say_size(void *arg, const char *sentence)
 {
 	if (arg)
@@ -538,7 +538,7 @@ static bool fits_host(struct balancer *b, const struct conf *fresh, uint64_t end
 	const struct balance_conf pc = {
 	    .conf = fresh, .root = root, .end_ms = end_ms, .pool = &b->pool, .say = say_size};
 
-	if (!b->virt || uri_is_own(fresh->uri, root)) /* which was checked when it was read */
+	if (!b->virt || uri_is_own(fresh->uri, root)) /* options_reload has checked it */
 		return true;
 	node_pool_expire(&b->pool);
 	return !balance_check_sizes(&pc, b->virt);
@@ -666,7 +666,7 @@ static int balance_guests(struct conf *conf)
 	say_later();
 	code = make_pass(&b);
 	registry_close(b.registry);
-	say_kept(); /* or, if both are one file, they would stand within the text: stdio keeps only the end of it */
+	say_kept(); /* before the text: stdio holds back the end of one, and stderr may be the same file */
 	if (b.printed)
 		fputs(b.printed, stdout);
 	free(b.printed);

@@ -88,7 +88,7 @@ static bool put_line(const struct program *program, int priority, const char *te
 	line[n++] = '\n';
 	if (keep_line(line, (size_t)n))
 		return true;
-	if (patient) /* both may be one file, and stdio keeps the end of a text, which may be that of a line */
+	if (patient) /* stdio holds back the end of a text, and stderr may be the same file */
 		output_flush();
 	return is_taken() && fd_write(STDERR_FILENO, line, (size_t)n) == 0;
 }

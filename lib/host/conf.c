@@ -358,7 +358,7 @@ int conf_warn(struct conf *conf, const char *sentence, conf_say *say, void *arg)
 }
 
 #define HOST_MOST_PCT 90
-#define MORE_THAN ": more than "     /* before what depends on the host */
+#define MORE_THAN ": more than "     /* figures of the host follow */
 #define SMALL_KIB (16 * KIB_PER_MIB) /* a smaller value mostly lacks its unit */
 
 bool conf_is_size(const struct conf_key *key)

@@ -117,7 +117,7 @@ bool conf_is_size(const struct conf_key *key);
 int conf_check(struct conf *conf, uint64_t host_kib, conf_say *say, void *arg);
 /* The same without warnings, for a host whose memory is known later than the rest. */
 int conf_check_host(const struct conf *conf, uint64_t host_kib, conf_say *say, void *arg);
-/* How much of a sentence of these two stays the same while the host's memory changes; of any other one, all. */
+/* Length of the part of their sentences that is the same while the host's memory changes; of other sentences, all. */
 size_t conf_key_length(const char *sentence);
 
 /* The target of a guest of this maximum: at least 1 MiB. */

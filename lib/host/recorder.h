@@ -46,7 +46,7 @@ bool recorder_wait(struct recorder *r, uint64_t deadline_ms);
 /* Waits for it until deadline_ms, and clears r but for its error; -ETIMEDOUT: it hangs, and is abandoned. */
 void recorder_end(struct recorder *r, uint64_t deadline_ms);
 
-/* Writes what was gathered, and clears r as recorder_end does: by end_ms, or within 200 ms once *stop is set. */
+/* Starts to write, waits until end_ms, or 200 ms at most once *stop is set, and clears r as recorder_end does. */
 void recorder_finish(struct recorder *r, uint64_t end_ms, const volatile sig_atomic_t *stop);
 
 /* What to say of r->error. Safe to print. Returns buffer. */

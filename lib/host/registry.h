@@ -119,7 +119,7 @@ void registry_prune(struct registry *r, const struct guest *g, size_t n, uint64_
 /* The sums over all passes since /run began; the file "totals". -ENOENT none, -EBADMSG unreadable. */
 struct totals {
 	uint64_t passes;
-	uint64_t failed; /* as without libvirt; not among passes */
+	uint64_t failed; /* for example because libvirt was away; not among passes */
 	struct moves moves;
 };
 int registry_load_totals(const struct registry *r, struct totals *ret_totals);

@@ -79,7 +79,6 @@ static int read_host(const struct balance_conf *pc, struct virt *v, uint64_t end
 	return proc_read(pc->root, ret_host) < 0 ? -ENODATA : 0;
 }
 
-/* Only a pass reads the host, so only it can check the sizes. */
 static int check_sizes(const struct balance_conf *pc, const struct host *h)
 {
 	return conf_check_host(pc->conf, host_checkable_kib(h), pc->say, pc->say_arg);

@@ -33,7 +33,7 @@ typedef int call_function(struct libvirt *l, struct call *c);
 struct call {
 	struct job job; /* the first member: a job is its call */
 	call_function *function;
-	char *key; /* of the job: what the call is about, if it is no guest */
+	char *key; /* of the job, if the call is about no guest */
 	char *words;
 	struct guest guest; /* a copy, without name and words; what the call changed goes back to the guest */
 	struct reading *reading;
@@ -45,11 +45,10 @@ struct call {
 	bool remote;
 };
 
-/* Makes c, whatever was in it, a call of function. */
+/* Makes c a call of function; its old content is lost. */
 void call_init(struct call *c, call_function *function);
 void call_free(struct job *job);
-/* Frees what the call brought and nobody took over, so that call_init can make c another call. Not for one with a key.
- */
+/* Frees the results that the call still owns. Then call_init can make c another call. c must have no key. */
 void call_reset(struct call *c);
 
 /* Workers that connect to uri when there is work. 0 or -errno; caller_clear is needed after both. */

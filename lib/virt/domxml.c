@@ -510,7 +510,7 @@ static void read_disk(const xmlNode *node, struct domxml *d)
 }
 
 /* Of memory devices QEMU's balloon knows DIMMs alone; libvirt counts all of them in <memory>. Its nodes bind
- * strictly unless <numatune> says how for all memory or its cell (which is not looked up: the fact only warns). */
+ * strictly unless <numatune> has a mode for all memory, or for its cell: that is not read, as the fact only warns. */
 static void read_memory_device(const xmlNode *node, struct domxml *d)
 {
 	const xmlNode *size = find_child(find_child(node, "target"), "size");

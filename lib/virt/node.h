@@ -20,11 +20,11 @@ void node_put(struct host *h, const char *field, uint64_t kib);
  */
 struct host node_end(const struct host *figures, uint64_t hugetlb_kib);
 
-/* What is known of the pool of huge pages, which an administrator can change. The document with it may be large. */
+/* The pool of huge pages as it was read last. An administrator can change it. */
 struct node_pool {
 	uint64_t kib;      /* the last that was read */
 	bool known;        /* it was read once */
-	bool expired;      /* it must be read anew, and holds on only if that fails */
+	bool expired;      /* it must be read again; the old value counts only if that fails */
 	unsigned failures; /* of reading it since then */
 	uint64_t tried_ms; /* when it was read last, or reading it failed */
 };

@@ -467,10 +467,10 @@ int virt_set_period(struct virt *v, struct guest *g, size_t n, uint32_t period_s
 /* A greeting for each worker, so that each is started and connects. */
 static int greet_libvirt(struct virt *v, uint64_t deadline_ms)
 {
-	struct guest *nobody = calloc(v->caller.size, sizeof(*nobody));
-	int rc = nobody ? for_guests(v, nobody, v->caller.size, is_there, do_greet, deadline_ms) : -ENOMEM;
+	struct guest *no_guest = calloc(v->caller.size, sizeof(*no_guest));
+	int rc = no_guest ? for_guests(v, no_guest, v->caller.size, is_there, do_greet, deadline_ms) : -ENOMEM;
 
-	guests_free(nobody, nobody ? v->caller.size : 0);
+	guests_free(no_guest, no_guest ? v->caller.size : 0);
 	return rc;
 }
 

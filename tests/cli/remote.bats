@@ -56,7 +56,7 @@ counts() {
 	[ "$(grep -cF "$2" "$err")" -eq "$1" ] || { cat "$err"; return 1; }
 }
 
-# fails_once: the next reading of the other host, so that its loop connects anew; and then the host has KIB and PAGES.
+# fails_once KIB PAGES: the next reading of the other host fails, so its loop connects again; then the host has these.
 fails_once() {
 	rm "$there/kib"
 	wait_for grep -qF "the driver does not report the host's memory" "$err"

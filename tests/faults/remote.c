@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loaded by LD_PRELOAD into a program of ours: what it connects to is another host. Its files in the folder $REMOTE are
- * read anew by each call:
+ * Loaded by LD_PRELOAD into a program of ours: it finds another host at any URI. Each call reads the host's files in
+ * the folder $REMOTE again:
  *   kib        its memory
  *   free       of it; a quarter without it
  *   pages      its pool: huge pages of 2 MiB
  *   available  if libvirt reports that
- *   uri        what libvirt calls the connection; "test+ssh://elsewhere/default" without it
+ *   uri        of the connection, as libvirt has it; "test+ssh://elsewhere/default" without it
  *   guests     the URI of the test driver that has the guests, if the program connects to another
  *   away       it cannot be reached
  *   mute       it does not tell its capabilities

@@ -126,7 +126,7 @@ says_how_it_shares() {
 	[ "$asked" -ge 2 ]
 	[ "$asked" -le 4 ] # the first of them may have seen it move
 	loop_begin --reserve $(($(available_kib) - 100 * 1024))
-	guest_ask heavy 150 40 # it lives without more, too: part of the 100 MiB is promised by what it has and does not use yet
+	guest_ask heavy 150 40 # it lives without more, too: part of the 100 MiB is promised to it already
 	wait_until 60 lacks heavy
 	last light '.reason == "stuck" and .action == "keep"'
 	# Never more than was there: room, and what others gave since. What a pass sees of a balloon that moves may be a second old, so that

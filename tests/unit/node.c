@@ -150,7 +150,8 @@ static void test_figures(void **state)
 
 #define S 1000
 
-/* What was read holds for ten minutes, or ten seconds if there is a doubt, or longer from failure to failure. */
+/* A value is read again after ten minutes, or after ten seconds if there is a doubt; the pause grows with each failure.
+ */
 static void test_when_the_pool_is_due(void **state)
 {
 	static const struct {

@@ -421,7 +421,7 @@ static struct node_pool pool;
 static const char *capabilities; /* NULL: they cannot be read */
 static atomic_uint capabilities_asked;
 static atomic_bool node_hangs, capabilities_hang;
-static int fault; /* of libvirt for what failed last; VIR_ERR_OK: its own */
+static int fault; /* the code of the last error of libvirt; VIR_ERR_OK: its own */
 static atomic_uint passed_s;
 
 int __wrap_virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stat, int *n, unsigned flags);
@@ -543,7 +543,8 @@ static void test_host(void **state)
 	close_node(v);
 }
 
-/* A pool that was given back would bound what is available for ten minutes. */
+/* If the pool was not read again, pages that an administrator gave back would bound available memory for ten minutes.
+ */
 static void test_host_whose_figures_contradict_the_pool(void **state)
 {
 	struct virt *v = open_node();
